@@ -1,0 +1,112 @@
+//! On whose behalf and until when a call is made.
+
+use std::future::Future;
+use std::time::Duration;
+
+use ottery_kernel::BrandId;
+use tokio::time::Instant;
+
+use super::Actor;
+
+/// What a call carries besides its message. Attach it with `channel.with(&context)`, or run a whole piece of work
+/// inside [`scope`]; a call without either is the service acting by itself, outside any brand.
+#[derive(Clone, Debug)]
+pub struct CallContext {
+    /// Who acts. Anything but `gateway` signs as itself in this actor's brand.
+    pub actor: Actor,
+    /// Groups everything one visible request caused.
+    pub request_id: String,
+    /// No call made with this context lasts longer.
+    pub deadline: Option<Instant>,
+    /// How long one call may take; [`super::DEFAULT_TIMEOUT`] when unset.
+    pub timeout: Option<Duration>,
+    /// Makes a writing call safe to repeat.
+    pub idempotency_key: Option<String>,
+    /// Whether a call that was perhaps executed may be sent again although its name does not say so.
+    pub is_repeatable: bool,
+}
+
+impl CallContext {
+    /// Calls for this actor, in the request it came with (or a new one).
+    #[must_use]
+    pub fn new(actor: Actor) -> Self {
+        let ambient = current();
+        let request_id = if !actor.request_id.is_empty() {
+            actor.request_id.clone()
+        } else if let Some(ambient) = &ambient {
+            ambient.request_id.clone()
+        } else {
+            new_request_id()
+        };
+        let deadline = ambient.and_then(|ambient| ambient.deadline);
+        Self { actor, request_id, deadline, timeout: None, idempotency_key: None, is_repeatable: false }
+    }
+
+    /// Calls of the service itself, outside any brand.
+    #[must_use]
+    pub fn service() -> Self {
+        Self::new(Actor::service("", None))
+    }
+
+    /// Calls of the service itself in that brand.
+    #[must_use]
+    pub fn brand(brand: BrandId) -> Self {
+        Self::new(Actor::service("", Some(brand)))
+    }
+
+    /// As part of this request.
+    #[must_use]
+    pub fn request_id(mut self, request_id: impl Into<String>) -> Self {
+        self.request_id = request_id.into();
+        self
+    }
+
+    /// Each call may take this long.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// No call lasts beyond this instant.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// With this idempotency key; such calls are sent again when the answer says `UNAVAILABLE`.
+    #[must_use]
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.idempotency_key = Some(key.into());
+        self
+    }
+
+    /// Says that sending a call twice does no harm.
+    #[must_use]
+    pub fn repeatable(mut self) -> Self {
+        self.is_repeatable = true;
+        self
+    }
+}
+
+tokio::task_local! {
+    static CURRENT: CallContext;
+}
+
+/// Runs work in which every call made without its own context uses this one, and none outlives its deadline.
+pub fn scope<F: Future>(context: CallContext, work: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(context, work)
+}
+
+/// The context of the work this task is in.
+#[must_use]
+pub fn current() -> Option<CallContext> {
+    CURRENT.try_with(Clone::clone).ok()
+}
+
+/// A new request id: time-ordered, `req_` and 32 digits.
+#[must_use]
+pub fn new_request_id() -> String {
+    format!("req_{}", uuid::Uuid::now_v7().simple())
+}

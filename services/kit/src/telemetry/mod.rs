@@ -1,0 +1,115 @@
+//! What can be seen from outside: logs, traces, metrics.
+
+mod logs;
+pub mod metrics;
+pub mod traces;
+
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
+
+pub use metrics::{Counter, Gauge, Histogram, Metrics};
+pub use traces::{current_trace_id, current_traceparent, set_parent, span_with_parent};
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line, for machines.
+    #[default]
+    Json,
+    /// For people at a terminal.
+    Pretty,
+}
+
+/// What is logged and where traces go.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetrySettings {
+    /// Filter, for example `info,billing=debug`.
+    pub log: String,
+    /// How lines look.
+    pub format: LogFormat,
+    /// OTLP collector (gRPC), for example `http://collector:4317`; none exports nothing, ids are made all the same.
+    pub otlp_endpoint: Option<String>,
+    /// Share of new traces that is exported, 0 to 1; a caller's decision is followed.
+    pub sample_ratio: f64,
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self { log: "info".to_owned(), format: LogFormat::Json, otlp_endpoint: None, sample_ratio: 1.0 }
+    }
+}
+
+/// Why telemetry did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter has a typo.
+    #[error("telemetry.log = `{filter}` is no filter; try `info` or `info,billing=debug`")]
+    Filter {
+        /// As given.
+        filter: String,
+        /// What is wrong with it.
+        #[source]
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// The ratio is not a share.
+    #[error("telemetry.sample_ratio = {0} must lie between 0 and 1")]
+    Ratio(f64),
+    /// The collector's address is unusable.
+    #[error("telemetry.otlp_endpoint = `{endpoint}` cannot be used; it looks like `http://collector:4317`")]
+    Endpoint {
+        /// As given.
+        endpoint: String,
+        /// What the exporter said.
+        #[source]
+        source: opentelemetry_otlp::ExporterBuildError,
+    },
+    /// Called twice in one process.
+    #[error("telemetry was started already")]
+    Twice(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Sends what is left when dropped; keep it until the process ends.
+#[derive(Debug)]
+#[must_use = "telemetry ends when the guard is dropped"]
+pub struct TelemetryGuard {
+    provider: opentelemetry_sdk::trace::SdkTracerProvider,
+}
+
+impl Drop for TelemetryGuard {
+    fn drop(&mut self) {
+        // The process is ending; there is nobody left to tell.
+        let _ = self.provider.shutdown_with_timeout(std::time::Duration::from_secs(2));
+    }
+}
+
+/// Starts logs and traces of this process. Needs a tokio runtime when an endpoint is set.
+///
+/// # Errors
+/// Settings that cannot be right, each naming its key, and a second call in one process.
+pub fn init(service: &str, settings: &TelemetrySettings) -> Result<TelemetryGuard, TelemetryError> {
+    let filter = EnvFilter::try_new(&settings.log)
+        .map_err(|source| TelemetryError::Filter { filter: settings.log.clone(), source })?;
+    let provider = traces::provider(service, settings)?;
+    let tracer = opentelemetry::trace::TracerProvider::tracer(&provider, "ottery");
+    let lines = match settings.format {
+        LogFormat::Json => tracing_subscriber::fmt::layer()
+            .fmt_fields(tracing_subscriber::fmt::format::JsonFields::new())
+            .event_format(logs::JsonLines)
+            .with_writer(std::io::stderr)
+            .boxed(),
+        LogFormat::Pretty => {
+            tracing_subscriber::fmt::layer().event_format(logs::plain()).with_writer(std::io::stderr).boxed()
+        }
+    };
+    // Traces come first: a span must be built before a line asks for its id.
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(tracing_opentelemetry::layer().with_tracer(tracer).with_location(false).with_threads(false))
+        .with(lines)
+        .try_init()?;
+    Ok(TelemetryGuard { provider })
+}
