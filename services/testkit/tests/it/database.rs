@@ -1,0 +1,37 @@
+use ottery_testkit::database;
+use sqlx::migrate::Migrator;
+use uuid::Uuid;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("tests/migrations");
+
+#[tokio::test]
+async fn every_test_gets_an_empty_copy_and_leaves_nothing() {
+    let (one, two) = tokio::join!(database("sample", &MIGRATIONS), database("sample", &MIGRATIONS));
+    assert_ne!(one.name, two.name);
+    sqlx::query("INSERT INTO thing VALUES ($1, $1)").bind(Uuid::now_v7()).execute(&one.admin_pool).await.unwrap();
+    let in_two: i64 = sqlx::query_scalar("SELECT count(*) FROM thing").fetch_one(&two.admin_pool).await.unwrap();
+    assert_eq!(in_two, 0);
+
+    let name = one.name.clone();
+    drop(one);
+    let found: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+        .bind(&name)
+        .fetch_one(&two.admin_pool)
+        .await
+        .unwrap();
+    assert!(!found, "{name} stayed behind");
+}
+
+#[tokio::test]
+async fn the_pool_is_the_application_role_behind_row_level_security() {
+    let database = database("sample", &MIGRATIONS).await;
+    sqlx::query("INSERT INTO thing VALUES ($1, $1)").bind(Uuid::now_v7()).execute(&database.admin_pool).await.unwrap();
+    let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM thing").fetch_one(&database.pool).await.unwrap();
+    assert_eq!(seen, 0);
+    let (role, powers): (String, bool) =
+        sqlx::query_as("SELECT rolname::text, rolsuper OR rolbypassrls OR rolcreatedb FROM pg_roles WHERE rolname = current_user")
+            .fetch_one(&database.pool)
+            .await
+            .unwrap();
+    assert_eq!((role.as_str(), powers), ("ottery_sample", false));
+}

@@ -1,0 +1,4 @@
+//! testkit against real servers.
+
+mod database;
+mod servers;
