@@ -22,10 +22,7 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the machine's clock"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     fn now(&self) -> DateTime<Utc> {
         let now = Utc::now();
         // An instant must read back from the database as it was written, so the nanoseconds go.
@@ -43,9 +40,7 @@ impl ManualClock {
     /// A clock that stands at this instant.
     #[must_use]
     pub fn new(now: DateTime<Utc>) -> Self {
-        Self {
-            now: Arc::new(Mutex::new(now)),
-        }
+        Self { now: Arc::new(Mutex::new(now)) }
     }
 
     /// Moves to this instant; backwards is allowed, machines do it too.

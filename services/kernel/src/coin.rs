@@ -124,10 +124,7 @@ impl CoinAmount {
             Ok((false, units)) => Ok(Self { units, coin }),
             Ok((true, _)) | Err(DecimalError::Overflow) => Err(CoinError::OutOfRange(coin)),
             Err(DecimalError::Malformed) => Err(malformed(text)),
-            Err(DecimalError::TooPrecise) => Err(CoinError::TooPrecise {
-                coin,
-                text: text.chars().take(48).collect(),
-            }),
+            Err(DecimalError::TooPrecise) => Err(CoinError::TooPrecise { coin, text: text.chars().take(48).collect() }),
         }
     }
 
@@ -155,10 +152,7 @@ impl CoinAmount {
     /// When the coins differ or the sum does not fit.
     pub fn checked_add(self, other: Self) -> Result<Self, CoinError> {
         self.same_coin(other)?;
-        let units = self
-            .units
-            .checked_add(other.units)
-            .ok_or(CoinError::OutOfRange(self.coin))?;
+        let units = self.units.checked_add(other.units).ok_or(CoinError::OutOfRange(self.coin))?;
         Ok(Self { units, ..self })
     }
 
@@ -168,19 +162,12 @@ impl CoinAmount {
     /// When the coins differ or `other` is larger.
     pub fn checked_sub(self, other: Self) -> Result<Self, CoinError> {
         self.same_coin(other)?;
-        let units = self
-            .units
-            .checked_sub(other.units)
-            .ok_or(CoinError::OutOfRange(self.coin))?;
+        let units = self.units.checked_sub(other.units).ok_or(CoinError::OutOfRange(self.coin))?;
         Ok(Self { units, ..self })
     }
 
     fn same_coin(self, other: Self) -> Result<(), CoinError> {
-        if self.coin == other.coin {
-            Ok(())
-        } else {
-            Err(CoinError::Mismatch(self.coin, other.coin))
-        }
+        if self.coin == other.coin { Ok(()) } else { Err(CoinError::Mismatch(self.coin, other.coin)) }
     }
 
     /// The amount in whole coins without the ticker, exact, without trailing zeros: `0.00012345`.
@@ -237,19 +224,12 @@ mod tests {
             (1_500_000_000_000_000_000, Coin::Eth, "1.5 ETH"),
             (10_000_001, Coin::Usdt, "10.000001 USDT"),
             (0, Coin::Usdc, "0 USDC"),
-            (
-                u128::MAX,
-                Coin::Btc,
-                "3402823669209384634633746074317.68211455 BTC",
-            ),
+            (u128::MAX, Coin::Btc, "3402823669209384634633746074317.68211455 BTC"),
         ] {
             let amount = CoinAmount::new(units, coin);
             assert_eq!(amount.to_string(), text);
             assert_eq!(text.parse(), Ok(amount));
-            assert_eq!(
-                CoinAmount::from_units_text(&units.to_string(), coin),
-                Ok(amount)
-            );
+            assert_eq!(CoinAmount::from_units_text(&units.to_string(), coin), Ok(amount));
         }
     }
 
@@ -257,35 +237,17 @@ mod tests {
     fn coins_never_mix_and_never_go_below_zero() {
         let bitcoin = CoinAmount::new(5, Coin::Btc);
         let ether = CoinAmount::new(5, Coin::Eth);
-        assert_eq!(
-            bitcoin.checked_add(ether),
-            Err(CoinError::Mismatch(Coin::Btc, Coin::Eth))
-        );
-        assert_eq!(
-            bitcoin.checked_sub(CoinAmount::new(6, Coin::Btc)),
-            Err(CoinError::OutOfRange(Coin::Btc))
-        );
-        assert_eq!(
-            CoinAmount::new(u128::MAX, Coin::Btc).checked_add(bitcoin),
-            Err(CoinError::OutOfRange(Coin::Btc))
-        );
+        assert_eq!(bitcoin.checked_add(ether), Err(CoinError::Mismatch(Coin::Btc, Coin::Eth)));
+        assert_eq!(bitcoin.checked_sub(CoinAmount::new(6, Coin::Btc)), Err(CoinError::OutOfRange(Coin::Btc)));
+        assert_eq!(CoinAmount::new(u128::MAX, Coin::Btc).checked_add(bitcoin), Err(CoinError::OutOfRange(Coin::Btc)));
     }
 
     #[test]
     fn reading_a_coin_never_rounds() {
-        assert!(matches!(
-            CoinAmount::parse("0.0000001", Coin::Usdt),
-            Err(CoinError::TooPrecise { .. })
-        ));
-        assert_eq!(
-            CoinAmount::parse("1.5000000", Coin::Usdt),
-            Ok(CoinAmount::new(1_500_000, Coin::Usdt))
-        );
+        assert!(matches!(CoinAmount::parse("0.0000001", Coin::Usdt), Err(CoinError::TooPrecise { .. })));
+        assert_eq!(CoinAmount::parse("1.5000000", Coin::Usdt), Ok(CoinAmount::new(1_500_000, Coin::Usdt)));
         for text in ["", ".", "1.", ".5", "-1", "1e3", "1,5", " 1", "٣"] {
-            assert!(
-                CoinAmount::parse(text, Coin::Btc).is_err(),
-                "{text:?} was accepted"
-            );
+            assert!(CoinAmount::parse(text, Coin::Btc).is_err(), "{text:?} was accepted");
         }
     }
 }

@@ -296,29 +296,14 @@ mod tests {
         assert_eq!(of(0).join(" "), zero);
         assert_eq!(of(3).join(" "), "BHD IQD JOD KWD LYD OMR TND");
         assert_eq!(of(4).join(" "), "CLF UYW");
-        assert_eq!(
-            of(0).len() + of(2).len() + of(3).len() + of(4).len(),
-            Currency::all().len()
-        );
+        assert_eq!(of(0).len() + of(2).len() + of(3).len() + of(4).len(), Currency::all().len());
     }
 
     #[test]
     fn text_that_is_no_currency_is_named_in_the_error() {
-        assert_eq!(
-            "eur".parse::<Currency>(),
-            Err(CurrencyError::Malformed("eur".into()))
-        );
-        assert_eq!(
-            "EURO".parse::<Currency>(),
-            Err(CurrencyError::Malformed("EURO".into()))
-        );
-        assert_eq!(
-            "XYZ".parse::<Currency>(),
-            Err(CurrencyError::Unknown("XYZ".into()))
-        );
-        assert_eq!(
-            "DEM".parse::<Currency>(),
-            Err(CurrencyError::Unknown("DEM".into()))
-        );
+        assert_eq!("eur".parse::<Currency>(), Err(CurrencyError::Malformed("eur".into())));
+        assert_eq!("EURO".parse::<Currency>(), Err(CurrencyError::Malformed("EURO".into())));
+        assert_eq!("XYZ".parse::<Currency>(), Err(CurrencyError::Unknown("XYZ".into())));
+        assert_eq!("DEM".parse::<Currency>(), Err(CurrencyError::Unknown("DEM".into())));
     }
 }

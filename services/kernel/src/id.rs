@@ -36,34 +36,18 @@ pub enum IdError {
 fn uuid_at(now: DateTime<Utc>) -> Uuid {
     // Instants before 1970 have no UUIDv7; they only occur with a manual clock and sort first.
     let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
-    Uuid::new_v7(Timestamp::from_unix(
-        NoContext,
-        seconds,
-        now.timestamp_subsec_nanos(),
-    ))
+    Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.timestamp_subsec_nanos()))
 }
 
 fn parse(text: &str, expected: &'static str) -> Result<Uuid, IdError> {
     // Errors travel into logs and answers, so a hostile megabyte is cut.
     let got = || text.chars().take(48).collect();
-    let digits = text.strip_prefix(expected).ok_or_else(|| IdError::Prefix {
-        expected,
-        got: got(),
-    })?;
-    let canonical = digits.len() == 32
-        && digits
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let digits = text.strip_prefix(expected).ok_or_else(|| IdError::Prefix { expected, got: got() })?;
+    let canonical = digits.len() == 32 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     if !canonical {
-        return Err(IdError::Digits {
-            expected,
-            got: got(),
-        });
+        return Err(IdError::Digits { expected, got: got() });
     }
-    Uuid::try_parse(digits).map_err(|_| IdError::Digits {
-        expected,
-        got: got(),
-    })
+    Uuid::try_parse(digits).map_err(|_| IdError::Digits { expected, got: got() })
 }
 
 macro_rules! ids {
@@ -224,10 +208,7 @@ mod tests {
     fn an_id_of_another_thing_is_refused_with_what_was_expected() {
         let invoice = InvoiceId::new(noon()).to_string();
         let refused = invoice.parse::<SubscriptionId>().unwrap_err().to_string();
-        assert!(
-            refused.contains("`sub_`") && refused.contains(&invoice),
-            "{refused}"
-        );
+        assert!(refused.contains("`sub_`") && refused.contains(&invoice), "{refused}");
     }
 
     #[test]
@@ -241,19 +222,10 @@ mod tests {
             "sub_0192f0c1a2b37c4d8e5f60718293a4bg",
             "",
         ] {
-            assert!(
-                text.parse::<SubscriptionId>().is_err(),
-                "{text:?} was accepted"
-            );
+            assert!(text.parse::<SubscriptionId>().is_err(), "{text:?} was accepted");
         }
         let long = "x".repeat(1_000_000);
-        assert!(
-            long.parse::<SubscriptionId>()
-                .unwrap_err()
-                .to_string()
-                .len()
-                < 200
-        );
+        assert!(long.parse::<SubscriptionId>().unwrap_err().to_string().len() < 200);
     }
 
     #[test]
@@ -268,11 +240,7 @@ mod tests {
     fn prefixes_are_three_letters_and_unique() {
         let unique: HashSet<_> = ID_PREFIXES.iter().collect();
         assert_eq!(unique.len(), ID_PREFIXES.len());
-        assert!(
-            ID_PREFIXES
-                .iter()
-                .all(|prefix| prefix.len() == 4 && prefix.ends_with('_'))
-        );
+        assert!(ID_PREFIXES.iter().all(|prefix| prefix.len() == 4 && prefix.ends_with('_')));
     }
 
     #[test]

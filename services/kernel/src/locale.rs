@@ -42,17 +42,12 @@ impl Locale {
     /// Whether the language is written from right to left.
     #[must_use]
     pub fn is_right_to_left(&self) -> bool {
-        matches!(
-            self.language(),
-            "ar" | "fa" | "he" | "ps" | "sd" | "ug" | "ur" | "yi" | "ckb" | "dv"
-        )
+        matches!(self.language(), "ar" | "fa" | "he" | "ps" | "sd" | "ug" | "ur" | "yi" | "ckb" | "dv")
     }
 
     /// The tags to look under, most exact first: `zh-Hant-TW`, `zh-Hant`, `zh`.
     pub fn fallbacks(&self) -> impl Iterator<Item = &str> {
-        std::iter::successors(Some(self.as_str()), |tag| {
-            tag.rsplit_once('-').map(|(shorter, _)| shorter)
-        })
+        std::iter::successors(Some(self.as_str()), |tag| tag.rsplit_once('-').map(|(shorter, _)| shorter))
     }
 }
 
@@ -70,18 +65,15 @@ impl FromStr for Locale {
         let letters = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphabetic());
         let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
         let mut parts = text.split('-').peekable();
-        let language = parts
-            .next()
-            .filter(|part| matches!(part.len(), 2..=3) && letters(part))
-            .ok_or_else(refused)?;
+        let language = parts.next().filter(|part| matches!(part.len(), 2..=3) && letters(part)).ok_or_else(refused)?;
         let mut tag = language.to_ascii_lowercase();
         if let Some(script) = parts.next_if(|part| part.len() == 4 && letters(part)) {
             tag.push('-');
             tag.push_str(&script[..1].to_ascii_uppercase());
             tag.push_str(&script[1..].to_ascii_lowercase());
         }
-        if let Some(region) = parts
-            .next_if(|part| (part.len() == 2 && letters(part)) || (part.len() == 3 && digits(part)))
+        if let Some(region) =
+            parts.next_if(|part| (part.len() == 2 && letters(part)) || (part.len() == 3 && digits(part)))
         {
             tag.push('-');
             tag.push_str(&region.to_ascii_uppercase());
@@ -111,9 +103,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Locale>().unwrap().as_str(), tag);
         }
-        for text in [
-            "", "e", "english", "en_US", "en-", "en-USA", "en-US-x", "e1", "ñn", "en-Latñ",
-        ] {
+        for text in ["", "e", "english", "en_US", "en-", "en-USA", "en-US-x", "e1", "ñn", "en-Latñ"] {
             assert!(text.parse::<Locale>().is_err(), "{text:?} was accepted");
         }
     }
@@ -121,10 +111,7 @@ mod tests {
     #[test]
     fn looking_up_goes_from_exact_to_general() {
         let locale: Locale = "zh-Hant-TW".parse().unwrap();
-        assert_eq!(
-            locale.fallbacks().collect::<Vec<_>>(),
-            ["zh-Hant-TW", "zh-Hant", "zh"]
-        );
+        assert_eq!(locale.fallbacks().collect::<Vec<_>>(), ["zh-Hant-TW", "zh-Hant", "zh"]);
         assert_eq!((locale.language(), locale.region()), ("zh", Some("TW")));
         assert_eq!("sr-Latn".parse::<Locale>().unwrap().region(), None);
         assert!("ar-EG".parse::<Locale>().unwrap().is_right_to_left());

@@ -67,17 +67,12 @@ impl Rounding {
     fn divide(self, numerator: i128, denominator: i128) -> Option<i128> {
         let quotient = numerator.checked_div(denominator)?;
         let remainder = numerator.checked_rem(denominator)?.unsigned_abs();
-        let away_from_zero = if (numerator < 0) == (denominator < 0) {
-            1
-        } else {
-            -1
-        };
+        let away_from_zero = if (numerator < 0) == (denominator < 0) { 1 } else { -1 };
         // Compares remainder with half of the denominator without doubling, which could overflow.
         let rest = denominator.unsigned_abs() - remainder;
         let step = match (self, remainder.cmp(&rest)) {
             (Self::Down, _) | (Self::HalfUp | Self::HalfEven, Ordering::Less) => 0,
-            (Self::HalfUp | Self::HalfEven, Ordering::Greater)
-            | (Self::HalfUp, Ordering::Equal) => away_from_zero,
+            (Self::HalfUp | Self::HalfEven, Ordering::Greater) | (Self::HalfUp, Ordering::Equal) => away_from_zero,
             (Self::HalfEven, Ordering::Equal) => away_from_zero * (quotient % 2).abs(),
         };
         quotient.checked_add(step)
@@ -121,10 +116,7 @@ impl Money {
     /// When the currencies differ or the sum does not fit.
     pub fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
         self.same_currency(other)?;
-        let minor = self
-            .minor
-            .checked_add(other.minor)
-            .ok_or(MoneyError::Overflow)?;
+        let minor = self.minor.checked_add(other.minor).ok_or(MoneyError::Overflow)?;
         Ok(Self { minor, ..self })
     }
 
@@ -134,10 +126,7 @@ impl Money {
     /// When the currencies differ or the difference does not fit.
     pub fn checked_sub(self, other: Self) -> Result<Self, MoneyError> {
         self.same_currency(other)?;
-        let minor = self
-            .minor
-            .checked_sub(other.minor)
-            .ok_or(MoneyError::Overflow)?;
+        let minor = self.minor.checked_sub(other.minor).ok_or(MoneyError::Overflow)?;
         Ok(Self { minor, ..self })
     }
 
@@ -179,12 +168,8 @@ impl Money {
         if denominator == 0 {
             return Err(MoneyError::ZeroDenominator);
         }
-        let product = i128::from(self.minor)
-            .checked_mul(numerator.into())
-            .ok_or(MoneyError::Overflow)?;
-        let rounded = rounding
-            .divide(product, denominator)
-            .ok_or(MoneyError::Overflow)?;
+        let product = i128::from(self.minor).checked_mul(numerator.into()).ok_or(MoneyError::Overflow)?;
+        let rounded = rounding.divide(product, denominator).ok_or(MoneyError::Overflow)?;
         let minor = i64::try_from(rounded).map_err(|_| MoneyError::Overflow)?;
         Ok(Self { minor, ..self })
     }
@@ -193,13 +178,8 @@ impl Money {
     ///
     /// # Errors
     /// When one has another currency or the sum does not fit.
-    pub fn sum(
-        currency: Currency,
-        amounts: impl IntoIterator<Item = Self>,
-    ) -> Result<Self, MoneyError> {
-        amounts
-            .into_iter()
-            .try_fold(Self::zero(currency), Self::checked_add)
+    pub fn sum(currency: Currency, amounts: impl IntoIterator<Item = Self>) -> Result<Self, MoneyError> {
+        amounts.into_iter().try_fold(Self::zero(currency), Self::checked_add)
     }
 
     /// Compares two amounts of one currency.
@@ -245,10 +225,7 @@ impl Money {
         let signed = |part: u128| {
             let part = i128::try_from(part).expect("a part is at most 2^63");
             let minor = if self.minor < 0 { -part } else { part };
-            Self {
-                minor: i64::try_from(minor).expect("a part is no larger than the whole"),
-                ..self
-            }
+            Self { minor: i64::try_from(minor).expect("a part is no larger than the whole"), ..self }
         };
         Ok(parts.into_iter().map(signed).collect())
     }
@@ -260,21 +237,14 @@ impl Money {
     /// When the text is no number, is too large, or finer than the currency.
     pub fn parse(text: &str, currency: Currency) -> Result<Self, MoneyError> {
         let shown = || text.chars().take(48).collect();
-        let (negative, digits) =
-            scaled_digits(text, currency.exponent()).map_err(|error| match error {
-                DecimalError::Malformed => MoneyError::Malformed(shown()),
-                DecimalError::TooPrecise => MoneyError::TooPrecise {
-                    currency,
-                    text: shown(),
-                },
-                DecimalError::Overflow => MoneyError::Overflow,
-            })?;
+        let (negative, digits) = scaled_digits(text, currency.exponent()).map_err(|error| match error {
+            DecimalError::Malformed => MoneyError::Malformed(shown()),
+            DecimalError::TooPrecise => MoneyError::TooPrecise { currency, text: shown() },
+            DecimalError::Overflow => MoneyError::Overflow,
+        })?;
         let magnitude = i128::try_from(digits).map_err(|_| MoneyError::Overflow)?;
         let minor = if negative { -magnitude } else { magnitude };
-        Ok(Self {
-            minor: i64::try_from(minor).map_err(|_| MoneyError::Overflow)?,
-            currency,
-        })
+        Ok(Self { minor: i64::try_from(minor).map_err(|_| MoneyError::Overflow)?, currency })
     }
 
     /// The amount in whole units without the currency: `10.00`, `-0.005`, `1000`.
@@ -287,20 +257,11 @@ impl Money {
             return format!("{sign}{magnitude}");
         }
         let scale = 10_u64.pow(exponent);
-        format!(
-            "{sign}{}.{:0width$}",
-            magnitude / scale,
-            magnitude % scale,
-            width = exponent as usize
-        )
+        format!("{sign}{}.{:0width$}", magnitude / scale, magnitude % scale, width = exponent as usize)
     }
 
     fn same_currency(self, other: Self) -> Result<(), MoneyError> {
-        if self.currency == other.currency {
-            Ok(())
-        } else {
-            Err(MoneyError::Mismatch(self.currency, other.currency))
-        }
+        if self.currency == other.currency { Ok(()) } else { Err(MoneyError::Mismatch(self.currency, other.currency)) }
     }
 }
 
@@ -321,9 +282,8 @@ impl FromStr for Money {
 
     /// Reads what `Display` writes: `10.00 EUR`.
     fn from_str(text: &str) -> Result<Self, MoneyError> {
-        let (amount, currency) = text
-            .split_once(' ')
-            .ok_or_else(|| MoneyError::Malformed(text.chars().take(48).collect()))?;
+        let (amount, currency) =
+            text.split_once(' ').ok_or_else(|| MoneyError::Malformed(text.chars().take(48).collect()))?;
         Self::parse(amount, currency.parse()?)
     }
 }

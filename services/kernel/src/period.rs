@@ -5,9 +5,7 @@
 
 use std::fmt;
 
-use chrono::{
-    DateTime, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike, Utc,
-};
+use chrono::{DateTime, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -80,26 +78,16 @@ impl fmt::Display for TermUnit {
 
 impl Term {
     /// One calendar month.
-    pub const MONTH: Self = Self {
-        count: 1,
-        unit: TermUnit::Month,
-    };
+    pub const MONTH: Self = Self { count: 1, unit: TermUnit::Month };
     /// One calendar year.
-    pub const YEAR: Self = Self {
-        count: 1,
-        unit: TermUnit::Year,
-    };
+    pub const YEAR: Self = Self { count: 1, unit: TermUnit::Year };
 
     /// That many units.
     ///
     /// # Errors
     /// When the count is zero.
     pub const fn try_new(count: u16, unit: TermUnit) -> Result<Self, PeriodError> {
-        if count == 0 {
-            Err(PeriodError::EmptyTerm(unit))
-        } else {
-            Ok(Self { count, unit })
-        }
+        if count == 0 { Err(PeriodError::EmptyTerm(unit)) } else { Ok(Self { count, unit }) }
     }
 
     /// How many units.
@@ -151,11 +139,7 @@ impl BillingAnchor {
     #[must_use]
     pub fn at(instant: DateTime<Utc>, zone: Tz) -> Self {
         let local = instant.with_timezone(&zone).naive_local();
-        Self {
-            date: local.date(),
-            zone,
-            time: local.time(),
-        }
+        Self { date: local.date(), zone, time: local.time() }
     }
 
     /// The instant at which period `n` begins, which is also where period `n - 1` ends.
@@ -163,9 +147,7 @@ impl BillingAnchor {
     /// # Errors
     /// When the boundary lies beyond the calendar.
     pub fn boundary(&self, term: Term, n: u32) -> Result<DateTime<Utc>, PeriodError> {
-        let date = term
-            .date_after(self.date, n)
-            .ok_or(PeriodError::OutOfRange)?;
+        let date = term.date_after(self.date, n).ok_or(PeriodError::OutOfRange)?;
         instant_of(self.zone, date.and_time(self.time)).ok_or(PeriodError::OutOfRange)
     }
 
@@ -249,11 +231,7 @@ impl Period {
     /// # Errors
     /// When the end is not after the start.
     pub fn try_new(start: DateTime<Utc>, end: DateTime<Utc>) -> Result<Self, PeriodError> {
-        if end > start {
-            Ok(Self { start, end })
-        } else {
-            Err(PeriodError::Backwards { start, end })
-        }
+        if end > start { Ok(Self { start, end }) } else { Err(PeriodError::Backwards { start, end }) }
     }
 
     /// The first instant inside.
@@ -291,21 +269,13 @@ impl Period {
     #[must_use]
     pub fn remaining_ratio(self, now: DateTime<Utc>) -> (i64, i64) {
         // A period shorter than a second has no ratio of seconds; the denominator stays usable.
-        (
-            self.remaining(now).num_seconds(),
-            self.duration().num_seconds().max(1),
-        )
+        (self.remaining(now).num_seconds(), self.duration().num_seconds().max(1))
     }
 }
 
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} to {}",
-            self.start.to_rfc3339(),
-            self.end.to_rfc3339()
-        )
+        write!(f, "{} to {}", self.start.to_rfc3339(), self.end.to_rfc3339())
     }
 }
 

@@ -42,11 +42,7 @@ pub(crate) fn scaled_digits(text: &str, exponent: u32) -> Result<(bool, u128), D
     }
     let padding = exponent as usize - kept.len();
     let mut scaled: u128 = 0;
-    for digit in whole
-        .bytes()
-        .chain(kept.bytes())
-        .chain(std::iter::repeat_n(b'0', padding))
-    {
+    for digit in whole.bytes().chain(kept.bytes()).chain(std::iter::repeat_n(b'0', padding)) {
         scaled = scaled
             .checked_mul(10)
             .and_then(|tens| tens.checked_add(u128::from(digit - b'0')))

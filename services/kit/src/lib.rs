@@ -13,3 +13,15 @@ pub mod doctor;
 pub mod idempotency;
 pub mod lease;
 pub mod outbox;
+pub mod cache;
+pub mod config;
+pub mod http;
+pub mod keyring;
+pub mod limit;
+pub mod secret;
+pub mod health;
+pub mod host;
+pub mod serve;
+
+pub use host::{Host, HostParts, Listen};
+pub use serve::{RunSettings, Running, Service, WorkerContext, run, start};
