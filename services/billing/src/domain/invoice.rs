@@ -1,0 +1,329 @@
+//! The life of an invoice. What is paid is never a state: it is the sum of the allocations.
+
+use std::fmt;
+
+use chrono::{DateTime, Datelike, Utc};
+use chrono_tz::Tz;
+use ottery_kernel::{AccountId, InvoiceId, Money, MoneyError, OrderId, Period, SubscriptionId};
+use serde::{Deserialize, Serialize};
+
+use super::line::{Line, Totals};
+use super::offer::Offer;
+use super::profile::Entity;
+
+/// Where an invoice stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not issued; has no number.
+    Draft,
+    /// Issued, waits for money.
+    Open,
+    /// Taken back before anything was paid; the number stays used.
+    Void,
+    /// Given up with something still owed.
+    Uncollectible,
+    /// Nothing left to pay.
+    Closed,
+}
+
+/// What may happen to an invoice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Gets its number; nothing changes in it from here on.
+    Finalise,
+    /// Is taken back.
+    Void,
+    /// Is given up.
+    WriteOff,
+    /// Everything is paid.
+    Close,
+}
+
+/// The answer to a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is now in this state.
+    Moved(State),
+    /// It was there already.
+    AlreadyThere,
+}
+
+/// Why a move is not possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The state forbids it.
+    #[error("an invoice that is {state} cannot be {}", past(*command))]
+    Move {
+        /// Where it stands.
+        state: State,
+        /// What was asked.
+        command: Command,
+    },
+    /// Money was allocated; it has to go back by a refund first.
+    #[error("an invoice with {paid} paid cannot be made void; refund it instead")]
+    Paid {
+        /// How much.
+        paid: Money,
+    },
+    /// Closing needs every cent.
+    #[error("an invoice over {total} is not settled by {paid}")]
+    Unpaid {
+        /// What was paid.
+        paid: Money,
+        /// What was owed.
+        total: Money,
+    },
+}
+
+const fn past(command: Command) -> &'static str {
+    match command {
+        Command::Finalise => "finalised",
+        Command::Void => "made void",
+        Command::WriteOff => "written off",
+        Command::Close => "closed",
+    }
+}
+
+impl State {
+    /// Decides a move, given what is paid of the total.
+    ///
+    /// # Errors
+    /// When the state or the money forbid it.
+    pub fn on(self, command: Command, paid: Money, total: Money) -> Result<Outcome, Refused> {
+        match (self, command) {
+            (Self::Draft, Command::Finalise) => Ok(Outcome::Moved(Self::Open)),
+            (Self::Open, Command::Close) if paid.minor >= total.minor => Ok(Outcome::Moved(Self::Closed)),
+            (Self::Open, Command::Close) => Err(Refused::Unpaid { paid, total }),
+            (Self::Open, Command::Void) if paid.is_zero() => Ok(Outcome::Moved(Self::Void)),
+            (Self::Open, Command::Void) => Err(Refused::Paid { paid }),
+            (Self::Open, Command::WriteOff) => Ok(Outcome::Moved(Self::Uncollectible)),
+            (Self::Open, Command::Finalise)
+            | (Self::Void, Command::Void)
+            | (Self::Uncollectible, Command::WriteOff)
+            | (Self::Closed, Command::Close) => Ok(Outcome::AlreadyThere),
+            (Self::Draft, command @ (Command::Void | Command::WriteOff | Command::Close))
+            | (Self::Void, command @ (Command::Finalise | Command::WriteOff | Command::Close))
+            | (Self::Uncollectible, command @ (Command::Finalise | Command::Void | Command::Close))
+            | (Self::Closed, command @ (Command::Finalise | Command::Void | Command::WriteOff)) => {
+                Err(Refused::Move { state: self, command })
+            }
+        }
+    }
+
+    /// As stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Open => "open",
+            Self::Void => "void",
+            Self::Uncollectible => "uncollectible",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// The state stored as `text`.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        [Self::Draft, Self::Open, Self::Void, Self::Uncollectible, Self::Closed]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What an invoice is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The first period, or the first one after a trial.
+    First,
+    /// Every later period.
+    Renewal,
+    /// A change of the plan within a period.
+    Upgrade,
+}
+
+impl Purpose {
+    /// As stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Renewal => "renewal",
+            Self::Upgrade => "upgrade",
+        }
+    }
+
+    /// The purpose stored as `text`.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        [Self::First, Self::Renewal, Self::Upgrade].into_iter().find(|purpose| purpose.as_str() == text)
+    }
+}
+
+/// A number of a gap-free series: `INV-2026-000001`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Number {
+    /// The entity's prefix.
+    pub series: String,
+    /// Year of the issue date in the entity's zone.
+    pub year: i32,
+    /// Counts from 1 in each year.
+    pub sequence: i64,
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{:06}", self.series, self.year, self.sequence)
+    }
+}
+
+/// The year an issue date belongs to.
+#[must_use]
+pub fn number_year(issued_at: DateTime<Utc>, zone: Tz) -> i32 {
+    issued_at.with_timezone(&zone).year()
+}
+
+/// Seller, buyer and offer as they were at issue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Who sells.
+    pub seller: Entity,
+    /// Who is billed.
+    pub buyer: Buyer,
+    /// The brand's name.
+    pub brand_name: String,
+    /// What the tax is called.
+    pub tax_name: String,
+    /// What the subscription is entitled to once this is paid.
+    pub offer: Offer,
+}
+
+/// Who is billed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Buyer {
+    /// Name on the invoice.
+    pub name: String,
+    /// Where mail goes.
+    pub email: String,
+    /// ISO 3166-1 alpha-2; empty when unknown.
+    pub country: String,
+    /// Language of mails and documents.
+    pub locale: String,
+}
+
+/// An invoice as stored, with what is derived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invoice {
+    /// Its id.
+    pub id: InvoiceId,
+    /// Who is billed.
+    pub account: AccountId,
+    /// What it is for.
+    pub subscription: Option<SubscriptionId>,
+    /// The order it came from.
+    pub order: Option<OrderId>,
+    /// Why it exists.
+    pub purpose: Purpose,
+    /// Where it stands.
+    pub state: State,
+    /// Present from finalising on.
+    pub number: Option<Number>,
+    /// The printed lines.
+    pub lines: Vec<Line>,
+    /// Their sums.
+    pub totals: Totals,
+    /// As it was at issue.
+    pub snapshot: Snapshot,
+    /// The time it pays for.
+    pub period: Option<Period>,
+    /// When it was finalised.
+    pub issued_at: Option<DateTime<Utc>>,
+    /// When it should be paid.
+    pub due_at: Option<DateTime<Utc>>,
+    /// When nothing was left to pay.
+    pub closed_at: Option<DateTime<Utc>>,
+    /// Reminder steps done.
+    pub reminders_done: u32,
+    /// Off-session charges asked for.
+    pub charges_made: u32,
+    /// Sum of the allocations.
+    pub paid: Money,
+    /// Sum of the credit notes.
+    pub refunded: Money,
+}
+
+impl Invoice {
+    /// What is still owed.
+    ///
+    /// # Errors
+    /// When an allocation has another currency.
+    pub fn remaining(&self) -> Result<Money, MoneyError> {
+        let left = self.totals.total.checked_sub(self.paid)?;
+        Ok(if left.is_negative() { Money::zero(left.currency) } else { left })
+    }
+
+    /// The printed number; empty while a draft.
+    #[must_use]
+    pub fn number_text(&self) -> String {
+        self.number.as_ref().map(Number::to_string).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeZone;
+    use ottery_kernel::Currency;
+
+    use super::*;
+
+    const STATES: [State; 5] = [State::Draft, State::Open, State::Void, State::Uncollectible, State::Closed];
+
+    fn eur(minor: i64) -> Money {
+        Money::new(minor, Currency::EUR)
+    }
+
+    #[test]
+    fn case_041_nothing_but_a_draft_can_be_finalised_and_nothing_leads_back() {
+        for state in STATES {
+            let answer = state.on(Command::Finalise, eur(0), eur(10));
+            assert_eq!(answer == Ok(Outcome::Moved(State::Open)), state == State::Draft);
+        }
+    }
+
+    #[test]
+    fn case_039_an_issued_invoice_can_be_made_void_only_while_nothing_is_paid() {
+        assert_eq!(State::Open.on(Command::Void, eur(0), eur(10)), Ok(Outcome::Moved(State::Void)));
+        assert_eq!(State::Open.on(Command::Void, eur(1), eur(10)), Err(Refused::Paid { paid: eur(1) }));
+        assert_eq!(State::Void.on(Command::Void, eur(0), eur(10)), Ok(Outcome::AlreadyThere));
+        assert!(State::Closed.on(Command::Void, eur(0), eur(10)).is_err());
+    }
+
+    #[test]
+    fn case_046_a_partly_paid_invoice_stays_open() {
+        assert!(matches!(State::Open.on(Command::Close, eur(9), eur(10)), Err(Refused::Unpaid { .. })));
+        assert_eq!(State::Open.on(Command::Close, eur(10), eur(10)), Ok(Outcome::Moved(State::Closed)));
+        assert_eq!(State::Closed.on(Command::Close, eur(10), eur(10)), Ok(Outcome::AlreadyThere));
+    }
+
+    #[test]
+    fn case_040_the_year_of_a_number_is_that_of_the_entity() {
+        let late = Utc.with_ymd_and_hms(2026, 12, 31, 23, 30, 0).unwrap();
+        assert_eq!(number_year(late, Tz::UTC), 2026);
+        assert_eq!(number_year(late, Tz::Europe__Berlin), 2027);
+        let number = Number { series: "INV".into(), year: 2027, sequence: 1 };
+        assert_eq!(number.to_string(), "INV-2027-000001");
+    }
+
+    #[test]
+    fn states_read_back() {
+        for state in STATES {
+            assert_eq!(State::from_text(state.as_str()), Some(state));
+        }
+    }
+}

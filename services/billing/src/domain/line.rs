@@ -1,0 +1,109 @@
+//! Lines of an invoice and their totals. Prices are gross: tax is contained and taken out per line.
+
+use ottery_kernel::{Currency, Money, MoneyError, Period, Rounding};
+use serde::{Deserialize, Serialize};
+
+/// Basis points in a whole.
+const WHOLE_BP: i64 = 10_000;
+
+/// One printed line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// What it is for.
+    pub description: String,
+    /// How many.
+    pub quantity: u32,
+    /// Gross amount of all of them; negative for a credit.
+    pub amount: Money,
+    /// Rate of the contained tax in basis points.
+    pub tax_rate_bp: u32,
+    /// The contained tax, fixed at issue.
+    pub tax: Money,
+    /// The time it covers.
+    pub period: Option<Period>,
+}
+
+impl Line {
+    /// One piece at that gross amount.
+    ///
+    /// # Errors
+    /// When the amount is too large to compute with.
+    pub fn gross(
+        description: impl Into<String>,
+        amount: Money,
+        tax_rate_bp: u32,
+        period: Option<Period>,
+    ) -> Result<Self, MoneyError> {
+        let tax = tax_inside(amount, tax_rate_bp)?;
+        Ok(Self { description: description.into(), quantity: 1, amount, tax_rate_bp, tax, period })
+    }
+}
+
+/// The tax contained in a gross amount, rounded to the nearest minor unit.
+///
+/// # Errors
+/// When the amount is too large to compute with.
+pub fn tax_inside(gross: Money, rate_bp: u32) -> Result<Money, MoneyError> {
+    gross.mul_ratio(i64::from(rate_bp), WHOLE_BP + i64::from(rate_bp), Rounding::HalfUp)
+}
+
+/// Sums of lines: what the customer sees always adds up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Without tax.
+    pub subtotal: Money,
+    /// The tax of all lines.
+    pub tax: Money,
+    /// What is to be paid.
+    pub total: Money,
+}
+
+impl Totals {
+    /// Adds the lines up.
+    ///
+    /// # Errors
+    /// When a line has another currency or the sum does not fit.
+    pub fn of(currency: Currency, lines: &[Line]) -> Result<Self, MoneyError> {
+        let total = Money::sum(currency, lines.iter().map(|line| line.amount))?;
+        let tax = Money::sum(currency, lines.iter().map(|line| line.tax))?;
+        Ok(Self { subtotal: total.checked_sub(tax)?, tax, total })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottery_kernel::Currency;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn case_019_tax_is_taken_per_line_and_the_sums_match_the_printed_lines() {
+        let eur = |minor| Money::new(minor, Currency::EUR);
+        let lines: Vec<_> = [999, 999, 1].map(|minor| Line::gross("x", eur(minor), 1900, None).unwrap()).into();
+        // 9.99 contains 1.595… of 19 %: 1.60 on each of two lines, not 3.19 on their sum.
+        assert_eq!(lines.iter().map(|line| line.tax.minor).collect::<Vec<_>>(), [160, 160, 0]);
+        let totals = Totals::of(Currency::EUR, &lines).unwrap();
+        assert_eq!((totals.subtotal, totals.tax, totals.total), (eur(1679), eur(320), eur(1999)));
+    }
+
+    #[test]
+    fn case_017_yen_and_dinar_are_taxed_in_their_own_minor_units() {
+        let yen = Line::gross("x", Money::new(1100, Currency::JPY), 1000, None).unwrap();
+        assert_eq!(yen.tax, Money::new(100, Currency::JPY));
+        let dinar = Line::gross("x", Money::new(10_500, Currency::KWD), 500, None).unwrap();
+        assert_eq!(dinar.tax.to_decimal(), "0.500");
+    }
+
+    proptest! {
+        #[test]
+        fn net_and_tax_add_up_to_gross(amounts in proptest::collection::vec(-1_000_000_i64..1_000_000, 1..8), bp in 0_u32..5_000) {
+            let lines: Vec<_> =
+                amounts.iter().map(|minor| Line::gross("x", Money::new(*minor, Currency::EUR), bp, None).unwrap()).collect();
+            let totals = Totals::of(Currency::EUR, &lines).unwrap();
+            prop_assert_eq!(totals.subtotal.minor + totals.tax.minor, totals.total.minor);
+            prop_assert_eq!(totals.total.minor, amounts.iter().sum::<i64>());
+            prop_assert!(lines.iter().all(|line| line.tax.minor.abs() <= line.amount.minor.abs()));
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What billing decides: pure, no waiting, no storage, no clock. Instants come in as arguments.
+
+pub mod dunning;
+pub mod entitlement;
+pub mod invoice;
+pub mod ledger;
+pub mod line;
+pub mod offer;
+pub mod order;
+pub mod profile;
+pub mod proration;
+pub mod quote;
+pub mod subscription;

@@ -1,0 +1,44 @@
+//! What was bought, as it was when it was bought.
+
+use ottery_kernel::{Money, PlanId, PlanVersionId, PriceId, Term};
+use serde::{Deserialize, Serialize};
+
+/// A price of a plan version with everything a subscription needs of it; a later change of the plan changes nothing here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// The plan.
+    pub plan_id: PlanId,
+    /// Its version.
+    pub plan_version_id: PlanVersionId,
+    /// The price of that version.
+    pub price_id: PriceId,
+    /// The plan's name as it was sold.
+    pub plan_name: String,
+    /// Gross price of one term.
+    pub price: Money,
+    /// One-time gross charge on the first invoice.
+    pub setup_fee: Option<Money>,
+    /// How long one period lasts.
+    pub term: Term,
+    /// Length of the trial; 0 for none.
+    pub trial_days: u32,
+    /// Simultaneous streams.
+    pub connections: u32,
+    /// What it means on a panel.
+    pub mapping: Mapping,
+}
+
+/// What the plan means on a streaming panel; billing only hands it on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mapping {
+    /// Pool of panels; empty for any.
+    pub pool: String,
+    /// Bouquets on the panel.
+    pub bouquet_ids: Vec<i64>,
+    /// Package of reseller keys.
+    pub package_id: i64,
+    /// `hls`, `ts`, `rtmp`
+    pub outputs: Vec<String>,
+    /// Preferred region; empty for any.
+    pub region: String,
+}
