@@ -7,7 +7,7 @@ CREATE TABLE outbox (
     appended_at       timestamptz NOT NULL DEFAULT now(),
     event_id          uuid        NOT NULL,
     shard             smallint    NOT NULL CHECK (shard BETWEEN 0 AND 15),
-    kind              text        NOT NULL CHECK (kind ~ '^[a-z0-9_]+(\.[a-z0-9_]+)+\.v[0-9]+$'),
+    kind              text        NOT NULL CHECK (length(kind) <= 200 AND kind ~ '^[a-z0-9_]+(\.[a-z0-9_]+)+\.v[0-9]+$'),
     aggregate_id      text        NOT NULL,
     -- Grows by one per event of the aggregate; 0 = the event has no place in an order.
     aggregate_version bigint      NOT NULL CHECK (aggregate_version >= 0),

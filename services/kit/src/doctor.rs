@@ -57,7 +57,9 @@ pub async fn invariants(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
     for (kind, reason, count) in parked_by_kind(pool).await? {
         findings.push(Finding::warning(
             "deliveries.parked",
-            format!("{count} deliveries of `{kind}` are parked ({reason}): try them again or discard them in the console"),
+            format!(
+                "{count} deliveries of `{kind}` are parked ({reason}): try them again or discard them in the console"
+            ),
         ));
     }
     let ownerless = expired_leases(pool).await?;

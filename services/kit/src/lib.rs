@@ -25,3 +25,4 @@ pub mod serve;
 
 pub use host::{Host, HostParts, Listen};
 pub use serve::{RunSettings, Running, Service, WorkerContext, run, start};
+pub mod upkeep;

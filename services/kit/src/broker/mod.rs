@@ -10,6 +10,7 @@
 pub mod in_process;
 mod lanes;
 pub mod rabbitmq;
+pub mod testing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -215,7 +216,9 @@ fn matches(pattern: &str, kind: &str) -> bool {
     fn words(pattern: &[&str], kind: &[&str]) -> bool {
         match (pattern.split_first(), kind.split_first()) {
             (None, None) => true,
-            (Some((&"#", rest)), _) => words(rest, kind) || kind.split_first().is_some_and(|(_, tail)| words(pattern, tail)),
+            (Some((&"#", rest)), _) => {
+                words(rest, kind) || kind.split_first().is_some_and(|(_, tail)| words(pattern, tail))
+            }
             (Some((word, rest)), Some((head, tail))) => (*word == "*" || word == head) && words(rest, tail),
             (None, Some(_)) | (Some(_), None) => false,
         }

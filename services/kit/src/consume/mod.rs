@@ -65,8 +65,9 @@ impl Delivery {
 
     /// Decodes the payload; a payload that is not a `T` will not become one by waiting, so that is permanent.
     pub fn payload<T: Message + Default>(&self) -> Result<T, HandleError> {
-        T::decode(self.envelope.payload.as_slice())
-            .map_err(|error| HandleError::Permanent(anyhow::anyhow!("payload of `{}` cannot be decoded: {error}", self.kind())))
+        T::decode(self.envelope.payload.as_slice()).map_err(|error| {
+            HandleError::Permanent(anyhow::anyhow!("payload of `{}` cannot be decoded: {error}", self.kind()))
+        })
     }
 
     /// The brand, or a permanent error for an event that must have one.

@@ -147,7 +147,9 @@ impl Consumer {
         };
         match tokio::time::timeout(HANDLER_LIMIT, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(result)) => result,
-            Ok(Err(panic)) => Err(HandleError::Transient(anyhow::anyhow!("the handler panicked: {}", panic_text(&*panic)))),
+            Ok(Err(panic)) => {
+                Err(HandleError::Transient(anyhow::anyhow!("the handler panicked: {}", panic_text(&*panic))))
+            }
             Err(_) => Err(HandleError::Transient(anyhow::anyhow!("the handler took longer than {HANDLER_LIMIT:?}"))),
         }
     }

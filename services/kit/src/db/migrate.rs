@@ -44,13 +44,20 @@ async fn migrate_with(
     run(&mut connection, become_owner, "acting as the owner role").await?;
     let grants = [
         format!("GRANT USAGE ON SCHEMA public TO \"{role}\""),
-        format!("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO \"{role}\""),
+        format!(
+            "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO \"{role}\""
+        ),
         format!("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO \"{role}\""),
         format!("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT EXECUTE ON FUNCTIONS TO \"{role}\""),
     ];
     // Tables get their grants when they are made, so the lock only keeps two first migrations from tripping over
     // each other's catalogue rows; sqlx takes its own lock for the migrations.
-    run(&mut connection, format!("BEGIN; SELECT pg_advisory_xact_lock(1); {}; COMMIT", grants.join("; ")), "granting rights to the application role").await?;
+    run(
+        &mut connection,
+        format!("BEGIN; SELECT pg_advisory_xact_lock(1); {}; COMMIT", grants.join("; ")),
+        "granting rights to the application role",
+    )
+    .await?;
 
     let merged = Migrator {
         migrations: Cow::Owned(sources.iter().flat_map(|source| source.iter().cloned()).collect()),
@@ -62,9 +69,16 @@ async fn migrate_with(
         .map_err(|source| DatabaseError::Migration { database: database.clone(), source })?;
 
     if has_base {
-        keep_house(&mut connection, service).await.map_err(|source| DatabaseError::Query { step: "making partitions", source })?;
+        keep_house(&mut connection, service)
+            .await
+            .map_err(|source| DatabaseError::Query { step: "making partitions", source })?;
     }
-    run(&mut connection, format!("REVOKE INSERT, UPDATE, DELETE ON _sqlx_migrations FROM \"{role}\""), "guarding the list of migrations").await?;
+    run(
+        &mut connection,
+        format!("REVOKE INSERT, UPDATE, DELETE ON _sqlx_migrations FROM \"{role}\""),
+        "guarding the list of migrations",
+    )
+    .await?;
     connection.close().await.map_err(|source| DatabaseError::Query { step: "closing the owner's session", source })
 }
 

@@ -37,7 +37,9 @@ pub enum DatabaseError {
         address: String,
     },
     /// The server refused the role or its password.
-    #[error("PostgreSQL at {address} refused role `{role}`: check the password in `database.services.<name>`, or run `ottery migrate` to set it")]
+    #[error(
+        "PostgreSQL at {address} refused role `{role}`: check the password in `database.services.<name>`, or run `ottery migrate` to set it"
+    )]
     Refused {
         /// Role that tried.
         role: String,

@@ -21,12 +21,18 @@ pub async fn provision(settings: &DatabaseSettings, service: &str) -> Result<(),
         Err(error) => Err(error),
     };
     // Closing the session gives the lock back, whatever happened.
-    admin.close().await.map_err(|source| DatabaseError::Query { step: "closing the administrator's session", source })?;
+    admin
+        .close()
+        .await
+        .map_err(|source| DatabaseError::Query { step: "closing the administrator's session", source })?;
     made
 }
 
 /// Connects the administrator, to `database` or to the one its URL names.
-pub async fn admin_connection(settings: &DatabaseSettings, database: Option<&str>) -> Result<PgConnection, DatabaseError> {
+pub async fn admin_connection(
+    settings: &DatabaseSettings,
+    database: Option<&str>,
+) -> Result<PgConnection, DatabaseError> {
     let mut options = settings.admin_options()?;
     if let Some(database) = database {
         options = options.database(database);
@@ -72,19 +78,32 @@ async fn roles(admin: &mut PgConnection, settings: &DatabaseSettings, service: &
     let role = DatabaseSettings::role_name(service);
     let owner = DatabaseSettings::owner_name(service);
     if !exists(admin, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", &owner).await? {
-        run(admin, format!("CREATE ROLE \"{owner}\" NOLOGIN NOSUPERUSER NOBYPASSRLS"), "creating the owner role").await?;
+        run(admin, format!("CREATE ROLE \"{owner}\" NOLOGIN NOSUPERUSER NOBYPASSRLS"), "creating the owner role")
+            .await?;
         // An administrator that is no superuser has to be a member to act as the owner.
         run(admin, format!("GRANT \"{owner}\" TO CURRENT_USER"), "joining the owner role").await?;
     }
     if !exists(admin, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", &role).await? {
-        run(admin, format!("CREATE ROLE \"{role}\" LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE"), "creating the application role").await?;
+        run(
+            admin,
+            format!("CREATE ROLE \"{role}\" LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE"),
+            "creating the application role",
+        )
+        .await?;
     }
     if let Some(password) = settings.password_for(service) {
         if password.contains(['\\', '\0']) {
-            return Err(DatabaseError::Settings(format!("the database password of `{service}` may not contain a backslash")));
+            return Err(DatabaseError::Settings(format!(
+                "the database password of `{service}` may not contain a backslash"
+            )));
         }
         let quoted = password.replace('\'', "''");
-        run(admin, format!("ALTER ROLE \"{role}\" PASSWORD '{quoted}'"), "setting the password of the application role").await?;
+        run(
+            admin,
+            format!("ALTER ROLE \"{role}\" PASSWORD '{quoted}'"),
+            "setting the password of the application role",
+        )
+        .await?;
     }
     let limits = [
         ("statement_timeout", settings.statement_timeout_ms),
@@ -95,7 +114,8 @@ async fn roles(admin: &mut PgConnection, settings: &DatabaseSettings, service: &
         ("tcp_keepalives_idle", 30),
     ];
     for (name, value) in limits {
-        run(admin, format!("ALTER ROLE \"{role}\" SET {name} = {value}"), "setting the limits of the application role").await?;
+        run(admin, format!("ALTER ROLE \"{role}\" SET {name} = {value}"), "setting the limits of the application role")
+            .await?;
     }
     Ok(())
 }
@@ -107,8 +127,10 @@ async fn ensure_database(admin: &mut PgConnection, database: &str, service: &str
         run(admin, format!("CREATE DATABASE \"{database}\" OWNER \"{owner}\""), "creating the database").await?;
     }
     let role = DatabaseSettings::role_name(service);
-    run(admin, format!("REVOKE CONNECT ON DATABASE \"{database}\" FROM PUBLIC"), "closing the database to others").await?;
-    run(admin, format!("GRANT CONNECT ON DATABASE \"{database}\" TO \"{role}\""), "opening the database to its service").await
+    run(admin, format!("REVOKE CONNECT ON DATABASE \"{database}\" FROM PUBLIC"), "closing the database to others")
+        .await?;
+    run(admin, format!("GRANT CONNECT ON DATABASE \"{database}\" TO \"{role}\""), "opening the database to its service")
+        .await
 }
 
 async fn exists(admin: &mut PgConnection, query: &'static str, name: &str) -> Result<bool, DatabaseError> {
@@ -120,7 +142,11 @@ async fn exists(admin: &mut PgConnection, query: &'static str, name: &str) -> Re
 }
 
 /// Roles and databases cannot be bound as parameters; names went through [`plain_name`].
-pub(super) async fn run(connection: &mut PgConnection, statement: String, step: &'static str) -> Result<(), DatabaseError> {
+pub(super) async fn run(
+    connection: &mut PgConnection,
+    statement: String,
+    step: &'static str,
+) -> Result<(), DatabaseError> {
     connection
         .execute(AssertSqlSafe(statement))
         .await

@@ -34,9 +34,7 @@ pub async fn begin(pool: &PgPool, scope: Scope) -> sqlx::Result<PgTransaction<'s
 /// Whether `error` is a violation of the unique constraint (or unique index) of that name.
 #[must_use]
 pub fn is_unique_violation(error: &sqlx::Error, constraint: &str) -> bool {
-    error
-        .as_database_error()
-        .is_some_and(|error| error.is_unique_violation() && error.constraint() == Some(constraint))
+    error.as_database_error().is_some_and(|error| error.is_unique_violation() && error.constraint() == Some(constraint))
 }
 
 /// Whether the database gave up on a transaction that may simply be run again (serialisation failure, deadlock).

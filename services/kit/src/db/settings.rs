@@ -127,7 +127,8 @@ impl DatabaseSettings {
     pub fn admin_options(&self) -> Result<PgConnectOptions, DatabaseError> {
         let url = self.admin_url.as_deref().ok_or_else(|| {
             DatabaseError::Settings(
-                "`database.admin_url` is not set: migrating needs an account that may create roles and databases".to_owned(),
+                "`database.admin_url` is not set: migrating needs an account that may create roles and databases"
+                    .to_owned(),
             )
         })?;
         Ok(parse(url, "database.admin_url")?.application_name("ottery_migrate"))

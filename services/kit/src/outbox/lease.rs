@@ -82,7 +82,9 @@ impl Shares {
     }
 
     async fn show_up(&self, tx: &mut PgTransaction<'_>) -> sqlx::Result<i64> {
-        sqlx::query("DELETE FROM relay_member WHERE seen_until < now() - interval '1 minute'").execute(&mut **tx).await?;
+        sqlx::query("DELETE FROM relay_member WHERE seen_until < now() - interval '1 minute'")
+            .execute(&mut **tx)
+            .await?;
         sqlx::query(
             "INSERT INTO relay_member (owner, seen_until) VALUES ($1, now() + make_interval(secs => $2)) \
              ON CONFLICT (owner) DO UPDATE SET seen_until = EXCLUDED.seen_until",
@@ -91,8 +93,9 @@ impl Shares {
         .bind(self.lease.as_secs_f64())
         .execute(&mut **tx)
         .await?;
-        let members: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM relay_member WHERE seen_until > now()").fetch_one(&mut **tx).await?;
+        let members: i64 = sqlx::query_scalar("SELECT count(*) FROM relay_member WHERE seen_until > now()")
+            .fetch_one(&mut **tx)
+            .await?;
         Ok(members.max(1))
     }
 

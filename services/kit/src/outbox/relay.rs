@@ -310,7 +310,8 @@ impl Relay {
             PublishError::Rejected | PublishError::Unavailable(_) => &self.counters.failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        let refused = self.refused.entry(row.aggregate_id.clone()).or_insert(Refused { until: Instant::now(), times: 0 });
+        let refused =
+            self.refused.entry(row.aggregate_id.clone()).or_insert(Refused { until: Instant::now(), times: 0 });
         refused.times = refused.times.saturating_add(1);
         refused.until = Instant::now() + backoff(refused.times, Duration::from_millis(500), REFUSED_PAUSE_MAX);
         self.complain(&row.kind, &error.to_string());
@@ -388,9 +389,8 @@ async fn listen(pool: PgPool, waker: Arc<Notify>, shutdown: CancellationToken) {
             () = shutdown.cancelled() => return,
             ended = listening => ended,
         };
-        if let Err(error) = ended {
-            tracing::debug!(error = %error, "listening for commits ended; polling goes on");
-        }
+        let Err(error) = ended;
+        tracing::debug!(error = %error, "listening for commits ended; polling goes on");
         failures = failures.saturating_add(1);
         tokio::select! {
             () = shutdown.cancelled() => return,
