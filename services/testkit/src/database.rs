@@ -56,8 +56,9 @@ async fn create(admin_url: &str, service: &'static str, migrations: &Migrator) -
     let admin_pool = PgPoolOptions::new().max_connections(ADMIN_CONNECTIONS_MAX).connect_with(admin_options).await?;
     let role = DatabaseSettings::role_name(service);
     // A copy starts with the default rights of a database.
-    let rights =
-        format!("REVOKE CONNECT ON DATABASE \"{name}\" FROM PUBLIC; GRANT CONNECT ON DATABASE \"{name}\" TO \"{role}\"");
+    let rights = format!(
+        "REVOKE CONNECT ON DATABASE \"{name}\" FROM PUBLIC; GRANT CONNECT ON DATABASE \"{name}\" TO \"{role}\""
+    );
     admin_pool.execute(AssertSqlSafe(rights)).await.context("closing the database to others")?;
     let pool = settings.pool(service).await?;
     Ok(TestDatabase { pool, admin_pool, settings, service, name })

@@ -47,8 +47,11 @@ fn lookup(users: &str, name: &str) -> Option<Account> {
 /// Gives a file or folder to the account.
 pub(super) fn give(path: &Path, account: Option<&Account>) -> Result<(), LocalError> {
     let Some(account) = account else { return Ok(()) };
-    std::os::unix::fs::chown(path, Some(account.uid), Some(account.gid))
-        .map_err(at(format!("give {} to user '{}'", path.display(), account.name)))
+    std::os::unix::fs::chown(path, Some(account.uid), Some(account.gid)).map_err(at(format!(
+        "give {} to user '{}'",
+        path.display(),
+        account.name
+    )))
 }
 
 #[cfg(test)]

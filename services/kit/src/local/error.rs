@@ -38,7 +38,9 @@ pub enum LocalError {
         path: PathBuf,
     },
     /// Started as root, and there is no other user to run as.
-    #[error("{program} refuses to run as root and neither user 'postgres' nor 'nobody' exists: start as an unprivileged user")]
+    #[error(
+        "{program} refuses to run as root and neither user 'postgres' nor 'nobody' exists: start as an unprivileged user"
+    )]
     NoAccount {
         /// The server that needs it.
         program: &'static str,

@@ -226,6 +226,8 @@ mod tests {
     use std::process::Command as Plain;
     use std::time::Instant;
 
+    use tokio::time::sleep;
+
     use super::*;
 
     fn alive(pid: &str) -> bool {
@@ -233,13 +235,13 @@ mod tests {
             .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
     }
 
-    fn gone_within(pid: &str, limit: Duration) -> bool {
+    async fn gone_within(pid: &str, limit: Duration) -> bool {
         let begun = Instant::now();
         while begun.elapsed() < limit {
             if !alive(pid) {
                 return true;
             }
-            std::thread::sleep(Duration::from_millis(50));
+            sleep(Duration::from_millis(50)).await;
         }
         false
     }
@@ -256,7 +258,7 @@ mod tests {
         let pid = leash.pid().unwrap().to_string();
         assert!(alive(&pid));
         drop(leash);
-        assert!(gone_within(&pid, Duration::from_secs(10)));
+        assert!(gone_within(&pid, Duration::from_secs(10)).await);
     }
 
     #[tokio::test]
@@ -270,11 +272,11 @@ mod tests {
             .spawn()
             .unwrap();
         while std::fs::read_to_string(&pids).unwrap_or_default().is_empty() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
         }
         leash.stop().await.unwrap();
         for pid in std::fs::read_to_string(&pids).unwrap().split_whitespace() {
-            assert!(gone_within(pid, Duration::from_secs(5)), "{pid} is still there");
+            assert!(gone_within(pid, Duration::from_secs(5)).await, "{pid} is still there");
         }
     }
 
@@ -290,7 +292,7 @@ mod tests {
         );
         let mut leash = LeashedCommand::new("/bin/sh").args(["-c", &script]).spawn().unwrap();
         while !ready.exists() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
         }
         leash.signal(Signal::Hangup).await.unwrap();
         assert!(leash.wait().await.unwrap().success());
@@ -312,13 +314,13 @@ mod tests {
         let begun = Instant::now();
         while std::fs::read_to_string(&note).unwrap_or_default().is_empty() {
             assert!(begun.elapsed() < Duration::from_secs(20), "the parent never started its child");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
         }
         let pid = std::fs::read_to_string(&note).unwrap();
         assert!(alive(&pid));
         parent.kill().unwrap();
         parent.wait().unwrap();
-        assert!(gone_within(&pid, Duration::from_secs(10)));
+        assert!(gone_within(&pid, Duration::from_secs(10)).await);
     }
 
     #[tokio::test]
@@ -327,7 +329,7 @@ mod tests {
         let Ok(note) = std::env::var("LEASH_TEST_NOTE") else { return };
         let leash = LeashedCommand::new("/bin/sleep").arg("300").spawn().unwrap();
         std::fs::write(note, leash.pid().unwrap().to_string()).unwrap();
-        tokio::time::sleep(Duration::from_secs(300)).await;
+        sleep(Duration::from_secs(300)).await;
         drop(leash);
     }
 }

@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn a_mistake_is_named() {
-        for (line, word) in [("--with mysql -- true", "mysql"), ("--", "no command"), ("true", "'true'"), ("", "usage")] {
+        for (line, word) in [("--with mysql -- true", "mysql"), ("--", "no command"), ("true", "'true'"), ("", "usage")]
+        {
             assert!(parsed(line).unwrap_err().to_string().contains(word), "{line}");
         }
     }

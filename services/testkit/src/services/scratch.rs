@@ -41,9 +41,9 @@ impl Scratch {
 /// The system's temporary folder when all folders above it may be entered by everybody, else /var/tmp.
 fn base() -> PathBuf {
     let usual = std::env::temp_dir();
-    let open = usual.ancestors().all(|folder| {
-        fs::metadata(folder).is_ok_and(|folder| folder.permissions().mode() & 0o001 != 0)
-    });
+    let open = usual
+        .ancestors()
+        .all(|folder| fs::metadata(folder).is_ok_and(|folder| folder.permissions().mode() & 0o001 != 0));
     if open { usual } else { PathBuf::from("/var/tmp") }
 }
 

@@ -28,10 +28,11 @@ async fn the_pool_is_the_application_role_behind_row_level_security() {
     sqlx::query("INSERT INTO thing VALUES ($1, $1)").bind(Uuid::now_v7()).execute(&database.admin_pool).await.unwrap();
     let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM thing").fetch_one(&database.pool).await.unwrap();
     assert_eq!(seen, 0);
-    let (role, powers): (String, bool) =
-        sqlx::query_as("SELECT rolname::text, rolsuper OR rolbypassrls OR rolcreatedb FROM pg_roles WHERE rolname = current_user")
-            .fetch_one(&database.pool)
-            .await
-            .unwrap();
+    let (role, powers): (String, bool) = sqlx::query_as(
+        "SELECT rolname::text, rolsuper OR rolbypassrls OR rolcreatedb FROM pg_roles WHERE rolname = current_user",
+    )
+    .fetch_one(&database.pool)
+    .await
+    .unwrap();
     assert_eq!((role.as_str(), powers), ("ottery_sample", false));
 }

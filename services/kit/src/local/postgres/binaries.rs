@@ -56,8 +56,9 @@ impl Binaries {
             .output()
             .map_err(at(format!("ask {} for its version", postgres.display())))?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let version = parse_version(&text)
-            .ok_or_else(|| LocalError::Version(format!("{} names no version: '{}'", postgres.display(), text.trim())))?;
+        let version = parse_version(&text).ok_or_else(|| {
+            LocalError::Version(format!("{} names no version: '{}'", postgres.display(), text.trim()))
+        })?;
         Ok(Some(Self { initdb, postgres, version }))
     }
 

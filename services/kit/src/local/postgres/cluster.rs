@@ -23,11 +23,11 @@ const ORPHAN_GONE_WITHIN: Duration = Duration::from_secs(45);
 pub(super) fn version(data: &Path) -> Result<Option<u32>, LocalError> {
     let path = data.join("PG_VERSION");
     match fs::read_to_string(&path) {
-        Ok(text) => text
-            .trim()
-            .parse()
-            .map(Some)
-            .map_err(|_| LocalError::Version(format!("{} does not hold a version: '{}'", path.display(), text.trim()))),
+        Ok(text) => {
+            text.trim().parse().map(Some).map_err(|_| {
+                LocalError::Version(format!("{} does not hold a version: '{}'", path.display(), text.trim()))
+            })
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(at(format!("read {}", path.display()))(source)),
     }
@@ -73,12 +73,7 @@ pub(super) async fn create(
     fs::write(&log, words).map_err(at(format!("write {}", log.display())))?;
     fs::remove_file(&password_file).map_err(at(format!("remove {}", password_file.display())))?;
     if !output.status.success() {
-        return Err(LocalError::Exited {
-            what: "initdb".to_owned(),
-            status: output.status,
-            tail: tail(&log),
-            log,
-        });
+        return Err(LocalError::Exited { what: "initdb".to_owned(), status: output.status, tail: tail(&log), log });
     }
     fs::rename(&fresh, &data).map_err(at(format!("rename {} to {}", fresh.display(), data.display())))
 }

@@ -109,7 +109,8 @@ impl Postgres {
                     return Ok(Self { leash, password, port, socket, version: binaries.version, _folder: folder });
                 }
                 Err(LocalError::Exited { .. })
-                    if attempt < PORT_ATTEMPTS_MAX && cluster::may_try_again(&log, log_begins, options.port.is_none()) =>
+                    if attempt < PORT_ATTEMPTS_MAX
+                        && cluster::may_try_again(&log, log_begins, options.port.is_none()) =>
                 {
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
@@ -245,7 +246,8 @@ mod tests {
         server.stop().await.unwrap();
 
         // A lock file that names a living process which is no PostgreSQL, as after a restart of a container.
-        std::fs::write(home.join("data/postmaster.pid"), format!("{}\n{}\n", std::process::id(), home.display())).unwrap();
+        std::fs::write(home.join("data/postmaster.pid"), format!("{}\n{}\n", std::process::id(), home.display()))
+            .unwrap();
         let server = Postgres::start(options(&home)).await.unwrap();
         assert_eq!(count(&server, &server.admin_url()).await, 1);
         server.stop().await.unwrap();

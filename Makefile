@@ -1,0 +1,52 @@
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+OTTERY := $(CARGO) run --quiet --locked --profile quick --bin ottery --
+BENCH ?= activation
+
+.PHONY: help setup build check test test-full run cluster demo bench
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: ## Install what is missing: PostgreSQL, RabbitMQ, Redis, Chromium, cargo-nextest, cargo-deny
+	@scripts/setup
+
+build: ## Build the release binary
+	$(CARGO) build --locked --release --bin ottery
+
+check: ## Format, lints, documentation, dependency policy, query data: everything but tests
+	$(CARGO) fmt --all --check
+	scripts/deny
+	scripts/prepare --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
+
+# The tests of testkit need its binary, so that building them builds it, with the same features as everything else.
+test: ## Run what CI runs, with servers of its own
+	$(CARGO) nextest run --locked --workspace --profile ci --no-run
+	@echo "left to 'make test-full': tests in documentation, and these marked as slow:"
+	@$(CARGO) nextest list --locked --workspace --profile ci --run-ignored ignored-only --message-format oneline 2>/dev/null | sed 's/^/  /'
+	$(TARGET)/debug/ottery-test-services --with postgres,rabbitmq,redis -- \
+		$(CARGO) nextest run --locked --workspace --profile ci
+
+test-full: ## Run every test, also the slow ones and those in documentation
+	$(CARGO) nextest run --locked --workspace --profile ci --no-run
+	$(CARGO) test --locked --workspace --doc
+	$(TARGET)/debug/ottery-test-services --with postgres,rabbitmq,redis -- \
+		$(CARGO) nextest run --locked --workspace --profile ci --run-ignored all
+
+run: ## Start everything in one process with a private PostgreSQL and a demo brand
+	$(OTTERY) up
+
+cluster: ## Start one process per service with PostgreSQL, RabbitMQ and Redis, without Docker
+	$(OTTERY) cluster
+
+demo: ## Fill a running system with demonstration data
+	$(OTTERY) demo
+
+bench: ## Measure; BENCH names what (activation, renewals, storefront, reconcile, portal, scale)
+	$(CARGO) run --quiet --locked --release --bin ottery -- bench $(BENCH) --json
