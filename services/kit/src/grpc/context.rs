@@ -7,6 +7,7 @@ use ottery_kernel::BrandId;
 use tokio::time::Instant;
 
 use super::Actor;
+use crate::outbox::current_cause;
 
 /// What a call carries besides its message. Attach it with `channel.with(&context)`, or run a whole piece of work
 /// inside [`scope`]; a call without either is the service acting by itself, outside any brand.
@@ -36,7 +37,8 @@ impl CallContext {
         } else if let Some(ambient) = &ambient {
             ambient.request_id.clone()
         } else {
-            new_request_id()
+            // Work on an event belongs to the request that started its chain.
+            Some(current_cause().correlation_id).filter(|id| !id.is_empty()).unwrap_or_else(new_request_id)
         };
         let deadline = ambient.and_then(|ambient| ambient.deadline);
         Self { actor, request_id, deadline, timeout: None, idempotency_key: None, is_repeatable: false }

@@ -24,6 +24,7 @@ use tracing::Instrument as _;
 use super::problem::code_name;
 use super::{ACTOR_HEADER, Actor, ActorVerifier, CallContext, Problem, REQUEST_ID_HEADER, TRACEPARENT_HEADER};
 use super::{context, deadline};
+use crate::outbox::{Cause, with_cause};
 use crate::telemetry::{Histogram, Metrics, set_parent};
 
 /// Largest message a service takes; tonic's own default, stated because callers rely on it.
@@ -37,6 +38,8 @@ const PANIC_TEXT_MAX: usize = 500;
 
 /// Calls that need no actor: probes and tools that ask what there is.
 const OPEN_PATHS: [&str; 2] = ["/grpc.health.v1.Health/", "/grpc.reflection."];
+
+const DRAIN_PATH: &str = "/ottery.common.v1.DrainService/";
 
 /// Limits of a server.
 #[derive(Clone, Copy, Debug)]
@@ -201,9 +204,13 @@ impl Checks {
                 }
             }
         }
-        let _counted = self.in_flight.enter(brand);
+        // Asking whether work is left is no work.
+        let is_work = !request.uri().path().starts_with(DRAIN_PATH);
+        let _counted = is_work.then(|| self.in_flight.enter(brand));
         let context = CallContext::new(actor).deadline(deadline);
-        let work = AssertUnwindSafe(context::scope(context, inner.call(request))).catch_unwind();
+        let cause = Cause { causation_id: context.request_id.clone(), correlation_id: context.request_id.clone() };
+        let work = context::scope(context, with_cause(cause, inner.call(request)));
+        let work = AssertUnwindSafe(work).catch_unwind();
         match tokio::time::timeout_at(deadline, work).await {
             Ok(Ok(response)) => response,
             Ok(Err(panic)) => {

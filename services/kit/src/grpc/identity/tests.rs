@@ -10,7 +10,8 @@ fn keys() -> ServiceKeys {
 }
 
 fn customer() -> Actor {
-    Actor::new(ActorKind::Customer, "acc_1", Some(BrandId::new(now()))).with_permissions(["order.read"])
+    let brand = BrandId::from_uuid(uuid::Uuid::from_u128(7));
+    Actor::new(ActorKind::Customer, "acc_1", Some(brand)).with_permissions(["order.read"])
 }
 
 fn signed(keys: &ServiceKeys, issuer: &str) -> Vec<u8> {
