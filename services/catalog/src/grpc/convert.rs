@@ -1,0 +1,134 @@
+//! Domain to contract.
+
+use chrono::{DateTime, Utc};
+use ottery_kernel::TermUnit as KernelUnit;
+use ottery_proto::catalog::v1::{
+    Brand, DesignTokens, LegalEntity, PanelMapping, Plan, PlanVersion, Price, Term, TermUnit, TestClock, plan, test_clock,
+};
+use ottery_proto::common::v1::Money;
+
+use crate::domain;
+use crate::store::brand::StoredBrand;
+
+pub(crate) fn instant(at: DateTime<Utc>) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: at.timestamp(), nanos: at.timestamp_subsec_nanos().cast_signed() }
+}
+
+fn money(money: ottery_kernel::Money) -> Money {
+    Money { currency: money.currency.code().to_owned(), minor: money.minor }
+}
+
+pub(crate) fn clock(clock: &domain::TestClock) -> TestClock {
+    let (state, waiting_for) = match clock {
+        domain::TestClock::Off => (test_clock::State::Off, String::new()),
+        domain::TestClock::Ready(_) => (test_clock::State::Ready, String::new()),
+        domain::TestClock::Advancing { waiting_for, .. } => (test_clock::State::Advancing, waiting_for.clone()),
+    };
+    TestClock { state: state.into(), now: clock.now().map(instant), waiting_for }
+}
+
+pub(crate) fn brand(stored: &StoredBrand) -> Brand {
+    let brand = &stored.brand;
+    let entity = &brand.entity;
+    Brand {
+        id: stored.id.to_string(),
+        slug: brand.slug.to_string(),
+        name: brand.name.clone(),
+        hosts: brand.hosts.clone(),
+        entity: Some(LegalEntity {
+            id: entity.id.to_string(),
+            name: entity.name.clone(),
+            address_lines: entity.address_lines.clone(),
+            country: entity.country.clone(),
+            tax_id: entity.tax_id.clone(),
+            time_zone: entity.time_zone.name().to_owned(),
+            invoice_series: entity.invoice_series.clone(),
+            email: entity.email.clone(),
+        }),
+        default_locale: brand.default_locale.to_string(),
+        locales: brand.locales.iter().map(ToString::to_string).collect(),
+        default_currency: brand.default_currency.to_string(),
+        currencies: brand.currencies.iter().map(ToString::to_string).collect(),
+        time_zone: brand.time_zone.name().to_owned(),
+        tokens: Some(DesignTokens {
+            schema: domain::tokens::SCHEMA,
+            values: brand.tokens.values.clone().into_iter().collect(),
+            logo: brand.tokens.logo.clone(),
+        }),
+        support_email: brand.support_email.clone(),
+        sender_email: brand.sender_email.clone(),
+        tagline: brand.tagline.clone(),
+        grace_days: brand.grace_days,
+        terminate_after_days: brand.terminate_after_days,
+        renewal_lead_hours: brand.renewal_lead_hours,
+        tax_rate_bp: brand.tax_rate_bp,
+        tax_name: brand.tax_name.clone(),
+        test_clock: Some(clock(&stored.clock)),
+        version: stored.version.cast_unsigned(),
+        updated_at: Some(instant(stored.updated_at)),
+        affiliate_rate_bp: brand.affiliate_rate_bp,
+        affiliate_hold_days: brand.affiliate_hold_days,
+        reminder_hours: brand.reminder_hours.clone(),
+        published: brand.published,
+    }
+}
+
+pub(crate) fn term(term: ottery_kernel::Term) -> Term {
+    let unit = match term.unit() {
+        KernelUnit::Day => TermUnit::Day,
+        KernelUnit::Week => TermUnit::Week,
+        KernelUnit::Month => TermUnit::Month,
+        KernelUnit::Year => TermUnit::Year,
+    };
+    Term { count: term.count().into(), unit: unit.into() }
+}
+
+pub(crate) fn price(price: &domain::Price) -> Price {
+    Price {
+        id: price.id.to_string(),
+        term: Some(term(price.term)),
+        amount: Some(money(price.amount)),
+        setup_fee: Some(money(price.setup_fee)),
+    }
+}
+
+pub(crate) fn version(version: &domain::PlanVersion) -> PlanVersion {
+    let content = &version.content;
+    PlanVersion {
+        id: version.id.to_string(),
+        plan_id: version.plan_id.to_string(),
+        number: version.number,
+        name: content.name.clone(),
+        summary: content.summary.clone(),
+        features: content.features.clone(),
+        connections: content.connections,
+        prices: version.prices.iter().map(price).collect(),
+        mapping: Some(PanelMapping {
+            pool: content.mapping.pool.clone(),
+            bouquet_ids: content.mapping.bouquet_ids.clone(),
+            package_id: content.mapping.package_id,
+            outputs: content.mapping.outputs.clone(),
+            region: content.mapping.region.clone(),
+        }),
+        trial_days: content.trial_days,
+        published_at: Some(instant(version.published_at)),
+    }
+}
+
+pub(crate) fn plan(plan: &domain::Plan) -> Plan {
+    let state = match plan.state {
+        domain::PlanState::Draft => plan::State::Draft,
+        domain::PlanState::OnSale => plan::State::OnSale,
+        domain::PlanState::Archived => plan::State::Archived,
+    };
+    Plan {
+        id: plan.id.to_string(),
+        brand_id: plan.brand.to_string(),
+        slug: plan.slug.to_string(),
+        state: state.into(),
+        current: Some(version(&plan.current)),
+        position: plan.position,
+        featured: plan.featured,
+        version: plan.version.cast_unsigned(),
+    }
+}

@@ -1,0 +1,208 @@
+//! `CatalogService`.
+
+use ottery_kernel::{BrandId, PlanId, PlanVersionId, PriceId};
+use ottery_kit::grpc::{Actor, ActorKind, Problem, Request, Response, Status, actor};
+use ottery_proto::catalog::v1::catalog_service_server::CatalogService;
+use ottery_proto::catalog::v1::{
+    AdvanceTestClockRequest, Brand, GetBrandRequest, GetCatalogVersionReply, GetCatalogVersionRequest, GetPlanRequest,
+    GetPlanVersionRequest, GetPriceReply, GetPriceRequest, ListBrandsReply, ListBrandsRequest, ListPlansReply,
+    ListPlansRequest, Plan, PlanVersion, PutBrandRequest, PutPlanRequest, ResolveHostRequest, SetPlanStateRequest,
+    TestClock,
+};
+use ottery_proto::common::v1::PageReply;
+
+use super::{convert, parse};
+use crate::app::{App, PutPlan};
+use crate::domain::PlanState;
+
+/// The gRPC face of the use cases.
+#[derive(Clone, Debug)]
+pub struct Api {
+    app: App,
+}
+
+impl Api {
+    /// A face for these use cases.
+    #[must_use]
+    pub fn new(app: App) -> Self {
+        Self { app }
+    }
+}
+
+/// Visitors and customers see what can be bought; drafts and archived plans are for staff and services.
+fn sees_everything(actor: &Actor) -> bool {
+    match actor.kind {
+        ActorKind::Anonymous | ActorKind::Customer => false,
+        ActorKind::Staff | ActorKind::ApiKey => actor.has("plan.read"),
+        ActorKind::Service => true,
+    }
+}
+
+/// A change of one brand: in its own context, or by somebody who holds the permission everywhere.
+fn may_change_brand(actor: &Actor, id: BrandId) -> Result<(), Problem> {
+    actor.require("brand.update")?;
+    match actor.brand {
+        Some(own) if own != id => Err(Problem::not_found("BRAND_NOT_FOUND", "no brand of that name or id")),
+        Some(_) | None => Ok(()),
+    }
+}
+
+#[tonic::async_trait]
+impl CatalogService for Api {
+    async fn put_brand(&self, request: Request<PutBrandRequest>) -> Result<Response<Brand>, Status> {
+        let actor = actor(&request)?;
+        let request = request.into_inner();
+        let given = request.brand.ok_or_else(|| Problem::invalid("brand", "MISSING", "give the brand"))?;
+        let id: Option<BrandId> = parse::optional_id("brand.id", &given.id)?;
+        match id {
+            Some(id) => may_change_brand(&actor, id)?,
+            None => {
+                actor.require("brand.update")?;
+                if actor.brand.is_some() {
+                    return Err(Problem::denied("PLATFORM_ONLY", "brands are created outside any brand; leave the brand header out").into());
+                }
+            }
+        }
+        let stored = self.app.put_brand(&actor, id, parse::brand(given), request.expected_version).await.map_err(Problem::from)?;
+        Ok(Response::new(convert::brand(&stored)))
+    }
+
+    async fn get_brand(&self, request: Request<GetBrandRequest>) -> Result<Response<Brand>, Status> {
+        let actor = actor(&request)?;
+        let request = request.into_inner();
+        let id = parse::optional_id("brand_id", &request.brand_id)?;
+        let stored = self.app.get_brand(id, &request.slug).await.map_err(Problem::from)?;
+        let is_own = actor.brand == Some(stored.id);
+        if !is_own && !actor.has("brand.read") {
+            return Err(Problem::not_found("BRAND_NOT_FOUND", "no brand of that name or id").into());
+        }
+        Ok(Response::new(convert::brand(&stored)))
+    }
+
+    async fn list_brands(&self, request: Request<ListBrandsRequest>) -> Result<Response<ListBrandsReply>, Status> {
+        let actor = actor(&request)?;
+        actor.require("brand.read")?;
+        if actor.brand.is_some() && !actor.is_service() {
+            return Err(Problem::denied("PLATFORM_ONLY", "the list of brands is outside any brand").into());
+        }
+        let page = request.into_inner().page.unwrap_or_default();
+        let brands = self.app.list_brands(&page.cursor, page.limit).await.map_err(Problem::from)?;
+        Ok(Response::new(ListBrandsReply {
+            brands: brands.items.iter().map(convert::brand).collect(),
+            page: Some(PageReply { next_cursor: brands.next }),
+        }))
+    }
+
+    async fn resolve_host(&self, request: Request<ResolveHostRequest>) -> Result<Response<Brand>, Status> {
+        let stored = self.app.resolve_host(&request.into_inner().host).await.map_err(Problem::from)?;
+        Ok(Response::new(convert::brand(&stored)))
+    }
+
+    async fn get_catalog_version(
+        &self,
+        request: Request<GetCatalogVersionRequest>,
+    ) -> Result<Response<GetCatalogVersionReply>, Status> {
+        let actor = actor(&request)?;
+        let id: BrandId = parse::id("brand_id", &request.into_inner().brand_id)?;
+        if actor.brand != Some(id) && !actor.has("brand.read") {
+            return Err(Problem::not_found("BRAND_NOT_FOUND", "no brand of that name or id").into());
+        }
+        let stored = self.app.get_brand(Some(id), "").await.map_err(Problem::from)?;
+        Ok(Response::new(GetCatalogVersionReply { version: stored.catalog_version.cast_unsigned() }))
+    }
+
+    async fn put_plan(&self, request: Request<PutPlanRequest>) -> Result<Response<Plan>, Status> {
+        let actor = actor(&request)?;
+        actor.require("plan.update")?;
+        let brand = actor.brand_or_problem()?;
+        let request = request.into_inner();
+        let id: Option<PlanId> = parse::optional_id("plan_id", &request.plan_id)?;
+        let given = request.content.ok_or_else(|| Problem::invalid("content", "MISSING", "say what the plan offers"))?;
+        let wanted = PutPlan {
+            slug: request.slug,
+            position: request.position,
+            featured: request.featured,
+            content: parse::content(&given),
+            prices: given.prices.into_iter().map(parse::price).collect(),
+        };
+        let plan = self.app.put_plan(&actor, brand, id, wanted, request.expected_version).await.map_err(Problem::from)?;
+        Ok(Response::new(convert::plan(&plan)))
+    }
+
+    async fn set_plan_state(&self, request: Request<SetPlanStateRequest>) -> Result<Response<Plan>, Status> {
+        let actor = actor(&request)?;
+        actor.require("plan.update")?;
+        let brand = actor.brand_or_problem()?;
+        let request = request.into_inner();
+        let id: PlanId = parse::id("plan_id", &request.plan_id)?;
+        let state = parse::plan_state(request.state())?;
+        let plan =
+            self.app.set_plan_state(&actor, brand, id, state, request.expected_version).await.map_err(Problem::from)?;
+        Ok(Response::new(convert::plan(&plan)))
+    }
+
+    async fn get_plan(&self, request: Request<GetPlanRequest>) -> Result<Response<Plan>, Status> {
+        let actor = actor(&request)?;
+        let brand = actor.brand_or_problem()?;
+        let request = request.into_inner();
+        let id: Option<PlanId> = parse::optional_id("plan_id", &request.plan_id)?;
+        let plan = self.app.get_plan(brand, id, &request.slug).await.map_err(Problem::from)?;
+        // An archived plan may still be looked at; a draft is nobody's business.
+        if plan.state == PlanState::Draft && !sees_everything(&actor) {
+            return Err(Problem::not_found("PLAN_NOT_FOUND", "no plan of that name or id").into());
+        }
+        Ok(Response::new(convert::plan(&plan)))
+    }
+
+    async fn list_plans(&self, request: Request<ListPlansRequest>) -> Result<Response<ListPlansReply>, Status> {
+        let actor = actor(&request)?;
+        let brand = actor.brand_or_problem()?;
+        let request = request.into_inner();
+        let page = request.page.unwrap_or_default();
+        let on_sale_only = request.on_sale_only || !sees_everything(&actor);
+        let plans = self.app.list_plans(brand, on_sale_only, &page.cursor, page.limit).await.map_err(Problem::from)?;
+        Ok(Response::new(ListPlansReply {
+            plans: plans.items.iter().map(convert::plan).collect(),
+            page: Some(PageReply { next_cursor: plans.next }),
+        }))
+    }
+
+    async fn get_plan_version(&self, request: Request<GetPlanVersionRequest>) -> Result<Response<PlanVersion>, Status> {
+        let actor = actor(&request)?;
+        let brand = actor.brand_or_problem()?;
+        let id: PlanVersionId = parse::id("plan_version_id", &request.into_inner().plan_version_id)?;
+        let (plan, version) = self.app.get_plan_version(brand, id).await.map_err(Problem::from)?;
+        if plan.state == PlanState::Draft && !sees_everything(&actor) {
+            return Err(Problem::not_found("PLAN_NOT_FOUND", "no plan of that name or id").into());
+        }
+        Ok(Response::new(convert::version(&version)))
+    }
+
+    async fn get_price(&self, request: Request<GetPriceRequest>) -> Result<Response<GetPriceReply>, Status> {
+        let actor = actor(&request)?;
+        let brand = actor.brand_or_problem()?;
+        let id: PriceId = parse::id("price_id", &request.into_inner().price_id)?;
+        let (plan, version, price) = self.app.get_price(brand, id).await.map_err(Problem::from)?;
+        if plan.state == PlanState::Draft && !sees_everything(&actor) {
+            return Err(Problem::not_found("PRICE_NOT_FOUND", "no price of that name or id").into());
+        }
+        Ok(Response::new(GetPriceReply {
+            plan: Some(convert::plan(&plan)),
+            plan_version: Some(convert::version(&version)),
+            price: Some(convert::price(&price)),
+        }))
+    }
+
+    async fn advance_test_clock(&self, request: Request<AdvanceTestClockRequest>) -> Result<Response<TestClock>, Status> {
+        let actor = actor(&request)?;
+        actor.require("clock.advance")?;
+        let request = request.into_inner();
+        let id: BrandId = parse::id("brand_id", &request.brand_id)?;
+        if actor.brand.is_some_and(|own| own != id) {
+            return Err(Problem::not_found("BRAND_NOT_FOUND", "no brand of that name or id").into());
+        }
+        let to = parse::instant("to", request.to)?;
+        let clock = self.app.advance_test_clock(&actor, id, to).await.map_err(Problem::from)?;
+        Ok(Response::new(convert::clock(&clock)))
+    }
+}
