@@ -1,0 +1,16 @@
+//! Decisions, without waiting: what to do next for a service, on which panel, under which name, and when again.
+
+pub mod backoff;
+pub mod breaker;
+pub mod observed;
+pub mod placement;
+pub mod plan;
+pub mod username;
+pub mod wanted;
+
+pub use backoff::Backoff;
+pub use breaker::{Admission, Breaker, BreakerRules, Trip};
+pub use observed::{Line, LineFact, Observed, OpenCall, CallKind, CallState};
+pub use placement::{Candidate, Wish};
+pub use plan::{Action, Fields, Pause, Rules, Step, plan};
+pub use wanted::{Goal, Wanted};
