@@ -47,8 +47,8 @@ pub async fn invariants(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
     )
     .fetch_all(pool)
     .await?;
-    findings.extend(
-        hostless.into_iter().map(|slug| Finding::error("brand hosts agree", format!("brand `{slug}`: its hosts are not those it is found by"))),
-    );
+    findings.extend(hostless.into_iter().map(|slug| {
+        Finding::error("brand hosts agree", format!("brand `{slug}`: its hosts are not those it is found by"))
+    }));
     Ok(findings)
 }

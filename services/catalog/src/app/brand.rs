@@ -44,14 +44,22 @@ impl App {
         Ok(stored)
     }
 
-    async fn change_brand(&self, actor: &Actor, id: BrandId, draft: BrandDraft, expected: u64) -> Result<StoredBrand, AppError> {
+    async fn change_brand(
+        &self,
+        actor: &Actor,
+        id: BrandId,
+        draft: BrandDraft,
+        expected: u64,
+    ) -> Result<StoredBrand, AppError> {
         let now = self.now();
         let mut tx = begin(&self.pool, Scope::Brand(id)).await?;
         let stored = store::lock(&mut tx, id).await?.ok_or(AppError::missing("brand"))?;
         check_version(expected, stored.version)?;
         let brand = draft.validate(stored.brand.entity.id)?;
         if brand.slug != stored.brand.slug {
-            return Err(Invalid::new("slug", "SLUG_FIXED", "a brand keeps its slug; create another brand instead").into());
+            return Err(
+                Invalid::new("slug", "SLUG_FIXED", "a brand keeps its slug; create another brand instead").into()
+            );
         }
         if let Some(gone) = stored.brand.currencies.iter().find(|currency| !brand.currencies.contains(currency)) {
             self.refuse_currency_in_use(&mut tx, gone.code()).await?;
@@ -62,7 +70,15 @@ impl App {
         refuse_taken_hosts(&mut tx, id, &brand).await?;
         store::update(&mut tx, id, &brand, now).await.map_err(|error| taken(error, &brand))?;
         store::touch_catalog(&mut tx, id).await?;
-        audit::append(&mut tx, &of_brand(actor, id), "brand.update", id, Some(summary(&stored.brand)), Some(summary(&brand))).await?;
+        audit::append(
+            &mut tx,
+            &of_brand(actor, id),
+            "brand.update",
+            id,
+            Some(summary(&stored.brand)),
+            Some(summary(&brand)),
+        )
+        .await?;
         let stored = events::brand_changed(&mut tx, id, now).await?;
         tx.commit().await?;
         Ok(stored)
@@ -70,7 +86,8 @@ impl App {
 
     async fn refuse_currency_in_use(&self, tx: &mut PgConnection, code: &str) -> Result<(), AppError> {
         let plans = crate::store::plan::list(tx, None, false, 1000).await?;
-        let user = plans.iter().find(|plan| plan.current.prices.iter().any(|price| price.amount.currency.code() == code));
+        let user =
+            plans.iter().find(|plan| plan.current.prices.iter().any(|price| price.amount.currency.code() == code));
         match user {
             None => Ok(()),
             Some(plan) => Err(Invalid::new(
@@ -127,13 +144,22 @@ async fn refuse_taken_hosts(tx: &mut PgConnection, id: BrandId, brand: &Brand) -
 
 fn host_taken(brand: &Brand, host: &str) -> Invalid {
     let place = brand.hosts.iter().position(|own| own == host).unwrap_or(0);
-    Invalid::new(format!("hosts[{place}]"), "HOST_TAKEN", format!("`{host}` belongs to another brand; remove it there first"))
+    Invalid::new(
+        format!("hosts[{place}]"),
+        "HOST_TAKEN",
+        format!("`{host}` belongs to another brand; remove it there first"),
+    )
 }
 
 /// The constraint has the last word when two brands ask at once.
 fn taken(error: sqlx::Error, brand: &Brand) -> AppError {
     if is_unique_violation(&error, "brand_slug_key") {
-        return Invalid::new("slug", "SLUG_TAKEN", format!("`{}` is another brand's slug; choose a different one", brand.slug)).into();
+        return Invalid::new(
+            "slug",
+            "SLUG_TAKEN",
+            format!("`{}` is another brand's slug; choose a different one", brand.slug),
+        )
+        .into();
     }
     if is_unique_violation(&error, "brand_host_pkey") {
         return Invalid::new("hosts", "HOST_TAKEN", "a host was just taken by another brand").into();

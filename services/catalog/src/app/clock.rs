@@ -25,7 +25,12 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 impl App {
     /// Moves the brand's clock; the first call puts the brand on a test clock.
-    pub async fn advance_test_clock(&self, actor: &Actor, id: BrandId, to: DateTime<Utc>) -> Result<TestClock, AppError> {
+    pub async fn advance_test_clock(
+        &self,
+        actor: &Actor,
+        id: BrandId,
+        to: DateTime<Utc>,
+    ) -> Result<TestClock, AppError> {
         if !self.test_clocks_allowed {
             return Err(AppError::ClocksForbidden);
         }

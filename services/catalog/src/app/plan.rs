@@ -49,7 +49,8 @@ impl App {
         let prices = validate_prices(wanted.prices, &owner.brand.currencies, now)?;
         let taken = |error: sqlx::Error, slug: &Slug| -> AppError {
             if is_unique_violation(&error, "plan_brand_id_slug_key") {
-                return Invalid::new("slug", "SLUG_TAKEN", format!("another plan of this brand is called `{slug}`")).into();
+                return Invalid::new("slug", "SLUG_TAKEN", format!("another plan of this brand is called `{slug}`"))
+                    .into();
             }
             error.into()
         };
@@ -57,8 +58,14 @@ impl App {
             None => {
                 check_version(expected_version, 0)?;
                 let id = PlanId::new(now);
-                let current =
-                    PlanVersion { id: PlanVersionId::new(now), plan_id: id, number: 1, content, prices, published_at: now };
+                let current = PlanVersion {
+                    id: PlanVersionId::new(now),
+                    plan_id: id,
+                    number: 1,
+                    content,
+                    prices,
+                    published_at: now,
+                };
                 let plan = Plan {
                     id,
                     brand,
@@ -77,7 +84,12 @@ impl App {
                 check_version(expected_version, plan.version)?;
                 let before = plan.clone();
                 if plan.state == PlanState::OnSale && prices.is_empty() {
-                    return Err(Invalid::new("content.prices", "PLAN_WITHOUT_PRICE", "a plan on sale keeps at least one price").into());
+                    return Err(Invalid::new(
+                        "content.prices",
+                        "PLAN_WITHOUT_PRICE",
+                        "a plan on sale keeps at least one price",
+                    )
+                    .into());
                 }
                 let next = plan.next_version(content, prices, now);
                 let is_same = next.is_none()
@@ -134,7 +146,13 @@ impl App {
     }
 
     /// Plans in the order of the storefront.
-    pub async fn list_plans(&self, brand: BrandId, on_sale_only: bool, cursor: &str, limit: u32) -> Result<Page<Plan>, AppError> {
+    pub async fn list_plans(
+        &self,
+        brand: BrandId,
+        on_sale_only: bool,
+        cursor: &str,
+        limit: u32,
+    ) -> Result<Page<Plan>, AppError> {
         let limit = page::limit(limit)?;
         let after = match cursor {
             "" => None,

@@ -177,7 +177,11 @@ impl EntityDraft {
             .collect::<Result<_, _>>()?;
         let series = line("invoice_series", &self.invoice_series, 1, 12)?;
         if !series.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit()) {
-            return Err(Invalid::new("invoice_series", "SERIES_MALFORMED", "use capital letters and digits, such as `INV`"));
+            return Err(Invalid::new(
+                "invoice_series",
+                "SERIES_MALFORMED",
+                "use capital letters and digits, such as `INV`",
+            ));
         }
         Ok(LegalEntity {
             id,
@@ -243,7 +247,8 @@ fn locales(given: &[String], default: &str) -> Result<(Vec<Locale>, Locale), Inv
     let mut locales: Vec<Locale> = Vec::with_capacity(given.len());
     for (n, tag) in given.iter().enumerate() {
         let field = format!("locales[{n}]");
-        let locale: Locale = tag.parse().map_err(|error| Invalid::new(&*field, "LOCALE_MALFORMED", format!("{error}")))?;
+        let locale: Locale =
+            tag.parse().map_err(|error| Invalid::new(&*field, "LOCALE_MALFORMED", format!("{error}")))?;
         if locales.contains(&locale) {
             return Err(Invalid::new(field, "LOCALE_TWICE", format!("{tag} is listed twice")));
         }
@@ -261,7 +266,11 @@ fn reminders(mut hours: Vec<i32>) -> Result<Vec<i32>, Invalid> {
         return Err(Invalid::new("reminder_hours", "LENGTH", format!("give at most {REMINDERS_MAX} reminders")));
     }
     if let Some(bad) = hours.iter().find(|hours| !(-720..=1440).contains(*hours)) {
-        return Err(Invalid::new("reminder_hours", "RANGE", format!("use -720 (before) to 1440 (after the due instant), got {bad}")));
+        return Err(Invalid::new(
+            "reminder_hours",
+            "RANGE",
+            format!("use -720 (before) to 1440 (after the due instant), got {bad}"),
+        ));
     }
     hours.sort_unstable();
     hours.dedup();

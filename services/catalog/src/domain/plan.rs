@@ -243,17 +243,29 @@ fn mapping(given: PanelMapping) -> Result<PanelMapping, Invalid> {
         ));
     }
     if let Some(bad) = given.bouquet_ids.iter().find(|id| **id <= 0) {
-        return Err(Invalid::new("content.mapping.bouquet_ids", "RANGE", format!("bouquet numbers are positive, got {bad}")));
+        return Err(Invalid::new(
+            "content.mapping.bouquet_ids",
+            "RANGE",
+            format!("bouquet numbers are positive, got {bad}"),
+        ));
     }
     // Without an output a panel account plays nothing.
     if given.outputs.is_empty() {
         return Err(Invalid::new("content.mapping.outputs", "MISSING", "choose at least one of hls, ts, rtmp"));
     }
     if let Some(bad) = given.outputs.iter().find(|output| !OUTPUTS.contains(&output.as_str())) {
-        return Err(Invalid::new("content.mapping.outputs", "OUTPUT_UNKNOWN", format!("`{bad}` is none of hls, ts, rtmp")));
+        return Err(Invalid::new(
+            "content.mapping.outputs",
+            "OUTPUT_UNKNOWN",
+            format!("`{bad}` is none of hls, ts, rtmp"),
+        ));
     }
     if given.package_id < 0 {
-        return Err(Invalid::new("content.mapping.package_id", "RANGE", "use a package number of the panel, or 0 for none"));
+        return Err(Invalid::new(
+            "content.mapping.package_id",
+            "RANGE",
+            "use a package number of the panel, or 0 for none",
+        ));
     }
     Ok(PanelMapping {
         pool: line("content.mapping.pool", &given.pool, 0, 40)?,
@@ -266,7 +278,11 @@ fn mapping(given: PanelMapping) -> Result<PanelMapping, Invalid> {
 ///
 /// # Errors
 /// The first field that cannot be right, as `content.prices[n].…`.
-pub fn validate_prices(drafts: Vec<PriceDraft>, allowed: &[Currency], now: DateTime<Utc>) -> Result<Vec<Price>, Invalid> {
+pub fn validate_prices(
+    drafts: Vec<PriceDraft>,
+    allowed: &[Currency],
+    now: DateTime<Utc>,
+) -> Result<Vec<Price>, Invalid> {
     if drafts.len() > PRICES_MAX {
         return Err(Invalid::new("content.prices", "LENGTH", format!("give at most {PRICES_MAX} prices")));
     }
@@ -319,9 +335,8 @@ impl PriceDraft {
                 return Err(Invalid::new("setup_fee.minor", "AMOUNT_RANGE", format!("use 0 to {most}, got {minor}")));
             }
         };
-        let unit = self.term_unit.ok_or_else(|| {
-            Invalid::new("term.unit", "MISSING", "choose day, week, month or year")
-        })?;
+        let unit =
+            self.term_unit.ok_or_else(|| Invalid::new("term.unit", "MISSING", "choose day, week, month or year"))?;
         let count_max: u16 = match unit {
             TermUnit::Day => 366,
             TermUnit::Week => 52,
@@ -405,7 +420,10 @@ mod tests {
     #[test]
     fn a_price_in_a_foreign_currency_is_refused() {
         let invalid = validate_prices(vec![price(1000)], &[Currency::USD], now()).unwrap_err();
-        assert_eq!((invalid.field.as_str(), invalid.reason), ("content.prices[0].amount.currency", "CURRENCY_NOT_OFFERED"));
+        assert_eq!(
+            (invalid.field.as_str(), invalid.reason),
+            ("content.prices[0].amount.currency", "CURRENCY_NOT_OFFERED")
+        );
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl DesignTokens {
                 let (front_rgb, back_rgb) = (self.rgb(&front), self.rgb(&back));
                 let ratio = contrast(front_rgb, back_rgb);
                 if ratio < wanted {
-                    let fix = nearest_readable(front_rgb, back_rgb, wanted);
+                    let fix = nearest_readable(front_rgb, &self.demands(&front, scheme));
                     return Err(Invalid::new(
                         format!("tokens.values.{front}"),
                         "CONTRAST_TOO_LOW",
@@ -112,6 +112,15 @@ impl DesignTokens {
             }
         }
         Ok(())
+    }
+
+    /// Everything `front` has to be read on, with the ratios; a suggestion must satisfy all of it.
+    fn demands(&self, front: &str, scheme: &str) -> Vec<([u8; 3], f64)> {
+        PAIRS
+            .iter()
+            .filter(|(name, ..)| format!("{name}{scheme}") == front)
+            .map(|(_, back, wanted)| (self.rgb(&format!("{back}{scheme}")), *wanted))
+            .collect()
     }
 
     fn rgb(&self, name: &str) -> [u8; 3] {
@@ -174,18 +183,20 @@ fn contrast(a: [u8; 3], b: [u8; 3]) -> f64 {
     (a.max(b) + 0.05) / (a.min(b) + 0.05)
 }
 
-/// The colour closest to `front`, on the way to black or white, that reads on `back`.
-fn nearest_readable(front: [u8; 3], back: [u8; 3], wanted: f64) -> [u8; 3] {
+/// The colour closest to `front`, on the way to black or white, that reads on every background.
+fn nearest_readable(front: [u8; 3], demands: &[([u8; 3], f64)]) -> [u8; 3] {
     let towards = |target: u8, step: u16| {
         front.map(|channel| {
             let (channel, target) = (u16::from(channel), u16::from(target));
             u8::try_from((channel * (100 - step) + target * step + 50) / 100).unwrap_or(u8::MAX)
         })
     };
+    let reads = |colour: [u8; 3]| demands.iter().all(|(back, wanted)| contrast(colour, *back) >= *wanted);
+    let is_on_light = demands.iter().all(|(back, _)| luminance(*back) > 0.18);
     (0..=100)
         .flat_map(|step| [towards(0, step), towards(255, step)])
-        .find(|candidate| contrast(*candidate, back) >= wanted)
-        .unwrap_or(if luminance(back) > 0.18 { [0; 3] } else { [255; 3] })
+        .find(|candidate| reads(*candidate))
+        .unwrap_or(if is_on_light { [0; 3] } else { [255; 3] })
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use ottery_kernel::TermUnit as KernelUnit;
 use ottery_proto::catalog::v1::{
-    Brand, DesignTokens, LegalEntity, PanelMapping, Plan, PlanVersion, Price, Term, TermUnit, TestClock, plan, test_clock,
+    Brand, DesignTokens, LegalEntity, PanelMapping, Plan, PlanVersion, Price, Term, TermUnit, TestClock, plan,
+    test_clock,
 };
 use ottery_proto::common::v1::Money;
 

@@ -59,11 +59,19 @@ impl CatalogService for Api {
             None => {
                 actor.require("brand.update")?;
                 if actor.brand.is_some() {
-                    return Err(Problem::denied("PLATFORM_ONLY", "brands are created outside any brand; leave the brand header out").into());
+                    return Err(Problem::denied(
+                        "PLATFORM_ONLY",
+                        "brands are created outside any brand; leave the brand header out",
+                    )
+                    .into());
                 }
             }
         }
-        let stored = self.app.put_brand(&actor, id, parse::brand(given), request.expected_version).await.map_err(Problem::from)?;
+        let stored = self
+            .app
+            .put_brand(&actor, id, parse::brand(given), request.expected_version)
+            .await
+            .map_err(Problem::from)?;
         Ok(Response::new(convert::brand(&stored)))
     }
 
@@ -117,7 +125,8 @@ impl CatalogService for Api {
         let brand = actor.brand_or_problem()?;
         let request = request.into_inner();
         let id: Option<PlanId> = parse::optional_id("plan_id", &request.plan_id)?;
-        let given = request.content.ok_or_else(|| Problem::invalid("content", "MISSING", "say what the plan offers"))?;
+        let given =
+            request.content.ok_or_else(|| Problem::invalid("content", "MISSING", "say what the plan offers"))?;
         let wanted = PutPlan {
             slug: request.slug,
             position: request.position,
@@ -125,7 +134,8 @@ impl CatalogService for Api {
             content: parse::content(&given),
             prices: given.prices.into_iter().map(parse::price).collect(),
         };
-        let plan = self.app.put_plan(&actor, brand, id, wanted, request.expected_version).await.map_err(Problem::from)?;
+        let plan =
+            self.app.put_plan(&actor, brand, id, wanted, request.expected_version).await.map_err(Problem::from)?;
         Ok(Response::new(convert::plan(&plan)))
     }
 
@@ -193,7 +203,10 @@ impl CatalogService for Api {
         }))
     }
 
-    async fn advance_test_clock(&self, request: Request<AdvanceTestClockRequest>) -> Result<Response<TestClock>, Status> {
+    async fn advance_test_clock(
+        &self,
+        request: Request<AdvanceTestClockRequest>,
+    ) -> Result<Response<TestClock>, Status> {
         let actor = actor(&request)?;
         actor.require("clock.advance")?;
         let request = request.into_inner();

@@ -111,9 +111,13 @@ async fn set_hosts(tx: &mut PgConnection, id: BrandId, hosts: &[String]) -> sqlx
 
 /// Which of these hosts belong to another brand already.
 pub async fn taken_hosts(tx: &mut PgConnection, id: BrandId, hosts: &[String]) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!("SELECT host FROM brand_host WHERE host = ANY ($2) AND brand_id <> $1 ORDER BY host", id.as_uuid(), hosts)
-        .fetch_all(tx)
-        .await
+    sqlx::query_scalar!(
+        "SELECT host FROM brand_host WHERE host = ANY ($2) AND brand_id <> $1 ORDER BY host",
+        id.as_uuid(),
+        hosts
+    )
+    .fetch_all(tx)
+    .await
 }
 
 /// The brand, locked until the transaction ends.
@@ -212,13 +216,18 @@ pub async fn set_waiting(tx: &mut PgConnection, id: BrandId, now: DateTime<Utc>,
 
 /// The next version of the brand as an aggregate of events; locks the row.
 pub async fn next_event_version(tx: &mut PgConnection, id: BrandId) -> sqlx::Result<i64> {
-    sqlx::query_scalar!("UPDATE brand SET event_version = event_version + 1 WHERE id = $1 RETURNING event_version", id.as_uuid())
-        .fetch_one(tx)
-        .await
+    sqlx::query_scalar!(
+        "UPDATE brand SET event_version = event_version + 1 WHERE id = $1 RETURNING event_version",
+        id.as_uuid()
+    )
+    .fetch_one(tx)
+    .await
 }
 
 /// Moves the number that cached pages are keyed by.
 pub async fn touch_catalog(tx: &mut PgConnection, id: BrandId) -> sqlx::Result<()> {
-    sqlx::query!("UPDATE brand SET catalog_version = catalog_version + 1 WHERE id = $1", id.as_uuid()).execute(tx).await?;
+    sqlx::query!("UPDATE brand SET catalog_version = catalog_version + 1 WHERE id = $1", id.as_uuid())
+        .execute(tx)
+        .await?;
     Ok(())
 }

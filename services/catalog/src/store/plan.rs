@@ -110,19 +110,28 @@ pub async fn insert_version(tx: &mut PgConnection, brand: BrandId, version: &Pla
 
 /// The plan, locked until the transaction ends.
 pub async fn lock(tx: &mut PgConnection, id: PlanId) -> sqlx::Result<Option<Plan>> {
-    let row = sqlx::query_as!(PlanRow, "SELECT id, brand_id, slug, state, position, featured, version, current_version_id \
-         FROM plan WHERE id = $1 FOR UPDATE", id.as_uuid())
-        .fetch_optional(&mut *tx)
-        .await?;
+    let row = sqlx::query_as!(
+        PlanRow,
+        "SELECT id, brand_id, slug, state, position, featured, version, current_version_id \
+         FROM plan WHERE id = $1 FOR UPDATE",
+        id.as_uuid()
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
     Ok(with_versions(tx, row.into_iter().collect()).await?.pop())
 }
 
 /// The plan of that id, or of that slug.
 pub async fn get(tx: &mut PgConnection, id: Option<PlanId>, slug: &str) -> sqlx::Result<Option<Plan>> {
-    let row = sqlx::query_as!(PlanRow, "SELECT id, brand_id, slug, state, position, featured, version, current_version_id \
-         FROM plan WHERE id = $1 OR ($1 IS NULL AND slug = $2)", id.map(|id| id.as_uuid()), slug)
-        .fetch_optional(&mut *tx)
-        .await?;
+    let row = sqlx::query_as!(
+        PlanRow,
+        "SELECT id, brand_id, slug, state, position, featured, version, current_version_id \
+         FROM plan WHERE id = $1 OR ($1 IS NULL AND slug = $2)",
+        id.map(|id| id.as_uuid()),
+        slug
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
     Ok(with_versions(tx, row.into_iter().collect()).await?.pop())
 }
 
@@ -134,11 +143,18 @@ pub async fn list(
     limit: i64,
 ) -> sqlx::Result<Vec<Plan>> {
     let (position, id) = after.map_or((None, None), |(position, id)| (Some(position), Some(id)));
-    let rows = sqlx::query_as!(PlanRow, "SELECT id, brand_id, slug, state, position, featured, version, current_version_id \
+    let rows = sqlx::query_as!(
+        PlanRow,
+        "SELECT id, brand_id, slug, state, position, featured, version, current_version_id \
          FROM plan WHERE ($1::integer IS NULL OR (position, id) > ($1, $2::uuid)) AND (NOT $3 OR state = 'on_sale') \
-         ORDER BY position, id LIMIT $4", position, id, on_sale_only, limit)
-        .fetch_all(&mut *tx)
-        .await?;
+         ORDER BY position, id LIMIT $4",
+        position,
+        id,
+        on_sale_only,
+        limit
+    )
+    .fetch_all(&mut *tx)
+    .await?;
     with_versions(tx, rows).await
 }
 
@@ -151,7 +167,8 @@ pub async fn version(tx: &mut PgConnection, id: PlanVersionId) -> sqlx::Result<O
 
 /// The version a price belongs to.
 pub async fn version_of_price(tx: &mut PgConnection, id: PriceId) -> sqlx::Result<Option<PlanVersionId>> {
-    let version = sqlx::query_scalar!("SELECT plan_version_id FROM price WHERE id = $1", id.as_uuid()).fetch_optional(tx).await?;
+    let version =
+        sqlx::query_scalar!("SELECT plan_version_id FROM price WHERE id = $1", id.as_uuid()).fetch_optional(tx).await?;
     Ok(version.map(PlanVersionId::from_uuid))
 }
 
@@ -170,7 +187,9 @@ async fn with_versions(tx: &mut PgConnection, rows: Vec<PlanRow>) -> sqlx::Resul
                 position: u32::try_from(row.position).map_err(|error| Unreadable::new(id.to_string(), error))?,
                 featured: row.featured,
                 version: row.version,
-                current: versions.remove(&row.current_version_id).ok_or_else(|| unreadable("its version is missing"))?,
+                current: versions
+                    .remove(&row.current_version_id)
+                    .ok_or_else(|| unreadable("its version is missing"))?,
             })
         })
         .collect()
@@ -180,13 +199,21 @@ async fn versions(tx: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<HashMap<U
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows = sqlx::query_as!(VersionRow, "SELECT id, plan_id, number, content, published_at FROM plan_version WHERE id = ANY ($1)", ids)
-        .fetch_all(&mut *tx)
-        .await?;
-    let prices = sqlx::query_as!(PriceRow, "SELECT id, plan_version_id, currency, amount_minor, setup_fee_minor, term_count, term_unit \
-         FROM price WHERE plan_version_id = ANY ($1) ORDER BY plan_version_id, position", ids)
-        .fetch_all(&mut *tx)
-        .await?;
+    let rows = sqlx::query_as!(
+        VersionRow,
+        "SELECT id, plan_id, number, content, published_at FROM plan_version WHERE id = ANY ($1)",
+        ids
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let prices = sqlx::query_as!(
+        PriceRow,
+        "SELECT id, plan_version_id, currency, amount_minor, setup_fee_minor, term_count, term_unit \
+         FROM price WHERE plan_version_id = ANY ($1) ORDER BY plan_version_id, position",
+        ids
+    )
+    .fetch_all(&mut *tx)
+    .await?;
     let mut found = HashMap::with_capacity(rows.len());
     for row in rows {
         let id = PlanVersionId::from_uuid(row.id);

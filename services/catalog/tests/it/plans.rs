@@ -1,0 +1,61 @@
+use catalog::domain::PlanState;
+use ottery_kit::grpc::Problem;
+
+use crate::{brand_draft, owner, plan_draft, world};
+
+#[tokio::test]
+async fn a_price_never_changes_under_a_customer() {
+    let world = world().await;
+    let brand = world.app.put_brand(&owner(), None, brand_draft("nordlicht"), 0).await.unwrap().id;
+    let plan = world.app.put_plan(&owner(), brand, None, plan_draft("family", &[1000, 2700]), 0).await.unwrap();
+    let bought = plan.current.prices[0];
+    let dearer =
+        world.app.put_plan(&owner(), brand, Some(plan.id), plan_draft("family", &[1200, 3000]), 1).await.unwrap();
+    assert_eq!((dearer.current.number, dearer.version), (2, 2));
+    assert_ne!(dearer.current.prices[0].id, bought.id);
+    let (_, version, price) = world.app.get_price(brand, bought.id).await.unwrap();
+    assert_eq!((version.number, price), (1, bought));
+}
+
+#[tokio::test]
+async fn the_database_refuses_to_rewrite_history() {
+    let world = world().await;
+    let brand = world.app.put_brand(&owner(), None, brand_draft("nordlicht"), 0).await.unwrap().id;
+    world.app.put_plan(&owner(), brand, None, plan_draft("family", &[1000]), 0).await.unwrap();
+    for statement in ["UPDATE price SET amount_minor = 1", "DELETE FROM price", "UPDATE plan_version SET number = 9"] {
+        let refused =
+            sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&world.database.admin_pool).await.unwrap_err();
+        assert!(refused.to_string().contains("never change"), "{statement}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_draft_goes_on_sale_and_into_the_archive() {
+    let world = world().await;
+    let brand = world.app.put_brand(&owner(), None, brand_draft("nordlicht"), 0).await.unwrap().id;
+    let plan = world.app.put_plan(&owner(), brand, None, plan_draft("family", &[1000]), 0).await.unwrap();
+    assert!(world.app.list_plans(brand, true, "", 0).await.unwrap().items.is_empty());
+    let sold = world.app.set_plan_state(&owner(), brand, plan.id, PlanState::OnSale, 1).await.unwrap();
+    assert_eq!(world.app.list_plans(brand, true, "", 0).await.unwrap().items, [sold.clone()]);
+    let archived = world.app.set_plan_state(&owner(), brand, plan.id, PlanState::Archived, 2).await.unwrap();
+    assert_eq!(archived.state, PlanState::Archived);
+    assert!(world.app.list_plans(brand, true, "", 0).await.unwrap().items.is_empty());
+    // Existing customers renew: its price is still there.
+    assert!(world.app.get_price(brand, sold.current.prices[0].id).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_list_is_read_page_by_page_in_the_order_of_the_storefront() {
+    let world = world().await;
+    let brand = world.app.put_brand(&owner(), None, brand_draft("nordlicht"), 0).await.unwrap().id;
+    for (position, slug) in [(3, "c"), (1, "a"), (2, "b")] {
+        let draft = catalog::app::PutPlan { position, ..plan_draft(slug, &[1000]) };
+        world.app.put_plan(&owner(), brand, None, draft, 0).await.unwrap();
+    }
+    let first = world.app.list_plans(brand, false, "", 2).await.unwrap();
+    let second = world.app.list_plans(brand, false, &first.next, 2).await.unwrap();
+    let slugs: Vec<&str> = first.items.iter().chain(&second.items).map(|plan| plan.slug.as_str()).collect();
+    assert_eq!((slugs, second.next.as_str()), (vec!["a", "b", "c"], ""));
+    let refused = world.app.list_plans(brand, false, "rubbish", 2).await.unwrap_err();
+    assert_eq!(Problem::from(refused).reason, "CURSOR_MALFORMED");
+}
