@@ -44,7 +44,7 @@ impl TryFrom<Row> for StoredBrand {
 
     fn try_from(row: Row) -> Result<Self, sqlx::Error> {
         let id = BrandId::from_uuid(row.id);
-        let brand = serde_json::from_value(row.content).map_err(|error| Unreadable::new(id.to_string(), error))?;
+        let brand = serde_json::from_value(row.content).map_err(|error| Unreadable::error(id.to_string(), error))?;
         let clock = match (row.clock_state.as_str(), row.clock_now) {
             ("ready", Some(now)) => TestClock::Ready(now),
             ("advancing", Some(now)) => TestClock::Advancing { now, waiting_for: row.clock_waiting },

@@ -15,7 +15,7 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    fn new(what: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> sqlx::Error {
+    fn error(what: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> sqlx::Error {
         sqlx::Error::Decode(Box::new(Self { what: what.into(), source: source.into() }))
     }
 }

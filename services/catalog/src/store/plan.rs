@@ -178,13 +178,13 @@ async fn with_versions(tx: &mut PgConnection, rows: Vec<PlanRow>) -> sqlx::Resul
     rows.into_iter()
         .map(|row| {
             let id = PlanId::from_uuid(row.id);
-            let unreadable = |why: &str| Unreadable::new(id.to_string(), why);
+            let unreadable = |why: &str| Unreadable::error(id.to_string(), why);
             Ok(Plan {
                 id,
                 brand: BrandId::from_uuid(row.brand_id),
-                slug: row.slug.parse().map_err(|error| Unreadable::new(id.to_string(), Box::new(error)))?,
+                slug: row.slug.parse().map_err(|error| Unreadable::error(id.to_string(), Box::new(error)))?,
                 state: PlanState::from_stored(&row.state).ok_or_else(|| unreadable("unknown state"))?,
-                position: u32::try_from(row.position).map_err(|error| Unreadable::new(id.to_string(), error))?,
+                position: u32::try_from(row.position).map_err(|error| Unreadable::error(id.to_string(), error))?,
                 featured: row.featured,
                 version: row.version,
                 current: versions
@@ -220,8 +220,8 @@ async fn versions(tx: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<HashMap<U
         let version = PlanVersion {
             id,
             plan_id: PlanId::from_uuid(row.plan_id),
-            number: u32::try_from(row.number).map_err(|error| Unreadable::new(id.to_string(), error))?,
-            content: serde_json::from_value(row.content).map_err(|error| Unreadable::new(id.to_string(), error))?,
+            number: u32::try_from(row.number).map_err(|error| Unreadable::error(id.to_string(), error))?,
+            content: serde_json::from_value(row.content).map_err(|error| Unreadable::error(id.to_string(), error))?,
             prices: Vec::new(),
             published_at: row.published_at,
         };
@@ -238,19 +238,20 @@ async fn versions(tx: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<HashMap<U
 
 fn read_price(row: &PriceRow) -> sqlx::Result<Price> {
     let id = PriceId::from_uuid(row.id);
-    let currency: Currency = row.currency.parse().map_err(|error| Unreadable::new(id.to_string(), Box::new(error)))?;
+    let currency: Currency =
+        row.currency.parse().map_err(|error| Unreadable::error(id.to_string(), Box::new(error)))?;
     let unit = match row.term_unit.as_str() {
         "day" => TermUnit::Day,
         "week" => TermUnit::Week,
         "month" => TermUnit::Month,
         "year" => TermUnit::Year,
-        other => return Err(Unreadable::new(id.to_string(), format!("unknown term unit `{other}`"))),
+        other => return Err(Unreadable::error(id.to_string(), format!("unknown term unit `{other}`"))),
     };
-    let count = u16::try_from(row.term_count).map_err(|error| Unreadable::new(id.to_string(), error))?;
+    let count = u16::try_from(row.term_count).map_err(|error| Unreadable::error(id.to_string(), error))?;
     Ok(Price {
         id,
         amount: Money { minor: row.amount_minor, currency },
         setup_fee: Money { minor: row.setup_fee_minor, currency },
-        term: Term::try_new(count, unit).map_err(|error| Unreadable::new(id.to_string(), error))?,
+        term: Term::try_new(count, unit).map_err(|error| Unreadable::error(id.to_string(), error))?,
     })
 }

@@ -36,7 +36,7 @@ async fn a_draft_goes_on_sale_and_into_the_archive() {
     let plan = world.app.put_plan(&owner(), brand, None, plan_draft("family", &[1000]), 0).await.unwrap();
     assert!(world.app.list_plans(brand, true, "", 0).await.unwrap().items.is_empty());
     let sold = world.app.set_plan_state(&owner(), brand, plan.id, PlanState::OnSale, 1).await.unwrap();
-    assert_eq!(world.app.list_plans(brand, true, "", 0).await.unwrap().items, [sold.clone()]);
+    assert_eq!(world.app.list_plans(brand, true, "", 0).await.unwrap().items, std::slice::from_ref(&sold));
     let archived = world.app.set_plan_state(&owner(), brand, plan.id, PlanState::Archived, 2).await.unwrap();
     assert_eq!(archived.state, PlanState::Archived);
     assert!(world.app.list_plans(brand, true, "", 0).await.unwrap().items.is_empty());
