@@ -10,3 +10,4 @@ mod brokers;
 mod consume;
 mod small;
 mod faults;
+mod serve;
