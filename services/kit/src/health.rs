@@ -62,7 +62,6 @@ impl Health {
     }
 
     /// The three pages.
-    #[must_use]
     pub fn router(&self) -> Router {
         Router::new()
             .route("/healthz", get(|| async { "ok\n" }))

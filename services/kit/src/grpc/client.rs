@@ -29,11 +29,13 @@ use tracing::Instrument as _;
 use super::balance::{Balancer, Directory};
 use super::breaker::{Breaker, BreakerSettings};
 use super::budget::{ATTEMPTS_MAX, RetryBudget};
+use super::context;
 use super::deadline::{self, DEFAULT_TIMEOUT, DeadlineBody};
 use super::problem::{chain, code_name};
 use super::server::code_of;
-use super::{ACTOR_HEADER, CallContext, IDEMPOTENCY_HEADER, Problem, REQUEST_ID_HEADER, ServiceIdentity, TRACEPARENT_HEADER};
-use super::context;
+use super::{
+    ACTOR_HEADER, CallContext, IDEMPOTENCY_HEADER, Problem, REQUEST_ID_HEADER, ServiceIdentity, TRACEPARENT_HEADER,
+};
 use crate::telemetry::{Counter, Gauge, Histogram, Metrics, current_traceparent};
 
 /// Methods that only read, by the verb their name starts with.
@@ -182,10 +184,15 @@ struct Measures {
 impl Measures {
     fn new(metrics: &Metrics) -> Self {
         Self {
-            seconds: metrics.histogram("ottery_grpc_client_seconds", "Time of a gRPC call with all its attempts, by upstream and code"),
+            seconds: metrics.histogram(
+                "ottery_grpc_client_seconds",
+                "Time of a gRPC call with all its attempts, by upstream and code",
+            ),
             repeats: metrics.counter("ottery_grpc_client_repeats", "Calls sent again"),
-            exhausted: metrics.counter("ottery_grpc_client_retry_budget_exhausted", "Calls not sent again because too many were"),
-            open: metrics.gauge("ottery_grpc_client_breaker_open", "1 while an upstream is not asked because it mostly fails"),
+            exhausted: metrics
+                .counter("ottery_grpc_client_retry_budget_exhausted", "Calls not sent again because too many were"),
+            open: metrics
+                .gauge("ottery_grpc_client_breaker_open", "1 while an upstream is not asked because it mostly fails"),
             was_open: AtomicBool::new(false),
         }
     }
@@ -301,9 +308,13 @@ impl Upstream {
             Ok(Ok(response)) => {
                 endpoint.up();
                 let code = code_of(response.headers());
-                let is_failure = code == Code::Unavailable
-                    || (code == Code::DeadlineExceeded && call.allowed >= TELLING_TIMEOUT);
-                if is_failure { permit.failure() } else { permit.success() }
+                let is_failure =
+                    code == Code::Unavailable || (code == Code::DeadlineExceeded && call.allowed >= TELLING_TIMEOUT);
+                if is_failure {
+                    permit.failure()
+                } else {
+                    permit.success()
+                }
                 let response = response.map(|body| Body::new(DeadlineBody::new(body, call.deadline)));
                 if code == Code::Unavailable {
                     return Ok(Err(Miss { answer: Ok(response), is_unsent: false }));
@@ -350,7 +361,9 @@ impl Upstream {
 fn is_reading(path: &str) -> bool {
     let method = path.rsplit('/').next().unwrap_or_default();
     READING_VERBS.iter().any(|verb| {
-        method.strip_prefix(verb).is_some_and(|rest| rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_uppercase()))
+        method
+            .strip_prefix(verb)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_uppercase()))
     })
 }
 

@@ -128,7 +128,7 @@ impl ServiceIdentity {
     pub fn sign_context(&self, context: &ActorContext) -> SignedActor {
         let actor = context.encode_to_vec();
         let signature = self.key.sign(&actor).as_ref().to_vec();
-        SignedActor { actor: actor.into(), signature: signature.into() }
+        SignedActor { actor, signature }
     }
 }
 
@@ -180,7 +180,8 @@ impl ServiceKeys {
         }
         for entry in std::fs::read_dir(folder).map_err(|source| at(folder, source))? {
             let path = entry.map_err(|source| at(folder, source))?.path();
-            let (Some(name), true) = (path.file_stem().and_then(|stem| stem.to_str()), path.extension().is_some_and(|e| e == "pub"))
+            let (Some(name), true) =
+                (path.file_stem().and_then(|stem| stem.to_str()), path.extension().is_some_and(|e| e == "pub"))
             else {
                 continue;
             };
@@ -268,7 +269,8 @@ impl ActorVerifier {
 
     fn is_signed_by(&self, issuer: &str, signed: &SignedActor) -> bool {
         let known = self.public.read().unwrap_or_else(PoisonError::into_inner).get(issuer).cloned();
-        let holds = |key: &Vec<u8>| UnparsedPublicKey::new(&ED25519, key).verify(&signed.actor, &signed.signature).is_ok();
+        let holds =
+            |key: &Vec<u8>| UnparsedPublicKey::new(&ED25519, key).verify(&signed.actor, &signed.signature).is_ok();
         if known.as_ref().is_some_and(holds) {
             return true;
         }

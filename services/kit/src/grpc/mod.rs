@@ -42,18 +42,18 @@ pub const PEOPLE_ISSUER: &str = "gateway";
 ///
 /// # Errors
 /// `UNAUTHENTICATED` when the request did not pass kit's server, which is the only place that verifies.
-#[expect(clippy::result_large_err, reason = "handlers return Status; tonic fixed its size")]
 pub fn actor<T>(request: &Request<T>) -> Result<Actor, Status> {
-    request.extensions().get::<Actor>().cloned().ok_or_else(|| {
-        Problem::unauthenticated("ACTOR_MISSING", "the call carries no verified actor").into()
-    })
+    request
+        .extensions()
+        .get::<Actor>()
+        .cloned()
+        .ok_or_else(|| Problem::unauthenticated("ACTOR_MISSING", "the call carries no verified actor").into())
 }
 
 /// The context for calls made on behalf of this request: same actor, request id, deadline and idempotency key.
 ///
 /// # Errors
 /// `UNAUTHENTICATED` as for [`actor`].
-#[expect(clippy::result_large_err, reason = "handlers return Status; tonic fixed its size")]
 pub fn context<T>(request: &Request<T>) -> Result<CallContext, Status> {
     let mut context = CallContext::new(actor(request)?);
     context.idempotency_key = idempotency_key(request)?;
@@ -64,7 +64,6 @@ pub fn context<T>(request: &Request<T>) -> Result<CallContext, Status> {
 ///
 /// # Errors
 /// `INVALID_ARGUMENT` when the key is longer than 255 characters or not printable ASCII.
-#[expect(clippy::result_large_err, reason = "handlers return Status; tonic fixed its size")]
 pub fn idempotency_key<T>(request: &Request<T>) -> Result<Option<String>, Status> {
     let Some(value) = request.metadata().get(IDEMPOTENCY_HEADER) else { return Ok(None) };
     match value.to_str() {

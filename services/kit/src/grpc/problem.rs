@@ -39,11 +39,7 @@ impl Problem {
     }
 
     /// A field of the request cannot be right.
-    pub fn invalid(
-        field: impl Into<String>,
-        reason: impl Into<Cow<'static, str>>,
-        message: impl Into<String>,
-    ) -> Self {
+    pub fn invalid(field: impl Into<String>, reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self { field: Some(field.into()), ..Self::new(Code::InvalidArgument, reason, message) }
     }
 
@@ -159,7 +155,9 @@ impl From<sqlx::Error> for Problem {
                 Self::unavailable("DATABASE_AWAY", "the service cannot reach its data; try again in a moment")
             }
             sqlx::Error::Database(database) => match database.code().as_deref() {
-                Some("40001" | "40P01") => Self::conflict("CONCURRENT_CHANGE", "changed by somebody else meanwhile; repeat"),
+                Some("40001" | "40P01") => {
+                    Self::conflict("CONCURRENT_CHANGE", "changed by somebody else meanwhile; repeat")
+                }
                 // lock wait over, statement cancelled, too many connections, disk full
                 Some("55P03" | "57014" | "53300" | "53100") => {
                     tracing::warn!(error = %chain(&error), "database overloaded");
@@ -235,7 +233,8 @@ mod tests {
 
     #[test]
     fn a_problem_survives_the_wire() {
-        let problem = Problem::invalid("plan_id", "PLAN_RETIRED", "plan is retired; choose another").with("plan", "pln_1");
+        let problem =
+            Problem::invalid("plan_id", "PLAN_RETIRED", "plan is retired; choose another").with("plan", "pln_1");
         let status = Status::from(problem.clone());
         assert_eq!(status.code(), Code::InvalidArgument);
         assert_eq!(Problem::from(status), problem);

@@ -129,7 +129,8 @@ impl Guard {
         in_flight: InFlight,
         settings: ServerSettings,
     ) -> Self {
-        let seconds = metrics.histogram("ottery_grpc_server_seconds", "Time until the answer of a gRPC call, by method and code");
+        let seconds =
+            metrics.histogram("ottery_grpc_server_seconds", "Time until the answer of a gRPC call, by method and code");
         Self(Arc::new(Checks { service: service.to_owned(), verifier, clock, settings, seconds, in_flight }))
     }
 }
@@ -159,7 +160,8 @@ impl Checks {
         let response = self.answer(inner, request, started).instrument(span.clone()).await?;
         let code = code_of(response.headers());
         span.record("rpc.code", code_name(code));
-        if matches!(code, Code::Internal | Code::Unknown | Code::DataLoss | Code::DeadlineExceeded | Code::Unavailable) {
+        if matches!(code, Code::Internal | Code::Unknown | Code::DataLoss | Code::DeadlineExceeded | Code::Unavailable)
+        {
             span.record("otel.status_code", "ERROR");
         }
         // What was not verified or does not exist may be called anything, and labels must be bounded.

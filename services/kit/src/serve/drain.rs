@@ -36,20 +36,14 @@ impl Drain {
         }
         for consumer in &self.consumers {
             let group = &consumer.group().name;
-            let depth = self
-                .broker
-                .depth(group)
-                .await
-                .map_err(|error| Problem::unavailable("BROKER_AWAY", format!("cannot see the queue of {group}: {error}")))?;
+            let depth = self.broker.depth(group).await.map_err(|error| {
+                Problem::unavailable("BROKER_AWAY", format!("cannot see the queue of {group}: {error}"))
+            })?;
             if !depth.is_empty() {
                 return Ok(Some(format!("{} messages for {group}", depth.waiting + depth.in_flight)));
             }
         }
-        let retries: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM retry_delivery WHERE state = 'waiting' AND brand_id = $1")
-                .bind(brand.as_uuid())
-                .fetch_one(&self.pool)
-                .await?;
+        let retries = crate::consume::waiting_of_brand(&self.pool, brand).await?;
         if retries > 0 {
             return Ok(Some(format!("{retries} deliveries that will be tried again")));
         }
@@ -81,9 +75,6 @@ impl DrainService for Drain {
             .and_then(|at| DateTime::from_timestamp(at.seconds, u32::try_from(at.nanos).ok()?))
             .ok_or_else(|| Problem::invalid("clock", "CLOCK_INVALID", "clock is missing or out of range"))?;
         let waiting_for = self.waiting_for(brand, clock).await?;
-        Ok(Response::new(DrainedReply {
-            drained: waiting_for.is_none(),
-            waiting_for: waiting_for.unwrap_or_default(),
-        }))
+        Ok(Response::new(DrainedReply { drained: waiting_for.is_none(), waiting_for: waiting_for.unwrap_or_default() }))
     }
 }

@@ -11,11 +11,10 @@
 //! Kit adds to every service with a database: the outbox relay, retries of failed deliveries, the brand's clock,
 //! removal of old rows, their metrics; and to its gRPC server: health and `DrainService`.
 
-mod brand_clock;
+mod backlog;
 mod drain;
 mod run;
 mod supervise;
-mod upkeep;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -30,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::broker::ConsumerGroup;
+use crate::clock;
 use crate::consume::{Consumer, Handler};
 use crate::grpc::{InFlight, ServerSettings};
 use crate::host::Host;
@@ -113,7 +113,7 @@ impl Service {
     #[must_use]
     pub fn new(name: &'static str, host: &Host, pool: PgPool) -> Self {
         let service = Self { pool: Some(pool.clone()), ..Self::stateless(name, host) };
-        service.consumer(brand_clock::group(name), brand_clock::Follow)
+        service.consumer_with(clock::consumer(name, pool))
     }
 
     /// A service that owns no data.
@@ -160,15 +160,16 @@ impl Service {
     /// # Panics
     /// For a service without a database: there is nothing to apply events to.
     #[must_use]
-    pub fn consumer(mut self, group: ConsumerGroup, handler: impl Handler) -> Self {
+    pub fn consumer(self, group: ConsumerGroup, handler: impl Handler) -> Self {
         let pool = self.pool.clone().expect("a consumer applies events to the service's own database");
-        self.consumers.push(Arc::new(Consumer::new(pool, group, handler)));
-        self
+        self.consumer_with(Consumer::new(pool, group, handler))
     }
 
-    /// Applies events with a consumer built by hand, for example with another schedule of retries.
+    /// Applies events with a consumer built by hand, for example with another schedule of retries; replaces one of
+    /// the same group.
     #[must_use]
     pub fn consumer_with(mut self, consumer: Consumer) -> Self {
+        self.consumers.retain(|other| other.group().name != consumer.group().name);
         self.consumers.push(Arc::new(consumer));
         self
     }
@@ -200,7 +201,8 @@ impl Service {
         self
     }
 
-    /// Serves HTTP at this address (setting `<service>.http.listen`); handlers get `ConnectInfo<SocketAddr>`.
+    /// Serves HTTP at this address (setting `<service>.http.listen`), traced and measured; handlers get
+    /// `ConnectInfo<SocketAddr>`. Streams that never end by themselves (SSE) must end with `host.shutdown`.
     #[must_use]
     pub fn http(mut self, router: axum::Router, address: impl Into<String>) -> Self {
         self.http.push(HttpListener { router, address: address.into() });

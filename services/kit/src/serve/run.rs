@@ -17,12 +17,12 @@ use tonic::service::Routes;
 
 use super::drain::Drain;
 use super::supervise::supervise;
-use super::{Bound, HttpListener, RunSettings, Service, Worker, upkeep};
+use super::{Bound, HttpListener, RunSettings, Service, Worker, backlog};
 use crate::broker::ConsumerGroup;
-use crate::consume;
 use crate::grpc::{Guard, server};
 use crate::health::Health;
 use crate::outbox::Relay;
+use crate::{consume, telemetry, upkeep};
 
 /// How long declaring the consumers' queues may hold up the start.
 const DECLARE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -66,17 +66,14 @@ pub async fn run(services: Vec<Service>, settings: RunSettings, shutdown: Cancel
         () = shutdown.cancelled() => Ok(()),
         broken = running.broken() => Err(broken),
     };
+    // A second signal: crash-only design makes cutting everything short safe, and whoever sent it is in a hurry.
+    // Returning (instead of exiting here) lets the caller take its child processes along.
+    let again = || anyhow::anyhow!("second signal: stopped at once");
     tokio::select! {
         () = running.stop() => outcome,
-        _ = terminate.recv() => at_once(),
-        _ = interrupt.recv() => at_once(),
+        _ = terminate.recv() => Err(again()),
+        _ = interrupt.recv() => Err(again()),
     }
-}
-
-/// The second signal: crash-only design makes this safe, whoever sent it is in a hurry.
-fn at_once() -> ! {
-    tracing::warn!("second signal: stopping at once");
-    std::process::exit(1)
 }
 
 struct Listeners {
@@ -91,6 +88,12 @@ struct Listeners {
 /// An address that cannot be listened on; nothing is left running then.
 pub async fn start(services: Vec<Service>, settings: RunSettings) -> anyhow::Result<Running> {
     let Some(first) = services.first() else { anyhow::bail!("there is no service to run") };
+    if let Some(service) = services.iter().find(|service| service.name != service.host.service()) {
+        let (name, host) = (service.name, service.host.service());
+        anyhow::bail!(
+            "service `{name}` was built as `{host}` and would sign as it; give it `host.for_service(\"{name}\")`"
+        );
+    }
     let (front, metrics) = (first.host.shutdown.clone(), first.host.metrics.clone());
     let pages_listener = match &settings.health {
         Some(address) => Some(bind(address, "health pages", "health.listen").await?),
@@ -210,6 +213,7 @@ impl Running {
         }
         for (listener, HttpListener { router, .. }) in http {
             let stop = front.clone();
+            let router = telemetry::http::instrument(router, name, &host.metrics);
             self.tasks.spawn(async move {
                 let router = router.into_make_service_with_connect_info::<SocketAddr>();
                 let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
@@ -218,26 +222,34 @@ impl Running {
         }
         for consumer in &service.consumers {
             let (consumer, broker, stop) = (consumer.clone(), host.broker.clone(), front.clone());
-            self.spawn_worker(name, &host, Worker {
-                name: "consumer",
-                work: Arc::new(move |_| {
-                    let work = consume::run(consumer.clone(), broker.clone(), stop.clone());
-                    Box::pin(async move { Ok(work.await?) })
-                }),
-            });
+            self.spawn_worker(
+                name,
+                &host,
+                Worker {
+                    name: "consumer",
+                    work: Arc::new(move |_| {
+                        let work = consume::run(consumer.clone(), broker.clone(), stop.clone());
+                        Box::pin(async move { Ok(work.await?) })
+                    }),
+                },
+            );
         }
         if !service.consumers.is_empty() {
             let consumers = service.consumers.clone();
-            self.spawn_worker(name, &host, Worker {
-                name: "retries",
-                work: Arc::new(move |stop| {
-                    let work = consume::run_retries(consumers.clone(), stop);
-                    Box::pin(async move {
-                        work.await;
-                        Ok(())
-                    })
-                }),
-            });
+            self.spawn_worker(
+                name,
+                &host,
+                Worker {
+                    name: "retries",
+                    work: Arc::new(move |stop| {
+                        let work = consume::run_retries(consumers.clone(), stop);
+                        Box::pin(async move {
+                            work.await;
+                            Ok(())
+                        })
+                    }),
+                },
+            );
         }
         for worker in service.workers {
             self.spawn_worker(name, &host, worker);
@@ -247,8 +259,8 @@ impl Running {
         let relay = Worker {
             name: "relay",
             work: Arc::new(move |stop| {
-                let relay = Relay::with_settings(relay_pool.clone(), broker.clone(), service.relay.clone());
-                let report = upkeep::report_relay(metrics.clone(), relay.counters(), stop.clone());
+                let relay = Relay::with_settings(relay_pool.clone(), broker.clone(), service.relay);
+                let report = backlog::report_relay(metrics.clone(), relay.counters(), stop.clone());
                 Box::pin(async move {
                     futures::join!(relay.run(stop), report);
                     Ok(())
@@ -260,11 +272,29 @@ impl Running {
             supervise(name, relay, metrics, stop).await;
             (name, "relay", Ok(()))
         });
-        let metrics = host.metrics.clone();
-        self.spawn_worker(name, &host, Worker {
-            name: "upkeep",
-            work: Arc::new(move |stop| Box::pin(upkeep::run(pool.clone(), metrics.clone(), stop))),
-        });
+        let (measured, metrics) = (pool.clone(), host.metrics.clone());
+        self.spawn_worker(
+            name,
+            &host,
+            Worker {
+                name: "backlog",
+                work: Arc::new(move |stop| Box::pin(backlog::measure(measured.clone(), metrics.clone(), stop))),
+            },
+        );
+        self.spawn_worker(
+            name,
+            &host,
+            Worker {
+                name: "upkeep",
+                work: Arc::new(move |stop| {
+                    let work = upkeep::run(pool.clone(), stop);
+                    Box::pin(async move {
+                        work.await;
+                        Ok(())
+                    })
+                }),
+            },
+        );
     }
 
     fn spawn_worker(&mut self, service: &'static str, host: &crate::Host, worker: Worker) {

@@ -24,7 +24,8 @@ pub async fn supervise(service: &'static str, worker: Worker, metrics: Metrics, 
         let started = Instant::now();
         let span = tracing::info_span!("worker", service, worker = worker.name);
         // A worker runs for weeks; what it does belongs to the traces of its pieces, not to one of its own.
-        let outcome = AssertUnwindSafe(async { (worker.work)(shutdown.clone()).await }).catch_unwind().instrument(span).await;
+        let outcome =
+            AssertUnwindSafe(async { (worker.work)(shutdown.clone()).await }).catch_unwind().instrument(span).await;
         let cause = match outcome {
             Ok(Ok(())) => {
                 tracing::debug!(service, worker = worker.name, "worker is done");
@@ -42,7 +43,13 @@ pub async fn supervise(service: &'static str, worker: Worker, metrics: Metrics, 
         }
         failures.inc(&[("worker", worker.name)]);
         let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        tracing::error!(service, worker = worker.name, error = cause, pause_ms, "worker failed; it will be started again");
+        tracing::error!(
+            service,
+            worker = worker.name,
+            error = cause,
+            pause_ms,
+            "worker failed; it will be started again"
+        );
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(pause) => {}

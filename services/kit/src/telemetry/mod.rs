@@ -1,5 +1,6 @@
 //! What can be seen from outside: logs, traces, metrics.
 
+pub mod http;
 mod logs;
 pub mod metrics;
 pub mod traces;

@@ -311,7 +311,9 @@ async fn a_neighbour_that_fails_is_left_alone_until_a_probe_succeeds() {
     }
     assert_eq!(reasons[0], "UPSTREAM_UNREACHABLE");
     assert_eq!(reasons[11], "BREAKER_OPEN");
-    assert!(world.metrics.encode().contains(r#"ottery_grpc_client_breaker_open{service="gateway",upstream="billing"} 1.0"#));
+    assert!(
+        world.metrics.encode().contains(r#"ottery_grpc_client_breaker_open{service="gateway",upstream="billing"} 1.0"#)
+    );
 
     let listener = TcpListener::bind(address).await.unwrap();
     world.serve_on("billing", Tiny::default(), listener).await;

@@ -96,7 +96,11 @@ fn secure_s33_altered_in_any_byte_is_refused() {
 fn secure_s33_only_the_gateway_signs_for_people() {
     let keys = keys();
     let actor = keys.verifier("billing").verify(&signed(&keys, "catalog"), "req-1", now()).unwrap();
-    assert_eq!((actor.kind, actor.subject.as_str()), (ActorKind::Service, "catalog"), "passed on as the service itself");
+    assert_eq!(
+        (actor.kind, actor.subject.as_str()),
+        (ActorKind::Service, "catalog"),
+        "passed on as the service itself"
+    );
     assert_eq!(actor.brand, customer().brand, "in the person's brand");
 
     let catalog = keys.identity("catalog").unwrap();
