@@ -155,10 +155,11 @@ impl Store {
         }
         journal.lines += 1;
         apply(&mut journal.live, change.0);
-        if journal.lines > COMPACT_MIN_LINES && journal.lines > 3 * journal.live.len() {
-            if let Err(error) = journal.compact() {
-                tracing::warn!(path = %journal.path.display(), %error, "sandbox journal not compacted; tried again later");
-            }
+        if journal.lines > COMPACT_MIN_LINES
+            && journal.lines > 3 * journal.live.len()
+            && let Err(error) = journal.compact()
+        {
+            tracing::warn!(path = %journal.path.display(), %error, "sandbox journal not compacted; tried again later");
         }
     }
 }

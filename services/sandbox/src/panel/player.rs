@@ -82,12 +82,12 @@ impl Panel {
     }
 
     /// The line behind a pair, when it may watch.
-    fn admit(&self, username: &str, password: &str) -> Result<Line, (Denied, Option<Line>)> {
+    fn admit(&self, username: &str, password: &str) -> Result<Line, (Denied, Option<Box<Line>>)> {
         let state = self.state();
         let line = state.find(username, password).cloned().ok_or((Denied::Unknown, None))?;
         match line.status(state.clock.now().timestamp()) {
             "Active" => Ok(line),
-            other => Err((Denied::State(other), Some(line))),
+            other => Err((Denied::State(other), Some(Box::new(line)))),
         }
     }
 
@@ -106,15 +106,15 @@ impl Panel {
     }
 
     /// Lets one through or answers with the fake 404.
-    pub fn admit_or_refuse(&self, request: &Request, username: &str, password: &str) -> Result<Line, Reply> {
-        self.admit(username, password).map_err(|(denied, _)| self.refuse(request, username, &denied))
+    pub fn admit_or_refuse(&self, request: &Request, username: &str, password: &str) -> Result<Line, Box<Reply>> {
+        self.admit(username, password).map_err(|(denied, _)| Box::new(self.refuse(request, username, &denied)))
     }
 
     fn player_api(&self, request: &Request, form: &Form, username: &str, password: &str, action: &str) -> Reply {
         let line = match self.admit(username, password) {
             Ok(line) => line,
             Err((_, line)) if self.state().settings.classic_auth => match line {
-                Some(line) => line,
+                Some(line) => *line,
                 None => {
                     self.count_failure(request.peer.ip(), username);
                     return Reply::ok(&json!({"user_info": {"auth": 0}}));
@@ -286,7 +286,7 @@ impl Panel {
         };
         let line = match self.admit_or_refuse(request, username, password) {
             Ok(line) => line,
-            Err(page) => return open_to_browsers(page),
+            Err(page) => return open_to_browsers(*page),
         };
         let stream = id.parse::<i64>().ok().filter(|id| self.streams_of(&line).any(|stream| stream.id == *id));
         let Some(stream_id) = stream.filter(|_| line.outputs.contains(&output)) else {

@@ -53,7 +53,7 @@ impl Panel {
     ) -> Reply {
         let line = match self.admit_or_refuse(request, username, password) {
             Ok(line) => line,
-            Err(page) => return page,
+            Err(page) => return *page,
         };
         let extension = if matches!(output, "m3u8" | "hls") { "m3u8" } else { "ts" };
         let host = request.host();
@@ -87,7 +87,7 @@ impl Panel {
     pub fn xmltv(&self, request: &Request, username: &str, password: &str) -> Reply {
         let line = match self.admit_or_refuse(request, username, password) {
             Ok(line) => line,
-            Err(page) => return page,
+            Err(page) => return *page,
         };
         let now = self.state().clock.now().timestamp();
         let mut text = String::from(
