@@ -99,7 +99,8 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use opentelemetry::trace::TracerProvider as _;
-    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+    use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
     use super::*;
 
@@ -122,12 +123,13 @@ mod tests {
         let buffer = Buffer::default();
         let writer = buffer.clone();
         let subscriber = tracing_subscriber::registry()
-            .with(tracing_opentelemetry::layer().with_tracer(provider.tracer("test")))
+            .with(tracing_opentelemetry::layer().with_tracer(provider.tracer("test")).with_filter(LevelFilter::INFO))
             .with(
                 tracing_subscriber::fmt::layer()
                     .fmt_fields(JsonFields::new())
                     .event_format(JsonLines)
-                    .with_writer(move || writer.clone()),
+                    .with_writer(move || writer.clone())
+                    .with_filter(EnvFilter::new("warn,ottery_kit=info")),
             );
         let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         tracing::subscriber::with_default(subscriber, || {

@@ -6,6 +6,7 @@ pub mod metrics;
 pub mod traces;
 
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
@@ -106,11 +107,12 @@ pub fn init(service: &str, settings: &TelemetrySettings) -> Result<TelemetryGuar
             tracing_subscriber::fmt::layer().event_format(logs::plain()).with_writer(std::io::stderr).boxed()
         }
     };
-    // Traces come first: a span must be built before a line asks for its id.
+    // Traces come first: a span must be built before a line asks for its id. The filter is for lines only; quiet logs
+    // must not cut traces in two.
+    let spans = tracing_opentelemetry::layer().with_tracer(tracer).with_location(false).with_threads(false);
     tracing_subscriber::registry()
-        .with(filter)
-        .with(tracing_opentelemetry::layer().with_tracer(tracer).with_location(false).with_threads(false))
-        .with(lines)
+        .with(spans.with_filter(LevelFilter::INFO))
+        .with(lines.with_filter(filter))
         .try_init()?;
     Ok(TelemetryGuard { provider })
 }
