@@ -44,7 +44,7 @@ impl Picture {
         picture.fill(0, BARS, WIDTH, HEIGHT - BARS, PANEL);
         picture.text(16, BARS + 12, 6, "SANDBOX", AMBER);
         picture.text(16, BARS + 72, 4, &channel.to_uppercase().chars().take(24).collect::<String>(), WHITE);
-        picture.text(288, BARS + 12, 6, clock, WHITE);
+        picture.text(276, BARS + 12, 6, clock, WHITE);
         let track = WIDTH - 32;
         let place = (step * 8) % (2 * track);
         let x = if place < track { place } else { 2 * track - place };
@@ -57,8 +57,9 @@ impl Picture {
             let half = usize::from(plane > 0);
             let stride = WIDTH >> half;
             for row in (y >> half)..((y + height) >> half) {
-                let start = row * stride + (x >> half);
-                self.planes[plane][start..start + (width >> half)].fill(shade);
+                // What would leave the picture on the right is cut off.
+                let (from, to) = ((x >> half).min(stride), ((x + width) >> half).min(stride));
+                self.planes[plane][row * stride + from..row * stride + to].fill(shade);
             }
         }
     }

@@ -62,10 +62,10 @@ fn charge(method: &str, minor: i64) -> Value {
 }
 
 /// Answers webhooks with the given statuses in turn, then 200, and hands on heads and bodies.
-async fn hook(statuses: &'static [u16]) -> (String, mpsc::UnboundedReceiver<(String, String)>) {
+async fn hook(statuses: &'static [u16]) -> (String, mpsc::Receiver<(String, String)>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let address = format!("http://{}/hook", listener.local_addr().expect("bound"));
-    let (sender, receiver) = mpsc::unbounded_channel();
+    let (sender, receiver) = mpsc::channel(64);
     tokio::spawn(async move {
         for turn in 0.. {
             let Ok((mut socket, _)) = listener.accept().await else { return };
@@ -83,7 +83,7 @@ async fn hook(statuses: &'static [u16]) -> (String, mpsc::UnboundedReceiver<(Str
                         .split_once("content-length: ")
                         .and_then(|(_, rest)| rest.lines().next().and_then(|line| line.parse::<usize>().ok()));
                     if read == 0 || length.is_some_and(|length| body.len() >= length) {
-                        sender.send((head.to_owned(), body.to_owned())).ok();
+                        sender.send((head.to_owned(), body.to_owned())).await.ok();
                         break;
                     }
                 }
@@ -95,7 +95,7 @@ async fn hook(statuses: &'static [u16]) -> (String, mpsc::UnboundedReceiver<(Str
     (address, receiver)
 }
 
-async fn next(hooks: &mut mpsc::UnboundedReceiver<(String, String)>) -> (String, Value) {
+async fn next(hooks: &mut mpsc::Receiver<(String, String)>) -> (String, Value) {
     let (head, body) =
         tokio::time::timeout(Duration::from_secs(10), hooks.recv()).await.expect("in time").expect("open");
     (head, serde_json::from_str(&body).expect("JSON"))
