@@ -1,0 +1,109 @@
+//! Security headers, by the kind of answer.
+//!
+//! Forms and hosted payment pages: `form-action 'self'` also forbids a form's answer to redirect to another origin. A page that
+//! sends the customer to a payment provider therefore answers 200 with `<meta http-equiv="refresh">` and a link.
+
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::Response;
+
+use crate::request::RequestInfo;
+
+/// What kind of answer a path gives; decides its headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteClass {
+    /// HTML for people.
+    Page,
+    /// JSON for programs, never stored.
+    Api,
+    /// Files that never change under their name.
+    Asset,
+    /// Providers' calls.
+    Webhook,
+    /// Platform probes.
+    Probe,
+}
+
+impl RouteClass {
+    /// The class of this path.
+    #[must_use]
+    pub fn of(path: &str) -> Self {
+        let under = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        match path {
+            "/healthz" | "/readyz" => Self::Probe,
+            _ if under("/api") => Self::Api,
+            _ if under("/assets") => Self::Asset,
+            _ if under("/webhooks") => Self::Webhook,
+            _ => Self::Page,
+        }
+    }
+
+    /// As metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::Api => "api",
+            Self::Asset => "asset",
+            Self::Webhook => "webhook",
+            Self::Probe => "probe",
+        }
+    }
+}
+
+/// Put on an answer's extensions by a page that needs more than its own origin, for example the player.
+#[derive(Clone, Debug, Default)]
+pub struct PolicyExtra {
+    /// More sources for `media-src` and `connect-src`.
+    pub media: Vec<String>,
+}
+
+const PERMISSIONS: &str = "camera=(), geolocation=(), microphone=(), payment=(), usb=()";
+
+/// Adds the headers of this class; those a handler has set itself stay.
+pub fn secure(response: &mut Response, class: RouteClass, request: &RequestInfo) {
+    let extra = response.extensions_mut().remove::<PolicyExtra>();
+    let policy = match class {
+        RouteClass::Page => page_policy(&request.nonce, extra.as_ref()),
+        RouteClass::Api | RouteClass::Asset | RouteClass::Webhook | RouteClass::Probe => {
+            "default-src 'none'; frame-ancestors 'none'".to_owned()
+        }
+    };
+    let headers = response.headers_mut();
+    let mut set = |name: HeaderName, value: &'static str| {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    };
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(header::REFERRER_POLICY, "strict-origin-when-cross-origin");
+    set(HeaderName::from_static("permissions-policy"), PERMISSIONS);
+    set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+    set(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+    set(header::X_FRAME_OPTIONS, "DENY");
+    match class {
+        RouteClass::Asset => {}
+        RouteClass::Api | RouteClass::Webhook | RouteClass::Probe => set(header::CACHE_CONTROL, "no-store"),
+        // A page that may be kept says so itself.
+        RouteClass::Page => set(header::CACHE_CONTROL, "no-store"),
+    }
+    if request.is_secure {
+        set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
+    if let Ok(policy) = HeaderValue::try_from(policy) {
+        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+    }
+    if let Ok(id) = HeaderValue::try_from(&request.id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+}
+
+fn page_policy(nonce: &str, extra: Option<&PolicyExtra>) -> String {
+    let media = extra.map(|extra| extra.media.join(" ")).unwrap_or_default();
+    let (connect, media) = if media.is_empty() {
+        (String::new(), String::new())
+    } else {
+        (format!(" {media}"), format!("; media-src 'self' blob: {media}"))
+    };
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; font-src 'self'; \
+         connect-src 'self'{connect}{media}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'"
+    )
+}

@@ -1,0 +1,175 @@
+//! What may not be done too often, and how much may come at once.
+
+use std::net::IpAddr;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use ottery_kit::limit::{Decision, Rate};
+use serde::de::DeserializeOwned;
+
+use crate::problem::Refusal;
+use crate::request::RequestInfo;
+use crate::session::Caller;
+use crate::state::AppState;
+
+/// Bytes of a request body.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// The budget a request was counted against, for the answer's headers.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    limit: u32,
+    remaining: u32,
+}
+
+impl Budget {
+    pub(crate) fn add_headers(self, headers: &mut HeaderMap) {
+        headers.insert(HeaderName::from_static("ratelimit-limit"), HeaderValue::from(self.limit));
+        headers.insert(HeaderName::from_static("ratelimit-remaining"), HeaderValue::from(self.remaining));
+        let reset = u32::from(self.remaining == 0);
+        headers.insert(HeaderName::from_static("ratelimit-reset"), HeaderValue::from(reset));
+    }
+}
+
+/// Counts one attempt.
+///
+/// # Errors
+/// 429 `rate_limited` with the time to wait.
+pub async fn take(state: &AppState, key: &str, rate: Rate) -> Result<Budget, Refusal> {
+    match state.host.limiter.check(key, rate).await {
+        Decision::Allowed { remaining } => Ok(Budget { limit: rate.burst_size(), remaining }),
+        Decision::Denied { retry_after } => {
+            let wait = retry_after.as_secs().max(1);
+            let mut refusal = Refusal::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limited",
+                format!("too many requests; try again in {wait} s"),
+            );
+            refusal.retry_after_s = Some(wait);
+            refusal.facts.insert("limit".into(), rate.burst_size().to_string());
+            Err(refusal)
+        }
+    }
+}
+
+/// One client: an IPv4 address, or the /64 of an IPv6 address, which one customer owns whole.
+#[must_use]
+pub fn client_key(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
+/// Every request counts against its client address.
+pub(crate) async fn client(state: &AppState, request: &RequestInfo) -> Result<Budget, Refusal> {
+    let limits = &state.config.limits;
+    let rate = Rate::per_second(limits.client_per_second).burst(limits.client_burst);
+    take(state, &format!("gateway:client:{}", client_key(request.client_ip)), rate).await
+}
+
+/// Requests of somebody known count against them as well.
+pub(crate) async fn account(state: &AppState, caller: &Caller) -> Result<(), Refusal> {
+    if caller.session.is_none() {
+        return Ok(());
+    }
+    let limits = &state.config.limits;
+    let rate = Rate::per_second(limits.account_per_second).burst(limits.account_burst);
+    take(state, &format!("gateway:account:{}", caller.actor.subject), rate).await.map(|_| ())
+}
+
+/// Passwords, codes and mails asked for.
+///
+/// # Errors
+/// 429.
+pub async fn credentials(state: &AppState, request: &RequestInfo) -> Result<(), Refusal> {
+    let rate = Rate::per_minute(state.config.limits.credentials_per_minute);
+    take(state, &format!("gateway:credentials:{}", client_key(request.client_ip)), rate).await.map(|_| ())
+}
+
+/// New accounts.
+///
+/// # Errors
+/// 429.
+pub async fn sign_up(state: &AppState, request: &RequestInfo) -> Result<(), Refusal> {
+    let rate = Rate::per_hour(state.config.limits.sign_ups_per_hour);
+    take(state, &format!("gateway:signup:{}", client_key(request.client_ip)), rate).await.map(|_| ())
+}
+
+/// Orders and payments.
+///
+/// # Errors
+/// 429.
+pub async fn order(state: &AppState, request: &RequestInfo) -> Result<(), Refusal> {
+    let rate = Rate::per_minute(state.config.limits.orders_per_minute);
+    take(state, &format!("gateway:order:{}", client_key(request.client_ip)), rate).await.map(|_| ())
+}
+
+/// The whole body, within the limit.
+///
+/// # Errors
+/// 413 `body_too_large`, 400 when it breaks off.
+pub async fn read_body(request: Request, bytes_max: usize) -> Result<Bytes, Refusal> {
+    use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+    match Limited::new(request.into_body(), bytes_max).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            format!("the body may have {bytes_max} bytes"),
+        )),
+        Err(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "body_broken", "the body ended too early")),
+    }
+}
+
+/// A JSON body whose every field is known; a problem names the field.
+#[derive(Clone, Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &AppState) -> Result<Self, Refusal> {
+        let body = read_body(request, BODY_BYTES_MAX).await?;
+        let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
+        let mut reader = serde_json::Deserializer::from_slice(body);
+        let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| invalid_body(&error))?;
+        reader.end().map_err(|_| Refusal::invalid("", "json_invalid", "there is text behind the JSON value"))?;
+        Ok(Self(value))
+    }
+}
+
+/// A form sent by one of our pages.
+#[derive(Clone, Debug)]
+pub struct Form<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<AppState> for Form<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &AppState) -> Result<Self, Refusal> {
+        let body = read_body(request, BODY_BYTES_MAX).await?;
+        let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(&body));
+        serde_path_to_error::deserialize(reader).map(Self).map_err(|error| {
+            let field = field_of(&error);
+            Refusal::invalid(field, "form_invalid", format!("the form cannot be read: {}", error.inner()))
+        })
+    }
+}
+
+fn field_of<E: std::error::Error>(error: &serde_path_to_error::Error<E>) -> String {
+    Some(error.path().to_string()).filter(|path| path != ".").unwrap_or_default()
+}
+
+fn invalid_body(error: &serde_path_to_error::Error<serde_json::Error>) -> Refusal {
+    // The position is in a text the client sent; the rest of the sentence says what was expected.
+    let text = error.inner().to_string();
+    let detail = text.split(" at line ").next().unwrap_or_default().to_owned();
+    let code = if error.inner().is_data() { "input_invalid" } else { "json_invalid" };
+    let mut refusal = Refusal::invalid(field_of(error), code, detail);
+    refusal.field = refusal.field.filter(|field| !field.is_empty());
+    refusal
+}
