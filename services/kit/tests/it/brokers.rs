@@ -5,14 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::Utc;
 use ottery_kit::broker::in_process::InProcess;
 use ottery_kit::broker::{ConsumerGroup, Incoming, PublishError, Sink, Verdict};
 use ottery_proto::common::v1::Envelope;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::stage::{Kind, Stage, until};
+use crate::stage::{Kind, Stage, now, until};
 
 macro_rules! on_both {
     ($($name:ident)*) => {
@@ -66,18 +65,23 @@ impl Sink for Notebook {
 }
 
 fn envelope(kind: &str, aggregate: &str, version: i64) -> Envelope {
-    let now = Utc::now();
+    let at = now();
     Envelope {
         event_id: Uuid::now_v7().to_string(),
         r#type: kind.to_owned(),
         aggregate_id: aggregate.to_owned(),
         aggregate_version: version,
-        occurred_at: Some(prost_types::Timestamp { seconds: now.timestamp(), nanos: 0 }),
+        occurred_at: Some(prost_types::Timestamp { seconds: at.timestamp(), nanos: 0 }),
         ..Envelope::default()
     }
 }
 
-fn consume(stage: &Stage, group: &ConsumerGroup, sink: &Arc<Notebook>, stop: &CancellationToken) -> tokio::task::JoinHandle<()> {
+fn consume(
+    stage: &Stage,
+    group: &ConsumerGroup,
+    sink: &Arc<Notebook>,
+    stop: &CancellationToken,
+) -> tokio::task::JoinHandle<()> {
     let (broker, group, sink, stop) = (Arc::clone(&stage.broker), group.clone(), Arc::clone(sink), stop.clone());
     tokio::spawn(async move { broker.consume(group, sink, stop).await.unwrap() })
 }
@@ -97,13 +101,17 @@ async fn every_group_gets_every_event_it_wants(kind: Kind) {
     let batch = vec![envelope(&stage.kind(), "a", 1), envelope(&other, "b", 1)];
     assert_eq!(stage.broker.publish(batch).await, [Ok(()), Ok(())]);
     until(|| async {
-        let waiting = (stage.broker.depth(&all.name).await.unwrap().waiting, stage.broker.depth(&some.name).await.unwrap().waiting);
+        let waiting = (
+            stage.broker.depth(&all.name).await.unwrap().waiting,
+            stage.broker.depth(&some.name).await.unwrap().waiting,
+        );
         (waiting == (2, 1)).then_some(())
     })
     .await;
 
     let (for_all, for_some) = (Arc::<Notebook>::default(), Arc::<Notebook>::default());
-    let running = [consume(&stage, &all, &for_all, &stage.shutdown), consume(&stage, &some, &for_some, &stage.shutdown)];
+    let running =
+        [consume(&stage, &all, &for_all, &stage.shutdown), consume(&stage, &some, &for_some, &stage.shutdown)];
     until_seen(&for_all, 2).await;
     assert_eq!(until_seen(&for_some, 1).await, [("a".to_owned(), 1)]);
     until(|| async { stage.broker.depth(&all.name).await.unwrap().is_empty().then_some(()) }).await;

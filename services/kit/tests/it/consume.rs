@@ -83,7 +83,8 @@ async fn two_groups_each_have_their_effect() {
 #[tokio::test]
 async fn a_failed_attempt_leaves_no_trace_and_is_made_again() {
     let stage = Stage::new().await;
-    let consumer = stage.start(stage.consumer("listener", Fails::first(2, "a", || HandleError::transient("away")))).await;
+    let consumer =
+        stage.start(stage.consumer("listener", Fails::first(2, "a", || HandleError::transient("away")))).await;
     consumer.deliver(message(&envelope_of(&stage, "a", 1).await)).await;
     assert_eq!(stage.until_effects(1).await.len(), 1);
     until(|| async { (stage.count(WAITING).await == 0).then_some(()) }).await;
@@ -123,7 +124,8 @@ async fn fault_f27_a_poisoned_event_is_parked_and_its_neighbours_are_delivered()
 #[tokio::test]
 async fn attempts_run_out_and_a_person_decides() {
     let stage = Stage::new().await;
-    let consumer = stage.start(stage.consumer("listener", Fails::first(100, "a", || HandleError::transient("away")))).await;
+    let consumer =
+        stage.start(stage.consumer("listener", Fails::first(100, "a", || HandleError::transient("away")))).await;
     consumer.deliver(message(&envelope_of(&stage, "a", 1).await)).await;
     let parked = until(|| async {
         parked::list(&stage.pool(), &parked::Filter::default(), 10).await.unwrap().into_iter().next()
@@ -139,7 +141,8 @@ async fn attempts_run_out_and_a_person_decides() {
 #[tokio::test]
 async fn a_newer_event_waits_while_an_older_one_is_retried() {
     let stage = Stage::new().await;
-    let consumer = stage.start(stage.consumer("listener", Fails::first(2, "a", || HandleError::transient("away")))).await;
+    let consumer =
+        stage.start(stage.consumer("listener", Fails::first(2, "a", || HandleError::transient("away")))).await;
     for version in 1..=3 {
         consumer.deliver(message(&envelope_of(&stage, "a", version).await)).await;
     }
@@ -175,7 +178,8 @@ async fn a_panic_is_a_failed_attempt_and_rubbish_is_parked() {
     let stage = Stage::new().await;
     let consumer = stage.consumer("listener", Panics);
     consumer.deliver(message(&envelope_of(&stage, "a", 1).await)).await;
-    let error: String = sqlx::query_scalar("SELECT error FROM retry_delivery").fetch_one(&stage.database.admin_pool).await.unwrap();
+    let error: String =
+        sqlx::query_scalar("SELECT error FROM retry_delivery").fetch_one(&stage.database.admin_pool).await.unwrap();
     assert!(error.contains("a mistake of ours"), "{error}");
 
     let mut no_brand = envelope_of(&stage, "b", 1).await;

@@ -1,9 +1,8 @@
-use chrono::Utc;
 use ottery_kernel::BrandId;
 use ottery_kit::db::{DatabaseError, DatabaseSettings, Scope, begin, is_unique_violation, provision};
 use sqlx::PgPool;
 
-use crate::stage::{MIGRATIONS, brand};
+use crate::stage::{MIGRATIONS, brand, now};
 
 async fn insert(pool: &PgPool, scope: Scope, brand: BrandId) -> sqlx::Result<()> {
     let mut tx = begin(pool, scope).await?;
@@ -68,7 +67,9 @@ async fn secure_s14_the_application_role_owns_nothing_and_bypasses_nothing() {
         .await
         .unwrap();
     assert_eq!(owned, 0);
-    for forbidden in ["CREATE TABLE mine (id int)", "ALTER TABLE outbox DISABLE ROW LEVEL SECURITY", "DELETE FROM _sqlx_migrations"] {
+    for forbidden in
+        ["CREATE TABLE mine (id int)", "ALTER TABLE outbox DISABLE ROW LEVEL SECURITY", "DELETE FROM _sqlx_migrations"]
+    {
         sqlx::query(forbidden).execute(&database.pool).await.unwrap_err();
     }
 }
@@ -76,7 +77,9 @@ async fn secure_s14_the_application_role_owns_nothing_and_bypasses_nothing() {
 #[tokio::test]
 async fn limits_of_the_role_are_in_force() {
     let database = ottery_testkit::database("kit", &MIGRATIONS).await;
-    for (name, expected) in [("statement_timeout", "5s"), ("lock_timeout", "2s"), ("idle_in_transaction_session_timeout", "15s")] {
+    for (name, expected) in
+        [("statement_timeout", "5s"), ("lock_timeout", "2s"), ("idle_in_transaction_session_timeout", "15s")]
+    {
         let value: String =
             sqlx::query_scalar("SELECT current_setting($1)").bind(name).fetch_one(&database.pool).await.unwrap();
         assert_eq!(value, expected, "{name}");
@@ -100,7 +103,11 @@ async fn errors_say_what_to_do() {
     let database = ottery_testkit::database("kit", &MIGRATIONS).await;
 
     let missing = database.settings.clone().with_database("kit", "no_such_database").pool("kit").await.unwrap_err();
-    assert!(missing.to_string().contains("`no_such_database` does not exist") && missing.to_string().contains("ottery migrate"), "{missing}");
+    assert!(
+        missing.to_string().contains("`no_such_database` does not exist")
+            && missing.to_string().contains("ottery migrate"),
+        "{missing}"
+    );
 
     let refused = DatabaseSettings::for_server(admin, "wrong").with_database("kit", &*database.name);
     // A server that trusts everybody (some developers' do) cannot refuse a password.
@@ -121,8 +128,8 @@ async fn a_unique_violation_is_known_by_its_constraint() {
     let database = ottery_testkit::database("kit", &MIGRATIONS).await;
     let insert = "INSERT INTO brand_clock (brand_id, now) VALUES ($1, $2)";
     let brand = brand().as_uuid();
-    sqlx::query(insert).bind(brand).bind(Utc::now()).execute(&database.pool).await.unwrap();
-    let error = sqlx::query(insert).bind(brand).bind(Utc::now()).execute(&database.pool).await.unwrap_err();
+    sqlx::query(insert).bind(brand).bind(now()).execute(&database.pool).await.unwrap();
+    let error = sqlx::query(insert).bind(brand).bind(now()).execute(&database.pool).await.unwrap_err();
     assert!(is_unique_violation(&error, "brand_clock_pkey"));
     assert!(!is_unique_violation(&error, "something_else"));
 }

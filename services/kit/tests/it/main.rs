@@ -11,3 +11,4 @@ mod consume;
 mod small;
 mod faults;
 mod serve;
+mod rabbitmq;

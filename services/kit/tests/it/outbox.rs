@@ -107,7 +107,8 @@ async fn two_relays_share_the_shards_and_keep_the_order_of_every_aggregate() {
     let effects = stage.until_effects(24 * 6).await;
     assert_eq!(effects.len(), 24 * 6);
     for aggregate in &aggregates {
-        let versions: Vec<i64> = effects.iter().filter(|(id, _)| id == aggregate).map(|(_, version)| *version).collect();
+        let versions: Vec<i64> =
+            effects.iter().filter(|(id, _)| id == aggregate).map(|(_, version)| *version).collect();
         assert_eq!(versions, [1, 2, 3, 4, 5, 6], "{aggregate}");
     }
     let shares: Vec<i64> = until(|| async {
@@ -148,7 +149,12 @@ impl Broker for Thief {
     async fn declare(&self, groups: &[ConsumerGroup]) -> Result<(), BrokerError> {
         self.inner.declare(groups).await
     }
-    async fn consume(&self, group: ConsumerGroup, sink: Arc<dyn Sink>, stop: CancellationToken) -> Result<(), BrokerError> {
+    async fn consume(
+        &self,
+        group: ConsumerGroup,
+        sink: Arc<dyn Sink>,
+        stop: CancellationToken,
+    ) -> Result<(), BrokerError> {
         self.inner.consume(group, sink, stop).await
     }
     async fn depth(&self, group: &str) -> Result<Depth, BrokerError> {
@@ -163,10 +169,12 @@ async fn sent_events_are_pruned_after_their_time_and_unsent_ones_never() {
     stage.append(brand(), "sent", [1, 2]).await;
     stage.send().await;
     stage.append(brand(), "unsent", [1]).await;
-    sqlx::query("UPDATE outbox SET sent_at = sent_at - interval '31 days' WHERE sent_at IS NOT NULL AND aggregate_version = 1")
-        .execute(&stage.database.admin_pool)
-        .await
-        .unwrap();
+    sqlx::query(
+        "UPDATE outbox SET sent_at = sent_at - interval '31 days' WHERE sent_at IS NOT NULL AND aggregate_version = 1",
+    )
+    .execute(&stage.database.admin_pool)
+    .await
+    .unwrap();
     let month = Duration::from_secs(30 * 86_400);
     assert_eq!(outbox::prune(&stage.pool(), month, 100).await.unwrap(), 1);
     assert_eq!(stage.count("SELECT count(*) FROM outbox").await, 2);

@@ -1,9 +1,8 @@
 //! Idempotency keys, test clocks, audit entries, leases, the doctor.
 
-
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use ottery_kernel::{Clock, ManualClock};
 use ottery_kit::clock::{self, brand_now, set_brand_clock};
 use ottery_kit::db::{Scope, begin};
@@ -17,7 +16,7 @@ use ottery_proto::common::v1::{AuditRecorded, PageRequest};
 use prost::Message;
 use serde_json::json;
 
-use crate::stage::{Stage, brand, until};
+use crate::stage::{Stage, brand, now, until};
 
 fn key_scope() -> KeyScope {
     KeyScope { brand: Some(brand()), actor: "acc_1".to_owned(), route: "billing.PlaceOrder" }
@@ -40,7 +39,11 @@ async fn a_key_is_fresh_once_and_replayed_afterwards() {
     abandoned.rollback().await.unwrap();
 
     let mut tx = begin(&pool, Scope::Platform).await.unwrap();
-    assert_eq!(idempotency::begin(&mut tx, &scope, "k", &hash).await.unwrap(), Begin::Fresh, "a failed call left nothing");
+    assert_eq!(
+        idempotency::begin(&mut tx, &scope, "k", &hash).await.unwrap(),
+        Begin::Fresh,
+        "a failed call left nothing"
+    );
     idempotency::finish(&mut tx, &scope, "k", b"answer").await.unwrap();
     tx.commit().await.unwrap();
 
@@ -76,12 +79,12 @@ async fn a_started_call_whose_owner_is_gone_is_driven_again() {
 async fn a_brand_lives_by_its_clock_and_never_backwards() {
     let stage = Stage::new().await;
     stage.start(clock::consumer("kit", stage.pool())).await;
-    let (real, brand) = (ManualClock::new(Utc::now()), brand());
+    let (real, brand) = (ManualClock::new(now()), brand());
     let mut tx = begin(&stage.pool(), Scope::Brand(brand)).await.unwrap();
     assert_eq!(brand_now(&mut tx, brand, &real).await.unwrap(), real.now());
     tx.commit().await.unwrap();
 
-    let later = chrono::DateTime::from_timestamp(Utc::now().timestamp(), 0).unwrap() + TimeDelta::days(400);
+    let later = chrono::DateTime::from_timestamp(now().timestamp(), 0).unwrap() + TimeDelta::days(400);
     let advanced = ClockAdvanced {
         brand_id: brand.to_string(),
         now: Some(prost_types::Timestamp { seconds: later.timestamp(), nanos: 0 }),
@@ -125,7 +128,11 @@ async fn a_lease_has_one_holder_and_the_old_one_is_fenced_off() {
     let (long, short) = (Duration::from_secs(60), Duration::from_millis(1));
     let first = lease::acquire(&pool, "job", "a", long).await.unwrap().unwrap();
     assert_eq!(lease::acquire(&pool, "job", "b", long).await.unwrap(), None);
-    assert_eq!(lease::acquire(&pool, "job", "a", short).await.unwrap().unwrap().token, first.token, "renewing keeps the token");
+    assert_eq!(
+        lease::acquire(&pool, "job", "a", short).await.unwrap().unwrap().token,
+        first.token,
+        "renewing keeps the token"
+    );
     tokio::time::sleep(Duration::from_millis(20)).await;
     let second = lease::acquire(&pool, "job", "b", long).await.unwrap().unwrap();
     assert!(second.token > first.token);
@@ -159,9 +166,14 @@ async fn the_doctor_finds_what_is_wrong() {
     .await
     .unwrap();
     let found = doctor::invariants(&stage.pool()).await.unwrap();
-    let names: Vec<(&str, Severity)> = found.iter().map(|finding| (finding.invariant.as_str(), finding.severity)).collect();
+    let names: Vec<(&str, Severity)> =
+        found.iter().map(|finding| (finding.invariant.as_str(), finding.severity)).collect();
     assert_eq!(
         names,
-        [("outbox.unsent", Severity::Error), ("deliveries.parked", Severity::Warning), ("relay.lease", Severity::Error)]
+        [
+            ("outbox.unsent", Severity::Error),
+            ("deliveries.parked", Severity::Warning),
+            ("relay.lease", Severity::Error)
+        ]
     );
 }

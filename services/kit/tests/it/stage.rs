@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::Utc;
-use ottery_kernel::BrandId;
+use chrono::{DateTime, Utc};
+use ottery_kernel::{BrandId, Clock, SystemClock};
 use ottery_kit::broker::Broker;
 use ottery_kit::broker::in_process::{self, InProcess};
 use ottery_kit::broker::rabbitmq::RabbitMq;
@@ -79,7 +79,7 @@ impl Stage {
     }
 
     pub fn event(&self, brand: BrandId, aggregate: &str, version: i64) -> Event {
-        Event::new(self.kind(), aggregate, version, brand, Utc::now(), &PageRequest::default())
+        Event::new(self.kind(), aggregate, version, brand, now(), &PageRequest::default())
     }
 
     pub fn relay(&self) -> Relay {
@@ -132,8 +132,12 @@ impl Drop for Stage {
     }
 }
 
+pub fn now() -> DateTime<Utc> {
+    SystemClock.now()
+}
+
 pub fn brand() -> BrandId {
-    BrandId::new(Utc::now())
+    BrandId::new(now())
 }
 
 /// Waits for something to become true.
