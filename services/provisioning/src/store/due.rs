@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use ottery_kernel::{BrandId, ServiceId};
 use sqlx::PgPool;
 use sqlx::postgres::PgTransaction;
@@ -114,6 +115,14 @@ pub async fn settle(tx: &mut PgTransaction<'_>, claim: &Claim, hand: Hand, key: 
     .execute(&mut **tx)
     .await?;
     Ok(settled.rows_affected() == 1)
+}
+
+/// When a service is tried next.
+pub async fn next(tx: &mut PgTransaction<'_>, service: ServiceId) -> sqlx::Result<Option<DateTime<Utc>>> {
+    sqlx::query_scalar!("SELECT due_at FROM reconcile_due WHERE service_id = $1", service.as_uuid())
+        .fetch_optional(&mut **tx)
+        .await
+        .map(Option::flatten)
 }
 
 /// Makes a service due now and wakes the workers at the commit.

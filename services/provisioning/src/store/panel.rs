@@ -70,6 +70,29 @@ pub async fn get(tx: &mut PgTransaction<'_>, id: PanelId) -> sqlx::Result<Option
     .await
 }
 
+/// The little of a panel that every step of its services looks at.
+#[derive(Clone, Debug)]
+pub struct Head {
+    pub version: i64,
+    pub clock_wanted: Option<DateTime<Utc>>,
+    pub clock_told: Option<DateTime<Utc>>,
+}
+
+impl Head {
+    /// The time a simulated panel has not been told yet.
+    #[must_use]
+    pub fn clock_to_tell(&self) -> Option<DateTime<Utc>> {
+        self.clock_wanted.filter(|_| self.clock_wanted != self.clock_told)
+    }
+}
+
+/// Reads the head of a panel.
+pub async fn head(tx: &mut PgTransaction<'_>, id: PanelId) -> sqlx::Result<Option<Head>> {
+    sqlx::query_as!(Head, "SELECT version, clock_wanted, clock_told FROM panel WHERE id = $1", id.as_uuid())
+        .fetch_optional(&mut **tx)
+        .await
+}
+
 /// Locks a panel.
 pub async fn lock(tx: &mut PgTransaction<'_>, id: PanelId) -> sqlx::Result<Option<Row>> {
     sqlx::query_as!(
@@ -276,6 +299,18 @@ pub async fn clocks_behind(tx: &mut PgTransaction<'_>) -> sqlx::Result<i64> {
     )
     .fetch_one(&mut **tx)
     .await
+}
+
+/// Makes a look at a panel due now.
+pub async fn look_now(tx: &mut PgTransaction<'_>, id: PanelId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "WITH due AS (UPDATE panel_due SET probe_at = now() WHERE panel_id = $1 RETURNING 1)
+         SELECT pg_notify('ottery_provisioning_panel', '') FROM due",
+        id.as_uuid()
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 /// A panel that is to be looked at.

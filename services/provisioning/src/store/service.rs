@@ -269,6 +269,12 @@ pub async fn save(tx: &mut PgTransaction<'_>, row: &Row) -> sqlx::Result<()> {
     Ok(())
 }
 
+/// Notes the credits before a purchase.
+pub async fn note_credits(tx: &mut PgTransaction<'_>, id: ServiceId, credits: Option<&str>) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE service SET open_credits = $2 WHERE id = $1", id.as_uuid(), credits).execute(&mut **tx).await?;
+    Ok(())
+}
+
 /// The word of the contract for a format.
 #[must_use]
 pub const fn output_text(output: Output) -> &'static str {

@@ -1,0 +1,4 @@
+//! Between events and use cases.
+
+pub mod consume;
+pub mod publish;
