@@ -1,0 +1,170 @@
+//! Documents to contract.
+
+use ottery_kernel::{Currency, Money};
+use ottery_proto::catalog::v1::{Brand, DesignTokens, LegalEntity, PanelMapping, PlanVersion, Price, Term, TermUnit};
+use ottery_proto::common::v1;
+use ottery_proto::provisioning::v1::Panel;
+
+use crate::types::{BrandSpec, PanelSpec, PlanSpec, PriceSpec, TermUnit as Unit};
+
+pub(super) fn brand(slug: &str, spec: &BrandSpec) -> Brand {
+    let entity = &spec.entity;
+    Brand {
+        slug: slug.to_owned(),
+        name: spec.name.clone(),
+        tagline: spec.tagline.clone(),
+        hosts: spec.hosts.clone(),
+        entity: Some(LegalEntity {
+            id: String::new(),
+            name: entity.name.clone(),
+            address_lines: entity.address_lines.clone(),
+            country: entity.country.clone(),
+            tax_id: entity.tax_id.clone(),
+            time_zone: entity.time_zone.clone(),
+            invoice_series: entity.invoice_series.clone(),
+            email: entity.email.clone(),
+        }),
+        locales: spec.locales.clone(),
+        currencies: spec.currencies.clone(),
+        time_zone: spec.time_zone.clone(),
+        tokens: Some(DesignTokens {
+            schema: 1,
+            values: spec.tokens.clone().into_iter().collect(),
+            logo: spec.logo.clone(),
+        }),
+        support_email: spec.support_email.clone(),
+        sender_email: spec.sender_email.clone(),
+        grace_days: spec.grace_days,
+        terminate_after_days: spec.terminate_after_days,
+        renewal_lead_hours: spec.renewal_lead_hours,
+        reminder_hours: spec.reminder_hours.clone(),
+        tax_rate_bp: spec.tax_rate_bp,
+        tax_name: spec.tax_name.clone(),
+        affiliate_rate_bp: spec.affiliate_rate_bp,
+        affiliate_hold_days: spec.affiliate_hold_days,
+        published: spec.published,
+        ..Brand::default()
+    }
+}
+
+pub(super) fn panel(name: &str, spec: &PanelSpec) -> Panel {
+    Panel {
+        name: if spec.display_name.is_empty() { name.to_owned() } else { spec.display_name.clone() },
+        driver: spec.driver.clone(),
+        base_url: spec.base_url.clone(),
+        player_url: spec.player_url.clone(),
+        region: spec.region.clone(),
+        pool: spec.pool.clone(),
+        capacity: spec.capacity,
+        rate_per_second: spec.rate_per_second,
+        concurrency: spec.concurrency,
+        enabled: spec.enabled,
+        sandbox: spec.sandbox,
+        sandbox_control_url: spec.sandbox_control_url.clone(),
+        time_zone: spec.time_zone.clone(),
+        ..Panel::default()
+    }
+}
+
+/// Whether what an operator decides about a panel is the same; what was observed does not count.
+pub(super) fn same_panel(stored: &Panel, wanted: &Panel) -> bool {
+    let decided = |panel: &Panel| Panel {
+        name: panel.name.clone(),
+        driver: panel.driver.clone(),
+        base_url: panel.base_url.clone(),
+        player_url: panel.player_url.clone(),
+        region: panel.region.clone(),
+        pool: panel.pool.clone(),
+        capacity: panel.capacity,
+        rate_per_second: panel.rate_per_second,
+        concurrency: panel.concurrency,
+        enabled: panel.enabled,
+        sandbox: panel.sandbox,
+        sandbox_control_url: panel.sandbox_control_url.clone(),
+        time_zone: panel.time_zone.clone(),
+        ..Panel::default()
+    };
+    decided(stored) == decided(wanted)
+}
+
+/// Whether a hint (the end of a secret, after dots) fits this secret.
+pub(super) fn hints_at(hint: &str, secret: &str) -> bool {
+    let end: String = hint.chars().filter(char::is_ascii_alphanumeric).collect();
+    !end.is_empty() && secret.ends_with(&end)
+}
+
+/// What a plan says and costs.
+pub(super) fn content(spec: &PlanSpec) -> Result<PlanVersion, (String, String)> {
+    let mut prices = Vec::with_capacity(spec.prices.len());
+    for (n, given) in spec.prices.iter().enumerate() {
+        prices.push(price(n, given)?);
+    }
+    Ok(PlanVersion {
+        name: spec.name.clone(),
+        summary: spec.summary.clone(),
+        features: spec.features.clone(),
+        connections: spec.connections,
+        prices,
+        mapping: Some(PanelMapping {
+            pool: spec.mapping.pool.clone(),
+            bouquet_ids: spec.mapping.bouquet_ids.clone(),
+            package_id: spec.mapping.package_id,
+            outputs: spec.mapping.outputs.clone(),
+            region: spec.mapping.region.clone(),
+        }),
+        trial_days: spec.trial_days,
+        ..PlanVersion::default()
+    })
+}
+
+fn price(n: usize, given: &PriceSpec) -> Result<Price, (String, String)> {
+    let unit = match given.term.unit {
+        Unit::Day => TermUnit::Day,
+        Unit::Week => TermUnit::Week,
+        Unit::Month => TermUnit::Month,
+        Unit::Year => TermUnit::Year,
+    };
+    let amount = money(&given.amount).map_err(|reason| (format!("spec.prices[{n}].amount"), reason))?;
+    let setup_fee = match given.setup_fee.as_str() {
+        "" => None,
+        text => Some(money(text).map_err(|reason| (format!("spec.prices[{n}].setupFee"), reason))?),
+    };
+    Ok(Price {
+        id: String::new(),
+        term: Some(Term { count: given.term.count, unit: unit.into() }),
+        amount: Some(amount),
+        setup_fee,
+    })
+}
+
+/// `9.99 EUR`
+fn money(text: &str) -> Result<v1::Money, String> {
+    let (number, code) = text
+        .trim()
+        .split_once(' ')
+        .ok_or_else(|| format!("`{text}` is not an amount with its currency, such as `9.99 EUR`"))?;
+    let currency: Currency = code.trim().parse().map_err(|error| format!("{error}"))?;
+    let money = Money::parse(number, currency).map_err(|error| error.to_string())?;
+    Ok(v1::Money { currency: currency.code().to_owned(), minor: money.minor })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_is_read_with_the_exponent_of_its_currency() {
+        let minor = |text| money(text).map(|money| money.minor);
+        assert_eq!((minor("9.99 EUR"), minor("1500 JPY"), minor("1.250 KWD")), (Ok(999), Ok(1500), Ok(1250)));
+        for bad in ["9.99", "9.999 EUR", "1.5 JPY", "ten EUR", "9.99 EURO"] {
+            assert!(money(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_hint_fits_the_secret_it_was_made_of() {
+        assert!(hints_at("••••cdef", "0123456789abcdef"));
+        assert!(!hints_at("••••", "0123456789abcdef"));
+        assert!(!hints_at("••••0000", "0123456789abcdef"));
+    }
+}

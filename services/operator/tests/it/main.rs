@@ -1,0 +1,4 @@
+//! Documents against the real catalog, over gRPC.
+
+mod crds;
+mod demo;

@@ -1,0 +1,82 @@
+//! What can be said on the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Billing and subscriber management for streaming operators.
+#[derive(Debug, Parser)]
+#[command(name = "ottery", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Configuration file (TOML, one table per service); also OTTERY_CONFIG.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything in this process, with a private PostgreSQL and a demo brand.
+    Up(UpOptions),
+    /// Run one service (`billing`), all of them (`all`), or the simulated panels and providers (`sandbox`).
+    Serve {
+        /// Name of a service, `all` or `sandbox`.
+        what: String,
+    },
+    /// Create roles and databases and bring every schema up to date.
+    Migrate {
+        /// Account that may create roles and databases; instead of `database.admin_url`.
+        #[arg(long, value_name = "URL")]
+        database_url: Option<String>,
+    },
+    /// Show the settings in force and where each comes from.
+    Config {
+        /// One section only.
+        service: Option<String>,
+    },
+    /// Check what must always hold; exits with 1 when something does not.
+    Doctor(DoctorOptions),
+    /// Ask an address for its health; exits with 1 unless it answers 2xx.
+    Healthcheck {
+        /// For example http://127.0.0.1:8080/readyz
+        url: String,
+    },
+    /// Draw the document on standard input as PDF (used by services).
+    #[command(hide = true)]
+    Render,
+}
+
+/// Options of `ottery up`.
+#[derive(Clone, Debug, Args)]
+pub struct UpOptions {
+    /// Where everything is kept.
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub data_dir: PathBuf,
+    /// Where to listen.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    pub http: SocketAddr,
+    /// Start empty: no demo brand, no simulated panel and payments.
+    #[arg(long)]
+    pub no_demo: bool,
+    /// Use this PostgreSQL (an account that may create roles and databases) instead of a private one.
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+}
+
+/// Options of `ottery doctor`.
+#[derive(Clone, Debug, Args)]
+pub struct DoctorOptions {
+    /// Data folder of a running `ottery up`.
+    #[arg(long, value_name = "DIR", conflicts_with = "database_url")]
+    pub data_dir: Option<PathBuf>,
+    /// Server to look at, as an account that may read every database.
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// One JSON object instead of lines.
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,66 @@
+//! `ottery doctor`: what must always hold, checked on the real data.
+
+use std::path::Path;
+
+use anyhow::Context;
+use ottery_kit::config::Sources;
+use ottery_kit::db::{self, DatabaseSettings};
+use ottery_kit::doctor::{Finding, Severity};
+
+use crate::cli::DoctorOptions;
+use crate::{services, settings, up};
+
+/// Checks every service's invariants and prints what does not hold.
+///
+/// # Errors
+/// A database that cannot be read, or at least one finding that is an error.
+pub async fn run(config: Option<&Path>, options: DoctorOptions) -> anyhow::Result<()> {
+    let database = database(config, &options)?;
+    let mut findings: Vec<(&str, Finding)> = Vec::new();
+    for name in services::WITH_DATABASE {
+        let found = check(&database, name).await.with_context(|| format!("checking {name}"))?;
+        findings.extend(found.into_iter().map(|finding| (*name, finding)));
+    }
+    let errors = findings.iter().filter(|(_, finding)| finding.severity == Severity::Error).count();
+    if options.json {
+        let rows: Vec<_> = findings
+            .iter()
+            .map(|(service, finding)| {
+                serde_json::json!({
+                    "service": service,
+                    "invariant": finding.invariant,
+                    "severity": format!("{:?}", finding.severity).to_lowercase(),
+                    "detail": finding.detail,
+                })
+            })
+            .collect();
+        println!("{}", serde_json::json!({ "ok": errors == 0, "findings": rows }));
+    } else {
+        for (service, finding) in &findings {
+            println!("{:?}: {service}: {}: {}", finding.severity, finding.invariant, finding.detail);
+        }
+        println!("checked {} services, {errors} errors, {} warnings", services::WITH_DATABASE.len(), findings.len() - errors);
+    }
+    anyhow::ensure!(errors == 0, "{errors} invariants do not hold");
+    Ok(())
+}
+
+fn database(config: Option<&Path>, options: &DoctorOptions) -> anyhow::Result<DatabaseSettings> {
+    if let Some(folder) = &options.data_dir {
+        return up::database_of(folder);
+    }
+    if let Some(url) = &options.database_url {
+        return Ok(DatabaseSettings::for_server(url, ""));
+    }
+    let sources = Sources::of_process(config)?;
+    Ok(settings::load(&sources)?.database.to_kit())
+}
+
+/// Reads with the administrator's eyes: row-level security would hide other brands' rows.
+async fn check(database: &DatabaseSettings, name: &str) -> anyhow::Result<Vec<Finding>> {
+    let options = database.admin_options()?.database(&database.database_name(name));
+    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(1).connect_with(options).await?;
+    let findings = services::invariants(name, &pool).await;
+    pool.close().await;
+    findings
+}

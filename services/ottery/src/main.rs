@@ -1,0 +1,71 @@
+//! `ottery`: every service of the platform from one binary.
+
+mod assemble;
+mod cli;
+mod config;
+mod doctor;
+mod healthcheck;
+mod migrate;
+mod serve;
+mod services;
+mod settings;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // The renderer is a child process of its own: no runtime, no configuration, no network.
+    if let Command::Render = cli.command {
+        return ottery_document::run();
+    }
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ottery: {}", sentence(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    // Two providers in the tree would make rustls refuse to choose; ring is the only one and is named here once.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("a TLS provider was installed before ours"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(2 << 20).build()?;
+    let outcome = runtime.block_on(dispatch(cli));
+    // Whatever still runs then was told to stop and did not.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    outcome
+}
+
+async fn dispatch(cli: Cli) -> anyhow::Result<()> {
+    let config = cli.config.as_deref();
+    match cli.command {
+        Command::Up(options) => up::run(config, options).await,
+        Command::Serve { what } => serve::run(config, &what).await,
+        Command::Migrate { database_url } => migrate::run(config, database_url).await,
+        Command::Config { service } => config::run(config, service.as_deref()),
+        Command::Doctor(options) => doctor::run(config, options).await,
+        Command::Healthcheck { url } => healthcheck::run(&url).await,
+        Command::Render => Ok(()),
+    }
+}
+
+/// The error with its causes, as one sentence for a terminal.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}

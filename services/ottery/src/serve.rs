@@ -1,0 +1,44 @@
+//! `ottery serve`: one service, or all, against external PostgreSQL, RabbitMQ and Redis.
+
+use std::path::Path;
+use std::time::Duration;
+
+use ottery_kit::RunSettings;
+use ottery_kit::config::Sources;
+
+use crate::settings::Process;
+use crate::{assemble, services, settings};
+
+/// Runs until a signal.
+///
+/// # Errors
+/// Settings, databases or addresses that do not work; a server that broke.
+pub async fn run(config: Option<&Path>, what: &str) -> anyhow::Result<()> {
+    let sources = Sources::of_process(config)?;
+    let process = settings::load(&sources)?;
+    let names: Vec<&str> = match what {
+        "all" => services::ALL.to_vec(),
+        one => {
+            let known = services::ALL.iter().find(|name| **name == one);
+            let Some(name) = known else {
+                anyhow::bail!("there is no service `{one}`; choose `all` or one of {}", services::ALL.join(", "));
+            };
+            vec![*name]
+        }
+    };
+    let _telemetry = ottery_kit::telemetry::init(what, &process.telemetry)?;
+    let host = assemble::host(&process, &names).await?;
+    let mut built = Vec::with_capacity(names.len());
+    for name in &names {
+        built.push(services::build(name, &sources, &host).await?);
+    }
+    ottery_kit::run(built, run_settings(&process), host.shutdown.clone()).await
+}
+
+fn run_settings(process: &Process) -> RunSettings {
+    RunSettings {
+        health: Some(process.health.clone()).filter(|address| !address.is_empty()),
+        pre_stop: Duration::from_millis(process.pre_stop_ms),
+        finish: Duration::from_secs(process.finish_s),
+    }
+}

@@ -1,0 +1,134 @@
+//! Settings of the process itself; `process.default.toml` says what each means.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use ottery_kit::config::{Section, Sources};
+use ottery_kit::db::DatabaseSettings;
+use ottery_kit::secret::Secret;
+use ottery_kit::telemetry::TelemetrySettings;
+use serde::{Deserialize, Serialize};
+
+use crate::services;
+
+/// Section of the process.
+pub const PROCESS: Section = Section { name: "process", defaults: include_str!("process.default.toml") };
+
+/// Variables that belong to no section.
+const PLAIN_VARIABLES: [&str; 3] = ["OTTERY_CONFIG", "OTTERY_PG_BIN", "OTTERY_CRASH_POINT"];
+
+/// Settings of the process.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Process {
+    /// Where signing keys are.
+    pub keys_folder: PathBuf,
+    /// Where key-encryption keys are.
+    pub keyring_file: PathBuf,
+    /// The same as text.
+    pub keyring: Option<Secret>,
+    /// Default gRPC address.
+    pub listen: String,
+    /// gRPC addresses by service.
+    pub listen_services: BTreeMap<String, String>,
+    /// Addresses of other services.
+    pub directory: BTreeMap<String, Vec<String>>,
+    /// Address of the health pages.
+    pub health: String,
+    /// Wait before intake ends.
+    pub pre_stop_ms: u64,
+    /// Longest stop.
+    pub finish_s: u64,
+    /// PostgreSQL.
+    pub database: Database,
+    /// Events.
+    pub broker: Broker,
+    /// Cache and limits.
+    pub cache: Cache,
+    /// Logs and traces.
+    pub telemetry: TelemetrySettings,
+}
+
+/// PostgreSQL.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    url: Secret,
+    admin_url: Option<Secret>,
+    password: Option<Secret>,
+    prefix: String,
+    pool_size: u32,
+}
+
+impl Database {
+    /// As kit takes them.
+    pub fn to_kit(&self) -> DatabaseSettings {
+        DatabaseSettings {
+            url: self.url.expose().to_owned(),
+            admin_url: self.admin_url.as_ref().map(|url| url.expose().to_owned()),
+            password: self.password.as_ref().map(|password| password.expose().to_owned()),
+            database_prefix: self.prefix.clone(),
+            pool_size: self.pool_size,
+            ..DatabaseSettings::default()
+        }
+    }
+}
+
+/// Which broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BrokerKind {
+    /// RabbitMQ.
+    Rabbitmq,
+    /// A table.
+    Table,
+}
+
+/// Events.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Broker {
+    /// Which broker.
+    pub kind: BrokerKind,
+    /// Address of RabbitMQ.
+    pub url: Secret,
+}
+
+/// Which cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheKind {
+    /// Redis.
+    Redis,
+    /// In memory.
+    Memory,
+}
+
+/// Cache and limits.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    /// Which cache.
+    pub kind: CacheKind,
+    /// Address of Redis.
+    pub url: Secret,
+    /// Replicas of each service.
+    pub replicas: NonZeroU32,
+    /// Bytes of the in-memory cache.
+    pub memory_bytes: u64,
+}
+
+/// Every section there is.
+pub fn sections() -> Vec<Section> {
+    std::iter::once(PROCESS).chain(services::ALL.iter().filter_map(|name| services::section(name))).collect()
+}
+
+/// The process's settings; refuses anything that no section knows.
+///
+/// # Errors
+/// Unknown keys, malformed values, an unreadable file.
+pub fn load(sources: &Sources) -> anyhow::Result<Process> {
+    sources.refuse_unknown(&sections(), &PLAIN_VARIABLES)?;
+    Ok(ottery_kit::config::load(PROCESS, sources)?.value)
+}

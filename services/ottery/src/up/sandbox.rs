@@ -1,0 +1,91 @@
+//! The simulated surroundings of the demo: a panel, a payment provider, a mail sink.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::Context;
+use ottery_sandbox::{AccountSpec, PanelSpec, PaymentsSpec, Sandbox, SandboxConfig};
+use toml::Value;
+
+use super::Setting;
+use super::state::{DataFolder, SandboxState};
+
+impl SandboxState {
+    fn address(&self, n: usize) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.ports[n]).into()
+    }
+
+    /// Admin API of the panel, below its access code.
+    pub fn panel_url(&self) -> String {
+        format!("http://{}/{}", self.address(0), self.panel_code)
+    }
+
+    /// Where players connect.
+    pub fn player_url(&self) -> String {
+        format!("http://{}", self.address(0))
+    }
+
+    /// The payment provider's API.
+    pub fn payments_url(&self) -> String {
+        format!("http://{}", self.address(1))
+    }
+
+    /// Where mails can be read.
+    pub fn mail_url(&self) -> String {
+        format!("http://{}/", self.address(3))
+    }
+
+    /// The control API.
+    pub fn control_url(&self) -> String {
+        format!("http://{}", self.address(4))
+    }
+}
+
+/// Starts the surroundings; what they know survives in a journal.
+///
+/// # Errors
+/// A port that was taken meanwhile.
+pub async fn start(wanted: &SandboxState, folder: &DataFolder) -> anyhow::Result<ottery_sandbox::Running> {
+    let config = SandboxConfig {
+        panel_listen: wanted.address(0),
+        payments_listen: wanted.address(1),
+        smtp_listen: wanted.address(2),
+        mail_listen: wanted.address(3),
+        control_listen: wanted.address(4),
+        journal: Some(folder.join("sandbox.journal")),
+        panels: vec![PanelSpec {
+            code: wanted.panel_code.clone(),
+            api_key: wanted.panel_key.clone(),
+            ..PanelSpec::default()
+        }],
+        payments: PaymentsSpec {
+            accounts: vec![AccountSpec {
+                id: "acct_demo".to_owned(),
+                name: "Demo merchant".to_owned(),
+                api_key: wanted.payments_key.clone(),
+                webhook_url: None,
+                webhook_secrets: vec![wanted.webhook_secret.clone()],
+            }],
+            ..PaymentsSpec::default()
+        },
+        ..SandboxConfig::default()
+    };
+    Sandbox::start(config).await.with_context(|| {
+        format!(
+            "cannot start the sandbox on its ports {:?}; free them, or delete `sandbox` from {}",
+            wanted.ports,
+            folder.join("state.toml").display()
+        )
+    })
+}
+
+/// Settings of services that talk to the surroundings: loopback is closed to them otherwise.
+pub fn overrides(wanted: &SandboxState, _http: SocketAddr) -> Vec<Setting> {
+    let loopback = || Value::Array(vec![Value::String("127.0.0.0/8".to_owned())]);
+    vec![
+        ("provisioning.allow_networks", loopback()),
+        ("billing.allow_networks", loopback()),
+        ("notification.smtp.host", Value::String("127.0.0.1".to_owned())),
+        ("notification.smtp.port", Value::Integer(wanted.ports[2].into())),
+        ("notification.smtp.tls", Value::String("none".to_owned())),
+    ]
+}
