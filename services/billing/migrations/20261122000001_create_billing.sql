@@ -11,8 +11,7 @@ CREATE TABLE known_brand (
 CREATE TABLE brand_profile (
     brand_id   uuid        PRIMARY KEY,
     version    bigint      NOT NULL,
-    -- ottery.catalog.v1.Brand
-    content    bytea       NOT NULL,
+    content    jsonb       NOT NULL,
     updated_at timestamptz NOT NULL
 );
 

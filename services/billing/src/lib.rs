@@ -1,3 +1,56 @@
 #![doc = include_str!("../README.md")]
 
+pub mod app;
+pub mod config;
+pub mod contract;
 pub mod domain;
+pub mod events;
+pub mod grpc;
+pub mod provider;
+pub mod store;
+
+use std::sync::Arc;
+
+use ottery_kit::doctor::Finding;
+use ottery_kit::{Host, Service};
+use ottery_proto::billing::v1::billing_service_server::BillingServiceServer;
+use sqlx::PgPool;
+
+use app::Billing;
+pub use config::Config;
+
+/// The service's name: of its database, its settings and its address in the directory.
+pub const NAME: &str = "billing";
+/// Every setting with its default and what it means.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
+/// The schema.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// Connects; serves nothing yet.
+///
+/// # Errors
+/// When the database cannot be used; the message says what to do.
+pub async fn build(config: Config, host: Host) -> anyhow::Result<Service> {
+    let pool = host.pool(NAME).await?;
+    let billing = Billing::new(config, &host, pool.clone());
+    let routes = tonic::service::Routes::new(BillingServiceServer::new(grpc::service::BillingGrpc { app: billing.clone() }));
+    let scheduler = Arc::new(billing.clone());
+    let counting = billing.clone();
+    let service = Service::new(NAME, &host, pool)
+        .grpc(routes)
+        .consumer(events::consume::brands(), events::consume::KeepBrand { clock: host.clock.clone() })
+        .worker("renewals", move |context| app::renewals::run(scheduler.clone(), context))
+        .due(move |brand, now| {
+            let billing = counting.clone();
+            async move { billing.still_due(brand, now).await }
+        });
+    Ok(app::payment::workers(&billing, service))
+}
+
+/// Checks what must be true of the data at any moment.
+///
+/// # Errors
+/// When the database fails.
+pub async fn invariants(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
+    app::invariants::check(pool).await
+}

@@ -8,7 +8,7 @@ use ottery_kernel::{BrandId, Currency, EntityId};
 use serde::{Deserialize, Serialize};
 
 /// Settings of a brand.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     /// The brand.
     pub brand: BrandId,
@@ -21,13 +21,13 @@ pub struct Profile {
     /// Zone of the brand's days: billing anchors.
     pub zone: Tz,
     /// From the end of the paid period to suspension.
-    pub grace: TimeDelta,
+    pub grace_days: u32,
     /// From suspension to the end.
-    pub terminate_after: TimeDelta,
+    pub terminate_after_days: u32,
     /// How long before the period's end the renewal invoice is issued.
-    pub renewal_lead: TimeDelta,
+    pub renewal_lead_hours: u32,
     /// Reminders relative to the due instant, earliest first; negative is before.
-    pub reminders: Vec<TimeDelta>,
+    pub reminder_hours: Vec<i32>,
     /// Tax contained in prices, in basis points.
     pub tax_rate_bp: u32,
     /// Its name on the invoice.
@@ -40,6 +40,14 @@ pub struct Profile {
     pub tokens: BTreeMap<String, String>,
     /// Logo as text data URI; empty for none.
     pub logo: String,
+}
+
+impl Profile {
+    /// From the end of the paid period to suspension.
+    #[must_use]
+    pub fn grace(&self) -> TimeDelta {
+        TimeDelta::days(self.grace_days.into())
+    }
 }
 
 /// The legal entity that sells.

@@ -1,0 +1,77 @@
+//! What billing asks the catalogue.
+
+use std::time::Duration;
+
+use ottery_kernel::{BrandId, PriceId};
+use ottery_kit::grpc::{CallContext, Code, Problem};
+use ottery_proto::catalog::v1::catalog_service_client::CatalogServiceClient;
+use ottery_proto::catalog::v1::{GetBrandRequest, GetPriceRequest, plan};
+
+use super::Billing;
+use crate::contract;
+use crate::domain::offer::Offer;
+use crate::domain::profile::Profile;
+use crate::store;
+
+/// How long the catalogue may take; a visitor waits for it.
+const CATALOG_TIMEOUT: Duration = Duration::from_secs(2);
+
+fn away(status: tonic::Status, not_found: Problem) -> Problem {
+    match status.code() {
+        Code::NotFound => not_found,
+        Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Cancelled => {
+            tracing::warn!(error = %status, "the catalogue does not answer");
+            Problem::unavailable("CATALOG_AWAY", "prices cannot be read right now; try again in a moment")
+        }
+        _ => Problem::from(status),
+    }
+}
+
+impl Billing {
+    fn catalog(&self, brand: BrandId) -> CatalogServiceClient<ottery_kit::grpc::Channel> {
+        let context = CallContext::brand(brand).timeout(CATALOG_TIMEOUT).repeatable();
+        CatalogServiceClient::new(self.host.client_channel("catalog").with(&context))
+    }
+
+    /// The offer behind a price that can be bought now.
+    ///
+    /// # Errors
+    /// When there is no such price, its plan is not sold (any more), or the catalogue is away.
+    pub async fn offer_on_sale(&self, brand: BrandId, price: PriceId) -> Result<Offer, Problem> {
+        let request = GetPriceRequest { price_id: price.to_string() };
+        let unknown =
+            Problem::not_found("PRICE_NOT_FOUND", format!("there is no price {price}; take one from the plan list")).on_field("price_id");
+        let reply = self.catalog(brand).get_price(request).await.map_err(|status| away(status, unknown))?.into_inner();
+        let offer = contract::offer_from(&reply)?;
+        let plan = reply.plan.unwrap_or_default();
+        if plan.state() != plan::State::OnSale {
+            return Err(Problem::refused("PLAN_NOT_ON_SALE", format!("the plan `{}` is not sold any more; choose another", offer.plan_name))
+                .on_field("price_id"));
+        }
+        if plan.current.is_some_and(|current| current.id != offer.plan_version_id.to_string()) {
+            return Err(Problem::refused("PRICE_OUTDATED", "the plan has changed since; reload the plan list").on_field("price_id"));
+        }
+        Ok(offer)
+    }
+
+    /// The brand's settings, asking the catalogue when its event has not come yet.
+    ///
+    /// # Errors
+    /// When the catalogue does not know the brand or is away.
+    pub async fn profile(&self, brand: BrandId) -> Result<Profile, Problem> {
+        let (mut tx, now) = self.begin(brand).await?;
+        if let Some(profile) = store::profile::get(&mut tx, brand).await? {
+            return Ok(profile);
+        }
+        // No transaction waits for another service.
+        tx.rollback().await?;
+        let request = GetBrandRequest { brand_id: brand.to_string(), slug: String::new() };
+        let unknown = Problem::not_found("BRAND_NOT_FOUND", format!("there is no brand {brand}"));
+        let told = self.catalog(brand).get_brand(request).await.map_err(|status| away(status, unknown))?.into_inner();
+        let profile = contract::profile_from(&told)?;
+        let (mut tx, _) = self.begin(brand).await?;
+        store::profile::put(&mut tx, &profile, i64::try_from(told.version).unwrap_or(i64::MAX), now).await?;
+        tx.commit().await?;
+        Ok(profile)
+    }
+}

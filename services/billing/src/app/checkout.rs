@@ -1,0 +1,75 @@
+//! Quotes: what a checkout shows and an order charges.
+
+use ottery_kernel::{AccountId, BrandId, Currency, PriceId};
+use ottery_kit::grpc::Problem;
+use uuid::Uuid;
+
+use super::Billing;
+use crate::domain::quote::{Quote, QuoteError};
+use crate::store;
+use crate::store::quote::Stored;
+
+/// What a quote is asked for.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Which price.
+    pub price: PriceId,
+    /// The currency the visitor saw; none takes the price's.
+    pub currency: Option<Currency>,
+    /// Where the customer lives; empty when unknown.
+    pub country: String,
+    /// Start with the plan's trial.
+    pub trial: bool,
+    /// Who asks; nobody in particular for a visitor.
+    pub account: Option<AccountId>,
+}
+
+impl From<QuoteError> for Problem {
+    fn from(error: QuoteError) -> Self {
+        let message = error.to_string();
+        match error {
+            QuoteError::Currency { .. } => Self::invalid("currency", "CURRENCY_MISMATCH", message),
+            QuoteError::CurrencyNotSold(_) => Self::refused("CURRENCY_NOT_SOLD", message).on_field("price_id"),
+            QuoteError::NoTrial(_) => Self::refused("NO_TRIAL", message).on_field("trial"),
+            QuoteError::Money(_) | QuoteError::Period(_) => Self::internal(&error),
+        }
+    }
+}
+
+/// How many expired quotes one new quote sweeps away.
+const TRIM_MAX: i64 = 20;
+
+impl Billing {
+    /// Prices what a visitor is about to buy.
+    ///
+    /// # Errors
+    /// When the price is not sold, is in another currency, or has no trial.
+    pub async fn create_quote(&self, brand: BrandId, ask: Ask) -> Result<Stored, Problem> {
+        let offer = self.offer_on_sale(brand, ask.price).await?;
+        let profile = self.profile(brand).await?;
+        let (mut tx, now) = self.begin(brand).await?;
+        if let (true, Some(account)) = (ask.trial, ask.account)
+            && store::subscription::had_trial(&mut tx, account).await?
+        {
+            return Err(trial_used());
+        }
+        let quote = Quote::price(
+            &offer,
+            ask.currency,
+            &profile.currencies,
+            ask.trial,
+            profile.tax_rate_bp,
+            profile.zone,
+            now,
+        )?;
+        let stored = Stored { id: Uuid::now_v7(), account: ask.account, offer, quote, country: ask.country };
+        store::quote::insert(&mut tx, brand, &stored, now).await?;
+        store::quote::trim(&mut tx, brand, now - chrono::TimeDelta::days(7), TRIM_MAX).await?;
+        tx.commit().await?;
+        Ok(stored)
+    }
+}
+
+pub(super) fn trial_used() -> Problem {
+    Problem::refused("TRIAL_USED", "the trial was used before; order without it").on_field("trial")
+}

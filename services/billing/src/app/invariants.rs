@@ -1,0 +1,160 @@
+//! What must be true of billing's data at any moment; `ottery doctor` asks.
+
+use std::collections::BTreeMap;
+
+use ottery_kit::db::{self, Scope};
+use ottery_kit::doctor::Finding;
+use sqlx::PgPool;
+use sqlx::postgres::PgTransaction;
+use uuid::Uuid;
+
+use crate::app::payment;
+use crate::store;
+
+/// How many numbers a series used.
+type Used = BTreeMap<(Uuid, String, i32), (i64, i64)>;
+
+/// Checks every brand, one after the other, with the application's own rights.
+///
+/// # Errors
+/// When the database fails.
+pub async fn check(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let mut used = Used::new();
+    for brand in store::profile::brands(pool).await? {
+        let mut tx = db::begin(pool, Scope::Brand(brand)).await?;
+        let mut found = ledger(&mut tx).await?;
+        found.extend(invoices(&mut tx).await?);
+        found.extend(work(&mut tx).await?);
+        found.extend(payment::invariants(&mut tx, brand).await?);
+        findings.extend(found.into_iter().map(|(name, detail)| Finding::error(name, format!("brand {brand}: {detail}"))));
+        numbers(&mut tx, &mut used).await?;
+    }
+    findings.extend(gaps(pool, &used).await?);
+    Ok(findings)
+}
+
+type Found = Vec<(String, String)>;
+
+fn found(name: &str, detail: String) -> (String, String) {
+    (name.to_owned(), detail)
+}
+
+async fn ledger(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
+    let mut findings = Found::new();
+    let mut sums: BTreeMap<String, i128> = BTreeMap::new();
+    for balance in store::ledger::balances(tx).await? {
+        let net = i128::from(balance.debits.minor) - i128::from(balance.credits.minor);
+        *sums.entry(balance.debits.currency.to_string()).or_default() += net;
+        if balance.account.starts_with("wallet:") && net > 0 {
+            findings.push(found("ledger.wallet", format!("{} is overdrawn by {net} {}", balance.account, balance.debits.currency)));
+        }
+    }
+    for (currency, sum) in sums.into_iter().filter(|(_, sum)| *sum != 0) {
+        findings.push(found("ledger.zero_sum", format!("debits and credits in {currency} differ by {sum}")));
+    }
+    let twisted = sqlx::query_scalar!(
+        r#"SELECT r.id FROM transfer r JOIN transfer h ON h.id = r.resolves
+            WHERE h.state <> 'pending' OR (h.debit, h.credit, h.amount_minor, h.currency) <> (r.debit, r.credit, r.amount_minor, r.currency)
+            LIMIT 20"#
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(twisted.into_iter().map(|id| found("ledger.hold", format!("transfer {id} resolves something else than its hold"))));
+    let forgotten = sqlx::query_scalar!(
+        "SELECT h.id FROM transfer h WHERE h.state = 'pending'
+            AND h.deadline < coalesce((SELECT c.now FROM brand_clock c WHERE c.brand_id = h.brand_id), now())
+            AND NOT EXISTS (SELECT FROM transfer r WHERE r.resolves = h.id) LIMIT 20"
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(forgotten.into_iter().map(|id| found("ledger.hold", format!("hold {id} is past its deadline"))));
+    Ok(findings)
+}
+
+async fn invoices(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
+    let mut findings = Found::new();
+    let unsettled = sqlx::query!(
+        r#"SELECT i.id, i.state, i.total_minor, coalesce(sum(a.amount_minor), 0)::bigint AS "paid!"
+             FROM invoice i LEFT JOIN allocation a ON a.brand_id = i.brand_id AND a.invoice_id = i.id
+            GROUP BY i.id
+           HAVING (i.state = 'closed') <> (coalesce(sum(a.amount_minor), 0) = i.total_minor AND i.state NOT IN ('draft', 'void', 'uncollectible'))
+            LIMIT 20"#
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(unsettled.into_iter().map(|row| {
+        found("invoice.settled", format!("invoice {} is {} with {} of {} paid", row.id, row.state, row.paid, row.total_minor))
+    }));
+    let unbooked = sqlx::query_scalar!(
+        "SELECT i.id FROM invoice i
+          WHERE i.state <> 'draft' AND i.total_minor <> (
+              SELECT coalesce(sum(t.amount_minor), 0) FROM transfer t
+               WHERE t.brand_id = i.brand_id AND t.kind = 'invoice.finalised'
+                 AND t.reference_id = 'inv_' || replace(i.id::text, '-', '')) LIMIT 20"
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(unbooked.into_iter().map(|id| found("invoice.booked", format!("invoice {id} is not in the books with its total"))));
+    let twice = sqlx::query!(
+        r#"SELECT a.invoice_id, a.source_id FROM allocation a
+            WHERE a.source = 'payment' AND a.amount_minor <> (
+                SELECT coalesce(sum(t.amount_minor), 0) FROM transfer t
+                 WHERE t.brand_id = a.brand_id AND t.kind = 'payment.settled' AND t.reference_id = a.source_id
+                   AND t.credit LIKE 'receivable:%') LIMIT 20"#
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(twice.into_iter().map(|row| {
+        found("invoice.settlement", format!("payment {} and invoice {} do not agree in the books", row.source_id, row.invoice_id))
+    }));
+    Ok(findings)
+}
+
+async fn work(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
+    let unplanned = sqlx::query_scalar!(
+        "SELECT s.id FROM subscription s WHERE s.state <> 'ended'
+            AND NOT EXISTS (SELECT FROM due d WHERE d.subscription_id = s.id) LIMIT 20"
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(unplanned.into_iter().map(|id| found("subscription.planned", format!("subscription {id} has no due row"))).collect())
+}
+
+async fn numbers(tx: &mut PgTransaction<'_>, used: &mut Used) -> sqlx::Result<()> {
+    let rows = sqlx::query!(
+        r#"SELECT entity_id AS "entity_id!", series AS "series!", number_year AS "year!", count(*) AS "count!", max(number_seq) AS "last!"
+             FROM (SELECT entity_id, series, number_year, number_seq FROM invoice WHERE number_seq IS NOT NULL
+                   UNION ALL SELECT entity_id, series, number_year, number_seq FROM credit_note) AS numbered
+            GROUP BY entity_id, series, number_year"#
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    for row in rows {
+        let (count, last) = used.entry((row.entity_id, row.series, row.year)).or_default();
+        *count += row.count;
+        *last = (*last).max(row.last);
+    }
+    Ok(())
+}
+
+/// A series without gaps has used exactly the numbers below its next one; unique indexes forbid doubles.
+async fn gaps(pool: &PgPool, used: &Used) -> sqlx::Result<Vec<Finding>> {
+    let counters = sqlx::query!("SELECT entity_id, series, year, next FROM invoice_number").fetch_all(pool).await?;
+    Ok(counters
+        .into_iter()
+        .filter_map(|counter| {
+            let key = (counter.entity_id, counter.series, counter.year);
+            let (count, last) = used.get(&key).copied().unwrap_or_default();
+            let issued = counter.next - 1;
+            (count != issued || last != issued).then(|| {
+                let (entity, series, year) = key;
+                Finding::error(
+                    "invoice.numbers",
+                    format!("series {series}-{year} of entity {entity} has {count} documents up to {last}, its counter says {issued}"),
+                )
+            })
+        })
+        .collect())
+}
+

@@ -1,0 +1,86 @@
+//! Use cases: one public function, one transaction.
+
+pub mod catalog;
+pub mod change;
+pub mod checkout;
+pub mod credit;
+pub mod document;
+pub mod invariants;
+pub mod order;
+pub mod payment;
+pub mod read;
+pub mod renewals;
+pub mod schedule;
+pub mod settlement;
+pub mod subscription;
+pub mod unit;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use ottery_kernel::{BrandId, Clock};
+use ottery_kit::clock::brand_now;
+use ottery_kit::db::{self, Scope};
+use ottery_kit::grpc::{Channel, Problem};
+use ottery_kit::Host;
+use ottery_proto::catalog::v1::catalog_service_client::CatalogServiceClient;
+use sqlx::PgPool;
+use sqlx::postgres::PgTransaction;
+
+use crate::config::Config;
+use crate::domain::profile::Profile;
+use crate::store;
+
+/// Billing with everything it needs. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Billing {
+    /// Its own database.
+    pub pool: PgPool,
+    /// The process it runs in.
+    pub host: Host,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Its settings.
+    pub config: Arc<Config>,
+    /// The catalogue.
+    pub catalog: CatalogServiceClient<Channel>,
+}
+
+impl Billing {
+    /// Billing on that database.
+    #[must_use]
+    pub fn new(config: Config, host: &Host, pool: PgPool) -> Self {
+        Self {
+            pool,
+            clock: host.clock.clone(),
+            config: Arc::new(config),
+            catalog: CatalogServiceClient::new(host.client_channel("catalog")),
+            host: host.clone(),
+        }
+    }
+
+    /// Opens a transaction in the brand and asks the brand's clock.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn begin(&self, brand: BrandId) -> Result<(PgTransaction<'static>, DateTime<Utc>), Problem> {
+        let mut tx = db::begin(&self.pool, Scope::Brand(brand)).await?;
+        let now = brand_now(&mut tx, brand, &*self.clock).await?;
+        Ok((tx, now))
+    }
+}
+
+/// The brand's settings.
+///
+/// # Errors
+/// When the catalogue has not told them yet.
+pub async fn profile(tx: &mut PgTransaction<'_>, brand: BrandId) -> Result<Profile, Problem> {
+    store::profile::get(tx, brand).await?.ok_or_else(|| {
+        Problem::unavailable("BRAND_NOT_READY", "billing has not heard of this brand yet; try again in a moment")
+    })
+}
+
+/// An amount that does not fit, or a date beyond the calendar: nothing a caller can do about it.
+pub(crate) fn broken(error: impl std::error::Error + 'static) -> Problem {
+    Problem::internal(&error)
+}

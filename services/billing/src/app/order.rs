@@ -1,0 +1,308 @@
+//! Placing an order: order, subscription, finalised invoice and payment attempt, all or nothing.
+
+use chrono::{DateTime, Utc};
+use ottery_kernel::{
+    AccountId, BillingAnchor, BrandId, InvoiceId, Money, OrderId, PaymentId, Period, SubscriptionId,
+};
+use ottery_kit::grpc::Problem;
+use ottery_kit::idempotency::{self, Begin, IdempotencyError, KeyScope};
+use ottery_kit::telemetry::current_trace_id;
+use sqlx::postgres::PgTransaction;
+use uuid::Uuid;
+
+use super::unit::{Unit, UnitError};
+use super::{Billing, broken, profile, schedule};
+use crate::domain::invoice::{self, Buyer, Invoice, Purpose, Snapshot, number_year};
+use crate::domain::order;
+use crate::domain::profile::Profile;
+use crate::domain::quote::trial_end;
+use crate::domain::subscription::{Command, State, Subscription};
+use crate::events::publish;
+use crate::store;
+use crate::store::customer::Customer;
+use crate::store::order::Order;
+use crate::store::payment::{AttemptKind, AttemptRequest};
+use crate::store::quote::Stored;
+
+/// What an order says.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The accepted quote.
+    pub quote: Uuid,
+    /// Who orders.
+    pub account: AccountId,
+    /// As the invoice will show them.
+    pub buyer: Buyer,
+    /// Who sent them; empty for nobody.
+    pub referral_code: String,
+    /// Where the provider's page returns to; `{order}` is replaced by the order's id.
+    pub return_url: String,
+    /// Where it returns to when the customer gives up.
+    pub cancel_url: String,
+    /// Ask the provider to save the method for renewals.
+    pub save_method: bool,
+}
+
+/// A placed order and the attempt that pays it.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// The order.
+    pub order: Order,
+    /// Its payment attempt; none when nothing is due now.
+    pub payment: Option<PaymentId>,
+}
+
+/// A call that is safe to repeat.
+#[derive(Clone, Debug)]
+pub struct Idempotency {
+    /// Within what the key is unique.
+    pub scope: KeyScope,
+    /// The caller's key.
+    pub key: String,
+    /// Hash of the request.
+    pub hash: [u8; 32],
+}
+
+/// A key that cannot be used, as the caller sees it.
+#[must_use]
+pub fn key_problem(error: IdempotencyError) -> Problem {
+    let message = error.to_string();
+    match error {
+        IdempotencyError::Invalid => Problem::invalid("idempotency_key", error.reason(), message),
+        IdempotencyError::Reused | IdempotencyError::InProgress => Problem::conflict(error.reason(), message),
+        IdempotencyError::Database(error) => error.into(),
+    }
+}
+
+impl Billing {
+    /// Places an order. Sent twice with the same key, or for the same quote, it is placed once.
+    ///
+    /// # Errors
+    /// When the quote is unknown, expired or somebody else's, or the trial was used before.
+    pub async fn place_order(
+        &self,
+        brand: BrandId,
+        place: Place,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Placed, Problem> {
+        let (mut tx, now) = self.begin(brand).await?;
+        if let Some(call) = &idempotency
+            && let Begin::Replay(bytes) =
+                idempotency::begin(&mut tx, &call.scope, &call.key, &call.hash).await.map_err(key_problem)?
+        {
+            return replay(&mut tx, &bytes).await;
+        }
+        let unknown = || Problem::not_found("QUOTE_NOT_FOUND", "there is no such quote; ask for a new one").on_field("quote_id");
+        let quote = store::quote::lock(&mut tx, place.quote).await?.ok_or_else(unknown)?;
+        if quote.account.is_some_and(|account| account != place.account) {
+            return Err(unknown());
+        }
+        if let Some(order) = store::order::of_quote(&mut tx, place.quote).await? {
+            return if order.account == place.account { Ok(Placed { order, payment: None }) } else { Err(unknown()) };
+        }
+        if quote.quote.expires_at <= now {
+            return Err(Problem::refused("QUOTE_EXPIRED", "the quote has expired; ask for a new one").on_field("quote_id"));
+        }
+        if quote.quote.is_trial && store::subscription::had_trial(&mut tx, place.account).await? {
+            return Err(super::checkout::trial_used());
+        }
+        let placed = place_in(&mut tx, self, brand, place, quote, now).await?;
+        if let Some(call) = &idempotency {
+            let answer = format!("{} {}", placed.order.id, placed.payment.map(|id| id.to_string()).unwrap_or_default());
+            idempotency::finish(&mut tx, &call.scope, &call.key, answer.as_bytes()).await?;
+        }
+        tx.commit().await?;
+        Ok(placed)
+    }
+}
+
+/// The answer of the first call: the order as it is now, and the same payment attempt.
+async fn replay(tx: &mut PgTransaction<'_>, bytes: &[u8]) -> Result<Placed, Problem> {
+    let text = String::from_utf8_lossy(bytes);
+    let (order, payment) = text.split_once(' ').unwrap_or((&text, ""));
+    let id: OrderId = order.parse().map_err(broken)?;
+    let order = store::order::get(tx, id).await?.ok_or_else(|| Problem::not_found("ORDER_NOT_FOUND", "the order is gone"))?;
+    Ok(Placed { order, payment: payment.parse().ok() })
+}
+
+async fn place_in(
+    tx: &mut PgTransaction<'_>,
+    billing: &Billing,
+    brand: BrandId,
+    place: Place,
+    quote: Stored,
+    now: DateTime<Utc>,
+) -> Result<Placed, Problem> {
+    let profile = profile(tx, brand).await?;
+    let settings = billing.config.dunning(&profile);
+    let customer = Customer {
+        account: place.account,
+        buyer: place.buyer.clone(),
+        referral_code: place.referral_code.clone(),
+        first_settled_at: None,
+    };
+    store::customer::put(tx, brand, &customer).await?;
+    let mut unit = Unit::new(brand, profile, now);
+    unit.lock_customers(tx, &[place.account]).await?;
+    let referral_code = unit.customer(place.account).map(|known| known.referral_code.clone()).unwrap_or_default();
+
+    let order_id = OrderId::new(now);
+    let mut subscription = new_subscription(&place, &quote, order_id, now);
+    let is_trial = quote.quote.is_trial;
+    let mut order = Order {
+        id: order_id,
+        account: place.account,
+        quote: quote.id,
+        subscription: subscription.id,
+        invoice: None,
+        state: if is_trial { order::State::Paid } else { order::State::AwaitingPayment },
+        plan_name: quote.offer.plan_name.clone(),
+        total: quote.quote.due_now,
+        email: place.buyer.email.clone(),
+        referral_code,
+        trace_id: current_trace_id().unwrap_or_default(),
+        placed_at: now,
+        paid_at: is_trial.then_some(now),
+    };
+    let mut draft = (!is_trial).then(|| draft_of(&unit.profile, &place, &quote, &subscription, now));
+    order.invoice = draft.as_ref().map(|draft| draft.id);
+    store::subscription::insert(tx, brand, &subscription).await?;
+    store::order::insert(tx, brand, &order).await?;
+    unit.tell(publish::order_placed(brand, &order));
+
+    if let Some(invoice) = &mut draft {
+        unit.lock_orders(tx, &[order_id]).await?;
+        finalise(tx, &unit.profile, invoice, now).await?;
+        unit.issue(invoice).map_err(broken)?;
+        if !unit.settle_if_paid(invoice, Some(&mut subscription), None).map_err(broken)? {
+            let with_order = |url: &str| url.replace("{order}", &order_id.to_string());
+            unit.attempts.push(AttemptRequest {
+                invoice: invoice.id,
+                account: place.account,
+                subscription: Some(subscription.id),
+                amount: invoice.totals.total,
+                kind: AttemptKind::Hosted {
+                    return_url: with_order(&place.return_url),
+                    cancel_url: with_order(&place.cancel_url),
+                    save_method: place.save_method,
+                },
+            });
+        }
+        unit.keep_new(invoice.clone());
+    } else {
+        start_trial(&mut unit, &mut subscription, quote.quote.trial_days).map_err(broken)?;
+    }
+    unit.keep(subscription.clone());
+    let payment = unit.flush(tx).await?.pop();
+    schedule::replan(tx, brand, subscription, &settings, now).await?;
+    // A zero total was settled on the spot, which moved the order.
+    let order = store::order::get(tx, order_id).await?.unwrap_or(order);
+    Ok(Placed { order, payment })
+}
+
+fn new_subscription(place: &Place, quote: &Stored, order: OrderId, now: DateTime<Utc>) -> Subscription {
+    Subscription {
+        id: SubscriptionId::new(now),
+        account: place.account,
+        order,
+        state: State::Pending,
+        since: now,
+        offer: quote.offer.clone(),
+        next_offer: None,
+        is_trial: quote.quote.is_trial,
+        is_setup_due: quote.quote.is_trial && quote.offer.setup_fee.is_some_and(Money::is_positive),
+        anchor: None,
+        periods_paid: 0,
+        period: None,
+        paid_through: None,
+        cancel_at: None,
+        created_at: now,
+        ended_at: None,
+        method: None,
+        version: 0,
+        entitlement_version: 0,
+    }
+}
+
+/// A trial is a period before the first paid one, which is counted from the trial's end.
+fn start_trial(unit: &mut Unit, subscription: &mut Subscription, days: u32) -> Result<(), UnitError> {
+    let before = subscription.clone();
+    let end = trial_end(unit.now, days);
+    subscription.apply(Command::StartTrial, unit.now)?;
+    subscription.period = Some(Period::try_new(unit.now, end)?);
+    subscription.paid_through = Some(end);
+    subscription.anchor = Some(BillingAnchor::at(end, unit.profile.zone));
+    unit.touch(&before, subscription, "trial_started")
+}
+
+fn draft_of(profile: &Profile, place: &Place, quote: &Stored, subscription: &Subscription, now: DateTime<Utc>) -> Invoice {
+    let mut invoice = draft(profile, place.buyer.clone(), subscription, Purpose::First, now);
+    invoice.lines.clone_from(&quote.quote.lines);
+    invoice.totals = quote.quote.totals;
+    invoice.due_at = Some(now);
+    invoice
+}
+
+/// An empty draft for a subscription, with seller and buyer as they are now.
+pub(super) fn draft(
+    profile: &Profile,
+    buyer: Buyer,
+    subscription: &Subscription,
+    purpose: Purpose,
+    now: DateTime<Utc>,
+) -> Invoice {
+    let nothing = Money::zero(subscription.offer.price.currency);
+    Invoice {
+        id: InvoiceId::new(now),
+        account: subscription.account,
+        subscription: Some(subscription.id),
+        order: (subscription.state == State::Pending).then_some(subscription.order),
+        purpose,
+        state: invoice::State::Draft,
+        number: None,
+        lines: Vec::new(),
+        totals: crate::domain::line::Totals { subtotal: nothing, tax: nothing, total: nothing },
+        snapshot: Snapshot {
+            seller: profile.entity.clone(),
+            buyer,
+            brand_name: profile.name.clone(),
+            tax_name: profile.tax_name.clone(),
+            offer: subscription.offer.clone(),
+        },
+        period: None,
+        issued_at: None,
+        due_at: None,
+        closed_at: None,
+        reminders_done: 0,
+        charges_made: 0,
+        paid: nothing,
+        refunded: nothing,
+    }
+}
+
+/// Gives a draft its number. The counter stays locked until the commit, so a rollback burns none.
+pub(super) async fn finalise(
+    tx: &mut PgTransaction<'_>,
+    profile: &Profile,
+    invoice: &mut Invoice,
+    now: DateTime<Utc>,
+) -> Result<(), Problem> {
+    let entity = &profile.entity;
+    let year = number_year(now, entity.zone);
+    let number = store::number::take(tx, entity.id, &entity.series, year, 1).await?.pop();
+    number_draft(invoice, number, now).map_err(broken)
+}
+
+/// Makes a draft an open invoice with this number.
+pub(super) fn number_draft(
+    invoice: &mut Invoice,
+    number: Option<invoice::Number>,
+    now: DateTime<Utc>,
+) -> Result<(), invoice::Refused> {
+    if let invoice::Outcome::Moved(state) = invoice.state.on(invoice::Command::Finalise, invoice.paid, invoice.totals.total)? {
+        invoice.state = state;
+        invoice.number = number;
+        invoice.issued_at = Some(now);
+    }
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! Reading: one transaction, nothing locked.
+
+use std::collections::HashMap;
+
+use ottery_kernel::{AccountId, BrandId, InvoiceId, OrderId, SubscriptionId};
+use ottery_kit::grpc::Problem;
+
+use super::Billing;
+use super::subscription::not_found;
+use crate::domain::invoice::Invoice;
+use crate::domain::subscription::Subscription;
+use crate::store::credit_note::CreditNote;
+use crate::store::ledger::{Balance, Shown};
+use crate::store::order::Order;
+use crate::store::payment::Payment;
+use crate::store::task::Task;
+use crate::store::{self, Page};
+
+/// An order with all that hangs on it.
+#[derive(Clone, Debug)]
+pub struct OrderDetail {
+    /// The order.
+    pub order: Order,
+    /// Its invoice and that one's credit notes.
+    pub invoice: Option<(Invoice, Vec<CreditNote>)>,
+    /// What it made, and the invoice that waits there.
+    pub subscription: Option<(Subscription, Option<InvoiceId>)>,
+    /// Attempts to pay its invoice.
+    pub payments: Vec<Payment>,
+}
+
+impl Billing {
+    /// An order with all that hangs on it; `owner` limits it to that customer's own.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn order(&self, brand: BrandId, id: OrderId, owner: Option<AccountId>) -> Result<OrderDetail, Problem> {
+        let (mut tx, _) = self.begin(brand).await?;
+        let order = store::order::get(&mut tx, id)
+            .await?
+            .filter(|order| owner.is_none_or(|owner| owner == order.account))
+            .ok_or_else(|| Problem::not_found("ORDER_NOT_FOUND", format!("there is no order {id}")).on_field("order_id"))?;
+        let mut invoice = None;
+        let mut payments = Vec::new();
+        if let Some(id) = order.invoice {
+            let notes = store::credit_note::of_invoices(&mut tx, &[id]).await?;
+            invoice = store::invoice::get(&mut tx, id).await?.map(|invoice| (invoice, notes));
+            payments = store::payment::list_by_invoice(&mut tx, brand, id).await?;
+        }
+        let subscription = match store::subscription::get(&mut tx, order.subscription).await? {
+            Some(found) => open_invoices(&mut tx, vec![found]).await?.pop(),
+            None => None,
+        };
+        Ok(OrderDetail { order, invoice, subscription, payments })
+    }
+
+    /// Orders, newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn orders(&self, brand: BrandId, account: Option<AccountId>, page: Page) -> Result<Vec<Order>, Problem> {
+        let (mut tx, _) = self.begin(brand).await?;
+        Ok(store::order::list(&mut tx, account, page).await?)
+    }
+
+    /// A subscription and the invoice that waits for it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn subscription(
+        &self,
+        brand: BrandId,
+        id: SubscriptionId,
+        owner: Option<AccountId>,
+    ) -> Result<(Subscription, Option<InvoiceId>), Problem> {
+        let (mut tx, _) = self.begin(brand).await?;
+        let found = store::subscription::get(&mut tx, id)
+            .await?
+            .filter(|found| owner.is_none_or(|owner| owner == found.account))
+            .ok_or_else(|| not_found(id))?;
+        open_invoices(&mut tx, vec![found]).await?.pop().ok_or_else(|| not_found(id))
+    }
+
+    /// Subscriptions, newest first, each with the invoice that waits.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn subscriptions(
+        &self,
+        brand: BrandId,
+        account: Option<AccountId>,
+        page: Page,
+    ) -> Result<Vec<(Subscription, Option<InvoiceId>)>, Problem> {
+        let (mut tx, _) = self.begin(brand).await?;
+        let found = store::subscription::list(&mut tx, account, page).await?;
+        Ok(open_invoices(&mut tx, found).await?)
+    }
+
+    /// An invoice and its credit notes.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn invoice(
+        &self,
+        brand: BrandId,
+        id: InvoiceId,
+        owner: Option<AccountId>,
+    ) -> Result<(Invoice, Vec<CreditNote>), Problem> {
+        let (mut tx, _) = self.begin(brand).await?;
+        let invoice = store::invoice::get(&mut tx, id)
+            .await?
+            .filter(|invoice| owner.is_none_or(|owner| owner == invoice.account))
+            .ok_or_else(|| Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")).on_field("invoice_id"))?;
+        let notes = store::credit_note::of_invoices(&mut tx, &[id]).await?;
+        Ok((invoice, notes))
+    }
+
+    /// Invoices, newest first, with the credit notes of all of them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn invoices(
+        &self,
+        brand: BrandId,
+        account: Option<AccountId>,
+        subscription: Option<SubscriptionId>,
+        page: Page,
+    ) -> Result<(Vec<Invoice>, Vec<CreditNote>), Problem> {
+        let (mut tx, _) = self.begin(brand).await?;
+        let invoices = store::invoice::list(&mut tx, account, subscription, page).await?;
+        let ids: Vec<InvoiceId> = invoices.iter().map(|invoice| invoice.id).collect();
+        let notes = store::credit_note::of_invoices(&mut tx, &ids).await?;
+        Ok((invoices, notes))
+    }
+
+    /// Rows of the books, newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn transfers(&self, brand: BrandId, reference: &str, page: Page) -> Result<Vec<Shown>, Problem> {
+        let (mut tx, _) = self.begin(brand).await?;
+        Ok(store::ledger::list(&mut tx, reference, page).await?)
+    }
+
+    /// The trial balance.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn trial_balance(&self, brand: BrandId) -> Result<Vec<Balance>, Problem> {
+        let (mut tx, _) = self.begin(brand).await?;
+        Ok(store::ledger::balances(&mut tx).await?)
+    }
+
+    /// Open tasks, newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn tasks(&self, brand: BrandId, page: Page) -> Result<Vec<Task>, Problem> {
+        let (mut tx, _) = self.begin(brand).await?;
+        Ok(store::task::list(&mut tx, page).await?)
+    }
+}
+
+/// The oldest open invoice of each subscription.
+async fn open_invoices(
+    tx: &mut sqlx::postgres::PgTransaction<'_>,
+    subscriptions: Vec<Subscription>,
+) -> sqlx::Result<Vec<(Subscription, Option<InvoiceId>)>> {
+    let ids: Vec<SubscriptionId> = subscriptions.iter().map(|subscription| subscription.id).collect();
+    let mut open: HashMap<SubscriptionId, InvoiceId> = HashMap::new();
+    for invoice in store::invoice::open_of(tx, &ids).await? {
+        if let Some(id) = invoice.subscription {
+            open.entry(id).or_insert(invoice.id);
+        }
+    }
+    Ok(subscriptions
+        .into_iter()
+        .map(|subscription| {
+            let invoice = open.get(&subscription.id).copied();
+            (subscription, invoice)
+        })
+        .collect())
+}

@@ -1,0 +1,127 @@
+//! When a subscription needs attention next.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use ottery_kernel::{BrandId, InvoiceId, SubscriptionId};
+use sqlx::postgres::PgTransaction;
+
+use crate::domain::dunning::{self, OpenChange, OpenInvoice, Settings, Standing, Step, Waiting};
+use crate::domain::invoice::{Invoice, Purpose};
+use crate::domain::subscription::Subscription;
+use crate::store;
+
+/// A subscription with its open invoices, ready to be decided on.
+#[derive(Debug)]
+pub struct Case {
+    /// The subscription, locked.
+    pub subscription: Subscription,
+    /// Its open invoices, oldest first.
+    pub open: Vec<Invoice>,
+    /// How their payments stand.
+    pub standings: HashMap<InvoiceId, Standing>,
+}
+
+impl Case {
+    /// The open invoice of a period.
+    pub fn period_invoice(&mut self) -> Option<&mut Invoice> {
+        self.open.iter_mut().find(|invoice| invoice.purpose != Purpose::Upgrade)
+    }
+
+    /// The open invoice with this id.
+    pub fn invoice(&mut self, id: InvoiceId) -> Option<&mut Invoice> {
+        self.open.iter_mut().find(|invoice| invoice.id == id)
+    }
+
+    fn standing(&self, invoice: &Invoice) -> Standing {
+        self.standings.get(&invoice.id).copied().unwrap_or_default()
+    }
+
+    /// What dunning looks at.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting {
+        let mut waiting = Waiting::default();
+        for invoice in &self.open {
+            let issued_at = invoice.issued_at.unwrap_or(self.subscription.created_at);
+            let standing = self.standing(invoice);
+            match invoice.purpose {
+                Purpose::First | Purpose::Renewal => {
+                    waiting.invoice = Some(OpenInvoice {
+                        id: invoice.id,
+                        due_at: invoice.due_at.unwrap_or(issued_at),
+                        reminders_done: invoice.reminders_done,
+                        charges_made: invoice.charges_made,
+                        standing,
+                    });
+                }
+                Purpose::Upgrade => waiting.change = Some(OpenChange { id: invoice.id, issued_at, standing }),
+            }
+        }
+        waiting
+    }
+
+    /// The earliest step that waits.
+    #[must_use]
+    pub fn next(&self, settings: &Settings, now: DateTime<Utc>) -> Option<(DateTime<Utc>, Step)> {
+        dunning::next(&self.subscription, &self.waiting(), settings, now)
+    }
+}
+
+/// Reads open invoices and payments of subscriptions whose locks the caller holds.
+///
+/// # Errors
+/// When the database fails.
+pub async fn cases(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    subscriptions: Vec<Subscription>,
+) -> sqlx::Result<Vec<Case>> {
+    let ids: Vec<SubscriptionId> = subscriptions.iter().map(|subscription| subscription.id).collect();
+    let open = store::invoice::open_of(tx, &ids).await?;
+    let invoices: Vec<InvoiceId> = open.iter().map(|invoice| invoice.id).collect();
+    let standings = if invoices.is_empty() {
+        HashMap::new()
+    } else {
+        store::payment::standings(tx, brand, &invoices).await?
+    };
+    let mut by_subscription: HashMap<SubscriptionId, Vec<Invoice>> = HashMap::new();
+    for invoice in open {
+        if let Some(id) = invoice.subscription {
+            by_subscription.entry(id).or_default().push(invoice);
+        }
+    }
+    Ok(subscriptions
+        .into_iter()
+        .map(|subscription| {
+            let open = by_subscription.remove(&subscription.id).unwrap_or_default();
+            let standings = open.iter().filter_map(|invoice| Some((invoice.id, *standings.get(&invoice.id)?))).collect();
+            Case { subscription, open, standings }
+        })
+        .collect())
+}
+
+/// One subscription, locked, with its open invoices.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock_case(tx: &mut PgTransaction<'_>, brand: BrandId, id: SubscriptionId) -> sqlx::Result<Option<Case>> {
+    let locked = store::subscription::lock_all(tx, &[id]).await?;
+    Ok(cases(tx, brand, locked).await?.pop())
+}
+
+/// Plans a subscription anew after something else than the scheduler changed it. The last statement of its transaction
+/// before the commit: it reads what was written.
+///
+/// # Errors
+/// When the database fails.
+pub async fn replan(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    subscription: Subscription,
+    settings: &Settings,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    let id = subscription.id;
+    let next = cases(tx, brand, vec![subscription]).await?.pop().and_then(|case| case.next(settings, now));
+    store::due::set(tx, brand, &[(id, next.map(|(at, _)| at))]).await
+}

@@ -1,0 +1,203 @@
+//! What happens when money arrives, or does not.
+
+use chrono::{DateTime, Utc};
+use ottery_kernel::{AccountId, BrandId, InvoiceId, Money, PaymentId};
+use ottery_kit::grpc::Problem;
+use sqlx::postgres::PgTransaction;
+
+use super::unit::Unit;
+use super::{Billing, broken, profile, schedule};
+use crate::domain::invoice::{self, Invoice};
+use crate::domain::ledger::{Account, Booking};
+use crate::domain::subscription::{Method, Subscription};
+use crate::store;
+
+/// A payment the provider has confirmed.
+#[derive(Clone, Debug)]
+pub struct SettledPayment {
+    /// The attempt.
+    pub payment: PaymentId,
+    /// What it was for.
+    pub invoice: InvoiceId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// What was asked for.
+    pub requested: Money,
+    /// What came.
+    pub received: Money,
+    /// What the provider kept for itself.
+    pub fee: Option<Money>,
+    /// The provider's ledger name.
+    pub provider: String,
+    /// A method the provider saved for renewals.
+    pub method: Option<Method>,
+}
+
+/// What became of the money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It was booked before; nothing happened.
+    AlreadyApplied,
+    /// It went to the invoice (and what was too much to the wallet).
+    Applied,
+    /// It is not what was asked for: booked as unapplied, staff decides.
+    Mismatch,
+    /// The invoice needed none of it: all of it is in the wallet.
+    ToWallet,
+}
+
+/// Kind of the booking that says a payment was settled.
+pub const SETTLED: &str = "payment.settled";
+
+/// Applies a confirmed payment: ledger, allocation, invoice, order, subscription, entitlement and events. Exactly once
+/// per payment, however often it is called. The caller commits.
+///
+/// # Errors
+/// When the invoice does not exist, or the database fails.
+pub async fn apply_success(
+    tx: &mut PgTransaction<'_>,
+    billing: &Billing,
+    brand: BrandId,
+    settled: &SettledPayment,
+    now: DateTime<Utc>,
+) -> Result<Settled, Problem> {
+    let (subscription, mut invoice) = lock(tx, settled.invoice).await?;
+    if store::ledger::is_booked(tx, SETTLED, settled.payment).await? {
+        return Ok(Settled::AlreadyApplied);
+    }
+    let mut unit = Unit::new(brand, profile(tx, brand).await?, now);
+    unit.lock_customers(tx, &[settled.account]).await?;
+    if let Some(order) = invoice.order {
+        unit.lock_orders(tx, &[order]).await?;
+    }
+    let provider = Account::Provider(settled.provider.clone());
+    let mut booking = unit.booking(&invoice, SETTLED, settled.payment);
+    if settled.received != settled.requested || settled.received.currency != invoice.totals.total.currency {
+        let booking = booking
+            .post(provider.clone(), Account::Unapplied(settled.account), settled.received)
+            .map_err(broken)?;
+        unit.book(booking);
+        book_fee(&mut unit, &invoice, settled)?;
+        unit.flush(tx).await?;
+        let summary = format!(
+            "{} came for invoice {}, {} was asked for; it is booked as unapplied: refund it or credit the customer",
+            settled.received,
+            invoice.number_text(),
+            settled.requested
+        );
+        store::task::open(tx, brand, "payment_mismatch", settled.payment, &summary, now).await?;
+        return Ok(Settled::Mismatch);
+    }
+    let remaining = match invoice.state {
+        invoice::State::Open => invoice.remaining().map_err(broken)?,
+        // Taken back, given up or paid already: the customer's money is kept for the next invoice, never lost.
+        invoice::State::Draft | invoice::State::Void | invoice::State::Uncollectible | invoice::State::Closed => {
+            Money::zero(settled.received.currency)
+        }
+    };
+    let applied = Money::new(settled.received.minor.min(remaining.minor), remaining.currency);
+    let excess = settled.received.checked_sub(applied).map_err(broken)?;
+    booking = booking.post(provider.clone(), Account::Receivable(settled.account), applied).map_err(broken)?;
+    booking = booking.post(provider, Account::Wallet(settled.account), excess).map_err(broken)?;
+    unit.book(booking);
+    book_fee(&mut unit, &invoice, settled)?;
+    if excess.is_positive() {
+        let summary = format!("{excess} more than invoice {} needed went to the wallet; offer a refund", invoice.number_text());
+        store::task::open(tx, brand, "overpayment", settled.payment, &summary, now).await?;
+    }
+    let before = subscription.clone();
+    let mut subscription = subscription;
+    save_method(subscription.as_mut(), settled);
+    let mut is_settled = false;
+    if applied.is_positive() {
+        unit.allocate(&mut invoice, "payment", settled.payment.to_string(), applied).map_err(broken)?;
+        is_settled = unit.settle_if_paid(&mut invoice, subscription.as_mut(), Some(settled.payment)).map_err(broken)?;
+        unit.keep_invoice(invoice);
+    }
+    // Settling has told the saved method along with everything else.
+    if let (false, Some(before), Some(subscription)) = (is_settled, &before, &mut subscription) {
+        unit.touch(before, subscription, "method_saved").map_err(broken)?;
+    }
+    finish(tx, billing, unit, subscription).await?;
+    Ok(if applied.is_positive() { Settled::Applied } else { Settled::ToWallet })
+}
+
+/// A payment failed, or its standing changed otherwise: the subscription's plan is made anew, and the scheduler does what
+/// is due.
+///
+/// # Errors
+/// When the database fails.
+pub async fn reopen_plan(
+    tx: &mut PgTransaction<'_>,
+    billing: &Billing,
+    brand: BrandId,
+    invoice: InvoiceId,
+    now: DateTime<Utc>,
+) -> Result<(), Problem> {
+    let Some(id) = store::invoice::subscription_of(tx, invoice).await? else { return Ok(()) };
+    let Some(subscription) = store::subscription::lock(tx, id).await? else { return Ok(()) };
+    let settings = billing.config.dunning(&profile(tx, brand).await?);
+    Ok(schedule::replan(tx, brand, subscription, &settings, now).await?)
+}
+
+/// A payment failed for good (the state is already stored): see [`reopen_plan`].
+///
+/// # Errors
+/// When the database fails.
+pub async fn apply_failure(
+    tx: &mut PgTransaction<'_>,
+    billing: &Billing,
+    brand: BrandId,
+    invoice: InvoiceId,
+    now: DateTime<Utc>,
+) -> Result<(), Problem> {
+    reopen_plan(tx, billing, brand, invoice, now).await
+}
+
+/// Subscription, then invoice: the order in which everybody locks.
+async fn lock(tx: &mut PgTransaction<'_>, id: InvoiceId) -> Result<(Option<Subscription>, Invoice), Problem> {
+    let subscription = match store::invoice::subscription_of(tx, id).await? {
+        Some(subscription) => store::subscription::lock(tx, subscription).await?,
+        None => None,
+    };
+    let invoice = store::invoice::lock(tx, id)
+        .await?
+        .ok_or_else(|| Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")))?;
+    Ok((subscription, invoice))
+}
+
+fn book_fee(unit: &mut Unit, invoice: &Invoice, settled: &SettledPayment) -> Result<(), Problem> {
+    let Some(fee) = settled.fee.filter(|fee| fee.is_positive()) else { return Ok(()) };
+    let booking = Booking::new(invoice.snapshot.seller.id, "payment.fee", settled.payment, unit.now)
+        .post(Account::ProviderFees(settled.provider.clone()), Account::Provider(settled.provider.clone()), fee)
+        .map_err(broken)?;
+    unit.book(booking);
+    Ok(())
+}
+
+fn save_method(subscription: Option<&mut Subscription>, settled: &SettledPayment) {
+    if let (Some(subscription), Some(method)) = (subscription, &settled.method)
+        && !subscription.state.has_ended()
+    {
+        subscription.method = Some(method.clone());
+    }
+}
+
+/// Writes the unit and plans its subscription anew.
+pub(super) async fn finish(
+    tx: &mut PgTransaction<'_>,
+    billing: &Billing,
+    mut unit: Unit,
+    subscription: Option<Subscription>,
+) -> Result<Vec<PaymentId>, Problem> {
+    let (brand, now) = (unit.brand, unit.now);
+    let settings = billing.config.dunning(&unit.profile);
+    if let Some(subscription) = &subscription {
+        unit.keep(subscription.clone());
+    }
+    let attempts = unit.flush(tx).await?;
+    if let Some(subscription) = subscription {
+        schedule::replan(tx, brand, subscription, &settings, now).await?;
+    }
+    Ok(attempts)
+}

@@ -1,0 +1,233 @@
+//! What customers and staff do with a subscription.
+
+use chrono::{DateTime, Utc};
+use ottery_kernel::{AccountId, BrandId, SubscriptionId};
+use ottery_kit::audit;
+use ottery_kit::grpc::{Actor, Problem};
+use serde_json::json;
+use sqlx::postgres::PgTransaction;
+
+use super::schedule::{Case, lock_case};
+use super::unit::Unit;
+use super::{Billing, broken, profile, settlement};
+use crate::domain::subscription::{Command, EndCause, Refused, State, Subscription, SuspendCause};
+
+/// A move the state forbids, as the caller sees it.
+pub(super) fn refused(refused: Refused) -> Problem {
+    Problem::refused("SUBSCRIPTION_STATE", refused.to_string())
+}
+
+pub(super) fn not_found(id: SubscriptionId) -> Problem {
+    Problem::not_found("SUBSCRIPTION_NOT_FOUND", format!("there is no subscription {id}")).on_field("subscription_id")
+}
+
+/// A locked subscription of `owner` (anybody's when none is given) and the unit to change it in.
+pub(super) async fn open(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    id: SubscriptionId,
+    owner: Option<AccountId>,
+    now: DateTime<Utc>,
+) -> Result<(Unit, Case), Problem> {
+    let case = lock_case(tx, brand, id).await?.ok_or_else(|| not_found(id))?;
+    if owner.is_some_and(|owner| owner != case.subscription.account) {
+        return Err(not_found(id));
+    }
+    let mut unit = Unit::new(brand, profile(tx, brand).await?, now);
+    unit.lock_customers(tx, &[case.subscription.account]).await?;
+    Ok((unit, case))
+}
+
+/// Writes what was decided on a case.
+pub(super) async fn close(
+    tx: &mut PgTransaction<'_>,
+    billing: &Billing,
+    mut unit: Unit,
+    case: Case,
+) -> Result<Subscription, Problem> {
+    for invoice in case.open {
+        unit.keep_invoice(invoice);
+    }
+    settlement::finish(tx, billing, unit, Some(case.subscription.clone())).await?;
+    Ok(case.subscription)
+}
+
+impl Billing {
+    /// Ends the subscription with what is paid; undone by [`Billing::resume`] until then. One that is not paid ends at once.
+    ///
+    /// # Errors
+    /// When it is not there or over already.
+    pub async fn cancel(
+        &self,
+        brand: BrandId,
+        id: SubscriptionId,
+        owner: Option<AccountId>,
+        reason: &str,
+        actor: &Actor,
+    ) -> Result<Subscription, Problem> {
+        let (mut tx, now) = self.begin(brand).await?;
+        let (mut unit, mut case) = open(&mut tx, brand, id, owner, now).await?;
+        let before = case.subscription.clone();
+        match before.state {
+            State::Ended { .. } => return Err(refused(Refused { state: before.state, command: Command::End(EndCause::Cancelled) })),
+            State::Pending => {
+                unit.lock_orders(&mut tx, &[before.order]).await?;
+                unit.end(&mut case.subscription, EndCause::Cancelled, &mut case.open).map_err(broken)?;
+            }
+            State::Trialing | State::Active | State::PastDue { .. } | State::Suspended { .. } | State::Paused => {
+                let paid_through = before.paid_through.unwrap_or(now);
+                if paid_through <= now {
+                    unit.end(&mut case.subscription, EndCause::Cancelled, &mut case.open).map_err(broken)?;
+                } else if before.cancel_at.is_none() {
+                    case.subscription.cancel_at = Some(paid_through);
+                    // The period nobody wants is not owed any more.
+                    for invoice in &mut case.open {
+                        unit.withdraw(invoice).map_err(broken)?;
+                    }
+                    let told = if reason.is_empty() { "cancel_scheduled" } else { reason };
+                    unit.touch(&before, &mut case.subscription, told).map_err(broken)?;
+                }
+            }
+        }
+        self.audited(&mut tx, actor, "subscription.cancel", &before, &case.subscription, reason).await?;
+        let subscription = close(&mut tx, self, unit, case).await?;
+        tx.commit().await?;
+        Ok(subscription)
+    }
+
+    /// Takes a scheduled end back.
+    ///
+    /// # Errors
+    /// When it is not there or over already.
+    pub async fn resume(
+        &self,
+        brand: BrandId,
+        id: SubscriptionId,
+        owner: Option<AccountId>,
+        actor: &Actor,
+    ) -> Result<Subscription, Problem> {
+        let (mut tx, now) = self.begin(brand).await?;
+        let (mut unit, mut case) = open(&mut tx, brand, id, owner, now).await?;
+        let before = case.subscription.clone();
+        if before.state.has_ended() {
+            return Err(Problem::refused("SUBSCRIPTION_STATE", "the subscription is over; order it again"));
+        }
+        case.subscription.cancel_at = None;
+        unit.touch(&before, &mut case.subscription, "resumed").map_err(broken)?;
+        self.audited(&mut tx, actor, "subscription.resume", &before, &case.subscription, "").await?;
+        let subscription = close(&mut tx, self, unit, case).await?;
+        tx.commit().await?;
+        Ok(subscription)
+    }
+
+    /// Ends the subscription at once (staff).
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn terminate(
+        &self,
+        brand: BrandId,
+        id: SubscriptionId,
+        reason: &str,
+        actor: &Actor,
+    ) -> Result<Subscription, Problem> {
+        let (mut tx, now) = self.begin(brand).await?;
+        let (mut unit, mut case) = open(&mut tx, brand, id, None, now).await?;
+        let before = case.subscription.clone();
+        unit.lock_orders(&mut tx, &[before.order]).await?;
+        unit.end(&mut case.subscription, EndCause::Staff, &mut case.open).map_err(broken)?;
+        self.audited(&mut tx, actor, "subscription.terminate", &before, &case.subscription, reason).await?;
+        let subscription = close(&mut tx, self, unit, case).await?;
+        tx.commit().await?;
+        Ok(subscription)
+    }
+
+    /// Stops serving until staff lifts it.
+    ///
+    /// # Errors
+    /// When it is not there or its state forbids it.
+    pub async fn suspend(
+        &self,
+        brand: BrandId,
+        id: SubscriptionId,
+        reason: &str,
+        actor: &Actor,
+    ) -> Result<Subscription, Problem> {
+        self.move_by_staff(brand, id, |_, _| Command::Suspend(SuspendCause::Staff), "subscription.suspend", reason, actor).await
+    }
+
+    /// Serves again; one whose present time is not paid gets the brand's grace from now.
+    ///
+    /// # Errors
+    /// When it is not there or its state forbids it.
+    pub async fn unsuspend(&self, brand: BrandId, id: SubscriptionId, actor: &Actor) -> Result<Subscription, Problem> {
+        let lift = |subscription: &Subscription, unit: &Unit| Command::Lift {
+            is_paid: subscription.paid_through.is_some_and(|end| end > unit.now),
+            grace_until: unit.now + unit.profile.grace(),
+        };
+        self.move_by_staff(brand, id, lift, "subscription.unsuspend", "", actor).await
+    }
+
+    async fn move_by_staff(
+        &self,
+        brand: BrandId,
+        id: SubscriptionId,
+        command: impl FnOnce(&Subscription, &Unit) -> Command + Send,
+        action: &str,
+        reason: &str,
+        actor: &Actor,
+    ) -> Result<Subscription, Problem> {
+        let (mut tx, now) = self.begin(brand).await?;
+        let (mut unit, mut case) = open(&mut tx, brand, id, None, now).await?;
+        let before = case.subscription.clone();
+        let command = command(&before, &unit);
+        case.subscription.apply(command, now).map_err(refused)?;
+        let told = if reason.is_empty() { "staff" } else { reason };
+        unit.touch(&before, &mut case.subscription, told).map_err(broken)?;
+        self.audited(&mut tx, actor, action, &before, &case.subscription, reason).await?;
+        let subscription = close(&mut tx, self, unit, case).await?;
+        tx.commit().await?;
+        Ok(subscription)
+    }
+
+    /// Staff's hands leave a trace in the audit chain; customers' own do not.
+    async fn audited(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        actor: &Actor,
+        action: &str,
+        before: &Subscription,
+        after: &Subscription,
+        reason: &str,
+    ) -> Result<(), Problem> {
+        if matches!(actor.kind, ottery_kit::grpc::ActorKind::Customer | ottery_kit::grpc::ActorKind::Anonymous) {
+            return Ok(());
+        }
+        let state = |subscription: &Subscription| {
+            json!({ "state": subscription.state.as_str(), "cause": subscription.state.cause_str(),
+                    "cancel_at": subscription.cancel_at })
+        };
+        let mut written = state(after);
+        written["reason"] = json!(reason);
+        audit::append(tx, actor, action, after.id, Some(state(before)), Some(written)).await?;
+        Ok(())
+    }
+}
+
+/// Ends a subscription whose money went back, in the refund's transaction.
+///
+/// # Errors
+/// When the database fails.
+pub async fn end_refunded(
+    tx: &mut PgTransaction<'_>,
+    billing: &Billing,
+    brand: BrandId,
+    id: SubscriptionId,
+    now: DateTime<Utc>,
+) -> Result<(), Problem> {
+    let (mut unit, mut case) = open(tx, brand, id, None, now).await?;
+    unit.lock_orders(tx, &[case.subscription.order]).await?;
+    unit.end(&mut case.subscription, EndCause::Refunded, &mut case.open).map_err(broken)?;
+    close(tx, billing, unit, case).await?;
+    Ok(())
+}

@@ -1,0 +1,397 @@
+//! One transaction's worth of decisions: everything is decided first, purely, then written in sets.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use ottery_kernel::{AccountId, BillingAnchor, BrandId, InvoiceId, Money, MoneyError, OrderId, PaymentId, PeriodError};
+use ottery_kit::outbox::{self, Event};
+use sqlx::postgres::PgTransaction;
+
+use crate::domain::invoice::{self, Invoice, Purpose};
+use crate::domain::ledger::{self, Account, Booking, LedgerError, Transfer};
+use crate::domain::order;
+use crate::domain::profile::Profile;
+use crate::domain::subscription::{Command, EndCause, Refused, State, Subscription};
+use crate::domain::entitlement;
+use crate::events::publish;
+use crate::store::customer::Customer;
+use crate::store::invoice::Allocation;
+use crate::store::order::Order;
+use crate::store::payment::AttemptRequest;
+use crate::store;
+
+/// A decision that contradicts what is stored; always a defect.
+#[derive(Debug, thiserror::Error)]
+pub enum UnitError {
+    /// An amount that does not fit or has another currency.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    /// A date beyond the calendar.
+    #[error(transparent)]
+    Period(#[from] PeriodError),
+    /// A booking that is none.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A move of a subscription its state forbids.
+    #[error(transparent)]
+    Subscription(#[from] Refused),
+    /// A move of an invoice its state forbids.
+    #[error(transparent)]
+    Invoice(#[from] invoice::Refused),
+}
+
+/// What one transaction will write.
+#[derive(Debug)]
+pub struct Unit {
+    /// The brand it works in.
+    pub brand: BrandId,
+    /// The brand's settings.
+    pub profile: Profile,
+    /// The brand's present.
+    pub now: DateTime<Utc>,
+    customers: HashMap<AccountId, Customer>,
+    orders: HashMap<OrderId, Order>,
+    changed_orders: Vec<OrderId>,
+    first_settled: Vec<AccountId>,
+    new_invoices: Vec<Invoice>,
+    changed_invoices: Vec<Invoice>,
+    subscriptions: Vec<Subscription>,
+    transfers: Vec<Transfer>,
+    allocations: Vec<Allocation>,
+    /// Charges to ask for.
+    pub attempts: Vec<AttemptRequest>,
+    withdrawn: Vec<InvoiceId>,
+    events: Vec<Event>,
+}
+
+impl Unit {
+    /// Nothing decided yet.
+    #[must_use]
+    pub fn new(brand: BrandId, profile: Profile, now: DateTime<Utc>) -> Self {
+        Self {
+            brand,
+            profile,
+            now,
+            customers: HashMap::new(),
+            orders: HashMap::new(),
+            changed_orders: Vec::new(),
+            first_settled: Vec::new(),
+            new_invoices: Vec::new(),
+            changed_invoices: Vec::new(),
+            subscriptions: Vec::new(),
+            transfers: Vec::new(),
+            allocations: Vec::new(),
+            attempts: Vec::new(),
+            withdrawn: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Loads and locks the customers decisions are about.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn lock_customers(&mut self, tx: &mut PgTransaction<'_>, accounts: &[AccountId]) -> sqlx::Result<()> {
+        let found = store::customer::lock_all(tx, accounts).await?;
+        self.customers.extend(found.into_iter().map(|customer| (customer.account, customer)));
+        Ok(())
+    }
+
+    /// Loads and locks the orders decisions may close.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn lock_orders(&mut self, tx: &mut PgTransaction<'_>, orders: &[OrderId]) -> sqlx::Result<()> {
+        let found = store::order::lock_all(tx, orders).await?;
+        self.orders.extend(found.into_iter().map(|order| (order.id, order)));
+        Ok(())
+    }
+
+    /// A customer that was locked.
+    #[must_use]
+    pub fn customer(&self, account: AccountId) -> Option<&Customer> {
+        self.customers.get(&account)
+    }
+
+    /// Tells one more event.
+    pub fn tell(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// A booking of this moment, in the books of the entity that issued `invoice`.
+    #[must_use]
+    pub fn booking(&self, invoice: &Invoice, kind: &'static str, reference: impl ToString) -> Booking {
+        Booking::new(invoice.snapshot.seller.id, kind, reference, self.now)
+    }
+
+    /// Books.
+    pub fn book(&mut self, booking: Booking) {
+        self.transfers.extend(booking.into_transfers());
+    }
+
+    /// Issues a draft that was given its number: books what is owed and tells it. Call [`Unit::settle_if_paid`] next.
+    ///
+    /// # Errors
+    /// When a total is negative.
+    pub fn issue(&mut self, invoice: &Invoice) -> Result<(), UnitError> {
+        let booking = self.booking(invoice, "invoice.finalised", invoice.id);
+        self.book(ledger::invoice_finalised(booking, invoice.account, invoice.totals)?);
+        self.tell(publish::invoice_finalised(self.brand, invoice, self.now));
+        Ok(())
+    }
+
+    /// Pays as much of the invoice from the wallet as there is; returns what was taken.
+    ///
+    /// # Errors
+    /// When an amount does not fit.
+    pub fn pay_from_wallet(&mut self, invoice: &mut Invoice, available: Money) -> Result<Money, UnitError> {
+        let remaining = invoice.remaining()?;
+        let amount = Money::new(remaining.minor.min(available.minor.max(0)), remaining.currency);
+        if amount.is_positive() {
+            let booking = self.booking(invoice, "wallet.applied", invoice.id);
+            self.book(booking.post(Account::Wallet(invoice.account), Account::Receivable(invoice.account), amount)?);
+            self.allocate(invoice, "wallet", invoice.id.to_string(), amount)?;
+        }
+        Ok(amount)
+    }
+
+    /// Counts `amount` as paid on the invoice.
+    ///
+    /// # Errors
+    /// When the currencies differ.
+    pub fn allocate(
+        &mut self,
+        invoice: &mut Invoice,
+        source: &'static str,
+        source_id: String,
+        amount: Money,
+    ) -> Result<(), UnitError> {
+        invoice.paid = invoice.paid.checked_add(amount)?;
+        self.allocations.push(Allocation { invoice: invoice.id, source, source_id, amount, at: self.now });
+        Ok(())
+    }
+
+    /// Closes the invoice when nothing is left to pay, and gives the customer what was bought. True when it closed.
+    ///
+    /// # Errors
+    /// When the stored state contradicts it.
+    pub fn settle_if_paid(
+        &mut self,
+        invoice: &mut Invoice,
+        subscription: Option<&mut Subscription>,
+        payment: Option<PaymentId>,
+    ) -> Result<bool, UnitError> {
+        if !invoice.remaining()?.is_zero() {
+            return Ok(false);
+        }
+        match invoice.state.on(invoice::Command::Close, invoice.paid, invoice.totals.total)? {
+            invoice::Outcome::AlreadyThere => return Ok(false),
+            invoice::Outcome::Moved(state) => invoice.state = state,
+        }
+        invoice.closed_at = Some(self.now);
+        if let Some(order) = invoice.order {
+            self.move_order(order, order::Command::Pay);
+        }
+        if let Some(subscription) = subscription {
+            let before = subscription.clone();
+            grant(subscription, invoice, &self.profile, self.now)?;
+            self.touch(&before, subscription, grant_reason(&before, invoice))?;
+        }
+        let is_first = self.settled_first(invoice);
+        let customer = self.customers.get(&invoice.account);
+        let event = publish::invoice_settled(self.brand, invoice, customer, is_first, payment, self.now);
+        self.tell(event);
+        Ok(true)
+    }
+
+    fn settled_first(&mut self, invoice: &Invoice) -> bool {
+        let Some(customer) = self.customers.get_mut(&invoice.account) else { return false };
+        let is_first = customer.first_settled_at.is_none() && invoice.totals.total.is_positive();
+        if is_first {
+            customer.first_settled_at = Some(self.now);
+            self.first_settled.push(invoice.account);
+        }
+        is_first
+    }
+
+    fn move_order(&mut self, id: OrderId, command: order::Command) {
+        let Some(order) = self.orders.get_mut(&id) else { return };
+        // An order that was given up stays so; its invoice is void and never gets here.
+        if let Ok(order::Outcome::Moved(state)) = order.state.on(command) {
+            order.state = state;
+            order.paid_at = (state == order::State::Paid).then_some(self.now);
+            self.changed_orders.push(id);
+        }
+    }
+
+    /// Takes an open invoice back; what was paid on it already makes that a write-off of the rest.
+    ///
+    /// # Errors
+    /// When a total is negative.
+    pub fn withdraw(&mut self, invoice: &mut Invoice) -> Result<(), UnitError> {
+        let total = invoice.totals.total;
+        let (state, booking) = match invoice.state.on(invoice::Command::Void, invoice.paid, total) {
+            Ok(invoice::Outcome::AlreadyThere) | Err(invoice::Refused::Move { .. } | invoice::Refused::Unpaid { .. }) => {
+                return Ok(());
+            }
+            Ok(invoice::Outcome::Moved(state)) => {
+                let booking = self.booking(invoice, "invoice.voided", invoice.id);
+                (state, ledger::invoice_voided(booking, invoice.account, invoice.totals)?)
+            }
+            Err(invoice::Refused::Paid { .. }) => {
+                let booking = self.booking(invoice, "invoice.written_off", invoice.id);
+                let rest = invoice.remaining()?;
+                let booking = booking.post(Account::BadDebt, Account::Receivable(invoice.account), rest)?;
+                (invoice::State::Uncollectible, booking)
+            }
+        };
+        invoice.state = state;
+        self.book(booking);
+        self.withdrawn.push(invoice.id);
+        Ok(())
+    }
+
+    /// Ends a subscription: open invoices are withdrawn, an unpaid order is cancelled. False when it was over already.
+    ///
+    /// # Errors
+    /// When a total is negative.
+    pub fn end(
+        &mut self,
+        subscription: &mut Subscription,
+        cause: EndCause,
+        open: &mut [Invoice],
+    ) -> Result<bool, UnitError> {
+        let before = subscription.clone();
+        if !subscription.apply(Command::End(cause), self.now)? {
+            return Ok(false);
+        }
+        for invoice in open.iter_mut() {
+            self.withdraw(invoice)?;
+        }
+        if before.state == State::Pending {
+            self.move_order(subscription.order, order::Command::Cancel);
+        }
+        self.touch(&before, subscription, cause.as_str())?;
+        Ok(true)
+    }
+
+    /// Raises the versions for what differs from `before`, and tells it.
+    ///
+    /// # Errors
+    /// When the price is too large to compute with.
+    pub fn touch(&mut self, before: &Subscription, after: &mut Subscription, reason: &str) -> Result<(), UnitError> {
+        if before == after {
+            return Ok(());
+        }
+        after.version += 1;
+        let buyer = self.customers.get(&after.account).map(|customer| &customer.buyer);
+        let (brand, rate) = (self.brand, self.profile.tax_rate_bp);
+        let mut events = vec![publish::subscription_changed(brand, after, before.state, buyer, rate, reason, self.now)?];
+        let grace = self.profile.grace();
+        let entitlement = entitlement::of(after, grace);
+        let is_new = entitlement != entitlement::of(before, grace)
+            || before.offer != after.offer
+            || (before.state == State::Trialing) != (after.state == State::Trialing);
+        if let Some(entitlement) = entitlement.filter(|_| is_new) {
+            after.entitlement_version += 1;
+            events.push(publish::entitlement_changed(brand, after, entitlement, buyer, self.now));
+        }
+        self.events.extend(events);
+        Ok(())
+    }
+
+    /// This subscription is written as it now is.
+    pub fn keep(&mut self, subscription: Subscription) {
+        self.subscriptions.push(subscription);
+    }
+
+    /// This new invoice is written as it now is.
+    pub fn keep_new(&mut self, invoice: Invoice) {
+        self.new_invoices.push(invoice);
+    }
+
+    /// As [`Unit::keep_new`], when there is one.
+    pub fn keep_new_all(&mut self, invoices: impl IntoIterator<Item = Invoice>) {
+        self.new_invoices.extend(invoices);
+    }
+
+    /// State and dunning progress of this invoice are written as they now are.
+    pub fn keep_invoice(&mut self, invoice: Invoice) {
+        self.changed_invoices.push(invoice);
+    }
+
+    /// Writes everything, each kind in one statement.
+    ///
+    /// # Errors
+    /// When the database refuses; the transaction is then lost.
+    pub async fn flush(mut self, tx: &mut PgTransaction<'_>) -> sqlx::Result<Vec<PaymentId>> {
+        store::subscription::save_all(tx, self.brand, &self.subscriptions).await?;
+        store::invoice::insert_all(tx, self.brand, &self.new_invoices).await?;
+        store::invoice::save_all(tx, &self.changed_invoices).await?;
+        store::invoice::allocate(tx, self.brand, &self.allocations).await?;
+        store::ledger::append(tx, self.brand, &self.transfers).await?;
+        store::customer::first_settled(tx, &self.first_settled, self.now).await?;
+        let orders: Vec<Order> = self.changed_orders.iter().filter_map(|id| self.orders.remove(id)).collect();
+        store::order::save_states(tx, &orders).await?;
+        if !self.withdrawn.is_empty() {
+            store::payment::cancel_open(tx, self.brand, &self.withdrawn, self.now).await?;
+        }
+        let attempts = if self.attempts.is_empty() {
+            Vec::new()
+        } else {
+            store::payment::request(tx, self.brand, &self.attempts, self.now).await?
+        };
+        outbox::append_all(tx, self.events).await?;
+        Ok(attempts)
+    }
+}
+
+fn grant_reason(before: &Subscription, invoice: &Invoice) -> &'static str {
+    match (invoice.purpose, before.state) {
+        (Purpose::Upgrade, _) => "upgraded",
+        (Purpose::First, State::Pending) => "activated",
+        (Purpose::First, _) => "converted",
+        (Purpose::Renewal, State::Suspended { .. }) => "reactivated",
+        (Purpose::Renewal, _) => "renewed",
+    }
+}
+
+/// Gives what a settled invoice bought.
+///
+/// A first payment starts counting there and then. A renewal extends from the end of what was paid, however late it
+/// comes, except after a suspension that outlasted the whole billed period: then nothing of it was used, and a new
+/// period starts with the payment.
+fn grant(
+    subscription: &mut Subscription,
+    invoice: &Invoice,
+    profile: &Profile,
+    now: DateTime<Utc>,
+) -> Result<(), UnitError> {
+    let offer = invoice.snapshot.offer.clone();
+    let now_anchor = BillingAnchor::at(now, profile.zone);
+    match invoice.purpose {
+        Purpose::First | Purpose::Renewal => {
+            let is_wholly_past = invoice.period.is_some_and(|period| period.end() <= now);
+            let was_suspended = matches!(subscription.state, State::Suspended { .. });
+            if subscription.anchor.is_none() || (was_suspended && is_wholly_past) {
+                subscription.offer = offer;
+                subscription.next_offer = None;
+                subscription.start_paid(now_anchor)?;
+            } else {
+                subscription.extend(offer, now)?;
+            }
+            subscription.is_setup_due = false;
+            subscription.apply(Command::Activate, now)?;
+        }
+        Purpose::Upgrade => {
+            let restarts = offer.term != subscription.offer.term;
+            subscription.offer = offer;
+            subscription.next_offer = None;
+            if restarts {
+                subscription.start_paid(now_anchor)?;
+            }
+        }
+    }
+    Ok(())
+}
+

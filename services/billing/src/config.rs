@@ -1,0 +1,77 @@
+//! Settings of billing; `config.default.toml` explains them.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::dunning;
+use crate::domain::profile::Profile;
+
+/// Settings of the service.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Renewals and dunning.
+    pub renewals: Renewals,
+    /// How patient billing is where no brand decides.
+    pub patience: Patience,
+}
+
+/// Pace of the scheduler.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Renewals {
+    /// Subscriptions of one transaction.
+    pub batch_size: u32,
+    /// How often an idle scheduler looks.
+    pub poll_ms: u64,
+    /// How long a batch may take before another scheduler takes over.
+    pub lease_seconds: u64,
+    /// Off-session charges relative to the due instant, in hours.
+    pub charge_hours: Vec<u32>,
+}
+
+/// Where no brand decides.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Patience {
+    /// How long an order waits for its first payment.
+    pub abandon_order_hours: u32,
+    /// How long the price of an upgrade stays good.
+    pub change_valid_hours: u32,
+    /// How long beyond the grace an unfinished payment holds a suspension back.
+    pub unfinished_payment_hours: u32,
+}
+
+impl Renewals {
+    /// How often an idle scheduler looks.
+    #[must_use]
+    pub const fn poll(&self) -> Duration {
+        Duration::from_millis(self.poll_ms)
+    }
+
+    /// How long a claim lasts.
+    #[must_use]
+    pub const fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds)
+    }
+}
+
+impl Config {
+    /// The patience of a brand.
+    #[must_use]
+    pub fn dunning(&self, profile: &Profile) -> dunning::Settings {
+        let hours = |hours: u32| TimeDelta::hours(hours.into());
+        dunning::Settings {
+            lead: hours(profile.renewal_lead_hours),
+            grace: profile.grace(),
+            terminate_after: TimeDelta::days(profile.terminate_after_days.into()),
+            reminders: profile.reminder_hours.iter().map(|offset| TimeDelta::hours((*offset).into())).collect(),
+            charges: self.renewals.charge_hours.iter().copied().map(hours).collect(),
+            abandon_after: hours(self.patience.abandon_order_hours),
+            change_valid: hours(self.patience.change_valid_hours),
+            hold_max: hours(self.patience.unfinished_payment_hours),
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Between what billing decides and what others read: conversions to and from the contract's messages.
+
+use chrono::{DateTime, Utc};
+use ottery_kernel::{Currency, InvoiceId, Money, Period, Term, TermUnit};
+use ottery_kit::grpc::Problem;
+use ottery_proto::billing::v1 as proto;
+use ottery_proto::catalog::v1 as catalog;
+use ottery_proto::common::v1 as common;
+use prost_types::Timestamp;
+
+use crate::domain::invoice::{self, Invoice, Purpose};
+use crate::domain::line::Line;
+use crate::domain::offer::{Mapping, Offer};
+use crate::domain::order;
+use crate::domain::profile::{Entity, Profile};
+use crate::domain::subscription::{State, Subscription};
+use crate::store::credit_note::CreditNote;
+use crate::store::order::Order;
+
+/// An amount.
+#[must_use]
+pub fn money(money: Money) -> common::Money {
+    common::Money { currency: money.currency.to_string(), minor: money.minor }
+}
+
+/// An amount somebody sent; `field` is named when it is wrong.
+///
+/// # Errors
+/// When the currency is none.
+pub fn money_from(field: &str, sent: &common::Money) -> Result<Money, Problem> {
+    let currency: Currency = sent
+        .currency
+        .parse()
+        .map_err(|error| Problem::invalid(format!("{field}.currency"), "CURRENCY_INVALID", format!("{field}.currency: {error}")))?;
+    Ok(Money::new(sent.minor, currency))
+}
+
+/// An instant.
+#[must_use]
+pub fn timestamp(at: DateTime<Utc>) -> Timestamp {
+    Timestamp { seconds: at.timestamp(), nanos: i32::try_from(at.timestamp_subsec_nanos()).unwrap_or(0) }
+}
+
+/// A term.
+#[must_use]
+pub fn term(term: Term) -> catalog::Term {
+    let unit = match term.unit() {
+        TermUnit::Day => catalog::TermUnit::Day,
+        TermUnit::Week => catalog::TermUnit::Week,
+        TermUnit::Month => catalog::TermUnit::Month,
+        TermUnit::Year => catalog::TermUnit::Year,
+    };
+    catalog::Term { count: term.count().into(), unit: unit.into() }
+}
+
+/// A term the catalogue sent.
+///
+/// # Errors
+/// When it is none; the catalogue never sends such a one.
+pub fn term_from(sent: &catalog::Term) -> anyhow::Result<Term> {
+    let unit = match sent.unit() {
+        catalog::TermUnit::Unspecified => anyhow::bail!("a term without a unit"),
+        catalog::TermUnit::Day => TermUnit::Day,
+        catalog::TermUnit::Week => TermUnit::Week,
+        catalog::TermUnit::Month => TermUnit::Month,
+        catalog::TermUnit::Year => TermUnit::Year,
+    };
+    Ok(Term::try_new(u16::try_from(sent.count)?, unit)?)
+}
+
+/// What a plan means on a panel.
+#[must_use]
+pub fn mapping(mapping: &Mapping) -> catalog::PanelMapping {
+    catalog::PanelMapping {
+        pool: mapping.pool.clone(),
+        bouquet_ids: mapping.bouquet_ids.clone(),
+        package_id: mapping.package_id,
+        outputs: mapping.outputs.clone(),
+        region: mapping.region.clone(),
+    }
+}
+
+/// The offer in the catalogue's answer to a price.
+///
+/// # Errors
+/// When the answer is incomplete, which a working catalogue never sends.
+pub fn offer_from(reply: &catalog::GetPriceReply) -> anyhow::Result<Offer> {
+    use anyhow::Context as _;
+    let (plan, version, price) = (
+        reply.plan.as_ref().context("a price without plan")?,
+        reply.plan_version.as_ref().context("a price without plan version")?,
+        reply.price.as_ref().context("an empty price")?,
+    );
+    let sent = version.mapping.clone().unwrap_or_default();
+    Ok(Offer {
+        plan_id: plan.id.parse()?,
+        plan_version_id: version.id.parse()?,
+        price_id: price.id.parse()?,
+        plan_name: version.name.clone(),
+        price: money_from("price.amount", price.amount.as_ref().context("a price without amount")?)?,
+        setup_fee: price.setup_fee.as_ref().filter(|fee| fee.minor != 0).map(|fee| money_from("setup_fee", fee)).transpose()?,
+        term: term_from(price.term.as_ref().context("a price without term")?)?,
+        trial_days: version.trial_days,
+        connections: version.connections,
+        mapping: Mapping {
+            pool: sent.pool,
+            bouquet_ids: sent.bouquet_ids,
+            package_id: sent.package_id,
+            outputs: sent.outputs,
+            region: sent.region,
+        },
+    })
+}
+
+/// The brand's settings in a catalogue message.
+///
+/// # Errors
+/// When the brand has no entity or a zone or currency nobody knows.
+pub fn profile_from(brand: &catalog::Brand) -> anyhow::Result<Profile> {
+    use anyhow::Context as _;
+    let entity = brand.entity.as_ref().context("the brand has no legal entity")?;
+    let zone = |name: &str| -> anyhow::Result<chrono_tz::Tz> {
+        if name.is_empty() { Ok(chrono_tz::Tz::UTC) } else { name.parse().with_context(|| format!("time zone `{name}`")) }
+    };
+    let mut reminder_hours = brand.reminder_hours.clone();
+    reminder_hours.sort_unstable();
+    reminder_hours.dedup();
+    let tokens = brand.tokens.clone().unwrap_or_default();
+    Ok(Profile {
+        brand: brand.id.parse()?,
+        name: brand.name.clone(),
+        entity: Entity {
+            id: entity.id.parse()?,
+            name: entity.name.clone(),
+            address_lines: entity.address_lines.clone(),
+            country: entity.country.clone(),
+            tax_id: entity.tax_id.clone(),
+            zone: zone(&entity.time_zone)?,
+            series: if entity.invoice_series.is_empty() { "INV".to_owned() } else { entity.invoice_series.clone() },
+            email: entity.email.clone(),
+        },
+        currencies: brand.currencies.iter().map(|code| code.parse()).collect::<Result<_, _>>()?,
+        zone: zone(&brand.time_zone)?,
+        grace_days: brand.grace_days,
+        terminate_after_days: brand.terminate_after_days,
+        renewal_lead_hours: brand.renewal_lead_hours,
+        reminder_hours,
+        tax_rate_bp: brand.tax_rate_bp,
+        tax_name: brand.tax_name.clone(),
+        default_locale: brand.default_locale.clone(),
+        support_email: brand.support_email.clone(),
+        tokens: tokens.values.into_iter().collect(),
+        logo: tokens.logo,
+    })
+}
+
+/// The seller as printed.
+#[must_use]
+pub fn entity(entity: &Entity) -> catalog::LegalEntity {
+    catalog::LegalEntity {
+        id: entity.id.to_string(),
+        name: entity.name.clone(),
+        address_lines: entity.address_lines.clone(),
+        country: entity.country.clone(),
+        tax_id: entity.tax_id.clone(),
+        time_zone: entity.zone.to_string(),
+        invoice_series: entity.series.clone(),
+        email: entity.email.clone(),
+    }
+}
+
+/// A printed line.
+#[must_use]
+pub fn line(line: &Line) -> proto::InvoiceLine {
+    proto::InvoiceLine {
+        description: line.description.clone(),
+        quantity: line.quantity,
+        amount: Some(money(line.amount)),
+        tax_rate_bp: line.tax_rate_bp,
+        tax: Some(money(line.tax)),
+        period_start: line.period.map(Period::start).map(timestamp),
+        period_end: line.period.map(Period::end).map(timestamp),
+    }
+}
+
+/// A credit note.
+#[must_use]
+pub fn credit_note(note: &CreditNote) -> proto::CreditNote {
+    proto::CreditNote {
+        id: note.id.to_string(),
+        number: note.number.to_string(),
+        invoice_id: note.invoice.to_string(),
+        amount: Some(money(note.amount)),
+        tax: Some(money(note.tax)),
+        reason: note.reason.clone(),
+        issued_at: Some(timestamp(note.issued_at)),
+    }
+}
+
+/// An invoice with its credit notes.
+#[must_use]
+pub fn invoice(invoice: &Invoice, notes: &[CreditNote]) -> proto::Invoice {
+    use proto::invoice as p;
+    let state = match invoice.state {
+        invoice::State::Draft => p::State::Draft,
+        invoice::State::Open => p::State::Open,
+        invoice::State::Void => p::State::Void,
+        invoice::State::Uncollectible => p::State::Uncollectible,
+        invoice::State::Closed => p::State::Closed,
+    };
+    let purpose = match invoice.purpose {
+        Purpose::First => p::Purpose::First,
+        Purpose::Renewal => p::Purpose::Renewal,
+        Purpose::Upgrade => p::Purpose::Upgrade,
+    };
+    let buyer = &invoice.snapshot.buyer;
+    proto::Invoice {
+        id: invoice.id.to_string(),
+        number: invoice.number_text(),
+        account_id: invoice.account.to_string(),
+        subscription_id: invoice.subscription.map(|id| id.to_string()).unwrap_or_default(),
+        state: state.into(),
+        lines: invoice.lines.iter().map(line).collect(),
+        subtotal: Some(money(invoice.totals.subtotal)),
+        tax: Some(money(invoice.totals.tax)),
+        total: Some(money(invoice.totals.total)),
+        paid: Some(money(invoice.paid)),
+        refunded: Some(money(invoice.refunded)),
+        issued_at: invoice.issued_at.map(timestamp),
+        due_at: invoice.due_at.map(timestamp),
+        closed_at: invoice.closed_at.map(timestamp),
+        seller: Some(entity(&invoice.snapshot.seller)),
+        buyer_name: buyer.name.clone(),
+        buyer_email: buyer.email.clone(),
+        buyer_country: buyer.country.clone(),
+        brand_name: invoice.snapshot.brand_name.clone(),
+        tax_name: invoice.snapshot.tax_name.clone(),
+        locale: buyer.locale.clone(),
+        credit_notes: notes.iter().filter(|note| note.invoice == invoice.id).map(credit_note).collect(),
+        purpose: purpose.into(),
+    }
+}
+
+/// An order.
+#[must_use]
+pub fn order(order: &Order) -> proto::Order {
+    let state = match order.state {
+        order::State::AwaitingPayment => proto::order::State::AwaitingPayment,
+        order::State::Paid => proto::order::State::Paid,
+        order::State::Cancelled => proto::order::State::Cancelled,
+    };
+    proto::Order {
+        id: order.id.to_string(),
+        account_id: order.account.to_string(),
+        state: state.into(),
+        subscription_id: order.subscription.to_string(),
+        invoice_id: order.invoice.map(|id| id.to_string()).unwrap_or_default(),
+        plan_name: order.plan_name.clone(),
+        total: Some(money(order.total)),
+        placed_at: Some(timestamp(order.placed_at)),
+        paid_at: order.paid_at.map(timestamp),
+        referral_code: order.referral_code.clone(),
+        trace_id: order.trace_id.clone(),
+        email: order.email.clone(),
+    }
+}
+
+/// A state of a subscription.
+#[must_use]
+pub const fn state(state: State) -> proto::subscription::State {
+    use proto::subscription::State as P;
+    match state {
+        State::Pending => P::Pending,
+        State::Trialing => P::Trialing,
+        State::Active => P::Active,
+        State::PastDue { .. } => P::PastDue,
+        State::Suspended { .. } => P::Suspended,
+        State::Paused => P::Paused,
+        State::Ended { .. } => P::Ended,
+    }
+}
+
+/// A subscription; the open invoice is known where somebody asks for it, not in events.
+#[must_use]
+pub fn subscription(subscription: &Subscription, open_invoice: Option<InvoiceId>) -> proto::Subscription {
+    let offer = &subscription.offer;
+    proto::Subscription {
+        id: subscription.id.to_string(),
+        account_id: subscription.account.to_string(),
+        state: state(subscription.state).into(),
+        plan_id: offer.plan_id.to_string(),
+        plan_version_id: offer.plan_version_id.to_string(),
+        price_id: offer.price_id.to_string(),
+        plan_name: offer.plan_name.clone(),
+        price: Some(money(offer.price)),
+        term: Some(term(offer.term)),
+        period_start: subscription.period.map(Period::start).map(timestamp),
+        period_end: subscription.period.map(Period::end).map(timestamp),
+        cancel_at: subscription.cancel_at.map(timestamp),
+        created_at: Some(timestamp(subscription.created_at)),
+        ended_at: subscription.ended_at.map(timestamp),
+        version: subscription.version,
+        auto_renew: subscription.method.is_some() && subscription.cancel_at.is_none() && !subscription.state.has_ended(),
+        payment_method_label: subscription.method.as_ref().map(|method| method.label.clone()).unwrap_or_default(),
+        open_invoice_id: open_invoice.map(|id| id.to_string()).unwrap_or_default(),
+    }
+}

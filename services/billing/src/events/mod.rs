@@ -1,0 +1,4 @@
+//! What other services hear from billing, and what billing hears from them.
+
+pub mod consume;
+pub mod publish;

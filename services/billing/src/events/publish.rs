@@ -1,0 +1,152 @@
+//! Billing's events.
+//!
+//! `billing.subscription.changed.v1` and `billing.entitlement.changed.v1` carry the subscription's id and each its own
+//! version, growing by one: a consumer that keeps order listens to one of the two in a group. The others have no order.
+
+use chrono::{DateTime, Utc};
+use ottery_kernel::{BrandId, Money, MoneyError, PaymentId};
+use ottery_kit::outbox::Event;
+use ottery_proto::billing::v1 as proto;
+
+use crate::contract;
+use crate::domain::entitlement::{Entitlement, Wanted};
+use crate::domain::invoice::{Buyer, Invoice};
+use crate::domain::line::tax_inside;
+use crate::domain::subscription::{State, Subscription};
+use crate::store::customer::Customer;
+use crate::store::order::Order;
+
+/// Type of `billing.order.placed.v1`.
+pub const ORDER_PLACED: &str = "billing.order.placed.v1";
+/// Type of `billing.invoice.finalised.v1`.
+pub const INVOICE_FINALISED: &str = "billing.invoice.finalised.v1";
+/// Type of `billing.invoice.settled.v1`.
+pub const INVOICE_SETTLED: &str = "billing.invoice.settled.v1";
+/// Type of `billing.subscription.changed.v1`.
+pub const SUBSCRIPTION_CHANGED: &str = "billing.subscription.changed.v1";
+/// Type of `billing.entitlement.changed.v1`.
+pub const ENTITLEMENT_CHANGED: &str = "billing.entitlement.changed.v1";
+/// Type of `billing.reminder.due.v1`.
+pub const REMINDER_DUE: &str = "billing.reminder.due.v1";
+
+/// An order was placed.
+#[must_use]
+pub fn order_placed(brand: BrandId, order: &Order) -> Event {
+    let payload = proto::OrderPlaced { order: Some(contract::order(order)) };
+    Event::new(ORDER_PLACED, order.id, 0, brand, order.placed_at, &payload).optional()
+}
+
+/// An invoice got its number.
+#[must_use]
+pub fn invoice_finalised(brand: BrandId, invoice: &Invoice, now: DateTime<Utc>) -> Event {
+    let payload = proto::InvoiceFinalised { invoice: Some(contract::invoice(invoice, &[])) };
+    Event::new(INVOICE_FINALISED, invoice.id, 0, brand, now, &payload).optional()
+}
+
+/// Nothing is left to pay.
+#[must_use]
+pub fn invoice_settled(
+    brand: BrandId,
+    invoice: &Invoice,
+    customer: Option<&Customer>,
+    first_of_account: bool,
+    payment: Option<PaymentId>,
+    now: DateTime<Utc>,
+) -> Event {
+    let payload = proto::InvoiceSettled {
+        invoice: Some(contract::invoice(invoice, &[])),
+        order_id: invoice.order.map(|id| id.to_string()).unwrap_or_default(),
+        referral_code: customer.map(|customer| customer.referral_code.clone()).unwrap_or_default(),
+        first_of_account,
+        payment_id: payment.map(|id| id.to_string()).unwrap_or_default(),
+    };
+    Event::new(INVOICE_SETTLED, invoice.id, 0, brand, now, &payload)
+}
+
+/// A renewal invoice waits.
+#[must_use]
+pub fn reminder_due(brand: BrandId, invoice: &Invoice, step: u32, now: DateTime<Utc>) -> Event {
+    let buyer = &invoice.snapshot.buyer;
+    let payload = proto::ReminderDue {
+        invoice: Some(contract::invoice(invoice, &[])),
+        step,
+        subscription_id: invoice.subscription.map(|id| id.to_string()).unwrap_or_default(),
+        email: buyer.email.clone(),
+        locale: buyer.locale.clone(),
+        plan_name: invoice.snapshot.offer.plan_name.clone(),
+    };
+    Event::new(REMINDER_DUE, invoice.id, 0, brand, now, &payload)
+}
+
+/// What the subscription recurs with, tax excluded; nothing unless it is paying.
+fn recurring_net(subscription: &Subscription, tax_rate_bp: u32) -> Result<Money, MoneyError> {
+    let gross = subscription.offer.price;
+    match subscription.state {
+        State::Active | State::PastDue { .. } => gross.checked_sub(tax_inside(gross, tax_rate_bp)?),
+        State::Pending | State::Trialing | State::Suspended { .. } | State::Paused | State::Ended { .. } => {
+            Ok(Money::zero(gross.currency))
+        }
+    }
+}
+
+/// A subscription changed; its version was raised for this.
+///
+/// # Errors
+/// When the price is too large to compute with.
+pub fn subscription_changed(
+    brand: BrandId,
+    subscription: &Subscription,
+    previous: State,
+    buyer: Option<&Buyer>,
+    tax_rate_bp: u32,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<Event, MoneyError> {
+    let payload = proto::SubscriptionChanged {
+        subscription: Some(contract::subscription(subscription, None)),
+        previous_state: contract::state(previous).into(),
+        recurring_net: Some(contract::money(recurring_net(subscription, tax_rate_bp)?)),
+        effective_at: Some(contract::timestamp(now)),
+        email: buyer.map(|buyer| buyer.email.clone()).unwrap_or_default(),
+        locale: buyer.map(|buyer| buyer.locale.clone()).unwrap_or_default(),
+        reason: reason.to_owned(),
+    };
+    let version = i64::try_from(subscription.version).unwrap_or(i64::MAX);
+    Ok(Event::new(SUBSCRIPTION_CHANGED, subscription.id, version, brand, now, &payload))
+}
+
+/// What the customer is entitled to changed; the entitlement's version was raised for this.
+#[must_use]
+pub fn entitlement_changed(
+    brand: BrandId,
+    subscription: &Subscription,
+    entitlement: Entitlement,
+    buyer: Option<&Buyer>,
+    now: DateTime<Utc>,
+) -> Event {
+    use proto::entitlement_changed::Wanted as P;
+    let wanted = match entitlement.wanted {
+        Wanted::Active => P::Active,
+        Wanted::Suspended => P::Suspended,
+        Wanted::Terminated => P::Terminated,
+    };
+    let offer = &subscription.offer;
+    let payload = proto::EntitlementChanged {
+        subscription_id: subscription.id.to_string(),
+        version: subscription.entitlement_version,
+        wanted: wanted.into(),
+        account_id: subscription.account.to_string(),
+        order_id: subscription.order.to_string(),
+        plan_version_id: offer.plan_version_id.to_string(),
+        mapping: Some(contract::mapping(&offer.mapping)),
+        connections: offer.connections,
+        paid_through: Some(contract::timestamp(entitlement.expires_at)),
+        region: offer.mapping.region.clone(),
+        email: buyer.map(|buyer| buyer.email.clone()).unwrap_or_default(),
+        locale: buyer.map(|buyer| buyer.locale.clone()).unwrap_or_default(),
+        plan_name: offer.plan_name.clone(),
+        trial: subscription.state == State::Trialing,
+    };
+    let version = i64::try_from(subscription.entitlement_version).unwrap_or(i64::MAX);
+    Event::new(ENTITLEMENT_CHANGED, subscription.id, version, brand, now, &payload)
+}

@@ -1,0 +1,202 @@
+//! Quotes, orders and changes of plan.
+
+use ottery_kernel::Currency;
+use ottery_kit::grpc::{Actor, ActorKind, Problem};
+use ottery_kit::idempotency::{KeyScope, request_hash};
+use ottery_proto::billing::v1 as proto;
+use uuid::Uuid;
+
+use super::{Caller, convert, id, next_page, own_account, page};
+use crate::app::Billing;
+use crate::app::change::Urls;
+use crate::app::checkout::Ask;
+use crate::app::order::{Idempotency, Place};
+use crate::app::payment;
+use crate::domain::invoice::Buyer;
+use crate::store::quote::Stored;
+
+/// Longest text of a field people fill in.
+const TEXT_MAX: usize = 300;
+/// Longest address of a page.
+const URL_MAX: usize = 2_000;
+
+fn quote_id(text: &str) -> Result<Uuid, Problem> {
+    text.strip_prefix("quo_")
+        .filter(|digits| digits.len() == 32)
+        .and_then(|digits| Uuid::try_parse(digits).ok())
+        .ok_or_else(|| Problem::invalid("quote_id", "ID_INVALID", "quote_id: expected `quo_` followed by 32 hexadecimal digits"))
+}
+
+fn within<'a>(field: &str, text: &'a str, limit: usize) -> Result<&'a str, Problem> {
+    if text.chars().count() > limit {
+        return Err(Problem::invalid(field, "TOO_LONG", format!("{field} has more than {limit} characters; shorten it")));
+    }
+    Ok(text)
+}
+
+fn country(text: &str) -> Result<String, Problem> {
+    let code = text.to_ascii_uppercase();
+    if code.is_empty() || code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Ok(code);
+    }
+    Err(Problem::invalid("country", "COUNTRY_INVALID", "country: expected two letters such as `DE`, or nothing"))
+}
+
+fn idempotency(actor: &Actor, route: &'static str, key: Option<String>, hash: [u8; 32]) -> Option<Idempotency> {
+    let scope = KeyScope { brand: actor.brand, actor: actor.subject.clone(), route };
+    key.map(|key| Idempotency { scope, key, hash })
+}
+
+pub(super) async fn create_quote(
+    app: &Billing,
+    actor: Actor,
+    request: proto::CreateQuoteRequest,
+) -> Result<proto::Quote, Problem> {
+    let brand = actor.brand_or_problem()?;
+    let currency: Option<Currency> = match request.currency.as_str() {
+        "" => None,
+        code => Some(code.parse().map_err(|error| Problem::invalid("currency", "CURRENCY_INVALID", format!("currency: {error}")))?),
+    };
+    let ask = Ask {
+        price: id("price_id", &request.price_id)?,
+        currency,
+        country: country(&request.country)?,
+        trial: request.trial,
+        account: (actor.kind == ActorKind::Customer).then(|| own_account(&actor)).transpose()?,
+    };
+    Ok(quote(&app.create_quote(brand, ask).await?))
+}
+
+fn quote(stored: &Stored) -> proto::Quote {
+    let quote = &stored.quote;
+    proto::Quote {
+        id: format!("quo_{}", stored.id.simple()),
+        price_id: stored.offer.price_id.to_string(),
+        plan_version_id: stored.offer.plan_version_id.to_string(),
+        lines: quote.lines.iter().map(convert::line).collect(),
+        subtotal: Some(convert::money(quote.totals.subtotal)),
+        tax: Some(convert::money(quote.totals.tax)),
+        total: Some(convert::money(quote.totals.total)),
+        due_now: Some(convert::money(quote.due_now)),
+        expires_at: Some(convert::timestamp(quote.expires_at)),
+        renews_at: Some(convert::timestamp(quote.renews_at)),
+        renewal_total: Some(convert::money(quote.renewal_total)),
+        trial_days: quote.trial_days,
+    }
+}
+
+pub(super) async fn place_order(
+    app: &Billing,
+    actor: Actor,
+    key: Option<String>,
+    request: proto::PlaceOrderRequest,
+) -> Result<proto::PlaceOrderReply, Problem> {
+    let caller = Caller::customer_or(actor, "order.create")?;
+    let hash = request_hash(&request);
+    let account = match (caller.owner, request.account_id.as_str()) {
+        (Some(owner), "") => owner,
+        (Some(owner), asked) if id::<ottery_kernel::AccountId>("account_id", asked)? == owner => owner,
+        (Some(_), _) => return Err(Problem::denied("NOT_YOURS", "an order is placed for the signed-in account").on_field("account_id")),
+        (None, asked) => id("account_id", asked)?,
+    };
+    let email = within("email", request.email.trim(), TEXT_MAX)?;
+    if !email.contains('@') {
+        return Err(Problem::invalid("email", "EMAIL_INVALID", "email: the invoice needs an address such as `me@example.com`"));
+    }
+    let place = Place {
+        quote: quote_id(&request.quote_id)?,
+        account,
+        buyer: Buyer {
+            name: within("display_name", request.display_name.trim(), TEXT_MAX)?.to_owned(),
+            email: email.to_owned(),
+            country: country(&request.country)?,
+            locale: within("locale", &request.locale, 35)?.to_owned(),
+        },
+        referral_code: within("referral_code", &request.referral_code, 64)?.to_owned(),
+        return_url: within("return_url", &request.return_url, URL_MAX)?.to_owned(),
+        cancel_url: within("cancel_url", &request.cancel_url, URL_MAX)?.to_owned(),
+        save_method: request.save_method,
+    };
+    let call = idempotency(&caller.actor, "billing.PlaceOrder", key, hash);
+    let placed = app.place_order(caller.brand, place, call).await?;
+    let checkout_url = checkout(app, &caller, placed.payment).await;
+    Ok(proto::PlaceOrderReply { order: Some(convert::order(&placed.order)), checkout_url })
+}
+
+/// The hosted page of an attempt. The order stands whatever the provider says: without an address the order page offers
+/// to try again.
+async fn checkout(app: &Billing, caller: &Caller, payment: Option<ottery_kernel::PaymentId>) -> String {
+    let Some(id) = payment else { return String::new() };
+    match payment::open_checkout(app, caller.brand, id).await {
+        Ok(url) => url,
+        Err(problem) => {
+            tracing::warn!(payment.id = %id, reason = %problem.reason, error = %problem.message, "no hosted page yet");
+            String::new()
+        }
+    }
+}
+
+pub(super) async fn get_order(app: &Billing, actor: Actor, request: proto::GetOrderRequest) -> Result<proto::OrderDetail, Problem> {
+    let caller = Caller::customer_or(actor, "order.read")?;
+    let detail = app.order(caller.brand, id("order_id", &request.order_id)?, caller.owner).await?;
+    Ok(proto::OrderDetail {
+        order: Some(convert::order(&detail.order)),
+        invoice: detail.invoice.map(|(invoice, notes)| convert::invoice(&invoice, &notes)),
+        subscription: detail.subscription.map(|(subscription, open)| convert::subscription(&subscription, open)),
+        payments: detail.payments.iter().map(super::payment::to_proto).collect(),
+    })
+}
+
+pub(super) async fn list_orders(
+    app: &Billing,
+    actor: Actor,
+    request: proto::ListOrdersRequest,
+) -> Result<proto::ListOrdersReply, Problem> {
+    let caller = Caller::customer_or(actor, "order.read")?;
+    let page = page(request.page.as_ref())?;
+    let found = app.orders(caller.brand, caller.account_filter(&request.account_id)?, page).await?;
+    let last = found.last().map(|order| order.id.as_uuid());
+    Ok(proto::ListOrdersReply {
+        page: next_page(page, found.len(), last),
+        orders: found.iter().map(convert::order).collect(),
+    })
+}
+
+pub(super) async fn quote_change(
+    app: &Billing,
+    actor: Actor,
+    request: proto::QuoteChangeRequest,
+) -> Result<proto::QuoteChangeReply, Problem> {
+    let caller = Caller::customer_or(actor, "subscription.manage")?;
+    let subscription = id("subscription_id", &request.subscription_id)?;
+    let offered = app.quote_change(caller.brand, subscription, caller.owner, id("price_id", &request.price_id)?).await?;
+    Ok(proto::QuoteChangeReply {
+        unused_credit: Some(convert::money(offered.change.unused_credit)),
+        new_charge: Some(convert::money(offered.change.new_charge)),
+        due_now: Some(convert::money(offered.change.due_now)),
+        lines: offered.lines.iter().map(convert::line).collect(),
+    })
+}
+
+pub(super) async fn change_plan(
+    app: &Billing,
+    actor: Actor,
+    key: Option<String>,
+    request: proto::ChangePlanRequest,
+) -> Result<proto::ChangePlanReply, Problem> {
+    let caller = Caller::customer_or(actor, "subscription.manage")?;
+    let call = idempotency(&caller.actor, "billing.ChangePlan", key, request_hash(&request));
+    let subscription = id("subscription_id", &request.subscription_id)?;
+    let price = id("price_id", &request.price_id)?;
+    let urls = Urls {
+        return_url: within("return_url", &request.return_url, URL_MAX)?.to_owned(),
+        cancel_url: within("cancel_url", &request.cancel_url, URL_MAX)?.to_owned(),
+    };
+    let changed = app.change_plan(caller.brand, subscription, caller.owner, price, urls, call).await?;
+    let checkout_url = checkout(app, &caller, changed.payment).await;
+    Ok(proto::ChangePlanReply {
+        subscription: Some(convert::subscription(&changed.subscription, changed.invoice.filter(|_| changed.payment.is_some()))),
+        invoice_id: changed.invoice.map(|id| id.to_string()).unwrap_or_default(),
+        checkout_url,
+    })
+}

@@ -1,0 +1,105 @@
+//! Subscriptions: read, cancelled, resumed; suspended and ended by staff.
+
+use ottery_kit::grpc::{Actor, Problem};
+use ottery_proto::billing::v1 as proto;
+
+use super::{Caller, convert, id, next_page, page};
+use crate::app::Billing;
+use crate::domain::subscription::Subscription;
+
+/// The subscription as it now is, with the invoice that waits.
+async fn answer(app: &Billing, caller: &Caller, subscription: &Subscription) -> Result<proto::Subscription, Problem> {
+    let (subscription, open) = app.subscription(caller.brand, subscription.id, caller.owner).await?;
+    Ok(convert::subscription(&subscription, open))
+}
+
+pub(super) async fn get(
+    app: &Billing,
+    actor: Actor,
+    request: proto::GetSubscriptionRequest,
+) -> Result<proto::Subscription, Problem> {
+    let caller = Caller::customer_or(actor, "subscription.read")?;
+    let wanted = id("subscription_id", &request.subscription_id)?;
+    let (subscription, open) = app.subscription(caller.brand, wanted, caller.owner).await?;
+    Ok(convert::subscription(&subscription, open))
+}
+
+pub(super) async fn list(
+    app: &Billing,
+    actor: Actor,
+    request: proto::ListSubscriptionsRequest,
+) -> Result<proto::ListSubscriptionsReply, Problem> {
+    let caller = Caller::customer_or(actor, "subscription.read")?;
+    let page = page(request.page.as_ref())?;
+    let found = app.subscriptions(caller.brand, caller.account_filter(&request.account_id)?, page).await?;
+    let last = found.last().map(|(subscription, _)| subscription.id.as_uuid());
+    Ok(proto::ListSubscriptionsReply {
+        page: next_page(page, found.len(), last),
+        subscriptions: found.iter().map(|(subscription, open)| convert::subscription(subscription, *open)).collect(),
+    })
+}
+
+/// Longest reason that is kept.
+const REASON_MAX: usize = 200;
+
+fn reason(text: &str) -> Result<&str, Problem> {
+    if text.chars().count() > REASON_MAX {
+        return Err(Problem::invalid("reason", "TOO_LONG", format!("reason has more than {REASON_MAX} characters; shorten it")));
+    }
+    Ok(text)
+}
+
+pub(super) async fn cancel(
+    app: &Billing,
+    actor: Actor,
+    request: proto::CancelSubscriptionRequest,
+) -> Result<proto::Subscription, Problem> {
+    let caller = Caller::customer_or(actor, "subscription.manage")?;
+    let wanted = id("subscription_id", &request.subscription_id)?;
+    let changed = app.cancel(caller.brand, wanted, caller.owner, reason(&request.reason)?, &caller.actor).await?;
+    answer(app, &caller, &changed).await
+}
+
+pub(super) async fn resume(
+    app: &Billing,
+    actor: Actor,
+    request: proto::ResumeSubscriptionRequest,
+) -> Result<proto::Subscription, Problem> {
+    let caller = Caller::customer_or(actor, "subscription.manage")?;
+    let wanted = id("subscription_id", &request.subscription_id)?;
+    let changed = app.resume(caller.brand, wanted, caller.owner, &caller.actor).await?;
+    answer(app, &caller, &changed).await
+}
+
+pub(super) async fn terminate(
+    app: &Billing,
+    actor: Actor,
+    request: proto::TerminateSubscriptionRequest,
+) -> Result<proto::Subscription, Problem> {
+    let caller = Caller::staff(actor, "subscription.manage")?;
+    let wanted = id("subscription_id", &request.subscription_id)?;
+    let changed = app.terminate(caller.brand, wanted, reason(&request.reason)?, &caller.actor).await?;
+    answer(app, &caller, &changed).await
+}
+
+pub(super) async fn suspend(
+    app: &Billing,
+    actor: Actor,
+    request: proto::SuspendSubscriptionRequest,
+) -> Result<proto::Subscription, Problem> {
+    let caller = Caller::staff(actor, "subscription.manage")?;
+    let wanted = id("subscription_id", &request.subscription_id)?;
+    let changed = app.suspend(caller.brand, wanted, reason(&request.reason)?, &caller.actor).await?;
+    answer(app, &caller, &changed).await
+}
+
+pub(super) async fn unsuspend(
+    app: &Billing,
+    actor: Actor,
+    request: proto::UnsuspendSubscriptionRequest,
+) -> Result<proto::Subscription, Problem> {
+    let caller = Caller::staff(actor, "subscription.manage")?;
+    let wanted = id("subscription_id", &request.subscription_id)?;
+    let changed = app.unsuspend(caller.brand, wanted, &caller.actor).await?;
+    answer(app, &caller, &changed).await
+}

@@ -1,0 +1,306 @@
+//! Invoices and what settles them.
+
+use chrono::{DateTime, Utc};
+use ottery_kernel::{AccountId, BrandId, Currency, InvoiceId, Money, OrderId, Period, SubscriptionId};
+use serde::Serialize;
+use sqlx::postgres::PgTransaction;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::{Page, currency, json_rows, unreadable};
+use crate::domain::invoice::{Invoice, Number, Purpose, Snapshot, State};
+use crate::domain::line::{Line, Totals};
+
+#[derive(Serialize)]
+struct NewRow<'a> {
+    id: Uuid,
+    brand_id: Uuid,
+    account_id: Uuid,
+    subscription_id: Option<Uuid>,
+    order_id: Option<Uuid>,
+    purpose: &'static str,
+    state: &'static str,
+    entity_id: Uuid,
+    series: Option<&'a str>,
+    number_year: Option<i32>,
+    number_seq: Option<i64>,
+    currency: Currency,
+    subtotal_minor: i64,
+    tax_minor: i64,
+    total_minor: i64,
+    lines: &'a [Line],
+    snapshot: &'a Snapshot,
+    period_start: Option<DateTime<Utc>>,
+    period_end: Option<DateTime<Utc>>,
+    issued_at: Option<DateTime<Utc>>,
+    due_at: Option<DateTime<Utc>>,
+    closed_at: Option<DateTime<Utc>>,
+    reminders_done: i32,
+    charges_made: i32,
+}
+
+struct Row {
+    id: Uuid,
+    account_id: Uuid,
+    subscription_id: Option<Uuid>,
+    order_id: Option<Uuid>,
+    purpose: String,
+    state: String,
+    series: Option<String>,
+    number_year: Option<i32>,
+    number_seq: Option<i64>,
+    currency: String,
+    subtotal_minor: i64,
+    tax_minor: i64,
+    total_minor: i64,
+    lines: Json<Vec<Line>>,
+    snapshot: Json<Snapshot>,
+    period_start: Option<DateTime<Utc>>,
+    period_end: Option<DateTime<Utc>>,
+    issued_at: Option<DateTime<Utc>>,
+    due_at: Option<DateTime<Utc>>,
+    closed_at: Option<DateTime<Utc>>,
+    reminders_done: i32,
+    charges_made: i32,
+    paid_minor: i64,
+    refunded_minor: i64,
+}
+
+impl TryFrom<Row> for Invoice {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> sqlx::Result<Self> {
+        let currency = currency("invoice", &row.currency)?;
+        let money = |minor| Money::new(minor, currency);
+        let number = match (row.series, row.number_year, row.number_seq) {
+            (Some(series), Some(year), Some(sequence)) => Some(Number { series, year, sequence }),
+            _ => None,
+        };
+        let period = match (row.period_start, row.period_end) {
+            (Some(start), Some(end)) => {
+                Some(Period::try_new(start, end).map_err(|error| unreadable("invoice", "period", error))?)
+            }
+            _ => None,
+        };
+        Ok(Self {
+            id: InvoiceId::from_uuid(row.id),
+            account: AccountId::from_uuid(row.account_id),
+            subscription: row.subscription_id.map(SubscriptionId::from_uuid),
+            order: row.order_id.map(OrderId::from_uuid),
+            purpose: Purpose::from_text(&row.purpose).ok_or_else(|| unreadable("invoice", "purpose", &row.purpose))?,
+            state: State::from_text(&row.state).ok_or_else(|| unreadable("invoice", "state", &row.state))?,
+            number,
+            lines: row.lines.0,
+            totals: Totals {
+                subtotal: money(row.subtotal_minor),
+                tax: money(row.tax_minor),
+                total: money(row.total_minor),
+            },
+            snapshot: row.snapshot.0,
+            period,
+            issued_at: row.issued_at,
+            due_at: row.due_at,
+            closed_at: row.closed_at,
+            reminders_done: row.reminders_done.unsigned_abs(),
+            charges_made: row.charges_made.unsigned_abs(),
+            paid: money(row.paid_minor),
+            refunded: money(row.refunded_minor),
+        })
+    }
+}
+
+/// Keeps new invoices, in one statement.
+pub async fn insert_all(tx: &mut PgTransaction<'_>, brand: BrandId, invoices: &[Invoice]) -> sqlx::Result<()> {
+    if invoices.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = invoices
+        .iter()
+        .map(|invoice| NewRow {
+            id: invoice.id.as_uuid(),
+            brand_id: brand.as_uuid(),
+            account_id: invoice.account.as_uuid(),
+            subscription_id: invoice.subscription.map(|id| id.as_uuid()),
+            order_id: invoice.order.map(|id| id.as_uuid()),
+            purpose: invoice.purpose.as_str(),
+            state: invoice.state.as_str(),
+            entity_id: invoice.snapshot.seller.id.as_uuid(),
+            series: invoice.number.as_ref().map(|number| number.series.as_str()),
+            number_year: invoice.number.as_ref().map(|number| number.year),
+            number_seq: invoice.number.as_ref().map(|number| number.sequence),
+            currency: invoice.totals.total.currency,
+            subtotal_minor: invoice.totals.subtotal.minor,
+            tax_minor: invoice.totals.tax.minor,
+            total_minor: invoice.totals.total.minor,
+            lines: &invoice.lines,
+            snapshot: &invoice.snapshot,
+            period_start: invoice.period.map(Period::start),
+            period_end: invoice.period.map(Period::end),
+            issued_at: invoice.issued_at,
+            due_at: invoice.due_at,
+            closed_at: invoice.closed_at,
+            reminders_done: signed(invoice.reminders_done),
+            charges_made: signed(invoice.charges_made),
+        })
+        .collect();
+    sqlx::query!("INSERT INTO invoice SELECT * FROM jsonb_populate_recordset(NULL::invoice, $1)", json_rows(&rows)?)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+fn signed(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// Writes state and dunning progress of these invoices; nothing else of an issued invoice ever changes.
+pub async fn save_all(tx: &mut PgTransaction<'_>, invoices: &[Invoice]) -> sqlx::Result<()> {
+    if invoices.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = invoices.iter().map(|invoice| invoice.id.as_uuid()).collect();
+    let states: Vec<String> = invoices.iter().map(|invoice| invoice.state.as_str().to_owned()).collect();
+    let closed: Vec<Option<DateTime<Utc>>> = invoices.iter().map(|invoice| invoice.closed_at).collect();
+    let reminders: Vec<i32> = invoices.iter().map(|invoice| signed(invoice.reminders_done)).collect();
+    let charges: Vec<i32> = invoices.iter().map(|invoice| signed(invoice.charges_made)).collect();
+    sqlx::query!(
+        "UPDATE invoice SET state = r.state, closed_at = r.closed_at, reminders_done = r.reminders_done,
+                            charges_made = r.charges_made
+           FROM UNNEST($1::uuid[], $2::text[], $3::timestamptz[], $4::integer[], $5::integer[])
+                AS r (id, state, closed_at, reminders_done, charges_made)
+          WHERE invoice.id = r.id",
+        &ids,
+        &states,
+        &closed as _,
+        &reminders,
+        &charges,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// A piece of money that settles an invoice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allocation {
+    /// What it settles.
+    pub invoice: InvoiceId,
+    /// `payment` or `wallet`
+    pub source: &'static str,
+    /// Prefixed id of the payment; the invoice's own for the wallet.
+    pub source_id: String,
+    /// How much.
+    pub amount: Money,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// Adds allocations, in one statement.
+pub async fn allocate(tx: &mut PgTransaction<'_>, brand: BrandId, allocations: &[Allocation]) -> sqlx::Result<()> {
+    if allocations.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = allocations.iter().map(|_| Uuid::now_v7()).collect();
+    let invoices: Vec<Uuid> = allocations.iter().map(|allocation| allocation.invoice.as_uuid()).collect();
+    let sources: Vec<String> = allocations.iter().map(|allocation| allocation.source.to_owned()).collect();
+    let source_ids: Vec<String> = allocations.iter().map(|allocation| allocation.source_id.clone()).collect();
+    let amounts: Vec<i64> = allocations.iter().map(|allocation| allocation.amount.minor).collect();
+    let currencies: Vec<String> = allocations.iter().map(|allocation| allocation.amount.currency.to_string()).collect();
+    let instants: Vec<DateTime<Utc>> = allocations.iter().map(|allocation| allocation.at).collect();
+    sqlx::query!(
+        "INSERT INTO allocation (id, brand_id, invoice_id, source, source_id, amount_minor, currency, created_at)
+         SELECT id, $1, invoice_id, source, source_id, amount_minor, currency, created_at
+           FROM UNNEST($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::timestamptz[])
+                AS r (id, invoice_id, source, source_id, amount_minor, currency, created_at)",
+        brand.as_uuid(),
+        &ids,
+        &invoices,
+        &sources,
+        &source_ids,
+        &amounts,
+        &currencies,
+        &instants,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// One invoice.
+pub async fn get(tx: &mut PgTransaction<'_>, id: InvoiceId) -> sqlx::Result<Option<Invoice>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
+                  subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
+                  snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
+                  reminders_done, charges_made,
+                  (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
+                  (SELECT coalesce(sum(c.amount_minor), 0)::bigint FROM credit_note c WHERE c.brand_id = i.brand_id AND c.invoice_id = i.id) AS "refunded_minor!"
+             FROM invoice i WHERE id = $1"#,
+        id.as_uuid()
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.map(Invoice::try_from).transpose()
+}
+
+/// One invoice, locked. Lock its subscription first.
+pub async fn lock(tx: &mut PgTransaction<'_>, id: InvoiceId) -> sqlx::Result<Option<Invoice>> {
+    // Locked first, read afterwards: allocations committed while waiting for the lock must count.
+    sqlx::query!("SELECT id FROM invoice WHERE id = $1 FOR UPDATE", id.as_uuid()).fetch_optional(&mut **tx).await?;
+    get(tx, id).await
+}
+
+/// The subscription an invoice is for, without locking anything.
+pub async fn subscription_of(tx: &mut PgTransaction<'_>, id: InvoiceId) -> sqlx::Result<Option<SubscriptionId>> {
+    let found =
+        sqlx::query_scalar!("SELECT subscription_id FROM invoice WHERE id = $1", id.as_uuid()).fetch_optional(&mut **tx).await?;
+    Ok(found.flatten().map(SubscriptionId::from_uuid))
+}
+
+/// The open invoices of these subscriptions, oldest first. Whoever holds the subscriptions' locks keeps them as they are.
+pub async fn open_of(tx: &mut PgTransaction<'_>, subscriptions: &[SubscriptionId]) -> sqlx::Result<Vec<Invoice>> {
+    let ids: Vec<Uuid> = subscriptions.iter().map(SubscriptionId::as_uuid).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
+                  subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
+                  snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
+                  reminders_done, charges_made,
+                  (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
+                  (SELECT coalesce(sum(c.amount_minor), 0)::bigint FROM credit_note c WHERE c.brand_id = i.brand_id AND c.invoice_id = i.id) AS "refunded_minor!"
+             FROM invoice i WHERE brand_id = ottery_brand() AND subscription_id = ANY($1) AND state = 'open' ORDER BY id"#,
+        &ids
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.into_iter().map(Invoice::try_from).collect()
+}
+
+/// Invoices, newest first; of one account or subscription when given.
+pub async fn list(
+    tx: &mut PgTransaction<'_>,
+    account: Option<AccountId>,
+    subscription: Option<SubscriptionId>,
+    page: Page,
+) -> sqlx::Result<Vec<Invoice>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
+                  subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
+                  snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
+                  reminders_done, charges_made,
+                  (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
+                  (SELECT coalesce(sum(c.amount_minor), 0)::bigint FROM credit_note c WHERE c.brand_id = i.brand_id AND c.invoice_id = i.id) AS "refunded_minor!"
+             FROM invoice i
+            WHERE ($1::uuid IS NULL OR account_id = $1) AND ($2::uuid IS NULL OR subscription_id = $2)
+              AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4"#,
+        account.map(|account| account.as_uuid()),
+        subscription.map(|subscription| subscription.as_uuid()),
+        page.before,
+        page.limit,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.into_iter().map(Invoice::try_from).collect()
+}

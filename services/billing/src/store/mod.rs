@@ -1,0 +1,56 @@
+//! What billing remembers. Every function works in the caller's open transaction; none begins or commits.
+//!
+//! Rows are written in sets: a batch travels as one JSON document that PostgreSQL turns back into rows.
+//!
+//! Locks are taken in the order subscription, invoice, customer, order, due row.
+
+pub mod credit_note;
+pub mod customer;
+pub mod due;
+pub mod invoice;
+pub mod ledger;
+pub mod number;
+pub mod order;
+pub mod payment;
+pub mod profile;
+pub mod quote;
+pub mod subscription;
+pub mod task;
+
+use ottery_kernel::{Currency, Money};
+use serde::Serialize;
+
+/// A column that holds something no version of this service ever wrote.
+#[derive(Debug, thiserror::Error)]
+#[error("{table}.{column} holds `{value}`, which is no {column}")]
+pub struct Unreadable {
+    table: &'static str,
+    column: &'static str,
+    value: String,
+}
+
+pub(crate) fn unreadable(table: &'static str, column: &'static str, value: impl ToString) -> sqlx::Error {
+    sqlx::Error::Decode(Box::new(Unreadable { table, column, value: value.to_string() }))
+}
+
+pub(crate) fn currency(table: &'static str, text: &str) -> sqlx::Result<Currency> {
+    text.parse().map_err(|_| unreadable(table, "currency", text))
+}
+
+pub(crate) fn money(table: &'static str, minor: i64, text: &str) -> sqlx::Result<Money> {
+    Ok(Money::new(minor, currency(table, text)?))
+}
+
+/// Rows as one JSON parameter.
+pub(crate) fn json_rows<R: Serialize>(rows: &[R]) -> sqlx::Result<serde_json::Value> {
+    serde_json::to_value(rows).map_err(|error| sqlx::Error::Encode(Box::new(error)))
+}
+
+/// Where a newest-first list goes on and how many rows it has at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// Rows with a smaller id only.
+    pub before: Option<uuid::Uuid>,
+    /// At most this many.
+    pub limit: i64,
+}

@@ -1,0 +1,209 @@
+//! Subscriptions.
+
+use chrono::{DateTime, Utc};
+use ottery_kernel::{AccountId, BillingAnchor, BrandId, OrderId, PaymentMethodId, Period, SubscriptionId};
+use serde::Serialize;
+use sqlx::postgres::PgTransaction;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::{Page, json_rows, unreadable};
+use crate::domain::offer::Offer;
+use crate::domain::subscription::{Method, State, Subscription};
+
+/// A row; its serialised form is what PostgreSQL turns back into one.
+#[derive(Serialize)]
+struct Row {
+    id: Uuid,
+    brand_id: Uuid,
+    account_id: Uuid,
+    order_id: Uuid,
+    state: String,
+    cause: Option<String>,
+    state_since: DateTime<Utc>,
+    grace_until: Option<DateTime<Utc>>,
+    offer: Json<Offer>,
+    next_offer: Option<Json<Offer>>,
+    trial: bool,
+    setup_due: bool,
+    anchor: Option<Json<BillingAnchor>>,
+    periods_paid: i32,
+    period_start: Option<DateTime<Utc>>,
+    period_end: Option<DateTime<Utc>>,
+    paid_through: Option<DateTime<Utc>>,
+    cancel_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+    payment_method_id: Option<Uuid>,
+    payment_method_label: String,
+    version: i64,
+    entitlement_version: i64,
+}
+
+impl Row {
+    fn of(brand: BrandId, subscription: &Subscription) -> Self {
+        let state = subscription.state;
+        Self {
+            id: subscription.id.as_uuid(),
+            brand_id: brand.as_uuid(),
+            account_id: subscription.account.as_uuid(),
+            order_id: subscription.order.as_uuid(),
+            state: state.as_str().to_owned(),
+            cause: state.cause_str().map(str::to_owned),
+            state_since: subscription.since,
+            grace_until: state.grace_until(),
+            offer: Json(subscription.offer.clone()),
+            next_offer: subscription.next_offer.clone().map(Json),
+            trial: subscription.is_trial,
+            setup_due: subscription.is_setup_due,
+            anchor: subscription.anchor.map(Json),
+            periods_paid: i32::try_from(subscription.periods_paid).unwrap_or(i32::MAX),
+            period_start: subscription.period.map(Period::start),
+            period_end: subscription.period.map(Period::end),
+            paid_through: subscription.paid_through,
+            cancel_at: subscription.cancel_at,
+            created_at: subscription.created_at,
+            ended_at: subscription.ended_at,
+            payment_method_id: subscription.method.as_ref().map(|method| method.id.as_uuid()),
+            payment_method_label: subscription.method.as_ref().map(|method| method.label.clone()).unwrap_or_default(),
+            version: i64::try_from(subscription.version).unwrap_or(i64::MAX),
+            entitlement_version: i64::try_from(subscription.entitlement_version).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+impl TryFrom<Row> for Subscription {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> sqlx::Result<Self> {
+        let state = State::from_columns(&row.state, row.cause.as_deref(), row.grace_until)
+            .ok_or_else(|| unreadable("subscription", "state", &row.state))?;
+        let period = match (row.period_start, row.period_end) {
+            (Some(start), Some(end)) => {
+                Some(Period::try_new(start, end).map_err(|error| unreadable("subscription", "period", error))?)
+            }
+            _ => None,
+        };
+        Ok(Self {
+            id: SubscriptionId::from_uuid(row.id),
+            account: AccountId::from_uuid(row.account_id),
+            order: OrderId::from_uuid(row.order_id),
+            state,
+            since: row.state_since,
+            offer: row.offer.0,
+            next_offer: row.next_offer.map(|offer| offer.0),
+            is_trial: row.trial,
+            is_setup_due: row.setup_due,
+            anchor: row.anchor.map(|anchor| anchor.0),
+            periods_paid: row.periods_paid.unsigned_abs(),
+            period,
+            paid_through: row.paid_through,
+            cancel_at: row.cancel_at,
+            created_at: row.created_at,
+            ended_at: row.ended_at,
+            method: row
+                .payment_method_id
+                .map(|id| Method { id: PaymentMethodId::from_uuid(id), label: row.payment_method_label }),
+            version: row.version.unsigned_abs(),
+            entitlement_version: row.entitlement_version.unsigned_abs(),
+        })
+    }
+}
+
+/// Keeps a new subscription.
+pub async fn insert(tx: &mut PgTransaction<'_>, brand: BrandId, subscription: &Subscription) -> sqlx::Result<()> {
+    let rows = json_rows(&[Row::of(brand, subscription)])?;
+    sqlx::query!("INSERT INTO subscription SELECT * FROM jsonb_populate_recordset(NULL::subscription, $1)", rows)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Writes what may have changed in these subscriptions, in one statement. The caller holds their locks.
+pub async fn save_all(tx: &mut PgTransaction<'_>, brand: BrandId, subscriptions: &[Subscription]) -> sqlx::Result<()> {
+    if subscriptions.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = subscriptions.iter().map(|subscription| Row::of(brand, subscription)).collect();
+    sqlx::query!(
+        "UPDATE subscription AS s SET
+                state = r.state, cause = r.cause, state_since = r.state_since, grace_until = r.grace_until,
+                offer = r.offer, next_offer = r.next_offer, setup_due = r.setup_due, anchor = r.anchor,
+                periods_paid = r.periods_paid, period_start = r.period_start, period_end = r.period_end,
+                paid_through = r.paid_through, cancel_at = r.cancel_at, ended_at = r.ended_at,
+                payment_method_id = r.payment_method_id, payment_method_label = r.payment_method_label,
+                version = r.version, entitlement_version = r.entitlement_version
+           FROM jsonb_populate_recordset(NULL::subscription, $1) AS r WHERE s.id = r.id",
+        json_rows(&rows)?
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// One subscription.
+pub async fn get(tx: &mut PgTransaction<'_>, id: SubscriptionId) -> sqlx::Result<Option<Subscription>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT id, brand_id, account_id, order_id, state, cause, state_since, grace_until, offer AS "offer: Json<Offer>",
+                  next_offer AS "next_offer: Json<Offer>", trial, setup_due, anchor AS "anchor: Json<BillingAnchor>",
+                  periods_paid, period_start, period_end, paid_through, cancel_at, created_at, ended_at,
+                  payment_method_id, payment_method_label, version, entitlement_version
+             FROM subscription WHERE id = $1"#,
+        id.as_uuid()
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.map(Subscription::try_from).transpose()
+}
+
+/// One subscription, locked.
+pub async fn lock(tx: &mut PgTransaction<'_>, id: SubscriptionId) -> sqlx::Result<Option<Subscription>> {
+    Ok(lock_all(tx, &[id]).await?.pop())
+}
+
+/// These subscriptions, locked in the order of their ids.
+pub async fn lock_all(tx: &mut PgTransaction<'_>, ids: &[SubscriptionId]) -> sqlx::Result<Vec<Subscription>> {
+    let ids: Vec<Uuid> = ids.iter().map(SubscriptionId::as_uuid).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, brand_id, account_id, order_id, state, cause, state_since, grace_until, offer AS "offer: Json<Offer>",
+                  next_offer AS "next_offer: Json<Offer>", trial, setup_due, anchor AS "anchor: Json<BillingAnchor>",
+                  periods_paid, period_start, period_end, paid_through, cancel_at, created_at, ended_at,
+                  payment_method_id, payment_method_label, version, entitlement_version
+             FROM subscription WHERE id = ANY($1) ORDER BY id FOR UPDATE"#,
+        &ids
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.into_iter().map(Subscription::try_from).collect()
+}
+
+/// Subscriptions, newest first; of one account when given.
+pub async fn list(tx: &mut PgTransaction<'_>, account: Option<AccountId>, page: Page) -> sqlx::Result<Vec<Subscription>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, brand_id, account_id, order_id, state, cause, state_since, grace_until, offer AS "offer: Json<Offer>",
+                  next_offer AS "next_offer: Json<Offer>", trial, setup_due, anchor AS "anchor: Json<BillingAnchor>",
+                  periods_paid, period_start, period_end, paid_through, cancel_at, created_at, ended_at,
+                  payment_method_id, payment_method_label, version, entitlement_version
+             FROM subscription
+            WHERE ($1::uuid IS NULL OR account_id = $1) AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3"#,
+        account.map(|account| account.as_uuid()),
+        page.before,
+        page.limit,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.into_iter().map(Subscription::try_from).collect()
+}
+
+/// Whether the account ever had a trial.
+pub async fn had_trial(tx: &mut PgTransaction<'_>, account: AccountId) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM subscription WHERE brand_id = ottery_brand() AND account_id = $1 AND trial) AS "had!""#,
+        account.as_uuid()
+    )
+    .fetch_one(&mut **tx)
+    .await
+}
