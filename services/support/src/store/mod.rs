@@ -1,0 +1,3 @@
+//! What support remembers; rows are the transaction's brand's only.
+
+pub mod ticket;

@@ -1,0 +1,3 @@
+//! Support against a real PostgreSQL.
+
+mod tickets;
