@@ -2,6 +2,7 @@
 //! owns the effect and is stored there, in the transaction of the effect.
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 
 use crate::problem::Refusal;
@@ -38,18 +39,26 @@ impl IdempotencyKey {
     }
 }
 
+/// The key in these headers.
+///
+/// # Errors
+/// 400 `idempotency_key_missing` or `idempotency_key_invalid`.
+pub fn required(headers: &HeaderMap) -> Result<IdempotencyKey, Refusal> {
+    match headers.get(HEADER) {
+        Some(value) => IdempotencyKey::parse(value.to_str().unwrap_or_default()),
+        None => Err(Refusal::invalid(
+            "Idempotency-Key",
+            "idempotency_key_missing",
+            "this request moves money: send the header `Idempotency-Key` with a value of your own, and the same value \
+             when you send the request again",
+        )),
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        match parts.headers.get(HEADER) {
-            Some(value) => Self::parse(value.to_str().unwrap_or_default()),
-            None => Err(Refusal::invalid(
-                "Idempotency-Key",
-                "idempotency_key_missing",
-                "this request moves money: send the header `Idempotency-Key` with a value of your own, and the same value \
-                 when you send the request again",
-            )),
-        }
+        required(&parts.headers)
     }
 }

@@ -30,7 +30,7 @@ mod testing;
 use axum::Router;
 use ottery_kit::{Host, Service};
 
-pub use api::openapi;
+pub use api::{openapi, openapi_json};
 pub use config::{CacheConfig, Config, DocumentConfig, HttpConfig, LimitConfig};
 pub use state::AppState;
 
@@ -43,7 +43,7 @@ pub const DEFAULTS: &str = include_str!("../config.default.toml");
 pub fn router(state: &AppState) -> Router {
     Router::new()
         .merge(probes::router())
-        .merge(api::router())
+        .merge(api::router(state))
         .merge(pages::router())
         .fallback(async || problem::Refusal::not_found())
         .layer(axum::middleware::from_fn_with_state(state.clone(), edge::handle))

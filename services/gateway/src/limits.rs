@@ -3,8 +3,10 @@
 use std::net::IpAddr;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use ottery_kit::limit::{Decision, Rate};
 use serde::de::DeserializeOwned;
 
@@ -140,6 +142,33 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
         let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| invalid_body(&error))?;
         reader.end().map_err(|_| Refusal::invalid("", "json_invalid", "there is text behind the JSON value"))?;
         Ok(Self(value))
+    }
+}
+
+impl<T: serde::Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+            Err(error) => Refusal::internal(&error).into_response(),
+        }
+    }
+}
+
+/// Parameters behind the question mark.
+#[derive(Clone, Debug)]
+pub struct Query<T>(pub T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let text = parts.uri.query().unwrap_or_default();
+        let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(text.as_bytes()));
+        serde_path_to_error::deserialize(reader).map(Self).map_err(|error| {
+            let mut refusal = Refusal::invalid(field_of(&error), "query_invalid", error.inner().to_string());
+            refusal.field = refusal.field.filter(|field| !field.is_empty());
+            refusal
+        })
     }
 }
 

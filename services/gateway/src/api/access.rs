@@ -1,0 +1,293 @@
+//! Who may do what: one row per route, denied unless it says otherwise. Services check again from the signed actor; this
+//! table is what the outside sees, and tests hold every route and role against it.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use ottery_kit::grpc::ActorKind;
+
+use crate::brand::Site;
+use crate::problem::Refusal;
+use crate::session::{Caller, enrolment_required};
+use crate::state::AppState;
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Anybody, on any host.
+    Anyone,
+    /// Anybody on a brand's host.
+    Visitor,
+    /// Anybody on the staff host.
+    Setup,
+    /// A signed-in customer.
+    Customer,
+    /// A signed-in person, customer or staff.
+    Person,
+    /// As [`Who::Person`], and staff who still have to enrol their second factor.
+    Enrolling,
+    /// Signed-in staff, whatever they hold.
+    Staff,
+    /// Staff and API keys with this permission.
+    Holder(&'static str),
+    /// Customers, for what is theirs; staff and API keys with this permission.
+    Owner(&'static str),
+}
+
+/// In which brand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Works with and without a brand.
+    Either,
+    /// In one brand: the host's, or the one named by `Ottery-Brand`.
+    Brand,
+    /// Outside any brand.
+    Platform,
+}
+
+/// One row.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// The method.
+    pub method: &'static str,
+    /// The template below `/api/v1`.
+    pub path: &'static str,
+    /// Who may.
+    pub who: Who,
+    /// In which brand.
+    pub scope: Scope,
+    /// Whether people must have proved who they are within ten minutes.
+    pub is_step_up: bool,
+    /// Whether it needs an `Idempotency-Key`.
+    pub is_money: bool,
+    /// The action in the audit chain; every route that changes something has one. A dash: it changes nothing that lasts.
+    pub audit: &'static str,
+}
+
+impl Rule {
+    const fn step_up(self) -> Self {
+        Self { is_step_up: true, ..self }
+    }
+
+    const fn money(self) -> Self {
+        Self { is_money: true, ..self }
+    }
+}
+
+const fn read(path: &'static str, who: Who, scope: Scope) -> Rule {
+    Rule { method: "GET", path, who, scope, is_step_up: false, is_money: false, audit: "" }
+}
+
+const fn write(method: &'static str, path: &'static str, who: Who, scope: Scope, audit: &'static str) -> Rule {
+    Rule { method, path, who, scope, is_step_up: false, is_money: false, audit }
+}
+
+const fn post(path: &'static str, who: Who, scope: Scope, audit: &'static str) -> Rule {
+    write("POST", path, who, scope, audit)
+}
+
+use Scope::{Brand, Either, Platform};
+use Who::{Anyone, Customer, Enrolling, Holder, Owner, Person, Setup, Staff, Visitor};
+
+/// Every route.
+pub const RULES: &[Rule] = &[
+    read("/openapi.json", Anyone, Either),
+    // first run
+    read("/setup", Setup, Either),
+    post("/setup", Setup, Either, "setup.complete"),
+    // signing in
+    post("/auth/sign-up", Visitor, Brand, "account.create"),
+    post("/auth/sign-in", Anyone, Either, "session.create"),
+    post("/auth/totp", Anyone, Either, "session.create"),
+    post("/auth/sign-out", Anyone, Either, "session.end"),
+    post("/auth/sign-out-everywhere", Person, Either, "session.end_all"),
+    read("/auth/sessions", Person, Either),
+    write("DELETE", "/auth/sessions/{id}", Person, Either, "session.revoke"),
+    post("/auth/reauth", Person, Either, "session.reauthenticate"),
+    post("/auth/password-reset", Anyone, Either, "account.request_reset"),
+    post("/auth/password-reset/confirm", Anyone, Either, "account.reset_password"),
+    post("/auth/password", Person, Either, "account.change_password"),
+    post("/auth/verify-email", Anyone, Either, "account.verify"),
+    post("/auth/verify-email/resend", Person, Either, "account.request_verification"),
+    post("/auth/totp/enrol", Enrolling, Either, "account.enrol_totp"),
+    post("/auth/totp/confirm", Enrolling, Either, "account.confirm_totp"),
+    write("DELETE", "/auth/totp", Person, Either, "account.remove_totp").step_up(),
+    read("/me", Enrolling, Either),
+    // storefront
+    read("/storefront", Visitor, Brand),
+    read("/storefront/plans", Visitor, Brand),
+    read("/storefront/plans/{slug}", Visitor, Brand),
+    post("/quotes", Visitor, Brand, "-"),
+    // buying
+    post("/orders", Owner("order.create"), Brand, "order.create").money(),
+    read("/orders", Owner("order.read"), Brand),
+    read("/orders/{id}", Owner("order.read"), Brand),
+    read("/orders/{id}/events", Owner("order.read"), Brand),
+    // subscriptions
+    read("/subscriptions", Owner("subscription.read"), Brand),
+    read("/subscriptions/{id}", Owner("subscription.read"), Brand),
+    post("/subscriptions/{id}/cancel", Owner("subscription.manage"), Brand, "subscription.cancel"),
+    post("/subscriptions/{id}/resume", Owner("subscription.manage"), Brand, "subscription.resume"),
+    post("/subscriptions/{id}/change-quote", Owner("subscription.manage"), Brand, "-"),
+    post("/subscriptions/{id}/change", Owner("subscription.manage"), Brand, "subscription.change").money(),
+    post("/subscriptions/{id}/suspend", Holder("subscription.manage"), Brand, "subscription.suspend"),
+    post("/subscriptions/{id}/unsuspend", Holder("subscription.manage"), Brand, "subscription.unsuspend"),
+    post("/subscriptions/{id}/terminate", Holder("subscription.manage"), Brand, "subscription.terminate"),
+    // invoices and money
+    read("/invoices", Owner("invoice.read"), Brand),
+    read("/invoices/{id}", Owner("invoice.read"), Brand),
+    read("/invoices/{id}/pdf", Owner("invoice.read"), Brand),
+    read("/invoices/{id}/credit-notes/{credit_note_id}/pdf", Owner("invoice.read"), Brand),
+    post("/invoices/{id}/pay", Owner("order.manage"), Brand, "invoice.pay").money(),
+    read("/payments", Owner("invoice.read"), Brand),
+    post("/payments/{id}/refunds", Holder("invoice.refund"), Brand, "invoice.refund").money().step_up(),
+    read("/ledger/transfers", Holder("ledger.read"), Brand),
+    read("/ledger/balance", Holder("ledger.read"), Brand),
+    read("/provider-accounts", Holder("brand.read"), Brand),
+    post("/provider-accounts", Holder("brand.update"), Brand, "provider_account.create").step_up(),
+    write("PUT", "/provider-accounts/{id}", Holder("brand.update"), Brand, "provider_account.update").step_up(),
+    // what was bought
+    read("/services", Owner("service.read"), Brand),
+    read("/services/{id}", Owner("service.read"), Brand),
+    post("/services/{id}/credentials", Owner("panel.reveal"), Brand, "service.reveal"),
+    post("/services/{id}/retry", Holder("service.manage"), Brand, "service.retry"),
+    read("/services/{id}/calls", Holder("panel.read"), Brand),
+    // panels
+    read("/panels", Holder("panel.read"), Brand),
+    read("/panels/{id}", Holder("panel.read"), Brand),
+    read("/panels/{id}/catalog", Holder("panel.read"), Brand),
+    post("/panels", Holder("panel.update"), Brand, "panel.create"),
+    write("PUT", "/panels/{id}", Holder("panel.update"), Brand, "panel.update"),
+    write("DELETE", "/panels/{id}", Holder("panel.update"), Brand, "panel.delete"),
+    post("/panels/{id}/probe", Holder("panel.update"), Brand, "panel.probe"),
+    // support
+    read("/departments", Owner("ticket.read"), Brand),
+    read("/tickets", Owner("ticket.read"), Brand),
+    read("/tickets/{id}", Owner("ticket.read"), Brand),
+    post("/tickets", Owner("ticket.reply"), Brand, "ticket.open"),
+    post("/tickets/{id}/replies", Owner("ticket.reply"), Brand, "ticket.reply"),
+    post("/tickets/{id}/close", Owner("ticket.reply"), Brand, "ticket.close"),
+    // affiliates
+    post("/affiliate", Customer, Brand, "affiliate.join"),
+    read("/affiliate", Customer, Brand),
+    read("/affiliate/commissions", Customer, Brand),
+    read("/affiliates", Holder("affiliate.read"), Brand),
+    read("/affiliates/{id}/commissions", Holder("affiliate.read"), Brand),
+    // numbers
+    read("/analytics/mrr", Holder("analytics.read"), Brand),
+    read("/analytics/movements", Holder("analytics.read"), Brand),
+    post("/analytics/rebuild", Holder("analytics.read"), Brand, "-"),
+    // mail
+    read("/deliveries", Holder("delivery.read"), Brand),
+    post("/deliveries/{id}/resend", Holder("brand.update"), Brand, "delivery.resend"),
+    read("/templates", Holder("brand.read"), Brand),
+    write("PUT", "/templates/{name}/{locale}", Holder("brand.update"), Brand, "template.update"),
+    post("/templates/preview", Holder("brand.read"), Brand, "-"),
+    // brands and plans
+    read("/brands", Staff, Platform),
+    post("/brands", Holder("brand.update"), Platform, "brand.create"),
+    read("/brands/{id}", Holder("brand.read"), Either),
+    write("PUT", "/brands/{id}", Holder("brand.update"), Either, "brand.update"),
+    read("/brands/{id}/clock", Holder("brand.read"), Either),
+    post("/brands/{id}/clock", Holder("clock.advance"), Either, "clock.advance"),
+    read("/plans", Holder("plan.read"), Brand),
+    post("/plans", Holder("plan.update"), Brand, "plan.create"),
+    read("/plans/{id}", Holder("plan.read"), Brand),
+    write("PUT", "/plans/{id}", Holder("plan.update"), Brand, "plan.update"),
+    post("/plans/{id}/state", Holder("plan.update"), Brand, "plan.set_state"),
+    // people
+    read("/accounts", Holder("account.read"), Either),
+    read("/accounts/{id}", Holder("account.read"), Either),
+    post("/accounts/{id}/sign-out-everywhere", Holder("account.manage"), Either, "session.end_all"),
+    read("/roles", Holder("account.read"), Either),
+    read("/grants", Holder("account.read"), Either),
+    post("/grants", Holder("grant.manage"), Either, "grant.create").step_up(),
+    write("DELETE", "/grants/{id}", Holder("grant.manage"), Either, "grant.revoke").step_up(),
+    post("/staff", Holder("grant.manage"), Either, "staff.invite").step_up(),
+    read("/api-keys", Holder("apikey.manage"), Brand),
+    post("/api-keys", Holder("apikey.manage"), Brand, "apikey.create").step_up(),
+    write("DELETE", "/api-keys/{id}", Holder("apikey.manage"), Brand, "apikey.revoke"),
+    read("/audit", Holder("audit.read"), Either),
+    post("/audit/verify", Holder("audit.read"), Either, "-"),
+    read("/tasks", Holder("order.read"), Brand),
+];
+
+/// Template to its rows.
+static BY_PATH: LazyLock<HashMap<&'static str, Vec<&'static Rule>>> = LazyLock::new(|| {
+    let mut by_path: HashMap<&'static str, Vec<&'static Rule>> = HashMap::new();
+    for rule in RULES {
+        by_path.entry(rule.path).or_default().push(rule);
+    }
+    by_path
+});
+
+/// The row of a route.
+#[must_use]
+pub fn rule(method: &str, path: &str) -> Option<&'static Rule> {
+    let method = if method == "HEAD" { "GET" } else { method };
+    BY_PATH.get(path)?.iter().find(|rule| rule.method == method).copied()
+}
+
+impl Rule {
+    /// Whether this caller may.
+    ///
+    /// # Errors
+    /// 401 when signing in would help, 403 when it would not, 404 when the caller may not know that there is something.
+    pub fn check(&self, state: &AppState, site: &Site, caller: &Caller) -> Result<(), Refusal> {
+        self.check_who(site, caller)?;
+        self.check_scope(caller)?;
+        let is_person = matches!(caller.actor.kind, ActorKind::Customer | ActorKind::Staff);
+        if self.is_step_up && is_person {
+            caller.actor.require_recent_auth(state.host.clock.now())?;
+        }
+        Ok(())
+    }
+
+    fn check_who(&self, site: &Site, caller: &Caller) -> Result<(), Refusal> {
+        let kind = caller.actor.kind;
+        let has_session = caller.session.is_some();
+        if caller.session.as_ref().is_some_and(|session| session.is_enrolment_only)
+            && !matches!(self.who, Who::Anyone | Who::Enrolling)
+        {
+            return Err(enrolment_required());
+        }
+        let holds = |permission: &str| match kind {
+            ActorKind::Staff | ActorKind::ApiKey => caller.actor.require(permission).map_err(Refusal::from),
+            ActorKind::Customer => Err(Refusal::not_found()),
+            ActorKind::Anonymous | ActorKind::Service => Err(Refusal::sign_in()),
+        };
+        let only = |is_right: bool, host_is_right: bool| match (is_right, host_is_right) {
+            (true, _) => Ok(()),
+            (false, false) => Err(Refusal::not_found()),
+            (false, true) if has_session => Err(Refusal::denied("account_kind", "this is not for your kind of account")),
+            (false, true) => Err(Refusal::sign_in()),
+        };
+        match self.who {
+            Who::Anyone => Ok(()),
+            Who::Visitor => site.brand().map(|_| ()).ok_or_else(Refusal::not_found),
+            Who::Setup => match site {
+                Site::Staff => Ok(()),
+                Site::Brand(_) => Err(Refusal::not_found()),
+            },
+            Who::Customer => only(kind == ActorKind::Customer, site.brand().is_some()),
+            Who::Person | Who::Enrolling => only(matches!(kind, ActorKind::Customer | ActorKind::Staff), true),
+            Who::Staff => only(kind == ActorKind::Staff, matches!(site, Site::Staff)),
+            Who::Holder(permission) => holds(permission),
+            Who::Owner(_) if kind == ActorKind::Customer => Ok(()),
+            Who::Owner(permission) => holds(permission),
+        }
+    }
+
+    fn check_scope(&self, caller: &Caller) -> Result<(), Refusal> {
+        match self.scope {
+            Scope::Either => Ok(()),
+            Scope::Brand => caller.brand().map(|_| ()),
+            Scope::Platform if caller.actor.brand.is_none() => Ok(()),
+            Scope::Platform => Err(Refusal::invalid(
+                "Ottery-Brand",
+                "platform_only",
+                "this works outside any brand: leave the header `Ottery-Brand` out",
+            )),
+        }
+    }
+}
