@@ -3,11 +3,13 @@
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tempfile::TempDir;
 
 const PREFIX: &str = "ottery-test-";
+const YOUNG: Duration = Duration::from_secs(60);
 
 /// A folder below the system's temporary folder which every user may enter (the database server runs as another one).
 #[derive(Debug)]
@@ -52,7 +54,9 @@ fn sweep(base: &Path) {
     let Ok(entries) = fs::read_dir(base) else { return };
     for folder in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
         let Ok(lock) = File::open(folder.path().join("lock")) else { continue };
-        if lock.try_lock().is_ok() {
+        // A young one may not have locked it yet.
+        let age = lock.metadata().and_then(|lock| lock.modified()).ok().and_then(|made| made.elapsed().ok());
+        if age.is_some_and(|age| age > YOUNG) && lock.try_lock().is_ok() {
             let _best_effort = fs::remove_dir_all(folder.path());
         }
     }

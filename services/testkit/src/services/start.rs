@@ -104,6 +104,8 @@ fn careless(options: PostgresOptions) -> PostgresOptions {
     PostgresOptions { fsync: false, ..options }
         .setting("max_connections", "300")
         .setting("shared_buffers", "128MB")
+        // A client that stops in the middle of signing in holds up every DROP DATABASE until then.
+        .setting("authentication_timeout", "10s")
         .setting("wal_level", "minimal")
         .setting("max_wal_senders", "0")
         .setting("max_wal_size", "256MB")

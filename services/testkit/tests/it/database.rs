@@ -5,21 +5,12 @@ use uuid::Uuid;
 static MIGRATIONS: Migrator = sqlx::migrate!("tests/migrations");
 
 #[tokio::test]
-async fn every_test_gets_an_empty_copy_and_leaves_nothing() {
+async fn every_test_gets_an_empty_copy() {
     let (one, two) = tokio::join!(database("sample", &MIGRATIONS), database("sample", &MIGRATIONS));
     assert_ne!(one.name, two.name);
     sqlx::query("INSERT INTO thing VALUES ($1, $1)").bind(Uuid::now_v7()).execute(&one.admin_pool).await.unwrap();
     let in_two: i64 = sqlx::query_scalar("SELECT count(*) FROM thing").fetch_one(&two.admin_pool).await.unwrap();
     assert_eq!(in_two, 0);
-
-    let name = one.name.clone();
-    drop(one);
-    let found: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
-        .bind(&name)
-        .fetch_one(&two.admin_pool)
-        .await
-        .unwrap();
-    assert!(!found, "{name} stayed behind");
 }
 
 #[tokio::test]
@@ -35,4 +26,18 @@ async fn the_pool_is_the_application_role_behind_row_level_security() {
     .await
     .unwrap();
     assert_eq!((role.as_str(), powers), ("ottery_sample", false));
+}
+
+#[tokio::test]
+async fn the_database_of_an_ended_process_is_dropped_by_a_later_test() {
+    let database = database("sample", &MIGRATIONS).await;
+    let mut ended = std::process::Command::new("true").spawn().unwrap();
+    ended.wait().unwrap();
+    let left = format!("test_sample_{}_0123456789ab", ended.id());
+    ottery_kit::db::create_database(&database.settings, "sample", &left, None).await.unwrap();
+
+    let later = ottery_testkit::database("sample", &MIGRATIONS).await;
+    let names: Vec<String> =
+        sqlx::query_scalar("SELECT datname::text FROM pg_database").fetch_all(&later.admin_pool).await.unwrap();
+    assert!(!names.contains(&left) && names.contains(&database.name), "{names:?}");
 }

@@ -1,4 +1,5 @@
 //! testkit against real servers.
 
 mod database;
+mod host;
 mod servers;

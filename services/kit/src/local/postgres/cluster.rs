@@ -40,6 +40,7 @@ pub(super) async fn create(
     account: Option<&Account>,
     user: &str,
     password: &str,
+    fsync: bool,
 ) -> Result<(), LocalError> {
     let data = folder.join("data");
     let fresh = folder.join("data.new");
@@ -65,6 +66,10 @@ pub(super) async fn create(
         .env("PATH", "/usr/bin:/bin")
         .stdin(Stdio::null())
         .kill_on_drop(true);
+    if !fsync {
+        // Flushing thousands of files takes a minute while a compiler writes to the same disk.
+        command.arg("--no-sync");
+    }
     if let Some(account) = account {
         command.uid(account.uid).gid(account.gid);
     }

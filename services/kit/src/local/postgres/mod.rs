@@ -77,7 +77,7 @@ impl Postgres {
         let password = folder.secret("password")?;
         let log = folder.log("server.log")?;
         if cluster::version(&data)?.is_none() {
-            cluster::create(&binaries, &folder, account.as_ref(), USER, &password).await?;
+            cluster::create(&binaries, &folder, account.as_ref(), USER, &password, options.fsync).await?;
         }
         let unclean = cluster::recover(&data, &log).await?;
         let socket_folder = folder.subfolder("socket", account.as_ref())?;
