@@ -58,6 +58,8 @@ CREATE TABLE service (
     refused_version   bigint,
     refused_code      text        NOT NULL DEFAULT '',
     attempts          integer     NOT NULL DEFAULT 0,
+    -- A person was asked about it and the task is still open.
+    has_task          boolean     NOT NULL DEFAULT false,
     ready_at          timestamptz,
     -- Where the wanted state came from, so that one trace and one chain of causes lead to the panel and on to the mail.
     traceparent       text        NOT NULL DEFAULT '',

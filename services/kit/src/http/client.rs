@@ -150,6 +150,8 @@ impl GuardedClient {
             .no_proxy()
             .referer(false)
             .connect_timeout(Duration::from_millis(settings.connect_timeout_ms))
+            // Shorter than servers keep idle connections: a request on one they just closed has an unknown outcome.
+            .pool_idle_timeout(Duration::from_secs(15))
             .timeout(Duration::from_millis(settings.timeout_ms))
             .build()
             .map_err(HttpError::Build)?;

@@ -28,6 +28,8 @@ use crate::store::{due, service, task};
 pub const CHANNEL: &str = "ottery_provisioning_panel";
 /// Lease of one look; a comparison of all lines may take longer and is then done twice, which does no harm.
 const LEASE: Duration = Duration::from_secs(120);
+/// How often a panel that is down is tried at least.
+const DOWN_EVERY: Duration = Duration::from_secs(10);
 /// Panels looked at with one claim.
 const BATCH: i64 = 8;
 /// Services compared in one transaction.
@@ -71,17 +73,23 @@ pub async fn run(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
 }
 
 async fn look_at(app: &App, look: Due) {
-    if let Err(error) = check(app, look).await {
-        tracing::warn!(panel.id = %look.panel, error = format!("{error:#}"), "the panel could not be looked at");
-    }
-    let after = Duration::from_secs(app.config.health.probe_every_s.max(1));
+    let every = Duration::from_secs(app.config.health.probe_every_s.max(1));
+    let after = match check(app, look).await {
+        // A panel that came back should not be left waiting for a whole round.
+        Ok(Some(row)) if row.health == "down" => every.min(DOWN_EVERY),
+        Ok(_) => every,
+        Err(error) => {
+            tracing::warn!(panel.id = %look.panel, error = format!("{error:#}"), "the panel could not be looked at");
+            every.min(DOWN_EVERY)
+        }
+    };
     if let Err(error) = panel::release(&app.pool, look.panel, after).await {
         tracing::warn!(%error, "the panel is looked at again when its lease ends");
     }
 }
 
-async fn check(app: &App, look: Due) -> anyhow::Result<()> {
-    let Some(row) = read(app, look.brand, look.panel).await? else { return Ok(()) };
+async fn check(app: &App, look: Due) -> anyhow::Result<Option<Row>> {
+    let Some(row) = read(app, look.brand, look.panel).await? else { return Ok(None) };
     if let Some(now) = row.clock_wanted.filter(|_| row.clock_wanted != row.clock_told) {
         match tell_clock(&app.http, &row.sandbox_control_url, now).await {
             Ok(()) => {
@@ -93,14 +101,14 @@ async fn check(app: &App, look: Due) -> anyhow::Result<()> {
         }
     }
     if !row.enabled {
-        return Ok(());
+        return Ok(None);
     }
     let connected = app.panels.connect(&row)?;
     let row = probe(app, &connected, look.brand).await?;
     if look.drift && row.health != "down" {
         compare(app, &connected, look.brand).await?;
     }
-    Ok(())
+    Ok(Some(row))
 }
 
 async fn read(app: &App, brand: BrandId, id: PanelId) -> sqlx::Result<Option<Row>> {

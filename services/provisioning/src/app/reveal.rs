@@ -50,6 +50,7 @@ pub async fn retry(app: &App, actor: &Actor, brand: BrandId, id: ServiceId) -> R
     row.refused_version = None;
     row.refused_code.clear();
     row.attempts = 0;
+    row.has_task = false;
     if row.line_fact == "missing" {
         "never".clone_into(&mut row.line_fact);
     }

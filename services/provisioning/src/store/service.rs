@@ -60,6 +60,7 @@ pub struct Row {
     pub refused_version: Option<i64>,
     pub refused_code: String,
     pub attempts: i32,
+    pub has_task: bool,
     pub ready_at: Option<DateTime<Utc>>,
     pub traceparent: String,
     pub causation_id: String,
@@ -227,7 +228,7 @@ pub async fn save(tx: &mut PgTransaction<'_>, row: &Row) -> sqlx::Result<()> {
              observed_at = $17, verify_at = $18, open_call = $19, open_started_at = $20, open_kind = $21,
              open_state = $22, open_sent_at = $23, open_absent_at = $24, open_expiry = $25, open_credits = $26,
              step = $27, status_code = $28, refused_version = $29, refused_code = $30, attempts = $31, ready_at = $32,
-             version = $33, updated_at = $34
+             version = $33, updated_at = $34, has_task = $35
          WHERE id = $1",
         row.id,
         row.panel_id,
@@ -263,6 +264,7 @@ pub async fn save(tx: &mut PgTransaction<'_>, row: &Row) -> sqlx::Result<()> {
         row.ready_at,
         row.version,
         row.updated_at,
+        row.has_task,
     )
     .execute(&mut **tx)
     .await?;

@@ -86,6 +86,7 @@ impl Draft {
     /// Hands the service to a person.
     pub(super) fn needs_person(&mut self, kind: &str, summary: String, remedy: &str) {
         let (service, panel) = (self.held.row.id, self.held.row.panel_id);
+        self.held.row.has_task = true;
         self.tasks.push(task::New { kind: kind.to_owned(), service: Some(service), panel, summary, remedy: remedy.to_owned() });
     }
 }
@@ -268,14 +269,13 @@ impl<'a> Work<'a> {
     /// The panel agrees: note it, and give the place back when there is no line any more.
     async fn rest(&self, tx: &mut PgTransaction<'_>, draft: &mut Draft, step: Step) -> anyhow::Result<Hand> {
         let (now, service) = (draft.held.now, draft.held.row.id);
-        let troubled = matches!(draft.step_before.as_str(), "stuck" | "unknown" | "waiting");
         draft.set(step, "");
         let row = draft.row();
         row.observed_version = row.wanted_version;
         row.refused_version = None;
         row.refused_code.clear();
         row.attempts = 0;
-        if troubled {
+        if std::mem::take(&mut row.has_task) {
             task::close_of_service(tx, service, now).await?;
         }
         let row = draft.row();
