@@ -1,0 +1,4 @@
+//! What affiliate hears and says.
+
+pub mod consume;
+pub mod publish;

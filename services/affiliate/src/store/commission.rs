@@ -1,0 +1,244 @@
+//! Commissions, refunds, flags and the due table.
+
+use chrono::{DateTime, Utc};
+use ottery_kernel::{AffiliateId, BrandId, CommissionId, InvoiceId, Money, RefundId};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::domain::{Commission, CommissionState};
+
+struct Row {
+    id: Uuid,
+    affiliate_id: Uuid,
+    order_id: String,
+    invoice_id: Uuid,
+    currency: String,
+    base_minor: i64,
+    amount_minor: i64,
+    reversed_minor: i64,
+    state: String,
+    version: i64,
+    created_at: DateTime<Utc>,
+    approve_after: DateTime<Utc>,
+}
+
+impl TryFrom<Row> for Commission {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, sqlx::Error> {
+        let currency = row.currency.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        let money = |minor| Money { minor, currency };
+        let state = CommissionState::from_stored(&row.state)
+            .ok_or_else(|| sqlx::Error::Decode(format!("unknown commission state `{}`", row.state).into()))?;
+        Ok(Self {
+            id: CommissionId::from_uuid(row.id),
+            affiliate: AffiliateId::from_uuid(row.affiliate_id),
+            order_id: row.order_id,
+            invoice: InvoiceId::from_uuid(row.invoice_id),
+            base: money(row.base_minor),
+            amount: money(row.amount_minor),
+            reversed: money(row.reversed_minor),
+            state,
+            version: row.version,
+            created_at: row.created_at,
+            approve_after: row.approve_after,
+        })
+    }
+}
+
+/// Adds a commission unless its invoice has one; says whether it was added.
+pub async fn insert(tx: &mut PgConnection, brand: BrandId, commission: &Commission) -> sqlx::Result<bool> {
+    let added = sqlx::query!(
+        "INSERT INTO commission (id, brand_id, affiliate_id, order_id, invoice_id, currency, base_minor, amount_minor, \
+         reversed_minor, state, version, created_at, approve_after) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (brand_id, invoice_id) DO NOTHING",
+        commission.id.as_uuid(),
+        brand.as_uuid(),
+        commission.affiliate.as_uuid(),
+        commission.order_id,
+        commission.invoice.as_uuid(),
+        commission.amount.currency.code(),
+        commission.base.minor,
+        commission.amount.minor,
+        commission.reversed.minor,
+        commission.state.as_str(),
+        commission.version,
+        commission.created_at,
+        commission.approve_after,
+    )
+    .execute(&mut *tx)
+    .await?;
+    if added.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query!(
+        "INSERT INTO due (commission_id, brand_id, due_at) VALUES ($1, $2, $3)",
+        commission.id.as_uuid(),
+        brand.as_uuid(),
+        commission.approve_after,
+    )
+    .execute(tx)
+    .await?;
+    Ok(true)
+}
+
+/// Writes what changed; a commission that left the hold window is not due any more.
+pub async fn update(tx: &mut PgConnection, commission: &Commission) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE commission SET reversed_minor = $2, state = $3, version = $4 WHERE id = $1",
+        commission.id.as_uuid(),
+        commission.reversed.minor,
+        commission.state.as_str(),
+        commission.version,
+    )
+    .execute(&mut *tx)
+    .await?;
+    if commission.state != CommissionState::Pending {
+        sqlx::query!("DELETE FROM due WHERE commission_id = $1", commission.id.as_uuid()).execute(tx).await?;
+    }
+    Ok(())
+}
+
+/// The commission of an invoice, locked until the transaction ends.
+pub async fn lock_of_invoice(tx: &mut PgConnection, invoice: InvoiceId) -> sqlx::Result<Option<Commission>> {
+    sqlx::query_as!(
+        Row,
+        "SELECT id, affiliate_id, order_id, invoice_id, currency, base_minor, amount_minor, reversed_minor, state, \
+         version, created_at, approve_after FROM commission WHERE invoice_id = $1 FOR UPDATE",
+        invoice.as_uuid()
+    )
+    .fetch_optional(tx)
+    .await?
+    .map(TryInto::try_into)
+    .transpose()
+}
+
+/// Pending commissions of the transaction's brand whose hold window is over, locked; those locked by others are left to them.
+pub async fn lock_due(tx: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> sqlx::Result<Vec<Commission>> {
+    sqlx::query_as!(
+        Row,
+        "SELECT id, affiliate_id, order_id, invoice_id, currency, base_minor, amount_minor, reversed_minor, state, \
+         version, created_at, approve_after FROM commission WHERE state = 'pending' AND approve_after <= $1 \
+         ORDER BY approve_after LIMIT $2 FOR UPDATE SKIP LOCKED",
+        now,
+        limit
+    )
+    .fetch_all(tx)
+    .await?
+    .into_iter()
+    .map(TryInto::try_into)
+    .collect()
+}
+
+/// Commissions of an affiliate, or of all, newest first.
+pub async fn list(
+    tx: &mut PgConnection,
+    affiliate: Option<AffiliateId>,
+    before: Option<CommissionId>,
+    limit: i64,
+) -> sqlx::Result<Vec<Commission>> {
+    sqlx::query_as!(
+        Row,
+        "SELECT id, affiliate_id, order_id, invoice_id, currency, base_minor, amount_minor, reversed_minor, state, \
+         version, created_at, approve_after FROM commission WHERE ($1::uuid IS NULL OR affiliate_id = $1) \
+         AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3",
+        affiliate.map(|id| id.as_uuid()),
+        before.map(|id| id.as_uuid()),
+        limit
+    )
+    .fetch_all(tx)
+    .await?
+    .into_iter()
+    .map(TryInto::try_into)
+    .collect()
+}
+
+/// What an affiliate has in a state, per currency, less what was taken back.
+pub async fn sums(tx: &mut PgConnection, affiliate: AffiliateId, state: CommissionState) -> sqlx::Result<Vec<Money>> {
+    let rows = sqlx::query!(
+        "SELECT currency, sum(amount_minor - reversed_minor)::bigint AS \"minor!\" FROM commission \
+         WHERE affiliate_id = $1 AND state = $2 GROUP BY currency ORDER BY currency",
+        affiliate.as_uuid(),
+        state.as_str(),
+    )
+    .fetch_all(tx)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let currency = row.currency.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            Ok(Money { minor: row.minor, currency })
+        })
+        .collect()
+}
+
+/// Remembers a refund; false when it was known already.
+pub async fn remember_refund(
+    tx: &mut PgConnection,
+    brand: BrandId,
+    refund: RefundId,
+    invoice: InvoiceId,
+    amount_minor: i64,
+    invoice_total_minor: i64,
+) -> sqlx::Result<bool> {
+    let added = sqlx::query!(
+        "INSERT INTO refund (brand_id, refund_id, invoice_id, amount_minor, invoice_total_minor) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT DO NOTHING",
+        brand.as_uuid(),
+        refund.as_uuid(),
+        invoice.as_uuid(),
+        amount_minor,
+        invoice_total_minor,
+    )
+    .execute(tx)
+    .await?;
+    Ok(added.rows_affected() == 1)
+}
+
+/// Everything refunded of an invoice so far, and the invoice's total; none when nothing was.
+pub async fn refunded(tx: &mut PgConnection, invoice: InvoiceId) -> sqlx::Result<Option<(i64, i64)>> {
+    let row = sqlx::query!(
+        "SELECT sum(amount_minor)::bigint AS refunded, max(invoice_total_minor) AS total FROM refund WHERE invoice_id = $1",
+        invoice.as_uuid(),
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(row.refunded.zip(row.total))
+}
+
+/// Remembers a referral that earned nothing.
+pub async fn flag(
+    tx: &mut PgConnection,
+    brand: BrandId,
+    invoice: InvoiceId,
+    code: &str,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO flagged_referral (brand_id, invoice_id, code, reason, flagged_at) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT DO NOTHING",
+        brand.as_uuid(),
+        invoice.as_uuid(),
+        code,
+        reason,
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Brands that have pending commissions. Which are due is judged by each brand's own time.
+pub async fn brands_with_pending(connection: &mut PgConnection) -> sqlx::Result<Vec<BrandId>> {
+    let brands = sqlx::query_scalar!("SELECT DISTINCT brand_id FROM due").fetch_all(connection).await?;
+    Ok(brands.into_iter().map(BrandId::from_uuid).collect())
+}
+
+/// How many commissions of a brand are due by its time.
+pub async fn count_due(connection: &mut PgConnection, brand: BrandId, now: DateTime<Utc>) -> sqlx::Result<i64> {
+    let count =
+        sqlx::query_scalar!("SELECT count(*) FROM due WHERE brand_id = $1 AND due_at <= $2", brand.as_uuid(), now)
+            .fetch_one(connection)
+            .await?;
+    Ok(count.unwrap_or(0))
+}

@@ -1,0 +1,3 @@
+//! Affiliate against a real PostgreSQL.
+
+mod referrals;
