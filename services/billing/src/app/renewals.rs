@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use ottery_kernel::{AccountId, BrandId, Currency, Money, OrderId, SubscriptionId};
 use ottery_kit::clock::brand_now;
 use ottery_kit::db::{self, Scope};
@@ -30,6 +30,8 @@ use crate::store::payment::{AttemptKind, AttemptRequest};
 
 /// Brands looked at in one round; the others come in the next.
 const BRANDS_MAX: i64 = 64;
+/// When a subscription whose step fails is tried again, by the brand's clock.
+const RETRY_DEFECT: TimeDelta = TimeDelta::hours(1);
 
 /// Works off due subscriptions until the process stops.
 ///
@@ -68,8 +70,32 @@ impl Billing {
             return Ok(0);
         }
         crash::point("renewal.claimed");
-        let count = self.work_off(brand, &claims).await?;
-        Ok(count)
+        match self.work_off(brand, &claims).await {
+            Err(error) if is_defect(&error) => self.one_by_one(brand, &claims).await,
+            done => done,
+        }
+    }
+
+    /// One subscription whose data contradicts itself must not keep its neighbours from their renewals: each is worked off
+    /// alone, and the broken one waits for a person.
+    async fn one_by_one(&self, brand: BrandId, claims: &[Claim]) -> anyhow::Result<usize> {
+        let mut worked = 0;
+        for claim in claims {
+            let Err(error) = self.work_off(brand, std::slice::from_ref(claim)).await else {
+                worked += 1;
+                continue;
+            };
+            if !is_defect(&error) {
+                return Err(error);
+            }
+            tracing::error!(subscription.id = %claim.subscription, error = format!("{error:#}"), "a renewal step failed");
+            let (mut tx, now) = self.begin(brand).await?;
+            let summary = "its next billing step fails; the log says why; it is tried again every hour";
+            store::task::open(&mut tx, brand, "renewal_failed", claim.subscription, summary, now).await?;
+            store::due::finish(&mut tx, &[(*claim, Some(now + RETRY_DEFECT))]).await?;
+            tx.commit().await?;
+        }
+        Ok(worked)
     }
 
     /// What is still due in the brand at `now`, in words; none when nothing is.
@@ -133,6 +159,16 @@ impl Billing {
         plan_on(&mut tx, brand, batch, &settings, now, &fences).await?;
         tx.commit().await?;
         Ok(fences.len())
+    }
+}
+
+/// Whether trying again at once cannot help: contradicting data, not a database that is away or a lost race.
+fn is_defect(error: &anyhow::Error) -> bool {
+    match error.downcast_ref::<sqlx::Error>() {
+        None => error.downcast_ref::<UnitError>().is_some(),
+        Some(error) => error.as_database_error().is_some_and(|database| {
+            database.is_unique_violation() || database.is_check_violation() || database.is_foreign_key_violation()
+        }),
     }
 }
 
@@ -251,8 +287,9 @@ fn perform(unit: &mut Unit, case: &mut Case, step: Step, means: &mut Means) -> R
 /// Issues the invoice of the next period (the first one after a trial), paid from the wallet as far as that goes.
 fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), UnitError> {
     let subscription = &mut case.subscription;
+    // An error, not a way out: a number was taken for it, and none may be lost.
     let (Some(period), Some(customer)) = (subscription.next_period()?, unit.customer(subscription.account)) else {
-        return Ok(());
+        return Err(UnitError::Incomplete(subscription.id));
     };
     let buyer = customer.buyer.clone();
     let is_first = subscription.state == State::Trialing;

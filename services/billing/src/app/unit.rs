@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{AccountId, BillingAnchor, BrandId, InvoiceId, Money, MoneyError, OrderId, PaymentId, PeriodError};
+use ottery_kernel::{AccountId, BillingAnchor, BrandId, InvoiceId, Money, MoneyError, OrderId, PaymentId, PeriodError, SubscriptionId};
 use ottery_kit::outbox::{self, Event};
 use sqlx::postgres::PgTransaction;
 
@@ -32,6 +32,9 @@ pub enum UnitError {
     /// A booking that is none.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// Something every subscription with periods has is missing.
+    #[error("{0} has no anchor or no customer, so its next period cannot be billed")]
+    Incomplete(SubscriptionId),
     /// A move of a subscription its state forbids.
     #[error(transparent)]
     Subscription(#[from] Refused),
