@@ -44,7 +44,11 @@ impl Gate {
     #[must_use]
     pub fn new(key: Uuid, rate_per_second: f64, concurrency: usize, limiter: Arc<dyn Limiter>) -> Self {
         let interval = Duration::from_secs_f64(1.0 / rate_per_second.clamp(0.001, 100_000.0));
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a small positive number")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped to a small positive number"
+        )]
         let burst = rate_per_second.clamp(1.0, 100_000.0).ceil() as u32;
         Self {
             key,

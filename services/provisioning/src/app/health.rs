@@ -97,7 +97,9 @@ async fn check(app: &App, look: Due) -> anyhow::Result<Option<Row>> {
                 panel::clock_told(&mut tx, look.panel, now).await?;
                 tx.commit().await?;
             }
-            Err(error) => tracing::warn!(panel.id = %look.panel, error = format!("{error:#}"), "the simulated panel does not take the time"),
+            Err(error) => {
+                tracing::warn!(panel.id = %look.panel, error = format!("{error:#}"), "the simulated panel does not take the time")
+            }
         }
     }
     if !row.enabled {
@@ -210,7 +212,8 @@ fn judge(
         let skew = (theirs - ours + TimeDelta::milliseconds(i64::from(info.latency_ms) / 2)).num_milliseconds();
         if skew.abs() < 2_000 { 0 } else { skew }
     });
-    let has_credits = !connected.driver.caps().reseller_credits || info.credits.is_none_or(|credits| credits > rust_decimal::Decimal::ZERO);
+    let has_credits = !connected.driver.caps().reseller_credits
+        || info.credits.is_none_or(|credits| credits > rust_decimal::Decimal::ZERO);
     if !has_credits {
         let kind = crate::driver::PermKind::InsufficientCredits;
         set(row, "degraded", kind.code(), kind.to_string(), kind.remedy().to_owned());
@@ -317,7 +320,10 @@ async fn note_drift(app: &App, brand: BrandId, row: &service::Row, is_there: boo
         return Ok(());
     }
     tracing::warn!(service.id = %row.service_id(), is_there, "the line was changed on the panel by somebody else");
-    app.host.metrics.counter("ottery_reconcile_differences", "Lines that others changed").inc(&[("missing", if is_there { "no" } else { "yes" })]);
+    app.host
+        .metrics
+        .counter("ottery_reconcile_differences", "Lines that others changed")
+        .inc(&[("missing", if is_there { "no" } else { "yes" })]);
     fresh.verify_at = Some(DateTime::<Utc>::UNIX_EPOCH);
     service::save(&mut tx, &fresh).await?;
     due::wake(&mut tx, fresh.service_id()).await?;

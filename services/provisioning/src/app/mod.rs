@@ -42,7 +42,8 @@ impl App {
     pub fn new(pool: PgPool, host: Host, config: Config) -> anyhow::Result<Self> {
         let http = GuardedClient::new(&config.http)?;
         let config = Arc::new(config);
-        let panels = Arc::new(Panels::new(http.clone(), host.keyring.clone(), host.limiter.clone(), config.breaker.rules()));
+        let panels =
+            Arc::new(Panels::new(http.clone(), host.keyring.clone(), host.limiter.clone(), config.breaker.rules()));
         Ok(Self { pool, host, config, panels, http })
     }
 }

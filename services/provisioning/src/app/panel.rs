@@ -71,7 +71,8 @@ pub async fn put(app: &App, actor: &Actor, brand: BrandId, input: Input) -> Resu
         }
     };
     written.map_err(|error| match db::is_unique_violation(&error, "panel_brand_id_name_key") {
-        true => Problem::exists("PANEL_NAME_TAKEN", "another panel of this brand has this name; choose another").on_field("panel.name"),
+        true => Problem::exists("PANEL_NAME_TAKEN", "another panel of this brand has this name; choose another")
+            .on_field("panel.name"),
         false => error.into(),
     })?;
     audit::append(&mut tx, actor, "panel.update", row.panel_id(), before, Some(audited(&row))).await?;
@@ -95,7 +96,10 @@ pub async fn delete(app: &App, actor: &Actor, brand: BrandId, id: PanelId, expec
     if row.lines > 0 {
         return Err(Problem::refused(
             "PANEL_IN_USE",
-            format!("{} lines are on this panel; disable it so that no more come, and move or end these first", row.lines),
+            format!(
+                "{} lines are on this panel; disable it so that no more come, and move or end these first",
+                row.lines
+            ),
         )
         .with("lines", row.lines));
     }
@@ -173,10 +177,15 @@ fn merged(app: &App, brand: BrandId, stored: Option<&Row>, input: &Input, now: D
     if let Some(row) = stored {
         check_version(row, input.expected_version)?;
         if row.driver != input.driver && row.lines > 0 {
-            return Err(Problem::refused("PANEL_IN_USE", "the kind of a panel cannot change while it has lines").on_field("panel.driver"));
+            return Err(Problem::refused("PANEL_IN_USE", "the kind of a panel cannot change while it has lines")
+                .on_field("panel.driver"));
         }
     } else if input.expected_version != 0 {
-        return Err(Problem::invalid("expected_version", "VERSION_INVALID", "a new panel has no version yet; leave it out"));
+        return Err(Problem::invalid(
+            "expected_version",
+            "VERSION_INVALID",
+            "a new panel has no version yet; leave it out",
+        ));
     }
     let id = stored.map_or_else(|| PanelId::new(now).as_uuid(), |row| row.id);
     let mut row = Row {
@@ -208,7 +217,9 @@ fn merged(app: &App, brand: BrandId, stored: Option<&Row>, input: &Input, now: D
         credits: String::new(),
         clock_skew_ms: 0,
         clock_wanted: stored.and_then(|row| row.clock_wanted),
-        clock_told: stored.filter(|row| row.sandbox_control_url == input.sandbox_control_url).and_then(|row| row.clock_told),
+        clock_told: stored
+            .filter(|row| row.sandbox_control_url == input.sandbox_control_url)
+            .and_then(|row| row.clock_told),
         created_at: stored.map_or(now, |row| row.created_at),
         updated_at: now,
         lines: 0,
@@ -218,7 +229,11 @@ fn merged(app: &App, brand: BrandId, stored: Option<&Row>, input: &Input, now: D
             return Err(Problem::invalid("api_key", "PANEL_KEY_MISSING", "enter the panel's API key"));
         }
         app.host.keyring.open_text(&key_place(&row), &row.api_key_sealed).map_err(|_| {
-            Problem::invalid("api_key", "PANEL_KEY_MISSING", "the stored API key cannot be opened any more; enter it again")
+            Problem::invalid(
+                "api_key",
+                "PANEL_KEY_MISSING",
+                "the stored API key cannot be opened any more; enter it again",
+            )
         })?
     } else {
         row.api_key_sealed = app.host.keyring.seal(&key_place(&row), input.api_key.expose().as_bytes());
@@ -245,7 +260,15 @@ fn hint(key: &Secret) -> String {
 async fn checked(app: &App, mut input: Input) -> Result<Input, Problem> {
     let bad = |field: &str, message: String| Err(Problem::invalid(format!("panel.{field}"), "PANEL_INVALID", message));
     let trim = |text: &mut String| *text = text.trim().to_owned();
-    for text in [&mut input.name, &mut input.base_url, &mut input.player_url, &mut input.region, &mut input.pool, &mut input.time_zone, &mut input.sandbox_control_url] {
+    for text in [
+        &mut input.name,
+        &mut input.base_url,
+        &mut input.player_url,
+        &mut input.region,
+        &mut input.pool,
+        &mut input.time_zone,
+        &mut input.sandbox_control_url,
+    ] {
         trim(text);
     }
     if input.name.is_empty() || input.name.chars().count() > NAME_MAX {
@@ -282,7 +305,10 @@ async fn checked(app: &App, mut input: Input) -> Result<Input, Problem> {
         return bad("time_zone", "an IANA time zone, for example Europe/Berlin".to_owned());
     }
     if !input.sandbox_control_url.is_empty() && !input.sandbox {
-        return bad("sandbox_control_url", "only a simulated panel has a control address; mark it as sandbox".to_owned());
+        return bad(
+            "sandbox_control_url",
+            "only a simulated panel has a control address; mark it as sandbox".to_owned(),
+        );
     }
     let key = input.api_key.expose();
     if !key.is_empty() && (key.len() < 8 || key.len() > 256 || !key.bytes().all(|byte| byte.is_ascii_graphic())) {
@@ -290,7 +316,9 @@ async fn checked(app: &App, mut input: Input) -> Result<Input, Problem> {
     }
     match Url::parse(&input.player_url) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() => {}
-        Ok(_) | Err(_) => return bad("player_url", "where players connect, for example http://tv.example:8080".to_owned()),
+        Ok(_) | Err(_) => {
+            return bad("player_url", "where players connect, for example http://tv.example:8080".to_owned());
+        }
     }
     for (field, url) in [("base_url", &input.base_url), ("sandbox_control_url", &input.sandbox_control_url)] {
         if url.is_empty() && field == "sandbox_control_url" {

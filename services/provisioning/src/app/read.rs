@@ -92,10 +92,7 @@ pub async fn services(
         let panel = panels.get(&id)?;
         Some(PanelName { name: panel.name.clone(), sandbox: panel.sandbox, region: panel.region.clone() })
     };
-    Ok(rows
-        .into_iter()
-        .map(|row| Shown { panel: row.panel_id.and_then(name), row, next_attempt_at: None })
-        .collect())
+    Ok(rows.into_iter().map(|row| Shown { panel: row.panel_id.and_then(name), row, next_attempt_at: None }).collect())
 }
 
 /// A page of panels.

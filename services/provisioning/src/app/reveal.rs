@@ -34,7 +34,8 @@ pub async fn credentials(app: &App, actor: &Actor, brand: BrandId, id: ServiceId
         return Err(not_yet());
     };
     let panel = panel::get(&mut tx, PanelId::from_uuid(panel)).await?.ok_or_else(not_yet)?;
-    let password = app.host.keyring.open_text(&password_place(&row), sealed).map_err(|error| Problem::internal(&error))?;
+    let password =
+        app.host.keyring.open_text(&password_place(&row), sealed).map_err(|error| Problem::internal(&error))?;
     audit::append(&mut tx, actor, "service.reveal", id, None, None).await?;
     tx.commit().await?;
     Ok(Credentials { username: row.username, password, server_url: panel.player_url })

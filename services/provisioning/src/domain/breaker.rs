@@ -60,9 +60,15 @@ pub enum Admission {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     Closed,
-    Open { trip: Trip, probe_at: DateTime<Utc> },
+    Open {
+        trip: Trip,
+        probe_at: DateTime<Utc>,
+    },
     /// A probe succeeded; one call goes first, the rest waits for it.
-    HalfOpen { trip: Trip, trial_until: Option<DateTime<Utc>> },
+    HalfOpen {
+        trip: Trip,
+        trial_until: Option<DateTime<Utc>>,
+    },
 }
 
 /// The breaker of one API key.

@@ -10,7 +10,7 @@ pub mod wanted;
 
 pub use backoff::Backoff;
 pub use breaker::{Admission, Breaker, BreakerRules, Trip};
-pub use observed::{Line, LineFact, Observed, OpenCall, CallKind, CallState};
+pub use observed::{CallKind, CallState, Line, LineFact, Observed, OpenCall};
 pub use placement::{Candidate, Wish};
 pub use plan::{Action, Fields, Pause, Rules, Step, plan};
 pub use wanted::{Goal, Wanted};

@@ -95,15 +95,8 @@ pub enum CallKind {
 
 impl CallKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
-        Self::Create,
-        Self::Edit,
-        Self::Buy,
-        Self::Suspend,
-        Self::Unsuspend,
-        Self::Terminate,
-        Self::ReadBack,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Create, Self::Edit, Self::Buy, Self::Suspend, Self::Unsuspend, Self::Terminate, Self::ReadBack];
 
     /// As it is stored and shown.
     #[must_use]

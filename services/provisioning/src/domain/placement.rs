@@ -68,7 +68,8 @@ pub fn rank<'a>(wish: Wish<'_>, candidates: &'a [Candidate]) -> Result<Vec<&'a C
     if fitting.is_empty() {
         return Err(Nowhere::None);
     }
-    let with_room: Vec<_> = fitting.into_iter().filter(|panel| panel.capacity == 0 || panel.lines < panel.capacity).collect();
+    let with_room: Vec<_> =
+        fitting.into_iter().filter(|panel| panel.capacity == 0 || panel.lines < panel.capacity).collect();
     if with_room.is_empty() {
         return Err(Nowhere::Full);
     }
@@ -110,8 +111,12 @@ mod tests {
 
     #[test]
     fn the_least_loaded_panel_of_the_right_pool_and_region_is_first() {
-        let panels =
-            [panel(1, "eu", "de", 100, 50), panel(2, "eu", "de", 1000, 400), panel(3, "eu", "fr", 100, 1), panel(4, "us", "de", 100, 0)];
+        let panels = [
+            panel(1, "eu", "de", 100, 50),
+            panel(2, "eu", "de", 1000, 400),
+            panel(3, "eu", "fr", 100, 1),
+            panel(4, "us", "de", 100, 0),
+        ];
         assert_eq!(best(Wish { pool: "eu", region: "de" }, &panels), Ok(2));
         assert_eq!(best(Wish { pool: "eu", region: "" }, &panels), Ok(3));
         assert_eq!(best(Wish { pool: "asia", region: "" }, &panels), Err(Nowhere::None));

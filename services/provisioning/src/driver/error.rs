@@ -154,7 +154,9 @@ impl Cause {
             }
             Self::RateLimited => "Lower the panel's calls per second, or raise the limit on the panel.",
             Self::ServerFailed(_) => "Look at the panel's own error log; its web server answers with an error.",
-            Self::Timeout | Self::Broken => "The panel is slow or its network is bad; nothing to do unless it stays so.",
+            Self::Timeout | Self::Broken => {
+                "The panel is slow or its network is bad; nothing to do unless it stays so."
+            }
             Self::Empty => {
                 "The panel's API answers with an empty page: the key's group lacks a right, or the panel has an internal \
                  error (see its error log)."
@@ -271,9 +273,13 @@ impl PermKind {
                 "Remove our egress address from the panel's block list, exclude it from flood protection, then test the \
                  connection; no call is made until the test succeeds."
             }
-            Self::InsufficientCredits => "Top up the credits of this key on the panel; waiting orders continue by themselves.",
+            Self::InsufficientCredits => {
+                "Top up the credits of this key on the panel; waiting orders continue by themselves."
+            }
             Self::NotFound => "The line is gone on the panel: re-create it (retry) or end the subscription.",
-            Self::Conflict => "Look at the line on the panel: somebody else's line has this name, or ours was changed by hand.",
+            Self::Conflict => {
+                "Look at the line on the panel: somebody else's line has this name, or ours was changed by hand."
+            }
             Self::InvalidInput => "Compare the plan's values with the rules of the panel's user group.",
             Self::BrokenMapping => "Choose an existing package and existing bouquets for the plan.",
             Self::NotPermitted => "Give the key's user group the right to do this, or use another key.",

@@ -90,11 +90,9 @@ fn after(error: &HttpError) -> Cause {
 fn blocked(refused: &Refused) -> Cause {
     match refused {
         Refused::NoAddress(_) => Cause::Dns,
-        Refused::Malformed
-        | Refused::Scheme(_)
-        | Refused::UserInfo
-        | Refused::Port(_)
-        | Refused::Address { .. } => Cause::AddressBlocked,
+        Refused::Malformed | Refused::Scheme(_) | Refused::UserInfo | Refused::Port(_) | Refused::Address { .. } => {
+            Cause::AddressBlocked
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 
 pub use error::{Cause, PanelError, Perm, PermKind, ReadBack};
 pub use model::{
-    Active, Bouquet, Caps, Catalog, Conn, Cursor, Expiry, LineKey, LineRef, LineSpec, LineState, OpTag, Output, Package,
-    PackageSpec, Page, PanelInfo, Renewal,
+    Active, Bouquet, Caps, Catalog, Conn, Cursor, Expiry, LineKey, LineRef, LineSpec, LineState, OpTag, Output,
+    Package, PackageSpec, Page, PanelInfo, Renewal,
 };
 pub use ottery_kit::secret::Secret;
 

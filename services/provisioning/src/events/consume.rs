@@ -103,7 +103,8 @@ pub struct Clocks;
 impl Handler for Clocks {
     async fn handle(&self, tx: &mut PgTransaction<'_>, delivery: &Delivery) -> Result<(), HandleError> {
         let event: ClockAdvanced = delivery.payload()?;
-        let now = event.now.and_then(instant).ok_or_else(|| HandleError::permanent("`now` is missing or out of range"))?;
+        let now =
+            event.now.and_then(instant).ok_or_else(|| HandleError::permanent("`now` is missing or out of range"))?;
         panel::want_clock(tx, now).await?;
         Ok(())
     }

@@ -53,8 +53,7 @@ pub async fn service_changed(
         locale: row.locale.clone(),
         first_ready,
     };
-    let mut event =
-        Event::new(SERVICE_CHANGED, row.service_id(), row.version, row.brand(), row.updated_at, &payload);
+    let mut event = Event::new(SERVICE_CHANGED, row.service_id(), row.version, row.brand(), row.updated_at, &payload);
     event.causation_id.clone_from(&row.causation_id);
     event.correlation_id.clone_from(&row.correlation_id);
     outbox::append(tx, event).await.map(drop)
@@ -206,7 +205,9 @@ pub fn remedy(code: &str) -> &'static str {
     use crate::driver::PermKind;
     match code {
         "line_missing" => "The line was deleted on the panel by hand. Retry to make it again, or end the subscription.",
-        "banned_on_panel" => "Somebody banned the line on the panel. Lift the ban there and retry, or end the subscription.",
+        "banned_on_panel" => {
+            "Somebody banned the line on the panel. Lift the ban there and retry, or end the subscription."
+        }
         "names_taken" => "Every name we would give the line is taken by others. Look at the panel's lines, then retry.",
         "panel_disagrees" => {
             "The panel accepted a change and shows something else. Check bouquets and formats of the plan on the panel, then retry."
@@ -214,7 +215,9 @@ pub fn remedy(code: &str) -> &'static str {
         "purchase_unclear" => {
             "A package was perhaps bought: expiry and credits moved differently. Compare the line and the credit log on the panel, then retry."
         }
-        "panel_missing" => "The service's panel does not exist any more. Retry to place it anew, or end the subscription.",
+        "panel_missing" => {
+            "The service's panel does not exist any more. Retry to place it anew, or end the subscription."
+        }
         "package_missing" => "Name the package in the plan's panel mapping; a reseller key sells nothing without.",
         other => [
             PermKind::NotFound,

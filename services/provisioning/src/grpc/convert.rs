@@ -57,11 +57,17 @@ pub fn input(request: proto::PutPanelRequest) -> Result<Input, Problem> {
 pub fn which(request: &proto::GetServiceRequest) -> Result<Which, Problem> {
     match (request.service_id.as_str(), request.subscription_id.as_str(), request.order_id.as_str()) {
         (service, "", "") if !service.is_empty() => id("service_id", service).map(Which::Service),
-        ("", subscription, "") if !subscription.is_empty() => id("subscription_id", subscription).map(Which::Subscription),
+        ("", subscription, "") if !subscription.is_empty() => {
+            id("subscription_id", subscription).map(Which::Subscription)
+        }
         ("", "", order) if !order.is_empty() => {
             id::<ottery_kernel::OrderId>("order_id", order).map(|order| Which::Order(order.to_string()))
         }
-        _ => Err(Problem::invalid("service_id", "SERVICE_UNNAMED", "name one of service_id, subscription_id and order_id")),
+        _ => Err(Problem::invalid(
+            "service_id",
+            "SERVICE_UNNAMED",
+            "name one of service_id, subscription_id and order_id",
+        )),
     }
 }
 

@@ -62,7 +62,7 @@ fn cursor(text: &str) -> Result<Before, Problem> {
         let at = DateTime::from_timestamp_micros(i64::from_str_radix(at, 16).ok()?)?;
         Some((at, Uuid::try_parse(id).ok()?))
     });
-    parsed
-        .map(Some)
-        .ok_or_else(|| Problem::invalid("page.cursor", "CURSOR_INVALID", "take the cursor from the page before, unchanged"))
+    parsed.map(Some).ok_or_else(|| {
+        Problem::invalid("page.cursor", "CURSOR_INVALID", "take the cursor from the page before, unchanged")
+    })
 }

@@ -110,7 +110,9 @@ pub async fn get(tx: &mut PgTransaction<'_>, id: ServiceId) -> sqlx::Result<Opti
 
 /// The service of a subscription.
 pub async fn of_subscription(tx: &mut PgTransaction<'_>, id: SubscriptionId) -> sqlx::Result<Option<Row>> {
-    sqlx::query_as!(Row, "SELECT * FROM service WHERE subscription_id = $1", id.as_uuid()).fetch_optional(&mut **tx).await
+    sqlx::query_as!(Row, "SELECT * FROM service WHERE subscription_id = $1", id.as_uuid())
+        .fetch_optional(&mut **tx)
+        .await
 }
 
 /// The newest service of an order.
@@ -273,7 +275,9 @@ pub async fn save(tx: &mut PgTransaction<'_>, row: &Row) -> sqlx::Result<()> {
 
 /// Notes the credits before a purchase.
 pub async fn note_credits(tx: &mut PgTransaction<'_>, id: ServiceId, credits: Option<&str>) -> sqlx::Result<()> {
-    sqlx::query!("UPDATE service SET open_credits = $2 WHERE id = $1", id.as_uuid(), credits).execute(&mut **tx).await?;
+    sqlx::query!("UPDATE service SET open_credits = $2 WHERE id = $1", id.as_uuid(), credits)
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 

@@ -69,7 +69,10 @@ async fn fault_f17_every_kind_of_write_survives_a_lost_answer() {
         let ready = world.until(&subscription, Step::Ready).await;
         assert_eq!(ready.expires_at.unwrap().seconds, subscription.until.timestamp(), "{kind}");
         let line = &world.lines().await[0];
-        assert_eq!((line["enabled"].as_i64(), line["exp_date"].as_i64()), (Some(1), Some(subscription.until.timestamp())));
+        assert_eq!(
+            (line["enabled"].as_i64(), line["exp_date"].as_i64()),
+            (Some(1), Some(subscription.until.timestamp()))
+        );
     }
     world.fault("delete_line", "drop_after_apply", 1).await;
     world.want(&mut subscription, Wanted::Terminated).await;
@@ -223,7 +226,8 @@ async fn fault_f21_a_worker_that_lost_its_claim_writes_nothing() {
     let world = World::new().await;
     world.admin_panel().await;
     // The panel answers late; meanwhile another worker takes the service over, as after a pause of this process.
-    let rule = json!({ "target": "panel:SANDBOX1", "action": "create_line", "kind": "late", "delay_ms": 1_500, "times": 1 });
+    let rule =
+        json!({ "target": "panel:SANDBOX1", "action": "create_line", "kind": "late", "delay_ms": 1_500, "times": 1 });
     world.control("faults", rule).await;
     let mut subscription = Subscription::new();
     world.want(&mut subscription, Wanted::Active).await;

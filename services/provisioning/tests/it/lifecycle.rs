@@ -42,7 +42,9 @@ async fn renewal_suspension_return_and_end() {
     assert_eq!(renewed.expires_at.unwrap().seconds, subscription.until.timestamp());
 
     let line_id = world.lines().await[0]["id"].as_i64().unwrap();
-    world.control("panels/SANDBOX1/connections", json!({ "line_id": line_id, "stream_id": 101, "ip": "198.51.100.7" })).await;
+    world
+        .control("panels/SANDBOX1/connections", json!({ "line_id": line_id, "stream_id": 101, "ip": "198.51.100.7" }))
+        .await;
     world.want(&mut subscription, Wanted::Suspended).await;
     world.until(&subscription, Step::Suspended).await;
     assert!(!world.plays(&credentials).await);

@@ -30,9 +30,11 @@ async fn a_panel_is_entered_tested_and_never_shows_its_key() {
     assert_eq!((renamed.version, renamed.name.as_str()), (2, "Renamed"));
     let stale = refusal(world.staff().put_panel(request).await);
     assert_eq!((stale.code, stale.reason.as_ref()), (Code::Aborted, "VERSION_CONFLICT"));
-    let request = proto::PutPanelRequest { panel: Some(renamed), api_key: "wrong-key-wrong-key".into(), expected_version: 2 };
+    let request =
+        proto::PutPanelRequest { panel: Some(renamed), api_key: "wrong-key-wrong-key".into(), expected_version: 2 };
     world.staff().put_panel(request).await.unwrap();
-    let probed = world.staff().probe_panel(proto::ProbePanelRequest { panel_id: panel.id.clone() }).await.unwrap().into_inner();
+    let probed =
+        world.staff().probe_panel(proto::ProbePanelRequest { panel_id: panel.id.clone() }).await.unwrap().into_inner();
     assert_eq!(probed.health(), proto::panel::Health::Down);
     assert!(probed.remedy.contains("API key"), "{}", probed.remedy);
 }
@@ -123,7 +125,10 @@ async fn secure_s12_people_see_what_their_permissions_and_their_brand_allow() {
         .iter()
         .map(|event| ottery_testkit::payload::<ottery_proto::common::v1::AuditRecorded>(event).action)
         .collect();
-    assert!(actions.contains(&"panel.update".to_owned()) && actions.contains(&"service.reveal".to_owned()), "{actions:?}");
+    assert!(
+        actions.contains(&"panel.update".to_owned()) && actions.contains(&"service.reveal".to_owned()),
+        "{actions:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

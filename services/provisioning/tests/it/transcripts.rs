@@ -70,8 +70,8 @@ fn every_answer_of_every_transcript_is_classified() {
                 ..RawReply::default()
             };
             let answer = parse::answer(&reply, asked);
-            let succeeded = exchange.status == 200
-                && (exchange.body.contains("STATUS_SUCCESS") || exchange.body.starts_with('['));
+            let succeeded =
+                exchange.status == 200 && (exchange.body.contains("STATUS_SUCCESS") || exchange.body.starts_with('['));
             assert_eq!(answer.is_ok(), succeeded, "{} {action}: {answer:?}", transcript.name);
             if let Ok(data) = answer
                 && data.get("exp_date").and(data.get("username")).is_some()
@@ -156,7 +156,8 @@ async fn a_probe_reads_user_and_credits() {
 #[tokio::test]
 async fn the_catalogue_is_read_from_bare_arrays_and_from_envelopes() {
     let both = replay::Transcript {
-        exchanges: [replay::read("admin-get-packages").exchanges, replay::read("admin-get-bouquets").exchanges].concat(),
+        exchanges: [replay::read("admin-get-packages").exchanges, replay::read("admin-get-bouquets").exchanges]
+            .concat(),
         ..replay::read("admin-get-packages")
     };
     let replay = Replay::start(&both).await;
@@ -255,17 +256,16 @@ async fn names_are_matched_exactly_although_the_panel_matches_parts() {
 #[tokio::test]
 async fn a_reseller_takes_what_the_reply_says_and_never_buys_twice() {
     let (replay, driver) = play("reseller-create-line", Role::Reseller).await;
-    let bob = LineSpec { username: "bob-line-1".into(), password: Secret::new("secret-two"), package: Some(1), ..alice() };
+    let bob =
+        LineSpec { username: "bob-line-1".into(), password: Secret::new("secret-two"), package: Some(1), ..alice() };
     let made = driver.create(&OpTag::new("op"), &bob).await.unwrap();
     assert_eq!((made.username.as_str(), made.package), ("bob-line-1", Some(1)));
     assert_eq!(replay.sent("create_line")["package"], "1");
 
     let (replay, driver) = play("reseller-renew", Role::Reseller).await;
     let before = DateTime::from_timestamp(1_798_758_000, 0);
-    let renewed = driver
-        .renew(&tag(), &line("bob-line-1"), &Renewal::Package { id: 1, expect_before: before })
-        .await
-        .unwrap();
+    let renewed =
+        driver.renew(&tag(), &line("bob-line-1"), &Renewal::Package { id: 1, expect_before: before }).await.unwrap();
     assert_eq!(renewed.expires_at, DateTime::from_timestamp(1_801_436_400, 0));
     let again = driver
         .renew(&tag(), &line("bob-line-1"), &Renewal::Package { id: 1, expect_before: before })

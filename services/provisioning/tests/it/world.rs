@@ -186,8 +186,7 @@ impl World {
     }
 
     pub async fn service(&self, subscription: &Subscription) -> Option<proto::Service> {
-        let request =
-            proto::GetServiceRequest { subscription_id: subscription.id.to_string(), ..Default::default() };
+        let request = proto::GetServiceRequest { subscription_id: subscription.id.to_string(), ..Default::default() };
         self.staff().get_service(request).await.ok().map(tonic::Response::into_inner)
     }
 

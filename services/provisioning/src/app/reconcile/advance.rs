@@ -87,7 +87,13 @@ impl Draft {
     pub(super) fn needs_person(&mut self, kind: &str, summary: String, remedy: &str) {
         let (service, panel) = (self.held.row.id, self.held.row.panel_id);
         self.held.row.has_task = true;
-        self.tasks.push(task::New { kind: kind.to_owned(), service: Some(service), panel, summary, remedy: remedy.to_owned() });
+        self.tasks.push(task::New {
+            kind: kind.to_owned(),
+            service: Some(service),
+            panel,
+            summary,
+            remedy: remedy.to_owned(),
+        });
     }
 }
 

@@ -12,8 +12,8 @@ use super::perform::{Outcome, OutcomeKind, reply_summary};
 use crate::domain::plan::{Time, differences};
 use crate::domain::{CallKind, Line, LineFact, Step, username};
 use crate::driver::{LineState, OpTag, PanelError, PermKind};
-use crate::store::{call, panel};
 use crate::store::due::Hand;
+use crate::store::{call, panel};
 
 /// Wait after a quota was used up; only the panel's people can change that.
 const QUOTA_WAIT: Duration = Duration::from_secs(3_600);
@@ -65,7 +65,9 @@ impl Work<'_> {
         let was = job.panel.key.tripped();
         if job.panel.key.record(error) {
             let now = job.panel.key.tripped();
-            if was.is_none() && let Some(trip) = now {
+            if was.is_none()
+                && let Some(trip) = now
+            {
                 tracing::warn!(panel.id = %job.panel.id(), reason = trip.code(), "calls with this key are paused");
             } else if now.is_none() {
                 tracing::info!(panel.id = %job.panel.id(), "calls with this key go on");
@@ -80,7 +82,9 @@ impl Work<'_> {
         let action = if job.reads { CallKind::ReadBack } else { job.kind };
         let result = error.map_or("ok", PanelError::code);
         let metrics = &self.app.host.metrics;
-        metrics.counter("ottery_panel_calls", "Calls to panels").inc(&[("action", action.as_str()), ("result", result)]);
+        metrics
+            .counter("ottery_panel_calls", "Calls to panels")
+            .inc(&[("action", action.as_str()), ("result", result)]);
         metrics
             .histogram("ottery_panel_call_seconds", "Time panels take")
             .observe(&[("action", action.as_str())], f64::from(outcome.took_ms) / 1_000.0);
@@ -101,7 +105,8 @@ impl Work<'_> {
             call::conclude(tx, id, started, &verdict).await?;
         }
         if job.reads {
-            let now: chrono::DateTime<chrono::Utc> = sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut **tx).await?;
+            let now: chrono::DateTime<chrono::Utc> =
+                sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut **tx).await?;
             let (state, code) = match &outcome.kind {
                 OutcomeKind::Failed(error) => ("rejected", error.code().to_owned()),
                 OutcomeKind::Line(_) | OutcomeKind::Absent | OutcomeKind::Taken(_) | OutcomeKind::Purchase(..) => {
@@ -246,7 +251,10 @@ impl Work<'_> {
                     draft.row().verify_at = Some(open.at + settle);
                 }
                 draft.row().close_call();
-                (if applied { found_late("read_back") } else { Some(("rejected", "not_applied".to_owned())) }, Judged::Go)
+                (
+                    if applied { found_late("read_back") } else { Some(("rejected", "not_applied".to_owned())) },
+                    Judged::Go,
+                )
             }
             OutcomeKind::Purchase(state, credits) => {
                 let Some(open) = open else { return Ok((None, Judged::Go)) };
@@ -324,7 +332,9 @@ impl Work<'_> {
                 row.covered_through = Some(covered(job, row.covered_through));
                 row.line_package = job.package;
             }
-            CallKind::Edit if any(differences(&job.wanted, &Line::from(state))) => refuse(draft, job, "panel_disagrees"),
+            CallKind::Edit if any(differences(&job.wanted, &Line::from(state))) => {
+                refuse(draft, job, "panel_disagrees")
+            }
             CallKind::Create
             | CallKind::Edit
             | CallKind::Suspend

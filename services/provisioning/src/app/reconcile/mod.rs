@@ -167,7 +167,8 @@ async fn work(app: &App, claim: &Claim, held: &Shared) {
         if let Some(known) = lock(held).claims.get_mut(&claim.service) {
             known.key = Some(job.panel.key.id);
         }
-        let span = span_with_parent("panel call", Some(&job.traceparent).filter(|text| !text.is_empty()).map(String::as_str));
+        let span =
+            span_with_parent("panel call", Some(&job.traceparent).filter(|text| !text.is_empty()).map(String::as_str));
         let cause = Cause { causation_id: job.causation_id.clone(), correlation_id: job.correlation_id.clone() };
         let step = async {
             let outcome = Work::new(app, claim).perform(&job).await?;
@@ -208,7 +209,10 @@ fn is_passing(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(database) => {
-            matches!(database.code().as_deref(), Some("40001" | "40P01" | "55P03" | "57014" | "53300" | "57P01" | "57P02" | "57P03"))
+            matches!(
+                database.code().as_deref(),
+                Some("40001" | "40P01" | "55P03" | "57014" | "53300" | "57P01" | "57P02" | "57P03")
+            )
         }
         _ => false,
     }

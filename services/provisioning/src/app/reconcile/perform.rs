@@ -54,7 +54,8 @@ impl Work<'_> {
         if let Some(now) = job.tell_clock {
             self.tell_clock(job, now).await;
         }
-        let credits_before = if job.kind == CallKind::Buy && !job.reads { self.note_credits(job).await } else { Ok(()) };
+        let credits_before =
+            if job.kind == CallKind::Buy && !job.reads { self.note_credits(job).await } else { Ok(()) };
         let outcome = match credits_before {
             Err(error) => Some(Outcome { kind: OutcomeKind::Failed(error), took_ms: 0 }),
             Ok(()) if job.reads || self.mark_sent(job).await => {
@@ -135,9 +136,7 @@ async fn write(job: &Job) -> OutcomeKind {
         (_, None) => Err(PanelError::permanent(PermKind::NotFound, "the line has no id")),
         (CallKind::Edit, Some(line)) => edit(driver, job, line).await,
         (CallKind::Buy, Some(line)) => match job.package {
-            Some(id) => {
-                driver.renew(&job.tag, line, &Renewal::Package { id, expect_before: job.expiry_before }).await
-            }
+            Some(id) => driver.renew(&job.tag, line, &Renewal::Package { id, expect_before: job.expiry_before }).await,
             None => Err(PanelError::permanent(PermKind::BrokenMapping, "the plan names no package")),
         },
         (CallKind::Suspend, Some(line)) => driver.set_status(&job.tag, line, Active::No).await,

@@ -6,8 +6,8 @@ use ottery_kernel::PanelId;
 use sqlx::postgres::PgTransaction;
 
 use super::advance::{Draft, Work};
-use crate::domain::placement::{self, Candidate, Nowhere, Wish};
 use crate::domain::Step;
+use crate::domain::placement::{self, Candidate, Nowhere, Wish};
 use crate::store::panel::{self, Row};
 
 const WAIT_DOWN: Duration = Duration::from_secs(5);
@@ -72,9 +72,15 @@ fn wait(draft: &mut Draft, nowhere: Nowhere) -> Duration {
             let (pool, region) = (&draft.held.row.pool, &draft.held.row.region);
             let summary = match nowhere {
                 Nowhere::Full => format!("every panel of pool `{pool}` in region `{region}` is full"),
-                Nowhere::None | Nowhere::Down => format!("there is no enabled panel of pool `{pool}` in region `{region}`"),
+                Nowhere::None | Nowhere::Down => {
+                    format!("there is no enabled panel of pool `{pool}` in region `{region}`")
+                }
             };
-            draft.needs_person("no_panel", summary, "Add a panel, enable one, or raise the capacity of one; waiting orders continue by themselves.");
+            draft.needs_person(
+                "no_panel",
+                summary,
+                "Add a panel, enable one, or raise the capacity of one; waiting orders continue by themselves.",
+            );
             WAIT_NONE
         }
     }

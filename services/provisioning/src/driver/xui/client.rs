@@ -9,9 +9,9 @@ use url::Url;
 
 use super::form::Form;
 use super::parse::{self, Asked};
+use crate::driver::Secret;
 use crate::driver::error::{Cause, PanelError};
 use crate::driver::http::{RawReply, Transport, WireError};
-use crate::driver::Secret;
 
 /// Longest wait for a read.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -77,11 +77,9 @@ impl Client {
             Asked::Read => READ_TIMEOUT,
             Asked::Write(_) | Asked::Create => WRITE_TIMEOUT,
         };
-        self.transport.post_form(&self.url, form.encode(&self.api_key), timeout).await.map_err(|error| {
-            match error {
-                WireError::Before(cause) => PanelError::retryable(cause),
-                WireError::After(cause) => asked.no_verdict(cause),
-            }
+        self.transport.post_form(&self.url, form.encode(&self.api_key), timeout).await.map_err(|error| match error {
+            WireError::Before(cause) => PanelError::retryable(cause),
+            WireError::After(cause) => asked.no_verdict(cause),
         })
     }
 }

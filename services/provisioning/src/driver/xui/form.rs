@@ -6,9 +6,9 @@
 use serde_json::Value;
 
 use super::{row, value};
+use crate::driver::Secret;
 use crate::driver::error::{PanelError, PermKind};
 use crate::driver::model::{Expiry, LineSpec, LineState, OpTag, Output};
-use crate::driver::Secret;
 
 /// Longest name and password that fit the panel's columns and a player's address.
 const NAME_MAX: usize = 50;
@@ -64,7 +64,8 @@ impl Form {
 /// # Errors
 /// Names the field and the rule.
 pub fn check_credentials(username: &str, password: &Secret) -> Result<(), PanelError> {
-    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
+    let plain =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
     for (field, text) in [("username", username), ("password", password.expose())] {
         if !(NAME_MIN..=NAME_MAX).contains(&text.len()) {
             return Err(invalid(format!("{field} must have {NAME_MIN} to {NAME_MAX} characters")));
@@ -111,9 +112,8 @@ fn with_expiry(form: Form, expiry: Expiry) -> Form {
 pub fn admin_create(tag: &OpTag, line: &LineSpec) -> Result<Form, PanelError> {
     check_credentials(&line.username, &line.password)?;
     check_limits(line.connections, &line.outputs)?;
-    let mut form = Form::action("create_line")
-        .with("username", &line.username)
-        .with("password", line.password.expose());
+    let mut form =
+        Form::action("create_line").with("username", &line.username).with("password", line.password.expose());
     form = with_expiry(form, line.expiry)
         .with("max_connections", line.connections)
         .with("enabled", 1)

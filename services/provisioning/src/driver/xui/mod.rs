@@ -15,12 +15,12 @@ use rust_decimal::Decimal;
 use url::Url;
 
 use self::client::Client;
+use super::Secret;
 use super::http::Transport;
 use super::model::{
     Active, Caps, Catalog, Conn, Cursor, LineKey, LineRef, LineSpec, LineState, OpTag, PackageSpec, Page, PanelInfo,
     Renewal,
 };
-use super::Secret;
 use super::{PanelDriver, Res};
 
 /// Which of the two APIs a key speaks to.

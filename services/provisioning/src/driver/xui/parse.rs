@@ -109,8 +109,13 @@ fn status_verdict(status: &str, error: &str, asked: Asked) -> Result<(), PanelEr
             },
         },
         "STATUS_EXISTS_USERNAME" | "STATUS_EXISTS_MAC" => refuse(PermKind::Conflict),
-        "STATUS_INVALID_USERNAME" | "STATUS_INVALID_PASSWORD" | "STATUS_INVALID_DATE" | "STATUS_INVALID_MAC"
-        | "STATUS_INVALID_INPUT" | "STATUS_INVALID_USER" | "STATUS_INVALID_DATA" => refuse(PermKind::InvalidInput),
+        "STATUS_INVALID_USERNAME"
+        | "STATUS_INVALID_PASSWORD"
+        | "STATUS_INVALID_DATE"
+        | "STATUS_INVALID_MAC"
+        | "STATUS_INVALID_INPUT"
+        | "STATUS_INVALID_USER"
+        | "STATUS_INVALID_DATA" => refuse(PermKind::InvalidInput),
         "STATUS_INSUFFICIENT_CREDITS" => refuse(PermKind::InsufficientCredits),
         "STATUS_NO_TRIALS" => refuse(PermKind::QuotaExhausted),
         "STATUS_INVALID_PACKAGE" | "STATUS_INVALID_TYPE" => refuse(PermKind::BrokenMapping),

@@ -118,7 +118,9 @@ mod tests {
 
     #[test]
     fn lists_are_read_as_lists_as_text_and_as_maps() {
-        for form in [json!([2, 1]), json!("[2,1]"), json!(["2", "1"]), json!({"0": 2, "3": "1"}), json!("[\"1\",\"2\"]")] {
+        for form in
+            [json!([2, 1]), json!("[2,1]"), json!(["2", "1"]), json!({"0": 2, "3": "1"}), json!("[\"1\",\"2\"]")]
+        {
             assert_eq!(ids(&form), Some(vec![1, 2]), "{form}");
         }
         assert_eq!(ids(&json!(null)), Some(vec![]));

@@ -5,9 +5,9 @@ use super::form::{self, Change, Form};
 use super::parse::Asked;
 use super::{Role, Xui};
 use crate::driver::Res;
+use crate::driver::Secret;
 use crate::driver::error::{Cause, PanelError, PermKind, ReadBack};
 use crate::driver::model::{Active, LineRef, LineSpec, LineState, OpTag, PackageSpec, Renewal};
-use crate::driver::Secret;
 
 const BY_ID: Asked = Asked::Write(ReadBack::ById);
 
@@ -29,9 +29,10 @@ impl Xui {
                 self.edit(tag, line, &Change { expiry: Some(expiry), ..Change::default() }).await
             }
             (Renewal::Package { id, expect_before }, Role::Reseller) => self.buy(line, id, expect_before).await,
-            (Renewal::Until(_), Role::Reseller) => {
-                Err(PanelError::permanent(PermKind::Unsupported, "a reseller key cannot set an expiry; it buys packages"))
-            }
+            (Renewal::Until(_), Role::Reseller) => Err(PanelError::permanent(
+                PermKind::Unsupported,
+                "a reseller key cannot set an expiry; it buys packages",
+            )),
             (Renewal::Package { .. }, Role::Admin) => {
                 Err(PanelError::permanent(PermKind::Unsupported, "an admin key sets the expiry; it buys no packages"))
             }
@@ -150,7 +151,9 @@ impl Xui {
 /// The write was confirmed but its read-back failed: not applied is not possible, so the outcome has to be looked up.
 fn unread(error: PanelError, hint: ReadBack) -> PanelError {
     match error {
-        PanelError::Retryable { cause, .. } | PanelError::Ambiguous { cause, .. } => PanelError::Ambiguous { cause, hint },
+        PanelError::Retryable { cause, .. } | PanelError::Ambiguous { cause, .. } => {
+            PanelError::Ambiguous { cause, hint }
+        }
         refused @ PanelError::Permanent(_) => refused,
     }
 }
