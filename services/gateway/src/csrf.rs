@@ -71,3 +71,75 @@ fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(header::TRANSFER_ENCODING)
         || text(headers, header::CONTENT_LENGTH).is_some_and(|length| length.trim() != "0")
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderName, HeaderValue, Request};
+
+    use super::*;
+
+    fn request(host: &'static str) -> RequestInfo {
+        let (parts, ()) = Request::builder().header(header::HOST, host).body(()).unwrap().into_parts();
+        RequestInfo::read(&parts, &crate::testing::config().http)
+    }
+
+    fn verdict(class: RouteClass, given: &[(&'static str, &'static str)]) -> Result<(), String> {
+        let headers: HeaderMap =
+            given.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
+        check(&Method::POST, class, &headers, &request("shop.example")).map_err(|refusal| refusal.code)
+    }
+
+    #[test]
+    fn secure_s04_only_our_own_pages_change_anything() {
+        const JSON: (&str, &str) = ("content-type", "application/json");
+        const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+        const OWN: (&str, &str) = ("origin", "http://shop.example");
+        let api = |given: &[(&'static str, &'static str)]| verdict(RouteClass::Api, given);
+        assert_eq!(api(&[JSON, OWN]), Ok(()));
+        assert_eq!(api(&[JSON, ("sec-fetch-site", "same-origin")]), Ok(()));
+        assert_eq!(api(&[JSON, OWN, ("sec-fetch-site", "same-origin")]), Ok(()));
+        for (given, code) in [
+            // another site
+            (vec![JSON, ("sec-fetch-site", "cross-site")], "cross_site"),
+            (vec![JSON, ("sec-fetch-site", "cross-site"), OWN], "cross_site"),
+            // a sibling brand below the same parent domain
+            (vec![JSON, ("sec-fetch-site", "same-site")], "cross_site"),
+            (vec![JSON, ("origin", "http://other.example")], "cross_site"),
+            (vec![JSON, ("origin", "http://shop.example.evil.example")], "cross_site"),
+            (vec![JSON, ("origin", "https://shop.example")], "cross_site"),
+            (vec![JSON, ("origin", "http://shop.example:81")], "cross_site"),
+            (vec![JSON, ("sec-fetch-site", "same-origin"), ("origin", "http://other.example")], "cross_site"),
+            // typed into the address bar, opened from a bookmark
+            (vec![JSON, ("sec-fetch-site", "none")], "cross_site"),
+            (vec![JSON, ("origin", "null")], "cross_site"),
+            (vec![JSON], "origin_missing"),
+            (vec![], "origin_missing"),
+            // what a foreign form can send
+            (vec![("content-type", "text/plain"), OWN], "content_type"),
+            (vec![FORM, OWN], "content_type"),
+            (vec![("content-type", "multipart/form-data; boundary=x"), OWN], "content_type"),
+            (vec![("content-length", "2"), OWN], "content_type"),
+        ] {
+            assert_eq!(api(&given), Err(code.to_owned()), "{given:?}");
+        }
+        assert_eq!(verdict(RouteClass::Page, &[FORM, OWN]), Ok(()));
+        assert_eq!(verdict(RouteClass::Page, &[JSON, OWN]), Err("content_type".to_owned()));
+        assert_eq!(verdict(RouteClass::Page, &[FORM, ("origin", "null")]), Err("cross_site".to_owned()));
+        assert_eq!(verdict(RouteClass::Page, &[FORM]), Err("origin_missing".to_owned()));
+    }
+
+    #[test]
+    fn secure_s05_a_sibling_brand_reads_no_stream_and_an_api_key_needs_no_origin() {
+        let info = request("shop.example");
+        let headers = |name, value| HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))]);
+        assert!(check_stream(&HeaderMap::new(), &info).is_ok());
+        assert!(check_stream(&headers("origin", "http://shop.example"), &info).is_ok());
+        assert!(check_stream(&headers("origin", "http://other.example"), &info).is_err());
+        assert!(check_stream(&headers("sec-fetch-site", "same-site"), &info).is_err());
+        let key = [("authorization", "Bearer otk_1"), ("content-type", "application/json")];
+        assert_eq!(verdict(RouteClass::Api, &key), Ok(()));
+        // A form of another site may carry credentials of the browser, never this header; but pages take no keys.
+        let form = [("authorization", "Bearer otk_1"), ("content-type", "application/x-www-form-urlencoded")];
+        assert!(verdict(RouteClass::Page, &form).is_err());
+    }
+}

@@ -107,3 +107,79 @@ fn page_policy(nonce: &str, extra: Option<&PolicyExtra>) -> String {
          connect-src 'self'{connect}{media}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+
+    use super::*;
+
+    fn lines(class: RouteClass, is_secure: bool) -> Vec<String> {
+        let mut config = crate::testing::config().http;
+        config.behind_tls = is_secure;
+        let (parts, ()) = Request::new(()).into_parts();
+        let request = RequestInfo::read(&parts, &config);
+        let mut response = Response::new(Body::empty());
+        secure(&mut response, class, &request);
+        let text = |value: &HeaderValue| value.to_str().unwrap().replace(&request.nonce, "NONCE").replace(&request.id, "ID");
+        let mut lines: Vec<_> = response.headers().iter().map(|(name, value)| format!("{name}: {}", text(value))).collect();
+        lines.sort();
+        lines
+    }
+
+    #[test]
+    fn secure_s29_headers_of_every_class() {
+        let always = [
+            "cross-origin-opener-policy: same-origin",
+            "cross-origin-resource-policy: same-origin",
+            "permissions-policy: camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+            "referrer-policy: strict-origin-when-cross-origin",
+            "x-content-type-options: nosniff",
+            "x-frame-options: DENY",
+            "x-request-id: ID",
+        ];
+        let bare = "content-security-policy: default-src 'none'; frame-ancestors 'none'";
+        let page = "content-security-policy: default-src 'none'; script-src 'self'; style-src 'self' 'nonce-NONCE'; \
+                    img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
+                    frame-ancestors 'none'; manifest-src 'self'";
+        let store = "cache-control: no-store";
+        for (class, own) in [
+            (RouteClass::Page, vec![page, store]),
+            (RouteClass::Api, vec![bare, store]),
+            (RouteClass::Webhook, vec![bare, store]),
+            (RouteClass::Probe, vec![bare, store]),
+            (RouteClass::Asset, vec![bare]),
+        ] {
+            let mut expected: Vec<String> = always.iter().chain(&own).map(|line| (*line).to_owned()).collect();
+            expected.sort();
+            assert_eq!(lines(class, false), expected, "{class:?}");
+            expected.push("strict-transport-security: max-age=31536000".to_owned());
+            expected.sort();
+            assert_eq!(lines(class, true), expected, "{class:?} with HTTPS");
+        }
+    }
+
+    #[test]
+    fn secure_s30_a_page_allows_no_foreign_and_no_inline_code() {
+        let policy = page_policy("abc", None);
+        assert!(!policy.contains("unsafe-inline") && !policy.contains("unsafe-eval") && !policy.contains("http"));
+        let player = page_policy("abc", Some(&PolicyExtra { media: vec!["http://tv.example:8080".into()] }));
+        assert!(player.contains("media-src 'self' blob: http://tv.example:8080"), "{player}");
+        assert!(player.contains("script-src 'self';"), "{player}");
+    }
+
+    #[test]
+    fn a_path_has_one_class() {
+        for (path, class) in [
+            ("/", RouteClass::Page),
+            ("/api/v1/me", RouteClass::Api),
+            ("/apix", RouteClass::Page),
+            ("/assets/app.css", RouteClass::Asset),
+            ("/webhooks/sandbox/pac_1", RouteClass::Webhook),
+            ("/healthz", RouteClass::Probe),
+        ] {
+            assert_eq!(RouteClass::of(path), class, "{path}");
+        }
+    }
+}

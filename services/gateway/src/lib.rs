@@ -17,15 +17,20 @@ pub mod headers;
 pub mod hints;
 pub mod idempotency;
 pub mod limits;
+pub mod links;
 mod listen;
 pub mod pages;
 mod probes;
 pub mod problem;
+pub mod progress;
+pub mod referral;
 pub mod request;
 pub mod session;
+mod sse;
 pub mod state;
 #[cfg(test)]
 mod testing;
+mod webhook;
 
 use axum::Router;
 use ottery_kit::{Host, Service};
@@ -44,6 +49,8 @@ pub fn router(state: &AppState) -> Router {
     Router::new()
         .merge(probes::router())
         .merge(api::router(state))
+        .merge(webhook::router())
+        .merge(referral::router())
         .merge(pages::router())
         .fallback(async || problem::Refusal::not_found())
         .layer(axum::middleware::from_fn_with_state(state.clone(), edge::handle))

@@ -190,3 +190,42 @@ impl IntoResponse for Refusal {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secure_s40_what_broke_inside_stays_inside() {
+        let status = Status::internal("error returned from database: relation \"account\" does not exist at 10.0.0.7");
+        let unknown = Status::unknown("thread panicked at src/app/order.rs:12");
+        for status in [status, unknown] {
+            let refusal = Refusal::from(status);
+            let body = serde_json::to_string(&refusal.body("req_1")).unwrap();
+            assert_eq!(refusal.status, StatusCode::INTERNAL_SERVER_ERROR);
+            assert_eq!(refusal.code, "internal");
+            for leak in ["database", "10.0.0.7", "src/", "panicked"] {
+                assert!(!body.contains(leak), "{body}");
+            }
+            assert!(body.contains("\"request_id\":\"req_1\""), "{body}");
+        }
+    }
+
+    #[test]
+    fn secure_s40_a_problem_keeps_its_code_field_and_way_out() {
+        let problem = Problem::invalid("email", "EMAIL_INVALID", "email: write it like me@example.com").with("retry_after_ms", 1500);
+        let refusal = Refusal::from(Status::from(problem));
+        let body = serde_json::to_value(refusal.body("req_1")).unwrap();
+        assert_eq!(body["code"], "email_invalid");
+        assert_eq!(body["field"], "email");
+        assert_eq!(body["status"], 400);
+        assert_eq!(body["detail"], "email: write it like me@example.com");
+        assert_eq!(refusal.retry_after_s, Some(2));
+    }
+
+    #[test]
+    fn secure_s36_a_closed_set_up_is_gone() {
+        let refusal = Refusal::from(Problem::refused("SETUP_CLOSED", "set-up is closed"));
+        assert_eq!(refusal.status, StatusCode::GONE);
+    }
+}

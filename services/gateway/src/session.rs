@@ -291,6 +291,12 @@ fn is_over(code: tonic::Code) -> bool {
 }
 
 impl Session {
+    /// The actor of this session in that brand. The rights are those identity vouched for, so ask for them in the same brand.
+    #[must_use]
+    pub fn actor_in(&self, brand: Option<BrandId>) -> Actor {
+        Actor { brand, ..self.actor.clone() }
+    }
+
     fn of(reply: identity::AuthenticateReply, secret: Secret) -> Result<Self, Refusal> {
         let actor = reply.actor.and_then(actor).ok_or_else(|| {
             Refusal::internal(&std::io::Error::other("identity vouched for nobody"))
@@ -304,6 +310,24 @@ impl Session {
             has_all_brands: reply.all_brands,
             actor,
         })
+    }
+}
+
+#[cfg(test)]
+impl Session {
+    /// A session for tests of what a caller may do.
+    pub(crate) fn for_test(actor: Actor, is_enrolment_only: bool) -> Self {
+        let account = (actor.kind != ActorKind::ApiKey)
+            .then(|| identity::Account { id: actor.subject.clone(), ..identity::Account::default() });
+        Self {
+            id: "ses_1".into(),
+            secret: Secret::new("secret"),
+            account,
+            is_enrolment_only,
+            brands: Vec::new(),
+            has_all_brands: true,
+            actor,
+        }
     }
 }
 
@@ -335,7 +359,7 @@ pub(crate) async fn identify(state: &AppState, site: &Site, request: &RequestInf
         })?;
         // A key belongs to one brand; with another brand's name it opens nothing.
         if chosen.is_some() && session.actor.brand.is_some() && session.actor.brand != chosen {
-            return Err(Refusal::not_found());
+            return Err(brand_not_found());
         }
         let brand = session.actor.brand.or(chosen);
         return Ok(Caller { actor: Actor { brand, ..session.actor.clone() }, session: Some(session), request: request.clone() });
@@ -354,11 +378,24 @@ pub(crate) async fn identify(state: &AppState, site: &Site, request: &RequestInf
             if !is_expected {
                 return Err(Refusal::sign_in());
             }
-            Actor { brand: chosen, ..session.actor.clone() }
+            // A brand they hold nothing in does not exist for them.
+            if portal == Portal::Staff
+                && let Some(brand) = chosen
+                && !session.has_all_brands
+                && !session.brands.contains(&brand)
+                && !session.is_enrolment_only
+            {
+                return Err(brand_not_found());
+            }
+            session.actor_in(chosen)
         }
         None => Actor::anonymous(chosen),
     };
     Ok(Caller { actor, session, request: request.clone() })
+}
+
+fn brand_not_found() -> Refusal {
+    Refusal { code: "brand_not_found".into(), detail: "no brand of that id".into(), ..Refusal::not_found() }
 }
 
 /// The brand of the host, or on the staff host the one the header names.
@@ -370,7 +407,7 @@ fn chosen_brand(site: &Site, headers: &HeaderMap) -> Result<Option<BrandId>, Ref
         })?),
     };
     match (site, named) {
-        (Site::Brand(brand), Some(named)) if brand.id != named => Err(Refusal::not_found()),
+        (Site::Brand(brand), Some(named)) if brand.id != named => Err(brand_not_found()),
         (Site::Brand(brand), _) => Ok(Some(brand.id)),
         (Site::Staff, named) => Ok(named),
     }
@@ -520,5 +557,48 @@ impl Staff {
             session: Some(session),
             request: request.clone(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    fn request(is_secure: bool) -> RequestInfo {
+        let mut config = crate::testing::config().http;
+        config.behind_tls = is_secure;
+        let (parts, ()) = Request::new(()).into_parts();
+        RequestInfo::read(&parts, &config)
+    }
+
+    fn set_cookie(portal: Portal, is_secure: bool) -> String {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
+        let until = prost_types::Timestamp { seconds: now.timestamp() + 3_600, nanos: 0 };
+        let session = identity::Session { secret: "s3cret".into(), absolute_deadline: Some(until), ..Default::default() };
+        portal.sign_in(&session, &request(is_secure), now).unwrap().to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn secure_s01_cookies_of_the_portals() {
+        let rest = "Path=/; HttpOnly; SameSite";
+        assert_eq!(set_cookie(Portal::Shop, true), format!("__Host-ottery_shop=s3cret; {rest}=Lax; Max-Age=3600; Secure"));
+        assert_eq!(set_cookie(Portal::Staff, true), format!("__Host-ottery_staff=s3cret; {rest}=Strict; Max-Age=3600; Secure"));
+        // A demo without HTTPS cannot have the prefix.
+        assert_eq!(set_cookie(Portal::Shop, false), format!("ottery_shop=s3cret; {rest}=Lax; Max-Age=3600"));
+    }
+
+    #[test]
+    fn secure_s01_one_portals_cookie_is_nothing_to_the_other() {
+        let headers = |text: &'static str| HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_static(text))]);
+        let staff = headers("a=b; __Host-ottery_staff=s3cret");
+        assert!(Portal::Staff.secret(&staff, true).is_some());
+        assert!(Portal::Shop.secret(&staff, true).is_none());
+        // The unprefixed name could be planted by a sibling host.
+        assert!(Portal::Staff.secret(&headers("ottery_staff=s3cret"), true).is_none());
+        // Two of a name: one of them was planted.
+        assert!(Portal::Shop.secret(&headers("__Host-ottery_shop=a; __Host-ottery_shop=b"), true).is_none());
     }
 }

@@ -36,6 +36,7 @@ pub struct Parts {
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) documents: crate::documents::Documents,
     pub(crate) measures: crate::edge::Measures,
+    pub(crate) pages: crate::pages::Rendered,
 }
 
 impl std::ops::Deref for AppState {
@@ -61,6 +62,7 @@ impl AppState {
             documents: crate::documents::Documents::new(std::env::current_exe()?, config.documents.render_at_once),
             measures: crate::edge::Measures::new(&host.metrics),
             hints: Hints::default(),
+            pages: crate::pages::Rendered::default(),
             config,
             clients,
             catalog,

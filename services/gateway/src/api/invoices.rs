@@ -1,0 +1,209 @@
+//! Invoices and credit notes, their PDFs, and paying them.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use ottery_proto::billing::v1 as billing;
+use ottery_proto::catalog::v1 as catalog;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::view::{Money, Page, Show as _, Time, page, view, words};
+use crate::idempotency::IdempotencyKey;
+use crate::limits::{self, Json, Query};
+use crate::links;
+use crate::problem::{Refusal, Reply};
+use crate::session::Caller;
+use crate::state::AppState;
+
+words! {
+    /// Where an invoice stands.
+    InvoiceState from billing::invoice::State { Draft, Open, Void, Uncollectible, Closed }
+}
+
+words! {
+    /// What an invoice is for.
+    InvoicePurpose from billing::invoice::Purpose { First, Renewal, Upgrade }
+}
+
+view! {
+    /// A line; its amount contains the tax.
+    InvoiceLine from billing::InvoiceLine {
+        description: String,
+        quantity: u32,
+        amount: Option<Money>,
+        /// Basis points.
+        tax_rate_bp: u32,
+        tax: Option<Money>,
+        period_start: Option<Time>,
+        period_end: Option<Time>,
+    }
+}
+
+view! {
+    /// Who sells.
+    Seller from catalog::LegalEntity {
+        name: String,
+        address_lines: Vec<String>,
+        country: String,
+        tax_id: Option<String>,
+        email: Option<String>,
+    }
+}
+
+view! {
+    /// Takes back a part of an invoice.
+    CreditNote from billing::CreditNote {
+        id: String,
+        number: String,
+        invoice_id: String,
+        amount: Option<Money>,
+        tax: Option<Money>,
+        reason: String,
+        issued_at: Option<Time>,
+    }
+}
+
+view! {
+    /// An invoice.
+    Invoice from billing::Invoice {
+        id: String,
+        /// Null while a draft.
+        number: Option<String>,
+        account_id: String,
+        subscription_id: Option<String>,
+        state: InvoiceState,
+        purpose: InvoicePurpose,
+        lines: Vec<InvoiceLine>,
+        subtotal: Option<Money>,
+        tax: Option<Money>,
+        total: Option<Money>,
+        paid: Option<Money>,
+        refunded: Option<Money>,
+        issued_at: Option<Time>,
+        due_at: Option<Time>,
+        closed_at: Option<Time>,
+        seller: Option<Seller>,
+        buyer_name: String,
+        buyer_email: String,
+        buyer_country: Option<String>,
+        tax_name: Option<String>,
+        locale: String,
+        credit_notes: Vec<CreditNote>,
+    }
+}
+
+/// Which invoices.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct InvoiceQuery {
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// 1 to 100.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// One account's, for staff.
+    account_id: Option<String>,
+    /// One subscription's.
+    subscription_id: Option<String>,
+}
+
+/// How to pay.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PayInput {
+    /// Path the provider's page returns to; the invoice's page when left out.
+    #[serde(default)]
+    pub return_path: Option<String>,
+}
+
+/// Where to pay.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PayPage {
+    /// The provider's page.
+    pub checkout_url: Option<String>,
+    /// The attempt.
+    pub payment_id: String,
+}
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(read))
+        .routes(routes!(pdf))
+        .routes(routes!(credit_note_pdf))
+        .routes(routes!(pay))
+}
+
+/// List invoices.
+#[utoipa::path(get, path = "/invoices", tag = "invoices", operation_id = "list_invoices", params(InvoiceQuery), responses((status = 200, body = Page<Invoice>)))]
+async fn list(State(state): State<AppState>, caller: Caller, Query(query): Query<InvoiceQuery>) -> Reply<Json<Page<Invoice>>> {
+    let request = billing::ListInvoicesRequest {
+        page: page(query.cursor, query.limit)?,
+        account_id: query.account_id.unwrap_or_default(),
+        subscription_id: query.subscription_id.unwrap_or_default(),
+    };
+    let reply = state.clients.billing(&caller.call()).list_invoices(request).await?.into_inner();
+    Ok(Json(Page::of(reply.invoices, reply.page)))
+}
+
+/// Get an invoice.
+#[utoipa::path(get, path = "/invoices/{id}", tag = "invoices", operation_id = "get_invoice", params(("id" = String, Path)), responses((status = 200, body = Invoice)))]
+async fn read(State(state): State<AppState>, caller: Caller, Path(invoice_id): Path<String>) -> Reply<Json<Invoice>> {
+    let request = billing::GetInvoiceRequest { invoice_id };
+    Ok(Json(state.clients.billing(&caller.call()).get_invoice(request).await?.into_inner().into()))
+}
+
+/// Get an invoice as PDF.
+#[utoipa::path(get, path = "/invoices/{id}/pdf", tag = "invoices", operation_id = "get_invoice_pdf", params(("id" = String, Path)), responses((status = 200, content_type = "application/pdf", body = Vec<u8>)))]
+async fn pdf(State(state): State<AppState>, caller: Caller, Path(invoice_id): Path<String>) -> Reply<Response> {
+    document(&state, &caller, invoice_id, String::new()).await
+}
+
+/// Get a credit note as PDF.
+#[utoipa::path(get, path = "/invoices/{id}/credit-notes/{credit_note_id}/pdf", tag = "invoices", operation_id = "get_credit_note_pdf",
+    params(("id" = String, Path), ("credit_note_id" = String, Path)), responses((status = 200, content_type = "application/pdf", body = Vec<u8>)))]
+async fn credit_note_pdf(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((invoice_id, credit_note_id)): Path<(String, String)>,
+) -> Reply<Response> {
+    document(&state, &caller, invoice_id, credit_note_id).await
+}
+
+/// The PDF of an invoice, or of one of its credit notes when one is named; pages use it as well.
+///
+/// # Errors
+/// 404 for documents of others; 500 and 503 when it cannot be drawn.
+pub async fn document(state: &AppState, caller: &Caller, invoice_id: String, credit_note_id: String) -> Reply<Response> {
+    let request = billing::GetInvoiceDocumentRequest { invoice_id, credit_note_id };
+    let reply = state.clients.billing(&caller.call()).get_invoice_document(request).await?.into_inner();
+    let pdf = state.documents.draw(&reply.document_json).await?;
+    let name: String = reply.file_name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect();
+    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).map_err(|error| Refusal::internal(&error))?;
+    let kind = HeaderValue::from_static("application/pdf");
+    Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, disposition)], pdf).into_response())
+}
+
+/// Pay an invoice.
+///
+/// A new page of the provider replaces an older attempt that is still open.
+#[utoipa::path(post, path = "/invoices/{id}/pay", tag = "invoices", operation_id = "pay_invoice", params(("id" = String, Path)), request_body = PayInput, responses((status = 200, body = PayPage)))]
+async fn pay(
+    State(state): State<AppState>,
+    caller: Caller,
+    key: IdempotencyKey,
+    Path(invoice_id): Path<String>,
+    Json(input): Json<PayInput>,
+) -> Reply<Json<PayPage>> {
+    limits::order(&state, &caller.request).await?;
+    let own = links::INVOICE.replace("{invoice}", &invoice_id);
+    let path = links::own_path("return_path", input.return_path.as_deref().unwrap_or(&own))?;
+    let url = links::absolute(&caller.request, path);
+    let request = billing::PayInvoiceRequest { invoice_id, return_url: url.clone(), cancel_url: url };
+    let context = caller.call().idempotency_key(key.0).timeout(super::payments::PROVIDER_TIMEOUT);
+    let reply = state.clients.billing(&context).pay_invoice(request).await?.into_inner();
+    Ok(Json(PayPage { checkout_url: reply.checkout_url.show(), payment_id: reply.payment_id }))
+}

@@ -1,0 +1,246 @@
+//! Streaming panels. Their keys go in and never come out.
+
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use ottery_kit::secret::Secret;
+use ottery_proto::provisioning::v1 as provisioning;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::view::{Page, PageQuery, Show as _, Time, view, words};
+use crate::limits::{Json, Query};
+use crate::problem::Reply;
+use crate::session::Caller;
+use crate::state::AppState;
+
+/// A panel may be slow, and saying so is the point of the test.
+const PANEL_TIMEOUT: Duration = Duration::from_secs(38);
+
+words! {
+    /// How a panel is.
+    PanelHealth from provisioning::panel::Health { Healthy, Degraded, Down }
+}
+
+view! {
+    /// A streaming panel.
+    Panel from provisioning::Panel {
+        id: String,
+        name: String,
+        driver: String,
+        base_url: String,
+        player_url: String,
+        region: Option<String>,
+        pool: Option<String>,
+        /// 0: no limit.
+        capacity: u32,
+        lines: u32,
+        rate_per_second: f64,
+        concurrency: u32,
+        health: PanelHealth,
+        /// What is wrong.
+        problem: Option<String>,
+        /// What to do about it.
+        remedy: Option<String>,
+        checked_at: Option<Time>,
+        credits: Option<String>,
+        /// Milliseconds the panel's clock is ahead.
+        clock_skew_ms: i64,
+        enabled: bool,
+        version: u64,
+        api_key_hint: Option<String>,
+        /// A simulated panel.
+        sandbox: bool,
+        sandbox_control_url: Option<String>,
+        time_zone: Option<String>,
+    }
+}
+
+view! {
+    /// What the panel sells.
+    PanelPackage from provisioning::PanelPackage {
+        id: i64,
+        name: String,
+        credits: Option<String>,
+        connections: u32,
+        bouquet_ids: Vec<i64>,
+        duration: Option<String>,
+    }
+}
+
+view! {
+    /// A group of channels on the panel.
+    PanelBouquet from provisioning::PanelBouquet { id: i64, name: String }
+}
+
+/// What plans can be mapped to.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PanelCatalog {
+    /// Packages of reseller keys.
+    pub packages: Vec<PanelPackage>,
+    /// Bouquets.
+    pub bouquets: Vec<PanelBouquet>,
+}
+
+/// A streaming panel.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PanelInput {
+    /// For people.
+    pub name: String,
+    /// `xui`
+    pub driver: String,
+    /// Admin API below its access code.
+    pub base_url: String,
+    /// Where customers' players connect.
+    pub player_url: String,
+    /// Where it stands.
+    #[serde(default)]
+    pub region: String,
+    /// Group that plans choose from.
+    #[serde(default)]
+    pub pool: String,
+    /// Lines it may hold; 0 for no limit.
+    #[serde(default)]
+    pub capacity: u32,
+    /// Calls a second; the default when left out.
+    #[serde(default)]
+    pub rate_per_second: f64,
+    /// Calls at a time; the default when left out.
+    #[serde(default)]
+    pub concurrency: u32,
+    /// Whether new lines may go there.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// A simulated panel.
+    #[serde(default)]
+    pub sandbox: bool,
+    /// Control address of a simulated panel.
+    #[serde(default)]
+    pub sandbox_control_url: String,
+    /// IANA zone in which its API user reads dates.
+    #[serde(default)]
+    pub time_zone: String,
+    /// Its key for us; the stored one is kept when left out.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub api_key: Secret,
+    /// The version that was read; 0 to create.
+    #[serde(default)]
+    pub version: u64,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// The version that was read.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct VersionQuery {
+    /// A newer one is not deleted.
+    version: u64,
+}
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(read, update, delete))
+        .routes(routes!(probe))
+        .routes(routes!(catalog))
+}
+
+/// List panels.
+#[utoipa::path(get, path = "/panels", tag = "panels", operation_id = "list_panels", params(PageQuery), responses((status = 200, body = Page<Panel>)))]
+async fn list(State(state): State<AppState>, caller: Caller, Query(query): Query<PageQuery>) -> Reply<Json<Page<Panel>>> {
+    let request = provisioning::ListPanelsRequest { page: query.request()? };
+    let reply = state.clients.provisioning(&caller.call()).list_panels(request).await?.into_inner();
+    Ok(Json(Page::of(reply.panels, reply.page)))
+}
+
+/// Get a panel.
+#[utoipa::path(get, path = "/panels/{id}", tag = "panels", operation_id = "get_panel", params(("id" = String, Path)), responses((status = 200, body = Panel)))]
+async fn read(State(state): State<AppState>, caller: Caller, Path(panel_id): Path<String>) -> Reply<Json<Panel>> {
+    let request = provisioning::GetPanelRequest { panel_id };
+    Ok(Json(state.clients.provisioning(&caller.call()).get_panel(request).await?.into_inner().into()))
+}
+
+/// Add a panel.
+#[utoipa::path(post, path = "/panels", tag = "panels", operation_id = "create_panel", request_body = PanelInput, responses((status = 201, body = Panel)))]
+async fn create(State(state): State<AppState>, caller: Caller, Json(input): Json<PanelInput>) -> Reply<Response> {
+    let panel = put(&state, &caller, String::new(), input).await?;
+    Ok((StatusCode::CREATED, Json(panel)).into_response())
+}
+
+/// Change a panel.
+#[utoipa::path(put, path = "/panels/{id}", tag = "panels", operation_id = "update_panel", params(("id" = String, Path)), request_body = PanelInput, responses((status = 200, body = Panel)))]
+async fn update(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(input): Json<PanelInput>,
+) -> Reply<Json<Panel>> {
+    put(&state, &caller, id, input).await.map(Json)
+}
+
+async fn put(state: &AppState, caller: &Caller, id: String, input: PanelInput) -> Reply<Panel> {
+    let panel = provisioning::Panel {
+        id,
+        name: input.name,
+        driver: input.driver,
+        base_url: input.base_url,
+        player_url: input.player_url,
+        region: input.region,
+        pool: input.pool,
+        capacity: input.capacity,
+        rate_per_second: input.rate_per_second,
+        concurrency: input.concurrency,
+        enabled: input.enabled,
+        sandbox: input.sandbox,
+        sandbox_control_url: input.sandbox_control_url,
+        time_zone: input.time_zone,
+        ..Default::default()
+    };
+    let request = provisioning::PutPanelRequest {
+        panel: Some(panel),
+        api_key: input.api_key.expose().to_owned(),
+        expected_version: input.version,
+    };
+    Ok(state.clients.provisioning(&caller.call()).put_panel(request).await?.into_inner().into())
+}
+
+/// Delete a panel.
+#[utoipa::path(delete, path = "/panels/{id}", tag = "panels", operation_id = "delete_panel", params(("id" = String, Path), VersionQuery), responses((status = 204)))]
+async fn delete(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(panel_id): Path<String>,
+    Query(query): Query<VersionQuery>,
+) -> Reply<StatusCode> {
+    let request = provisioning::DeletePanelRequest { panel_id, expected_version: query.version };
+    state.clients.provisioning(&caller.call()).delete_panel(request).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Test the connection to a panel.
+///
+/// The answer says what is wrong and what to do about it.
+#[utoipa::path(post, path = "/panels/{id}/probe", tag = "panels", operation_id = "probe_panel", params(("id" = String, Path)), responses((status = 200, body = Panel)))]
+async fn probe(State(state): State<AppState>, caller: Caller, Path(panel_id): Path<String>) -> Reply<Json<Panel>> {
+    let request = provisioning::ProbePanelRequest { panel_id };
+    let context = caller.call().timeout(PANEL_TIMEOUT);
+    Ok(Json(state.clients.provisioning(&context).probe_panel(request).await?.into_inner().into()))
+}
+
+/// Ask a panel what it offers.
+#[utoipa::path(get, path = "/panels/{id}/catalog", tag = "panels", operation_id = "get_panel_catalog", params(("id" = String, Path)), responses((status = 200, body = PanelCatalog)))]
+async fn catalog(State(state): State<AppState>, caller: Caller, Path(panel_id): Path<String>) -> Reply<Json<PanelCatalog>> {
+    let request = provisioning::GetPanelCatalogRequest { panel_id };
+    let context = caller.call().timeout(PANEL_TIMEOUT);
+    let reply = state.clients.provisioning(&context).get_panel_catalog(request).await?.into_inner();
+    Ok(Json(PanelCatalog { packages: reply.packages.show(), bouquets: reply.bouquets.show() }))
+}

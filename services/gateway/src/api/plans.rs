@@ -1,0 +1,275 @@
+//! Plans, their versions and prices.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use ottery_proto::catalog::v1 as catalog;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::view::{Money, Page, PageQuery, Show as _, Time, view, words};
+use crate::limits::{Json, Query};
+use crate::problem::Reply;
+use crate::session::Caller;
+use crate::state::AppState;
+
+words! {
+    /// What a term is counted in.
+    TermUnit from catalog::TermUnit { Day, Week, Month, Year }
+}
+
+words! {
+    /// Whether a plan can be bought. `archived`: existing subscriptions renew.
+    PlanState from catalog::plan::State { Draft, OnSale, Archived }
+}
+
+/// How long a price pays for.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TermView {
+    /// So many.
+    pub count: u32,
+    /// Of these.
+    pub unit: TermUnit,
+}
+
+impl From<catalog::Term> for TermView {
+    fn from(given: catalog::Term) -> Self {
+        Self { count: given.count, unit: given.unit.show() }
+    }
+}
+
+impl From<TermView> for catalog::Term {
+    fn from(given: TermView) -> Self {
+        Self { count: given.count, unit: given.unit.into() }
+    }
+}
+
+view! {
+    /// A price; it never changes under a customer.
+    PriceView from catalog::Price {
+        id: String,
+        term: Option<TermView>,
+        amount: Option<Money>,
+        /// Once, on the first invoice.
+        setup_fee: Option<Money>,
+    }
+}
+
+/// What a plan means on a panel.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mapping {
+    /// Group of panels; any of the brand's when empty.
+    #[serde(default)]
+    pub pool: String,
+    /// Bouquets on the panel.
+    #[serde(default)]
+    pub bouquet_ids: Vec<i64>,
+    /// Package of reseller keys.
+    #[serde(default)]
+    pub package_id: i64,
+    /// `hls`, `ts`, `rtmp`
+    #[serde(default)]
+    pub outputs: Vec<String>,
+    /// Preferred region; any when empty.
+    #[serde(default)]
+    pub region: String,
+}
+
+impl From<catalog::PanelMapping> for Mapping {
+    fn from(given: catalog::PanelMapping) -> Self {
+        Self {
+            pool: given.pool,
+            bouquet_ids: given.bouquet_ids,
+            package_id: given.package_id,
+            outputs: given.outputs,
+            region: given.region,
+        }
+    }
+}
+
+impl From<Mapping> for catalog::PanelMapping {
+    fn from(given: Mapping) -> Self {
+        Self {
+            pool: given.pool,
+            bouquet_ids: given.bouquet_ids,
+            package_id: given.package_id,
+            outputs: given.outputs,
+            region: given.region,
+        }
+    }
+}
+
+view! {
+    /// What new orders get.
+    PlanVersion from catalog::PlanVersion {
+        id: String,
+        number: u32,
+        name: String,
+        summary: String,
+        features: Vec<String>,
+        connections: u32,
+        prices: Vec<PriceView>,
+        mapping: Option<Mapping>,
+        trial_days: u32,
+        published_at: Option<Time>,
+    }
+}
+
+view! {
+    /// A plan.
+    Plan from catalog::Plan {
+        id: String,
+        brand_id: String,
+        slug: String,
+        state: PlanState,
+        current: Option<PlanVersion>,
+        position: u32,
+        featured: bool,
+        version: u64,
+    }
+}
+
+/// A price.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PriceInput {
+    /// An existing price to keep; a new one when left out.
+    #[serde(default)]
+    pub id: String,
+    /// How long it pays for.
+    pub term: TermView,
+    /// What it costs, tax contained.
+    pub amount: Money,
+    /// Once, on the first invoice.
+    #[serde(default)]
+    pub setup_fee: Option<Money>,
+}
+
+/// A plan. What customers see or pay becomes a new version.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanInput {
+    /// Part of its address; unique in the brand.
+    pub slug: String,
+    /// Smallest first.
+    #[serde(default)]
+    pub position: u32,
+    /// Shown larger.
+    #[serde(default)]
+    pub featured: bool,
+    /// Name.
+    pub name: String,
+    /// A sentence.
+    #[serde(default)]
+    pub summary: String,
+    /// Points of the list.
+    #[serde(default)]
+    pub features: Vec<String>,
+    /// Simultaneous streams.
+    pub connections: u32,
+    /// What it costs.
+    pub prices: Vec<PriceInput>,
+    /// What it means on a panel.
+    #[serde(default)]
+    pub mapping: Mapping,
+    /// Days; 0 for none.
+    #[serde(default)]
+    pub trial_days: u32,
+    /// The version that was read; 0 to create.
+    #[serde(default)]
+    pub version: u64,
+}
+
+/// Whether it can be bought.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanStateInput {
+    /// The state it shall have.
+    pub state: PlanState,
+    /// The version that was read.
+    pub version: u64,
+}
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(read, update)).routes(routes!(set_state))
+}
+
+/// List plans.
+#[utoipa::path(get, path = "/plans", tag = "plans", operation_id = "list_plans", params(PageQuery), responses((status = 200, body = Page<Plan>)))]
+async fn list(State(state): State<AppState>, caller: Caller, Query(query): Query<PageQuery>) -> Reply<Json<Page<Plan>>> {
+    let request = catalog::ListPlansRequest { page: query.request()?, on_sale_only: false };
+    let reply = state.clients.catalog(&caller.call()).list_plans(request).await?.into_inner();
+    Ok(Json(Page::of(reply.plans, reply.page)))
+}
+
+/// Get a plan.
+#[utoipa::path(get, path = "/plans/{id}", tag = "plans", operation_id = "get_plan", params(("id" = String, Path)), responses((status = 200, body = Plan)))]
+async fn read(State(state): State<AppState>, caller: Caller, Path(plan_id): Path<String>) -> Reply<Json<Plan>> {
+    let request = catalog::GetPlanRequest { plan_id, slug: String::new() };
+    Ok(Json(state.clients.catalog(&caller.call()).get_plan(request).await?.into_inner().into()))
+}
+
+/// Add a plan.
+#[utoipa::path(post, path = "/plans", tag = "plans", operation_id = "create_plan", request_body = PlanInput, responses((status = 201, body = Plan)))]
+async fn create(State(state): State<AppState>, caller: Caller, Json(input): Json<PlanInput>) -> Reply<Response> {
+    let plan = put(&state, &caller, String::new(), input).await?;
+    Ok((StatusCode::CREATED, Json(plan)).into_response())
+}
+
+/// Change a plan.
+#[utoipa::path(put, path = "/plans/{id}", tag = "plans", operation_id = "update_plan", params(("id" = String, Path)), request_body = PlanInput, responses((status = 200, body = Plan)))]
+async fn update(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(input): Json<PlanInput>,
+) -> Reply<Json<Plan>> {
+    put(&state, &caller, id, input).await.map(Json)
+}
+
+async fn put(state: &AppState, caller: &Caller, plan_id: String, input: PlanInput) -> Reply<Plan> {
+    let price = |price: PriceInput| catalog::Price {
+        id: price.id,
+        term: Some(price.term.into()),
+        amount: Some(price.amount.into()),
+        setup_fee: price.setup_fee.map(Into::into),
+    };
+    let content = catalog::PlanVersion {
+        name: input.name,
+        summary: input.summary,
+        features: input.features,
+        connections: input.connections,
+        prices: input.prices.into_iter().map(price).collect(),
+        mapping: Some(input.mapping.into()),
+        trial_days: input.trial_days,
+        ..Default::default()
+    };
+    let request = catalog::PutPlanRequest {
+        plan_id,
+        slug: input.slug,
+        position: input.position,
+        featured: input.featured,
+        content: Some(content),
+        expected_version: input.version,
+    };
+    let plan = state.clients.catalog(&caller.call()).put_plan(request).await?.into_inner();
+    state.catalog.forget_brand(caller.brand()?).await;
+    Ok(plan.into())
+}
+
+/// Put a plan on sale, or take it off.
+#[utoipa::path(post, path = "/plans/{id}/state", tag = "plans", operation_id = "set_plan_state", params(("id" = String, Path)), request_body = PlanStateInput, responses((status = 200, body = Plan)))]
+async fn set_state(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(plan_id): Path<String>,
+    Json(input): Json<PlanStateInput>,
+) -> Reply<Json<Plan>> {
+    let request = catalog::SetPlanStateRequest { plan_id, state: input.state.into(), expected_version: input.version };
+    let plan = state.clients.catalog(&caller.call()).set_plan_state(request).await?.into_inner();
+    state.catalog.forget_brand(caller.brand()?).await;
+    Ok(Json(plan.into()))
+}

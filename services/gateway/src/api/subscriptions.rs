@@ -1,0 +1,225 @@
+//! Subscriptions.
+
+use axum::extract::{Path, State};
+use ottery_proto::billing::v1 as billing;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::invoices::InvoiceLine;
+use super::plans::TermView;
+use super::view::{Money, Page, Show as _, Time, page, view, words};
+use crate::idempotency::IdempotencyKey;
+use crate::limits::{self, Json, Query};
+use crate::links;
+use crate::problem::{Refusal, Reply};
+use crate::session::Caller;
+use crate::state::AppState;
+
+words! {
+    /// Where a subscription stands.
+    SubscriptionState from billing::subscription::State { Pending, Trialing, Active, PastDue, Suspended, Paused, Ended }
+}
+
+view! {
+    /// What somebody has bought and keeps paying for.
+    Subscription from billing::Subscription {
+        id: String,
+        account_id: String,
+        state: SubscriptionState,
+        plan_id: String,
+        plan_version_id: String,
+        price_id: String,
+        plan_name: String,
+        price: Option<Money>,
+        term: Option<TermView>,
+        period_start: Option<Time>,
+        period_end: Option<Time>,
+        /// Set when it ends with the period instead of renewing.
+        cancel_at: Option<Time>,
+        created_at: Option<Time>,
+        ended_at: Option<Time>,
+        /// Whether a saved method is charged at renewal.
+        auto_renew: bool,
+        payment_method_label: Option<String>,
+        open_invoice_id: Option<String>,
+        version: u64,
+    }
+}
+
+view! {
+    /// What changing the plan would cost now.
+    ChangeQuote from billing::QuoteChangeReply {
+        unused_credit: Option<Money>,
+        new_charge: Option<Money>,
+        /// Never negative; what is left over goes to the next renewal.
+        due_now: Option<Money>,
+        lines: Vec<InvoiceLine>,
+    }
+}
+
+/// Which subscriptions.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct SubscriptionQuery {
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// 1 to 100.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// One account's, for staff.
+    account_id: Option<String>,
+}
+
+/// Why.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReasonInput {
+    /// For the people who read it later.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// Which price to change to.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeQuoteInput {
+    /// `prc_…`
+    pub price_id: String,
+}
+
+/// A change of the plan.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeInput {
+    /// `prc_…`
+    pub price_id: String,
+    /// Path the provider's page returns to; the subscription's page when left out.
+    #[serde(default)]
+    pub return_path: Option<String>,
+}
+
+/// The change, and where to pay it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Changed {
+    /// As it is now; upgrades take effect when paid.
+    pub subscription: Subscription,
+    /// The invoice of the difference.
+    pub invoice_id: Option<String>,
+    /// The provider's page; null when nothing is due.
+    pub checkout_url: Option<String>,
+}
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(read))
+        .routes(routes!(cancel))
+        .routes(routes!(resume))
+        .routes(routes!(quote_change))
+        .routes(routes!(change))
+        .routes(routes!(suspend))
+        .routes(routes!(unsuspend))
+        .routes(routes!(terminate))
+}
+
+/// List subscriptions.
+#[utoipa::path(get, path = "/subscriptions", tag = "subscriptions", operation_id = "list_subscriptions", params(SubscriptionQuery), responses((status = 200, body = Page<Subscription>)))]
+async fn list(State(state): State<AppState>, caller: Caller, Query(query): Query<SubscriptionQuery>) -> Reply<Json<Page<Subscription>>> {
+    let request = billing::ListSubscriptionsRequest {
+        page: page(query.cursor, query.limit)?,
+        account_id: query.account_id.unwrap_or_default(),
+    };
+    let reply = state.clients.billing(&caller.call()).list_subscriptions(request).await?.into_inner();
+    Ok(Json(Page::of(reply.subscriptions, reply.page)))
+}
+
+/// Get a subscription.
+#[utoipa::path(get, path = "/subscriptions/{id}", tag = "subscriptions", operation_id = "get_subscription", params(("id" = String, Path)), responses((status = 200, body = Subscription)))]
+async fn read(State(state): State<AppState>, caller: Caller, Path(subscription_id): Path<String>) -> Reply<Json<Subscription>> {
+    let request = billing::GetSubscriptionRequest { subscription_id };
+    Ok(Json(state.clients.billing(&caller.call()).get_subscription(request).await?.into_inner().into()))
+}
+
+/// Cancel at the end of the period.
+#[utoipa::path(post, path = "/subscriptions/{id}/cancel", tag = "subscriptions", operation_id = "cancel_subscription", params(("id" = String, Path)), request_body = ReasonInput, responses((status = 200, body = Subscription)))]
+async fn cancel(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(subscription_id): Path<String>,
+    Json(input): Json<ReasonInput>,
+) -> Reply<Json<Subscription>> {
+    let request = billing::CancelSubscriptionRequest { subscription_id, reason: input.reason };
+    Ok(Json(state.clients.billing(&caller.call()).cancel_subscription(request).await?.into_inner().into()))
+}
+
+/// Undo a cancellation.
+#[utoipa::path(post, path = "/subscriptions/{id}/resume", tag = "subscriptions", operation_id = "resume_subscription", params(("id" = String, Path)), responses((status = 200, body = Subscription)))]
+async fn resume(State(state): State<AppState>, caller: Caller, Path(subscription_id): Path<String>) -> Reply<Json<Subscription>> {
+    let request = billing::ResumeSubscriptionRequest { subscription_id };
+    Ok(Json(state.clients.billing(&caller.call()).resume_subscription(request).await?.into_inner().into()))
+}
+
+/// What would a change cost?
+#[utoipa::path(post, path = "/subscriptions/{id}/change-quote", tag = "subscriptions", operation_id = "quote_change", params(("id" = String, Path)), request_body = ChangeQuoteInput, responses((status = 200, body = ChangeQuote)))]
+async fn quote_change(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(subscription_id): Path<String>,
+    Json(input): Json<ChangeQuoteInput>,
+) -> Reply<Json<ChangeQuote>> {
+    let request = billing::QuoteChangeRequest { subscription_id, price_id: input.price_id };
+    Ok(Json(state.clients.billing(&caller.call()).quote_change(request).await?.into_inner().into()))
+}
+
+/// Change the plan.
+#[utoipa::path(post, path = "/subscriptions/{id}/change", tag = "subscriptions", operation_id = "change_plan", params(("id" = String, Path)), request_body = ChangeInput, responses((status = 200, body = Changed)))]
+async fn change(
+    State(state): State<AppState>,
+    caller: Caller,
+    key: IdempotencyKey,
+    Path(subscription_id): Path<String>,
+    Json(input): Json<ChangeInput>,
+) -> Reply<Json<Changed>> {
+    limits::order(&state, &caller.request).await?;
+    let own = links::SUBSCRIPTION.replace("{subscription}", &subscription_id);
+    let path = links::own_path("return_path", input.return_path.as_deref().unwrap_or(&own))?;
+    let url = links::absolute(&caller.request, path);
+    let request = billing::ChangePlanRequest { subscription_id, price_id: input.price_id, return_url: url.clone(), cancel_url: url };
+    let context = caller.call().idempotency_key(key.0).timeout(super::payments::PROVIDER_TIMEOUT);
+    let reply = state.clients.billing(&context).change_plan(request).await?.into_inner();
+    let subscription = reply.subscription.ok_or_else(|| Refusal::internal(&std::io::Error::other("a change without a subscription")))?;
+    Ok(Json(Changed { subscription: subscription.into(), invoice_id: reply.invoice_id.show(), checkout_url: reply.checkout_url.show() }))
+}
+
+/// Suspend by hand.
+#[utoipa::path(post, path = "/subscriptions/{id}/suspend", tag = "subscriptions", operation_id = "suspend_subscription", params(("id" = String, Path)), request_body = ReasonInput, responses((status = 200, body = Subscription)))]
+async fn suspend(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(subscription_id): Path<String>,
+    Json(input): Json<ReasonInput>,
+) -> Reply<Json<Subscription>> {
+    let request = billing::SuspendSubscriptionRequest { subscription_id, reason: input.reason };
+    Ok(Json(state.clients.billing(&caller.call()).suspend_subscription(request).await?.into_inner().into()))
+}
+
+/// Lift a suspension.
+#[utoipa::path(post, path = "/subscriptions/{id}/unsuspend", tag = "subscriptions", operation_id = "unsuspend_subscription", params(("id" = String, Path)), responses((status = 200, body = Subscription)))]
+async fn unsuspend(State(state): State<AppState>, caller: Caller, Path(subscription_id): Path<String>) -> Reply<Json<Subscription>> {
+    let request = billing::UnsuspendSubscriptionRequest { subscription_id };
+    Ok(Json(state.clients.billing(&caller.call()).unsuspend_subscription(request).await?.into_inner().into()))
+}
+
+/// End at once.
+#[utoipa::path(post, path = "/subscriptions/{id}/terminate", tag = "subscriptions", operation_id = "terminate_subscription", params(("id" = String, Path)), request_body = ReasonInput, responses((status = 200, body = Subscription)))]
+async fn terminate(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(subscription_id): Path<String>,
+    Json(input): Json<ReasonInput>,
+) -> Reply<Json<Subscription>> {
+    let request = billing::TerminateSubscriptionRequest { subscription_id, reason: input.reason };
+    Ok(Json(state.clients.billing(&caller.call()).terminate_subscription(request).await?.into_inner().into()))
+}

@@ -1,0 +1,3 @@
+//! The gateway over real HTTP, with real services behind it.
+
+mod openapi;
