@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::dunning;
@@ -12,10 +13,54 @@ use crate::domain::profile::Profile;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Internal networks a provider may live in all the same; operators type providers' addresses.
+    pub allow_networks: Vec<IpNet>,
     /// Renewals and dunning.
     pub renewals: Renewals,
     /// How patient billing is where no brand decides.
     pub patience: Patience,
+    /// Calls to payment providers.
+    pub payments: Payments,
+}
+
+/// Calls to payment providers, all in real time.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Payments {
+    /// How often idle workers look, beside being woken.
+    pub poll_ms: u64,
+    /// How long a call may take before its outcome is unknown.
+    pub call_timeout_seconds: u64,
+    /// When an unknown outcome becomes a task for staff.
+    pub unknown_minutes: u32,
+    /// Events and calls worked on at the same time.
+    pub concurrency: u32,
+}
+
+impl Payments {
+    /// How often idle workers look.
+    #[must_use]
+    pub const fn poll(&self) -> Duration {
+        Duration::from_millis(self.poll_ms)
+    }
+
+    /// How long a call may take.
+    #[must_use]
+    pub const fn call_timeout(&self) -> Duration {
+        Duration::from_secs(self.call_timeout_seconds)
+    }
+
+    /// How long a worker may hold a claim: longer than any call it makes.
+    #[must_use]
+    pub const fn lease(&self) -> Duration {
+        Duration::from_secs(self.call_timeout_seconds * 3)
+    }
+
+    /// When an unknown outcome becomes a task.
+    #[must_use]
+    pub fn unknown_max(&self) -> TimeDelta {
+        TimeDelta::minutes(self.unknown_minutes.into())
+    }
 }
 
 /// Pace of the scheduler.

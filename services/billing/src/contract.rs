@@ -1,5 +1,7 @@
 //! Between what billing decides and what others read: conversions to and from the contract's messages.
 
+pub mod payment;
+
 use chrono::{DateTime, Utc};
 use ottery_kernel::{Currency, InvoiceId, Money, Period, Term, TermUnit};
 use ottery_kit::grpc::Problem;

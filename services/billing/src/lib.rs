@@ -32,7 +32,7 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 /// When the database cannot be used; the message says what to do.
 pub async fn build(config: Config, host: Host) -> anyhow::Result<Service> {
     let pool = host.pool(NAME).await?;
-    let billing = Billing::new(config, &host, pool.clone());
+    let billing = Billing::new(config, &host, pool.clone())?;
     let routes = tonic::service::Routes::new(BillingServiceServer::new(grpc::service::BillingGrpc { app: billing.clone() }));
     let scheduler = Arc::new(billing.clone());
     let counting = billing.clone();

@@ -9,11 +9,13 @@ pub mod invariants;
 pub mod order;
 pub mod payment;
 pub mod read;
+pub mod refund;
 pub mod renewals;
 pub mod schedule;
 pub mod settlement;
 pub mod subscription;
 pub mod unit;
+pub mod webhook;
 
 use std::sync::Arc;
 
@@ -23,12 +25,14 @@ use ottery_kit::clock::brand_now;
 use ottery_kit::db::{self, Scope};
 use ottery_kit::grpc::{Channel, Problem};
 use ottery_kit::Host;
+use ottery_kit::http::HttpError;
 use ottery_proto::catalog::v1::catalog_service_client::CatalogServiceClient;
 use sqlx::PgPool;
 use sqlx::postgres::PgTransaction;
 
 use crate::config::Config;
 use crate::domain::profile::Profile;
+use crate::provider::Providers;
 use crate::store;
 
 /// Billing with everything it needs. Cheap to clone.
@@ -44,19 +48,25 @@ pub struct Billing {
     pub config: Arc<Config>,
     /// The catalogue.
     pub catalog: CatalogServiceClient<Channel>,
+    /// The payment providers it knows.
+    pub providers: Providers,
 }
 
 impl Billing {
     /// Billing on that database.
-    #[must_use]
-    pub fn new(config: Config, host: &Host, pool: PgPool) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When TLS towards the providers cannot be set up.
+    pub fn new(config: Config, host: &Host, pool: PgPool) -> Result<Self, HttpError> {
+        let providers = Providers::new(&config.allow_networks, config.payments.call_timeout())?;
+        Ok(Self {
+            providers,
             pool,
             clock: host.clock.clone(),
             config: Arc::new(config),
             catalog: CatalogServiceClient::new(host.client_channel("catalog")),
             host: host.clone(),
-        }
+        })
     }
 
     /// Opens a transaction in the brand and asks the brand's clock.

@@ -106,12 +106,17 @@ impl State {
             (S::Sent, C::Lose) => Outcome::Moved(S::Unknown),
             (S::Sent | S::Unknown | S::Requested, C::Wait) => Outcome::Moved(S::Pending),
             (S::Requested | S::Sent | S::Pending | S::Unknown, C::NeedAction) => Outcome::Moved(S::ActionRequired),
-            (S::Requested | S::Sent | S::Pending | S::ActionRequired | S::Unknown, C::Fail) => Outcome::Moved(S::Failed),
+            (S::Requested | S::Sent | S::Pending | S::ActionRequired | S::Unknown, C::Fail) => {
+                Outcome::Moved(S::Failed)
+            }
             (S::Requested | S::Sent | S::Pending | S::ActionRequired | S::Unknown, C::Cancel) => {
                 Outcome::Moved(S::Cancelled)
             }
 
-            (S::Requested | S::Pending | S::ActionRequired | S::Unknown | S::Failed | S::Cancelled, C::TakeBack | C::Lose)
+            (
+                S::Requested | S::Pending | S::ActionRequired | S::Unknown | S::Failed | S::Cancelled,
+                C::TakeBack | C::Lose,
+            )
             | (S::Pending | S::ActionRequired | S::Failed | S::Cancelled, C::Wait)
             | (S::ActionRequired | S::Failed | S::Cancelled, C::NeedAction)
             | (S::Failed | S::Cancelled, C::Fail | C::Cancel) => Outcome::AlreadyThere,
@@ -257,7 +262,9 @@ pub fn next_look(state: State, tries: u32) -> Option<TimeDelta> {
             TimeDelta::hours(1),
         ]),
         // A webhook usually comes first; this finds the payment when it does not.
-        State::Pending => gap(&[TimeDelta::minutes(2), TimeDelta::minutes(5), TimeDelta::minutes(15), TimeDelta::hours(1)]),
+        State::Pending => {
+            gap(&[TimeDelta::minutes(2), TimeDelta::minutes(5), TimeDelta::minutes(15), TimeDelta::hours(1)])
+        }
         State::ActionRequired | State::Succeeded | State::Failed | State::Cancelled => None,
     }
 }

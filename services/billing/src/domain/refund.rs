@@ -54,8 +54,7 @@ pub struct Refused {
 }
 
 impl State {
-    const ALL: [Self; 6] =
-        [Self::Requested, Self::Sent, Self::Pending, Self::Unknown, Self::Succeeded, Self::Failed];
+    const ALL: [Self; 6] = [Self::Requested, Self::Sent, Self::Pending, Self::Unknown, Self::Succeeded, Self::Failed];
 
     /// Decides a move.
     ///

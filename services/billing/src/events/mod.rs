@@ -1,4 +1,5 @@
 //! What other services hear from billing, and what billing hears from them.
 
 pub mod consume;
+pub mod payment;
 pub mod publish;

@@ -42,7 +42,7 @@ fn country(text: &str) -> Result<String, Problem> {
     Err(Problem::invalid("country", "COUNTRY_INVALID", "country: expected two letters such as `DE`, or nothing"))
 }
 
-fn idempotency(actor: &Actor, route: &'static str, key: Option<String>, hash: [u8; 32]) -> Option<Idempotency> {
+pub(super) fn idempotency(actor: &Actor, route: &'static str, key: Option<String>, hash: [u8; 32]) -> Option<Idempotency> {
     let scope = KeyScope { brand: actor.brand, actor: actor.subject.clone(), route };
     key.map(|key| Idempotency { scope, key, hash })
 }

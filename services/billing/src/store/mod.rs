@@ -7,13 +7,18 @@
 pub mod credit_note;
 pub mod customer;
 pub mod due;
+pub mod errand;
 pub mod invoice;
 pub mod ledger;
 pub mod number;
 pub mod order;
 pub mod payment;
+pub mod payment_method;
 pub mod profile;
+pub mod provider_account;
+pub mod provider_event;
 pub mod quote;
+pub mod refund;
 pub mod subscription;
 pub mod task;
 

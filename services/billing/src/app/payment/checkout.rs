@@ -1,0 +1,176 @@
+//! Hosted pages.
+
+use ottery_kernel::{AccountId, BrandId, InvoiceId, PaymentId};
+use ottery_kit::grpc::Problem;
+
+use super::settle::{self, Teller};
+use super::{Reached, apply, lock_invoice};
+use crate::app::{Billing, broken};
+use crate::domain::invoice::State as InvoiceState;
+use crate::domain::payment::{Command, State, Truth};
+use crate::provider::{CallError, Checkout, CheckoutAsk};
+use crate::store;
+use crate::store::errand;
+use crate::store::payment::{AttemptKind, AttemptRequest, Payment};
+
+/// What the customer is told when there is no page.
+fn away() -> Problem {
+    Problem::unavailable(
+        "PROVIDER_AWAY",
+        "the payment provider cannot be reached; nothing was charged, try again in a moment",
+    )
+}
+
+/// The hosted page of an attempt that was written down and committed; made now when it was not before. Once begun the call
+/// goes on to its end, whoever stops waiting for it.
+///
+/// # Errors
+/// When no provider is set up, or it cannot be reached: the attempt then waits to be replaced.
+pub async fn open_checkout(billing: &Billing, brand: BrandId, payment: PaymentId) -> Result<String, Problem> {
+    let billing = billing.clone();
+    let call = tokio::spawn(async move { open(&billing, brand, payment).await });
+    call.await.map_err(|error| Problem::internal(&error))?
+}
+
+async fn open(billing: &Billing, brand: BrandId, id: PaymentId) -> Result<String, Problem> {
+    let (mut tx, now) = billing.begin(brand).await?;
+    let (invoice, mut payment) = settle::lock(&mut tx, id).await?;
+    if payment.state == State::Pending && !payment.checkout_url.is_empty() && !payment.is_withdrawn {
+        return Ok(payment.checkout_url);
+    }
+    if payment.state != State::Requested || payment.is_withdrawn {
+        return Err(Problem::refused(
+            "PAYMENT_NOT_OPEN",
+            format!("{id} is {} and has no page any more; start a new payment", payment.state),
+        ));
+    }
+    let AttemptKind::Hosted { return_url, cancel_url, save_method } = payment.kind.clone() else {
+        return Err(Problem::refused("PAYMENT_NOT_HOSTED", format!("{id} charges a saved method and has no page")));
+    };
+    let reached = billing.reach(&mut tx, brand, None).await?.ok_or_else(|| {
+        Problem::refused("NO_PROVIDER", "this brand has no payment provider yet; enter one in its settings")
+    })?;
+    let ask = CheckoutAsk {
+        payment: id,
+        amount: payment.amount,
+        return_url,
+        cancel_url,
+        email: invoice.snapshot.buyer.email.clone(),
+        save_method: save_method && reached.provider.capabilities().saves_methods,
+    };
+    mark_sent(&mut tx, billing, brand, &mut payment, &reached).await?;
+    tx.commit().await?;
+    ottery_kit::crash::point("payment.sent");
+
+    let answer = reached.provider.create_checkout(&reached.access, &ask).await;
+    let (mut tx, _) = billing.begin(brand).await?;
+    let url = match answer {
+        Ok(page) => {
+            let teller = Teller { account: reached.id, provider: reached.provider.name(), tries: 0 };
+            keep_page(&mut tx, id, &page).await?;
+            let payment = apply(&mut tx, billing, brand, id, Truth::Open, teller, now).await?;
+            // Withdrawn while the page was made: the worker closes it, and nobody is sent there.
+            if payment.is_withdrawn { Err(away()) } else { Ok(page.url) }
+        }
+        Err(error) => {
+            tracing::warn!(payment.id = %id, provider = reached.provider.name(), %error, "no hosted page");
+            match error {
+                CallError::NotSent(_) => {
+                    settle::note(&mut tx, billing, brand, id, Command::TakeBack, 0, now).await?;
+                    Err(away())
+                }
+                CallError::Ambiguous(_) => {
+                    settle::note(&mut tx, billing, brand, id, Command::Lose, 0, now).await?;
+                    Err(away())
+                }
+                CallError::Refused { code } => {
+                    settle::fail(&mut tx, billing, brand, id, &code, now).await?;
+                    Err(Problem::refused("PROVIDER_REFUSED", "the payment provider refuses this payment")
+                        .with("code", code))
+                }
+                CallError::Amount(amount) => {
+                    settle::fail(&mut tx, billing, brand, id, "amount_unsupported", now).await?;
+                    Err(Problem::refused("AMOUNT_UNSUPPORTED", format!("the payment provider cannot take {amount}")))
+                }
+            }
+        }
+    };
+    tx.commit().await?;
+    url
+}
+
+/// Journals that a call is about to be made. If nobody comes back from it, the workers look after the call's time-out.
+pub(super) async fn mark_sent(
+    tx: &mut sqlx::postgres::PgTransaction<'_>,
+    billing: &Billing,
+    brand: BrandId,
+    payment: &mut Payment,
+    reached: &Reached,
+) -> Result<(), Problem> {
+    if let crate::domain::payment::Outcome::Moved(state) = payment.state.on(Command::Send).map_err(broken)? {
+        payment.state = state;
+    }
+    payment.provider_account = Some(reached.id);
+    reached.provider.name().clone_into(&mut payment.provider);
+    store::payment::save(tx, payment).await?;
+    let after = chrono::TimeDelta::from_std(billing.config.payments.lease()).unwrap_or_default();
+    Ok(errand::plan(tx, brand, errand::Kind::Payment, &[payment.id.as_uuid()], after).await?)
+}
+
+async fn keep_page(tx: &mut sqlx::postgres::PgTransaction<'_>, id: PaymentId, page: &Checkout) -> Result<(), Problem> {
+    let (_, mut payment) = settle::lock(tx, id).await?;
+    payment.checkout_ref.clone_from(&page.reference);
+    payment.checkout_url.clone_from(&page.url);
+    Ok(store::payment::save(tx, &payment).await?)
+}
+
+impl Billing {
+    /// A fresh hosted page for an open invoice. Older pages of it are closed; if somebody pays there all the same, the
+    /// money counts. `owner` limits it to that customer's own invoices.
+    ///
+    /// # Errors
+    /// When the invoice is not open, a charge is under way, or the provider cannot be reached.
+    pub async fn pay_invoice(
+        &self,
+        brand: BrandId,
+        id: InvoiceId,
+        owner: Option<AccountId>,
+        return_url: String,
+        cancel_url: String,
+    ) -> Result<(PaymentId, String), Problem> {
+        let (mut tx, now) = self.begin(brand).await?;
+        let invoice = lock_invoice(&mut tx, id).await?;
+        if owner.is_some_and(|owner| owner != invoice.account) {
+            return Err(
+                Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")).on_field("invoice_id")
+            );
+        }
+        let remaining = invoice.remaining().map_err(broken)?;
+        if invoice.state != InvoiceState::Open || !remaining.is_positive() {
+            let message = format!("invoice {} is {}; there is nothing to pay", invoice.number_text(), invoice.state);
+            return Err(Problem::refused("INVOICE_NOT_OPEN", message).on_field("invoice_id"));
+        }
+        // A charge without a known outcome locks the invoice: two ways at once would be paid twice.
+        if store::payment::is_charging(&mut tx, id).await? {
+            let message = "a payment of this invoice is being processed; its outcome is known in a moment";
+            return Err(Problem::refused("PAYMENT_IN_PROGRESS", message).on_field("invoice_id"));
+        }
+        let has_method = match invoice.subscription {
+            Some(id) => store::subscription::get(&mut tx, id).await?.is_some_and(|found| found.method.is_some()),
+            None => false,
+        };
+        let request = AttemptRequest {
+            invoice: id,
+            account: invoice.account,
+            subscription: invoice.subscription,
+            amount: remaining,
+            // Whoever renews by a saved card and pays by another one has most likely a new card.
+            kind: AttemptKind::Hosted { return_url, cancel_url, save_method: has_method },
+        };
+        let payment =
+            store::payment::request(&mut tx, brand, &[request], now).await?.pop().expect("one id per request");
+        tx.commit().await?;
+        let url = open_checkout(self, brand, payment).await?;
+        Ok((payment, url))
+    }
+}

@@ -1,0 +1,19 @@
+//! Payments: attempts, hosted pages, charges, and what providers say about them.
+
+mod account;
+mod checkout;
+mod errand;
+mod invariants;
+mod settle;
+mod workers;
+
+pub use account::PutAccount;
+pub use checkout::open_checkout;
+pub use invariants::invariants;
+pub use workers::{waiting, workers};
+
+pub(crate) use account::Reached;
+pub(crate) use settle::{Teller, apply, lock, lock_invoice};
+
+/// Task of a payment whose outcome stays unknown.
+pub(crate) const UNKNOWN_TASK: &str = "payment_unknown";

@@ -1,0 +1,284 @@
+//! What the provider says becomes what we know: one transaction, whoever asked and however often.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use ottery_kernel::{BrandId, InvoiceId, PaymentId, PaymentMethodId};
+use ottery_kit::grpc::Problem;
+use ottery_kit::outbox;
+use sqlx::postgres::PgTransaction;
+
+use crate::app::settlement::{self, SettledPayment};
+use crate::app::{Billing, broken};
+use crate::domain::invoice::{Invoice, State as InvoiceState};
+use crate::domain::payment::{Capture, Command, Decline, DeclineClass, Outcome, Truth, next_look};
+use crate::domain::provider::ProviderAccountId;
+use crate::domain::subscription::Method;
+use crate::events;
+use crate::store;
+use crate::store::errand;
+use crate::store::payment::{AttemptKind, Payment};
+use crate::store::payment_method::New;
+
+/// Who says it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Teller<'a> {
+    /// The account.
+    pub account: ProviderAccountId,
+    /// The provider's name.
+    pub provider: &'a str,
+    /// Looks since the last change.
+    pub tries: u32,
+}
+
+/// Locks what a payment is about, in the order everybody does, and the payment itself.
+pub(crate) async fn lock(tx: &mut PgTransaction<'_>, id: PaymentId) -> Result<(Invoice, Payment), Problem> {
+    let unknown =
+        || Problem::not_found("PAYMENT_NOT_FOUND", format!("there is no payment {id}")).on_field("payment_id");
+    let payment = store::payment::get(tx, id).await?.ok_or_else(unknown)?;
+    let invoice = lock_invoice(tx, payment.invoice).await?;
+    let payment = store::payment::lock(tx, id).await?.ok_or_else(unknown)?;
+    Ok((invoice, payment))
+}
+
+/// Locks an invoice, after its subscription.
+pub(crate) async fn lock_invoice(tx: &mut PgTransaction<'_>, id: InvoiceId) -> Result<Invoice, Problem> {
+    if let Some(subscription) = store::invoice::subscription_of(tx, id).await? {
+        store::subscription::lock(tx, subscription).await?;
+    }
+    store::invoice::lock(tx, id).await?.ok_or_else(|| {
+        Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")).on_field("invoice_id")
+    })
+}
+
+/// Applies what the provider says about an attempt. The caller commits.
+///
+/// # Errors
+/// When there is no such attempt, or the database fails.
+pub(crate) async fn apply(
+    tx: &mut PgTransaction<'_>,
+    billing: &Billing,
+    brand: BrandId,
+    id: PaymentId,
+    truth: Truth,
+    teller: Teller<'_>,
+    now: DateTime<Utc>,
+) -> Result<Payment, Problem> {
+    let (invoice, mut payment) = lock(tx, id).await?;
+    let before = (payment.state, payment.is_processing);
+    payment.provider_account.get_or_insert(teller.account);
+    if payment.provider.is_empty() {
+        teller.provider.clone_into(&mut payment.provider);
+    }
+    match truth {
+        Truth::Captured(capture) => return captured(tx, billing, brand, invoice, payment, capture, now).await,
+        Truth::Open => {
+            move_to(&mut payment, Command::Wait, now)?;
+            payment.is_processing = false;
+        }
+        Truth::Processing { provider_ref } => {
+            move_to(&mut payment, Command::Wait, now)?;
+            payment.is_processing = !payment.state.is_final();
+            if payment.is_processing {
+                payment.provider_ref = provider_ref;
+            }
+        }
+        Truth::Declined { provider_ref, decline } => {
+            let command = match (&payment.kind, decline.class) {
+                (AttemptKind::OffSession { .. }, DeclineClass::Action) => Command::NeedAction,
+                _ => Command::Fail,
+            };
+            if move_to(&mut payment, command, now)? {
+                payment.is_processing = false;
+                payment.failure = Some(decline);
+                payment.provider_ref = provider_ref;
+            }
+        }
+        Truth::Expired => {
+            move_to(&mut payment, Command::Cancel, now)?;
+            payment.is_processing = false;
+        }
+        Truth::Absent => {}
+    }
+    finish(tx, billing, brand, &invoice, &payment, before != (payment.state, payment.is_processing), teller.tries, now)
+        .await?;
+    Ok(payment)
+}
+
+/// The provider will never take the money of this attempt: told by an answer, not by a lookup.
+pub(crate) async fn fail(
+    tx: &mut PgTransaction<'_>,
+    billing: &Billing,
+    brand: BrandId,
+    id: PaymentId,
+    code: &str,
+    now: DateTime<Utc>,
+) -> Result<(), Problem> {
+    let (invoice, mut payment) = lock(tx, id).await?;
+    if move_to(&mut payment, Command::Fail, now)? {
+        payment.failure = Some(Decline { class: DeclineClass::Hard, code: code.to_owned() });
+        finish(tx, billing, brand, &invoice, &payment, true, 0, now).await?;
+    }
+    Ok(())
+}
+
+/// Moves an attempt after a call that brought no answer; returns it when it moved.
+pub(crate) async fn note(
+    tx: &mut PgTransaction<'_>,
+    billing: &Billing,
+    brand: BrandId,
+    id: PaymentId,
+    command: Command,
+    tries: u32,
+    now: DateTime<Utc>,
+) -> Result<Payment, Problem> {
+    let (invoice, mut payment) = lock(tx, id).await?;
+    let moved = move_to(&mut payment, command, now)?;
+    // A call that did not get through is no change worth starting the gaps anew for.
+    let is_change = moved && command != Command::TakeBack;
+    finish(tx, billing, brand, &invoice, &payment, is_change, tries, now).await?;
+    Ok(payment)
+}
+
+/// Moves the state; false when it was there or knows better.
+pub(crate) fn move_to(payment: &mut Payment, command: Command, now: DateTime<Utc>) -> Result<bool, Problem> {
+    match payment.state.on(command).map_err(broken)? {
+        Outcome::AlreadyThere => Ok(false),
+        Outcome::Moved(state) => {
+            payment.state = state;
+            payment.finished_at = state.is_final().then_some(now);
+            Ok(true)
+        }
+    }
+}
+
+/// Saves the attempt, plans the next look, and tells whoever waits for a change.
+#[expect(clippy::too_many_arguments, reason = "one transaction's worth of facts")]
+async fn finish(
+    tx: &mut PgTransaction<'_>,
+    billing: &Billing,
+    brand: BrandId,
+    invoice: &Invoice,
+    payment: &Payment,
+    is_change: bool,
+    tries: u32,
+    now: DateTime<Utc>,
+) -> Result<(), Problem> {
+    use crate::domain::payment::State;
+    store::payment::save(tx, payment).await?;
+    let id = payment.id.as_uuid();
+    let is_idle = matches!((&payment.kind, payment.state), (AttemptKind::Hosted { .. }, State::Requested));
+    match next_look(payment.state, if is_change { 0 } else { tries }).filter(|_| !is_idle) {
+        None => errand::done(tx, id).await?,
+        Some(after) if is_change => errand::plan(tx, brand, errand::Kind::Payment, &[id], after).await?,
+        Some(after) => errand::again(tx, id, after).await?,
+    }
+    if !is_change {
+        return Ok(());
+    }
+    if matches!(payment.state, State::Failed | State::ActionRequired) {
+        outbox::append(tx, events::payment::failed(brand, payment, invoice, now)).await?;
+        settlement::apply_failure(tx, billing, brand, payment.invoice, now).await
+    } else {
+        settlement::reopen_plan(tx, billing, brand, payment.invoice, now).await
+    }
+}
+
+async fn captured(
+    tx: &mut PgTransaction<'_>,
+    billing: &Billing,
+    brand: BrandId,
+    invoice: Invoice,
+    mut payment: Payment,
+    capture: Capture,
+    now: DateTime<Utc>,
+) -> Result<Payment, Problem> {
+    if !move_to(&mut payment, Command::Succeed, now)? {
+        if payment.provider_ref != capture.provider_ref {
+            let summary = format!(
+                "the provider holds a second payment ({}, {}) for {}, which {} has settled; refund it there",
+                capture.provider_ref, capture.amount, payment.id, payment.provider_ref
+            );
+            store::task::open(tx, brand, "payment_duplicate", payment.id, &summary, now).await?;
+        }
+        errand::done(tx, payment.id.as_uuid()).await?;
+        return Ok(payment);
+    }
+    payment.is_processing = false;
+    payment.failure = None;
+    payment.received = Some(capture.amount);
+    payment.provider_ref.clone_from(&capture.provider_ref);
+    payment.method_label.clone_from(&capture.label);
+    store::payment::save(tx, &payment).await?;
+    errand::done(tx, payment.id.as_uuid()).await?;
+    let method = saved_method(tx, billing, brand, &payment, &capture, now).await?;
+    let settled = SettledPayment {
+        payment: payment.id,
+        invoice: payment.invoice,
+        account: payment.account,
+        requested: payment.amount,
+        received: capture.amount,
+        fee: capture.fee.filter(|fee| fee.currency == capture.amount.currency),
+        provider: payment.provider.clone(),
+        method,
+    };
+    settlement::apply_success(tx, billing, brand, &settled, now).await?;
+    let is_paid = store::invoice::get(tx, invoice.id).await?.is_some_and(|after| after.state == InvoiceState::Closed);
+    if is_paid {
+        store::payment::withdraw(tx, brand, &[invoice.id], Some(payment.id), now).await?;
+    }
+    store::task::resolve(tx, brand, super::UNKNOWN_TASK, payment.id, now).await?;
+    store::provider_event::wake_parked(tx, payment.id).await?;
+    Ok(payment)
+}
+
+/// Keeps the instrument the customer saved on the page.
+async fn saved_method(
+    tx: &mut PgTransaction<'_>,
+    billing: &Billing,
+    brand: BrandId,
+    payment: &Payment,
+    capture: &Capture,
+    now: DateTime<Utc>,
+) -> Result<Option<Method>, Problem> {
+    let (AttemptKind::Hosted { save_method: true, .. }, Some(token), Some(provider_account)) =
+        (&payment.kind, &capture.saved, payment.provider_account)
+    else {
+        return Ok(None);
+    };
+    let fresh = PaymentMethodId::new(now);
+    let (token_sealed, token_hash) = billing.seal_token(brand, fresh, token);
+    let known = store::payment_method::find(tx, payment.account, provider_account, &token_hash).await?;
+    let id = if let Some(id) = known {
+        id
+    } else {
+        let new = New {
+            id: fresh,
+            account: payment.account,
+            provider_account,
+            token_sealed: &token_sealed,
+            token_hash: &token_hash,
+            label: &capture.label,
+        };
+        store::payment_method::insert(tx, brand, &new, now).await?;
+        fresh
+    };
+    Ok(Some(Method { id, label: capture.label.clone() }))
+}
+
+/// Opens the task of an outcome that stays unknown beyond its deadline.
+pub(crate) async fn complain(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    payment: &Payment,
+    unknown_max: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<(), Problem> {
+    let is_late = payment.sent_ago.is_some_and(|ago| ago > unknown_max);
+    if payment.state == crate::domain::payment::State::Unknown && is_late {
+        let summary = format!(
+            "nobody knows whether {} was paid by {}: the provider does not answer. Look there for this reference; it is read back hourly",
+            payment.amount, payment.id
+        );
+        store::task::open(tx, brand, super::UNKNOWN_TASK, payment.id, &summary, now).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,408 @@
+//! Refunds: never more than came, booked when the provider has paid out, with a credit note of their own.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use ottery_kernel::{BrandId, Money, PaymentId, RefundId};
+use ottery_kit::audit;
+use ottery_kit::grpc::{Actor, Problem};
+use ottery_kit::idempotency::{self, Begin};
+use ottery_kit::outbox;
+use serde_json::json;
+use sqlx::postgres::PgTransaction;
+
+use super::order::{Idempotency, key_problem};
+use super::payment::{lock, lock_invoice};
+use super::unit::Unit;
+use super::{Billing, broken, credit, profile, schedule, settlement};
+use crate::domain::invoice::Invoice;
+use crate::domain::ledger::{Account, Booking};
+use crate::domain::payment::State as PaymentState;
+use crate::domain::refund::{Command, Outcome, Policy, State, Truth};
+use crate::domain::subscription::EndCause;
+use crate::events;
+use crate::provider::{CallError, RefundAsk, RefundFact};
+use crate::store;
+use crate::store::credit_note::CreditNote;
+use crate::store::errand;
+use crate::store::payment::Payment;
+use crate::store::refund::Refund;
+
+/// Kind of the booking that says a refund left the provider.
+pub const SETTLED: &str = "refund.settled";
+/// Task of a refund that failed or stays unknown.
+const TASK: &str = "refund_failed";
+/// Longest reason.
+const REASON_CHARS_MAX: usize = 500;
+/// Gaps between looks at a refund that is not decided; the last one repeats.
+const GAPS: [TimeDelta; 5] =
+    [TimeDelta::seconds(5), TimeDelta::seconds(30), TimeDelta::minutes(2), TimeDelta::minutes(10), TimeDelta::hours(1)];
+
+/// What staff asks for.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// What goes back.
+    pub payment: PaymentId,
+    /// How much; none is everything that is left.
+    pub amount: Option<Money>,
+    /// Why; printed on the credit note.
+    pub reason: String,
+    /// What becomes of the subscription.
+    pub policy: Policy,
+}
+
+impl Billing {
+    /// Writes a refund down and has it made. Sent twice with the same key it is made once.
+    ///
+    /// # Errors
+    /// When the payment has not come, or less is left of it.
+    pub async fn refund_payment(
+        &self,
+        actor: &Actor,
+        brand: BrandId,
+        ask: Ask,
+        call: Option<Idempotency>,
+    ) -> Result<Refund, Problem> {
+        let reason = ask.reason.trim();
+        if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
+            let message =
+                format!("reason: say why in 1 to {REASON_CHARS_MAX} characters; it is printed on the credit note");
+            return Err(Problem::invalid("reason", "REASON_INVALID", message));
+        }
+        let (mut tx, now) = self.begin(brand).await?;
+        if let Some(call) = &call
+            && let Begin::Replay(bytes) =
+                idempotency::begin(&mut tx, &call.scope, &call.key, &call.hash).await.map_err(key_problem)?
+        {
+            let id: RefundId = String::from_utf8_lossy(&bytes).parse().map_err(broken)?;
+            return store::refund::get(&mut tx, id)
+                .await?
+                .ok_or_else(|| Problem::not_found("REFUND_NOT_FOUND", "the refund is gone"));
+        }
+        let (_, payment) = lock(&mut tx, ask.payment).await?;
+        let left = refundable(&mut tx, &payment).await?;
+        let amount = ask.amount.unwrap_or(left);
+        if amount.currency != left.currency || !amount.is_positive() || amount.minor > left.minor {
+            let message = format!("amount: {left} of {} can be refunded, asked for {amount}", payment.id);
+            return Err(Problem::refused("REFUND_TOO_LARGE", message).on_field("amount"));
+        }
+        let refund = Refund {
+            id: RefundId::new(now),
+            payment: payment.id,
+            invoice: payment.invoice,
+            account: payment.account,
+            amount,
+            state: State::Requested,
+            reason: reason.to_owned(),
+            policy: ask.policy,
+            is_mirrored: false,
+            provider_ref: String::new(),
+            failure_code: String::new(),
+            credit_note: None,
+            created_at: now,
+            finished_at: None,
+            sent_ago: None,
+        };
+        store::refund::insert(&mut tx, brand, &refund).await?;
+        errand::plan(&mut tx, brand, errand::Kind::Refund, &[refund.id.as_uuid()], TimeDelta::zero()).await?;
+        let after =
+            json!({"payment": payment.id.to_string(), "amount": amount.to_string(), "policy": ask.policy.as_str()});
+        audit::append(&mut tx, actor, "invoice.refund", refund.id, None, Some(after)).await?;
+        if let Some(call) = &call {
+            idempotency::finish(&mut tx, &call.scope, &call.key, refund.id.to_string().as_bytes()).await?;
+        }
+        tx.commit().await?;
+        self.providers.bell.errands.notify_one();
+        Ok(refund)
+    }
+
+    /// Does what waits for one refund.
+    ///
+    /// # Errors
+    /// When the database fails; the errand is then done later.
+    pub(crate) async fn run_refund(&self, brand: BrandId, id: RefundId, tries: u32) -> Result<(), Problem> {
+        let (mut tx, now) = self.begin(brand).await?;
+        let Some((payment, mut refund)) =
+            lock_refund(&mut tx, id).await?.filter(|(_, refund)| !refund.state.is_final())
+        else {
+            errand::done(&mut tx, id.as_uuid()).await?;
+            return Ok(tx.commit().await?);
+        };
+        let Some(reached) = self.reach(&mut tx, brand, payment.provider_account).await? else {
+            errand::again(&mut tx, id.as_uuid(), TimeDelta::hours(1)).await?;
+            return Ok(tx.commit().await?);
+        };
+        // Whoever made the call never came back from it.
+        if refund.state == State::Sent {
+            move_to(&mut refund, Command::Lose, now)?;
+        }
+        let answer = if refund.state == State::Pending || !refund.provider_ref.is_empty() {
+            drop(tx);
+            let fact = reached.provider.fetch_refund(&reached.access, &refund.provider_ref).await;
+            fact.and_then(|fact| {
+                fact.map(|fact| fact.truth).ok_or_else(|| CallError::Ambiguous("the refund is not there".to_owned()))
+            })
+        } else {
+            // Requested, or unknown: the same key gives the first answer again instead of a second refund.
+            move_to(&mut refund, Command::Send, now)?;
+            store::refund::save(&mut tx, &refund).await?;
+            let after = TimeDelta::from_std(self.config.payments.lease()).unwrap_or_default();
+            errand::again(&mut tx, id.as_uuid(), after).await?;
+            tx.commit().await?;
+            ottery_kit::crash::point("refund.sent");
+            let ask = RefundAsk { refund: id, payment_ref: payment.provider_ref.clone(), amount: refund.amount };
+            reached.provider.refund(&reached.access, &ask).await
+        };
+        let (mut tx, now) = self.begin(brand).await?;
+        match answer {
+            Ok(truth) => self.apply_refund_truth(&mut tx, brand, id, &truth, tries, now).await?,
+            Err(error) => self.no_refund_answer(&mut tx, brand, id, &error, tries, now).await?,
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Applies what the provider says about one of its refunds: ours, or one made at its console.
+    pub(crate) async fn mirror_refund(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        brand: BrandId,
+        payment: PaymentId,
+        fact: &RefundFact,
+        now: DateTime<Utc>,
+    ) -> Result<(), Problem> {
+        let (_, payment) = lock(tx, payment).await?;
+        // A second payment under the same reference is not ours to refund; a task has told staff of it.
+        if payment.provider_ref != fact.payment_ref {
+            return Ok(());
+        }
+        let known = store::refund::of_payment(tx, payment.id).await?;
+        let same = known.iter().find(|refund| refund.provider_ref == fact.truth.provider_ref);
+        // Its answer is still on its way, or was lost.
+        let lost = || {
+            known.iter().find(|refund| {
+                refund.provider_ref.is_empty()
+                    && matches!(refund.state, State::Sent | State::Unknown)
+                    && refund.amount == fact.amount
+            })
+        };
+        let id = if let Some(refund) = same.or_else(lost) {
+            refund.id
+        } else {
+            let refund = Refund {
+                id: RefundId::new(now),
+                payment: payment.id,
+                invoice: payment.invoice,
+                account: payment.account,
+                amount: fact.amount,
+                state: State::Pending,
+                reason: "Refunded at the payment provider".to_owned(),
+                policy: Policy::Keep,
+                is_mirrored: true,
+                provider_ref: fact.truth.provider_ref.clone(),
+                failure_code: String::new(),
+                credit_note: None,
+                created_at: now,
+                finished_at: None,
+                sent_ago: None,
+            };
+            store::refund::insert(tx, brand, &refund).await?;
+            errand::plan(tx, brand, errand::Kind::Refund, &[refund.id.as_uuid()], GAPS[0]).await?;
+            refund.id
+        };
+        self.apply_refund_truth(tx, brand, id, &fact.truth, 0, now).await
+    }
+
+    async fn apply_refund_truth(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        brand: BrandId,
+        id: RefundId,
+        truth: &Truth,
+        tries: u32,
+        now: DateTime<Utc>,
+    ) -> Result<(), Problem> {
+        let Some((payment, mut refund)) = lock_refund(tx, id).await? else { return Ok(()) };
+        if refund.provider_ref.is_empty() {
+            refund.provider_ref.clone_from(&truth.provider_ref);
+        }
+        let moved = move_to(&mut refund, truth.command(), now)?;
+        if moved && refund.state == State::Succeeded {
+            self.settle_refund(tx, brand, &payment, &mut refund, now).await?;
+            store::task::resolve(tx, brand, TASK, refund.id, now).await?;
+        }
+        if moved && refund.state == State::Failed {
+            "refused_by_provider".clone_into(&mut refund.failure_code);
+            complain(tx, brand, &refund, "the provider did not pay it out", now).await?;
+        }
+        store::refund::save(tx, &refund).await?;
+        if refund.state.is_final() {
+            errand::done(tx, id.as_uuid()).await?;
+        } else {
+            errand::again(tx, id.as_uuid(), gap(tries)).await?;
+        }
+        Ok(())
+    }
+
+    async fn no_refund_answer(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        brand: BrandId,
+        id: RefundId,
+        error: &CallError,
+        tries: u32,
+        now: DateTime<Utc>,
+    ) -> Result<(), Problem> {
+        tracing::warn!(refund.id = %id, %error, "refund without outcome");
+        let Some((_, mut refund)) = lock_refund(tx, id).await? else { return Ok(()) };
+        match error {
+            CallError::NotSent(_) => move_to(&mut refund, Command::TakeBack, now)?,
+            CallError::Ambiguous(_) => move_to(&mut refund, Command::Lose, now)?,
+            CallError::Refused { .. } | CallError::Amount(_) => move_to(&mut refund, Command::Fail, now)?,
+        };
+        if refund.state == State::Failed {
+            refund.failure_code = match error {
+                CallError::Refused { code } => code.clone(),
+                CallError::NotSent(_) | CallError::Ambiguous(_) | CallError::Amount(_) => {
+                    "amount_unsupported".to_owned()
+                }
+            };
+            complain(tx, brand, &refund, &error.to_string(), now).await?;
+            errand::done(tx, id.as_uuid()).await?;
+        } else {
+            if refund.sent_ago.is_some_and(|ago| ago > self.config.payments.unknown_max()) {
+                complain(tx, brand, &refund, "its outcome is unknown; it is read back hourly", now).await?;
+            }
+            errand::again(tx, id.as_uuid(), gap(tries)).await?;
+        }
+        Ok(store::refund::save(tx, &refund).await?)
+    }
+
+    /// The money has gone back: books, credit note, subscription, event. The refund's row is saved by the caller.
+    async fn settle_refund(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        brand: BrandId,
+        payment: &Payment,
+        refund: &mut Refund,
+        now: DateTime<Utc>,
+    ) -> Result<(), Problem> {
+        let invoice = lock_invoice(tx, refund.invoice).await?;
+        let outside = outside_invoice(tx, payment, refund).await?;
+        let from_invoice = refund
+            .amount
+            .checked_sub(outside.wallet)
+            .and_then(|rest| rest.checked_sub(outside.unapplied))
+            .map_err(broken)?;
+        let provider = Account::Provider(payment.provider.clone());
+        let booking = Booking::new(invoice.snapshot.seller.id, SETTLED, refund.id, now)
+            .post(Account::Wallet(refund.account), provider.clone(), outside.wallet)
+            .and_then(|booking| booking.post(Account::Unapplied(refund.account), provider.clone(), outside.unapplied))
+            .and_then(|booking| booking.post(Account::Receivable(refund.account), provider, from_invoice))
+            .map_err(broken)?;
+        store::ledger::book(tx, brand, booking).await?;
+        let note = if from_invoice.is_positive() {
+            Some(credit::issue(tx, brand, &invoice, from_invoice, &refund.reason, now).await?)
+        } else {
+            None
+        };
+        refund.credit_note = note.as_ref().map(|note: &CreditNote| note.id);
+        if refund.policy == Policy::EndNow {
+            self.end_refunded(tx, brand, &invoice, now).await?;
+        }
+        outbox::append(tx, events::payment::refunded(brand, refund, &invoice, note.as_ref(), now)).await?;
+        Ok(())
+    }
+
+    /// Ends the subscription the invoice was for, and no other one of the customer.
+    async fn end_refunded(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        brand: BrandId,
+        invoice: &Invoice,
+        now: DateTime<Utc>,
+    ) -> Result<(), Problem> {
+        let Some(id) = invoice.subscription else { return Ok(()) };
+        let Some(mut case) = schedule::lock_case(tx, brand, id).await? else { return Ok(()) };
+        let mut unit = Unit::new(brand, profile(tx, brand).await?, now);
+        unit.lock_customers(tx, &[case.subscription.account]).await?;
+        unit.lock_orders(tx, &[case.subscription.order]).await?;
+        if unit.end(&mut case.subscription, EndCause::Refunded, &mut case.open).map_err(broken)? {
+            for open in case.open {
+                unit.keep_invoice(open);
+            }
+            settlement::finish(tx, self, unit, Some(case.subscription)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What of a payment can still be refunded. The caller holds its lock.
+async fn refundable(tx: &mut PgTransaction<'_>, payment: &Payment) -> Result<Money, Problem> {
+    let (PaymentState::Succeeded, Some(received)) = (payment.state, payment.received) else {
+        let message = format!("{} is {}; only money that came can go back", payment.id, payment.state);
+        return Err(Problem::refused("PAYMENT_NOT_SETTLED", message).on_field("payment_id"));
+    };
+    let taken: i64 = store::refund::of_payment(tx, payment.id)
+        .await?
+        .iter()
+        .filter(|refund| refund.state != State::Failed)
+        .map(|refund| refund.amount.minor)
+        .sum();
+    let left = Money::new(received.minor - taken, received.currency);
+    if left.is_positive() {
+        return Ok(left);
+    }
+    Err(Problem::refused("NOTHING_TO_REFUND", format!("nothing is left to refund of {}", payment.id))
+        .on_field("payment_id"))
+}
+
+struct Outside {
+    wallet: Money,
+    unapplied: Money,
+}
+
+/// How much of a refund comes from money that never went to the invoice: what is in the wallet still, what fitted nothing.
+async fn outside_invoice(tx: &mut PgTransaction<'_>, payment: &Payment, refund: &Refund) -> Result<Outside, Problem> {
+    let currency = refund.amount.currency;
+    let refunds: Vec<RefundId> =
+        store::refund::of_payment(tx, payment.id).await?.iter().map(|refund| refund.id).collect();
+    let parts = store::refund::parts(tx, payment.id, &refunds).await?;
+    store::customer::lock_all(tx, &[refund.account]).await?;
+    let wallets = store::ledger::wallets(tx, &[refund.account]).await?;
+    let in_wallet = wallets.get(&(refund.account, currency)).map_or(0, |balance| balance.minor);
+    let unapplied = refund.amount.minor.min(parts.unapplied.max(0));
+    let wallet = (refund.amount.minor - unapplied).min(parts.wallet.min(in_wallet).max(0));
+    Ok(Outside { wallet: Money::new(wallet, currency), unapplied: Money::new(unapplied, currency) })
+}
+
+/// A refund with its payment, locked in the order everybody does.
+async fn lock_refund(tx: &mut PgTransaction<'_>, id: RefundId) -> Result<Option<(Payment, Refund)>, Problem> {
+    let Some(found) = store::refund::get(tx, id).await? else { return Ok(None) };
+    let (_, payment) = lock(tx, found.payment).await?;
+    // Read again: it may have changed while the lock was waited for.
+    Ok(store::refund::get(tx, id).await?.map(|refund| (payment, refund)))
+}
+
+fn move_to(refund: &mut Refund, command: Command, now: DateTime<Utc>) -> Result<bool, Problem> {
+    match refund.state.on(command).map_err(broken)? {
+        Outcome::AlreadyThere => Ok(false),
+        Outcome::Moved(state) => {
+            refund.state = state;
+            refund.finished_at = state.is_final().then_some(now);
+            Ok(true)
+        }
+    }
+}
+
+async fn complain(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    refund: &Refund,
+    why: &str,
+    now: DateTime<Utc>,
+) -> Result<(), Problem> {
+    let summary = format!("refund of {} for {} has not arrived: {why}", refund.amount, refund.payment);
+    Ok(store::task::open(tx, brand, TASK, refund.id, &summary, now).await?)
+}
+
+fn gap(tries: u32) -> TimeDelta {
+    GAPS[usize::try_from(tries).unwrap_or(usize::MAX).min(GAPS.len() - 1)]
+}

@@ -1,0 +1,58 @@
+//! Payments and refunds as others read them.
+
+use ottery_proto::billing::v1 as proto;
+
+use super::{money, timestamp};
+use crate::domain::{payment, refund};
+use crate::store::payment::Payment;
+use crate::store::refund::Refund;
+
+/// A payment attempt.
+#[must_use]
+pub fn payment(payment: &Payment) -> proto::Payment {
+    use proto::payment::State as P;
+    let state = match payment.state {
+        payment::State::Requested | payment::State::Sent | payment::State::Pending => P::Pending,
+        payment::State::ActionRequired => P::ActionRequired,
+        payment::State::Unknown => P::Unknown,
+        payment::State::Succeeded => P::Succeeded,
+        payment::State::Failed => P::Failed,
+        payment::State::Cancelled => P::Cancelled,
+    };
+    proto::Payment {
+        id: payment.id.to_string(),
+        invoice_id: payment.invoice.to_string(),
+        account_id: payment.account.to_string(),
+        state: state.into(),
+        amount: Some(money(payment.received.unwrap_or(payment.amount))),
+        provider: payment.provider.clone(),
+        provider_reference: payment.provider_ref.clone(),
+        failure_code: payment.failure.as_ref().map(|failure| failure.code.clone()).unwrap_or_default(),
+        method_label: payment.method_label.clone(),
+        created_at: Some(timestamp(payment.created_at)),
+        finished_at: payment.finished_at.map(timestamp),
+        refunded: Some(money(payment.refunded)),
+    }
+}
+
+/// A refund.
+#[must_use]
+pub fn refund(refund: &Refund) -> proto::Refund {
+    use proto::refund::State as P;
+    let state = match refund.state {
+        refund::State::Requested | refund::State::Sent | refund::State::Pending => P::Pending,
+        refund::State::Unknown => P::Unknown,
+        refund::State::Succeeded => P::Succeeded,
+        refund::State::Failed => P::Failed,
+    };
+    proto::Refund {
+        id: refund.id.to_string(),
+        payment_id: refund.payment.to_string(),
+        invoice_id: refund.invoice.to_string(),
+        amount: Some(money(refund.amount)),
+        state: state.into(),
+        reason: refund.reason.clone(),
+        credit_note_id: refund.credit_note.map(|id| id.to_string()).unwrap_or_default(),
+        created_at: Some(timestamp(refund.created_at)),
+    }
+}

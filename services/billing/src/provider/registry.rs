@@ -1,0 +1,68 @@
+//! The providers this build knows, and the one HTTP client they share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use ottery_kit::http::{Guard, GuardSettings, GuardedClient, HttpError};
+use tokio::sync::Notify;
+
+use super::{PaymentProvider, Sandbox};
+
+/// Largest answer of a provider that is read.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// Providers by name. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Providers {
+    client: GuardedClient,
+    known: Arc<BTreeMap<&'static str, Arc<dyn PaymentProvider>>>,
+    /// Rung when something new waits in this process.
+    pub bell: Arc<Bell>,
+}
+
+/// Wakes the workers of this process.
+#[derive(Debug, Default)]
+pub struct Bell {
+    /// Events wait.
+    pub events: Notify,
+    /// Calls wait.
+    pub errands: Notify,
+}
+
+impl Providers {
+    /// Every provider of this build, behind one guarded client.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(allow: &[IpNet], timeout: Duration) -> Result<Self, HttpError> {
+        let settings = GuardSettings {
+            allow: allow.to_vec(),
+            timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
+            body_max_bytes: ANSWER_BYTES_MAX,
+            ..GuardSettings::default()
+        };
+        let client = GuardedClient::new(&settings)?;
+        let sandbox: Arc<dyn PaymentProvider> = Arc::new(Sandbox::new(client.clone()));
+        Ok(Self { client, known: Arc::new(BTreeMap::from([(sandbox.name(), sandbox)])), bell: Arc::default() })
+    }
+
+    /// The provider of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Arc<dyn PaymentProvider>> {
+        self.known.get(name).cloned()
+    }
+
+    /// Their names.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        self.known.keys().copied().collect()
+    }
+
+    /// Checks addresses when they are typed.
+    #[must_use]
+    pub fn guard(&self) -> &Guard {
+        self.client.guard()
+    }
+}

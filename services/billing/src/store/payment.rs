@@ -1,0 +1,460 @@
+//! Payment attempts.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use ottery_kernel::{AccountId, BrandId, InvoiceId, Money, PaymentId, PaymentMethodId, SubscriptionId};
+use serde::Serialize;
+use sqlx::postgres::PgTransaction;
+use uuid::Uuid;
+
+use super::{Page, errand, json_rows, money, unreadable};
+use crate::domain::dunning::Standing;
+use crate::domain::payment::{Decline, DeclineClass, State};
+use crate::domain::provider::ProviderAccountId;
+
+/// A payment attempt somebody asks for.
+#[derive(Clone, Debug)]
+pub struct AttemptRequest {
+    /// What is to be paid.
+    pub invoice: InvoiceId,
+    /// By whom.
+    pub account: AccountId,
+    /// For what.
+    pub subscription: Option<SubscriptionId>,
+    /// How much.
+    pub amount: Money,
+    /// How.
+    pub kind: AttemptKind,
+}
+
+/// How an attempt gets its money.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttemptKind {
+    /// The customer pays on the provider's page.
+    Hosted {
+        /// Where the page returns to.
+        return_url: String,
+        /// Where it returns to when the customer gives up.
+        cancel_url: String,
+        /// Save the instrument for renewals.
+        save_method: bool,
+    },
+    /// A saved instrument is charged without the customer.
+    OffSession {
+        /// Which.
+        method: PaymentMethodId,
+    },
+}
+
+/// An attempt as stored.
+#[derive(Clone, Debug)]
+pub struct Payment {
+    /// Its id.
+    pub id: PaymentId,
+    /// What it pays.
+    pub invoice: InvoiceId,
+    /// Who pays.
+    pub account: AccountId,
+    /// For what.
+    pub subscription: Option<SubscriptionId>,
+    /// How.
+    pub kind: AttemptKind,
+    /// Where it stands.
+    pub state: State,
+    /// What was asked for.
+    pub amount: Money,
+    /// Nobody waits for it any more.
+    pub is_withdrawn: bool,
+    /// The provider is deciding.
+    pub is_processing: bool,
+    /// The provider's name; empty until it was sent.
+    pub provider: String,
+    /// The account at the provider.
+    pub provider_account: Option<ProviderAccountId>,
+    /// The provider's id of the hosted page.
+    pub checkout_ref: String,
+    /// The hosted page.
+    pub checkout_url: String,
+    /// The provider's id of the payment.
+    pub provider_ref: String,
+    /// What came.
+    pub received: Option<Money>,
+    /// Why it was refused the last time.
+    pub failure: Option<Decline>,
+    /// The instrument for people.
+    pub method_label: String,
+    /// When it was asked for, by the brand's clock.
+    pub created_at: DateTime<Utc>,
+    /// When it was decided.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// How long ago, in real time, it was sent first.
+    pub sent_ago: Option<TimeDelta>,
+    /// What went back.
+    pub refunded: Money,
+}
+
+struct Row {
+    id: Uuid,
+    invoice_id: Uuid,
+    account_id: Uuid,
+    subscription_id: Option<Uuid>,
+    kind: String,
+    state: String,
+    amount_minor: i64,
+    currency: String,
+    method_id: Option<Uuid>,
+    return_url: String,
+    cancel_url: String,
+    save_method: bool,
+    is_withdrawn: bool,
+    is_processing: bool,
+    provider: String,
+    provider_account_id: Option<Uuid>,
+    checkout_ref: String,
+    checkout_url: String,
+    provider_ref: String,
+    received_minor: Option<i64>,
+    received_currency: Option<String>,
+    failure_code: String,
+    failure_class: String,
+    method_label: String,
+    created_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+    sent_seconds: Option<f64>,
+    refunded_minor: i64,
+}
+
+impl TryFrom<Row> for Payment {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> sqlx::Result<Self> {
+        let kind = match (row.kind.as_str(), row.method_id) {
+            ("hosted", None) => AttemptKind::Hosted {
+                return_url: row.return_url,
+                cancel_url: row.cancel_url,
+                save_method: row.save_method,
+            },
+            ("saved", Some(method)) => AttemptKind::OffSession { method: PaymentMethodId::from_uuid(method) },
+            _ => return Err(unreadable("payment", "kind", row.kind)),
+        };
+        let received = match (row.received_minor, &row.received_currency) {
+            (Some(minor), Some(currency)) => Some(money("payment", minor, currency)?),
+            _ => None,
+        };
+        let failure = match row.failure_class.as_str() {
+            "" => None,
+            text => Some(Decline {
+                class: DeclineClass::from_text(text).ok_or_else(|| unreadable("payment", "failure_class", text))?,
+                code: row.failure_code,
+            }),
+        };
+        Ok(Self {
+            id: PaymentId::from_uuid(row.id),
+            invoice: InvoiceId::from_uuid(row.invoice_id),
+            account: AccountId::from_uuid(row.account_id),
+            subscription: row.subscription_id.map(SubscriptionId::from_uuid),
+            kind,
+            state: State::from_text(&row.state).ok_or_else(|| unreadable("payment", "state", &row.state))?,
+            amount: money("payment", row.amount_minor, &row.currency)?,
+            is_withdrawn: row.is_withdrawn,
+            is_processing: row.is_processing,
+            provider: row.provider,
+            provider_account: row.provider_account_id.map(ProviderAccountId::from_uuid),
+            checkout_ref: row.checkout_ref,
+            checkout_url: row.checkout_url,
+            provider_ref: row.provider_ref,
+            received,
+            failure,
+            method_label: row.method_label,
+            created_at: row.created_at,
+            finished_at: row.finished_at,
+            sent_ago: row.sent_seconds.map(|seconds| TimeDelta::milliseconds((seconds * 1000.0) as i64)),
+            refunded: money("payment", row.refunded_minor, &row.currency)?,
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct NewRow<'a> {
+    id: Uuid,
+    invoice_id: Uuid,
+    account_id: Uuid,
+    subscription_id: Option<Uuid>,
+    kind: &'static str,
+    amount_minor: i64,
+    currency: &'a str,
+    method_id: Option<Uuid>,
+    return_url: &'a str,
+    cancel_url: &'a str,
+    save_method: bool,
+}
+
+/// Writes attempts down, in one statement, before any provider hears of them. An invoice's older hosted pages are
+/// withdrawn; an invoice a saved method is being charged for gets no second charge. Charges are made by the workers.
+///
+/// The ids are those of the requests, in their order; a charge that was already under way is named instead of a new one.
+pub async fn request(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    requests: &[AttemptRequest],
+    now: DateTime<Utc>,
+) -> sqlx::Result<Vec<PaymentId>> {
+    if requests.is_empty() {
+        return Ok(Vec::new());
+    }
+    let invoices: Vec<InvoiceId> = requests.iter().map(|request| request.invoice).collect();
+    withdraw(tx, brand, &invoices, None, now).await?;
+    let mut ids: Vec<PaymentId> = requests.iter().map(|_| PaymentId::new(now)).collect();
+    let rows: Vec<_> = requests.iter().zip(&ids).map(|(request, id)| new_row(request, *id)).collect();
+    let inserted = sqlx::query_scalar!(
+        "INSERT INTO payment (id, brand_id, invoice_id, account_id, subscription_id, kind, state, amount_minor, currency,
+                              method_id, return_url, cancel_url, save_method, created_at)
+         SELECT id, $1, invoice_id, account_id, subscription_id, kind, 'requested', amount_minor, currency,
+                method_id, return_url, cancel_url, save_method, $3
+           FROM jsonb_populate_recordset(NULL::payment, $2)
+         ON CONFLICT (brand_id, invoice_id) WHERE kind = 'saved' AND state IN ('requested', 'sent', 'pending', 'unknown')
+         DO NOTHING RETURNING id",
+        brand.as_uuid(),
+        json_rows(&rows)?,
+        now,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    if inserted.len() < ids.len() {
+        for (id, request) in ids.iter_mut().zip(requests).filter(|(id, _)| !inserted.contains(&id.as_uuid())) {
+            let under_way = sqlx::query_scalar!(
+                "SELECT id FROM payment WHERE brand_id = $1 AND invoice_id = $2 AND kind = 'saved'
+                    AND state IN ('requested', 'sent', 'pending', 'unknown')",
+                brand.as_uuid(),
+                request.invoice.as_uuid()
+            )
+            .fetch_one(&mut **tx)
+            .await?;
+            *id = PaymentId::from_uuid(under_way);
+        }
+    }
+    let charges: Vec<Uuid> = requests
+        .iter()
+        .zip(&ids)
+        .filter(|(request, id)| {
+            matches!(request.kind, AttemptKind::OffSession { .. }) && inserted.contains(&id.as_uuid())
+        })
+        .map(|(_, id)| id.as_uuid())
+        .collect();
+    errand::plan(tx, brand, errand::Kind::Payment, &charges, TimeDelta::zero()).await?;
+    Ok(ids)
+}
+
+fn new_row(request: &AttemptRequest, id: PaymentId) -> NewRow<'_> {
+    let (kind, method_id, return_url, cancel_url, save_method) = match &request.kind {
+        AttemptKind::Hosted { return_url, cancel_url, save_method } => {
+            ("hosted", None, return_url.as_str(), cancel_url.as_str(), *save_method)
+        }
+        AttemptKind::OffSession { method } => ("saved", Some(method.as_uuid()), "", "", false),
+    };
+    NewRow {
+        id: id.as_uuid(),
+        invoice_id: request.invoice.as_uuid(),
+        account_id: request.account.as_uuid(),
+        subscription_id: request.subscription.map(|id| id.as_uuid()),
+        kind,
+        amount_minor: request.amount.minor,
+        currency: request.amount.currency.code(),
+        method_id,
+        return_url,
+        cancel_url,
+        save_method,
+    }
+}
+
+/// Nobody waits for the money of these invoices any more: attempts no provider has heard of are cancelled, hosted pages
+/// will be closed. A charge that is under way is left to its end; if it succeeds, the money counts.
+pub async fn cancel_open(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    invoices: &[InvoiceId],
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    let ids: Vec<Uuid> = invoices.iter().map(InvoiceId::as_uuid).collect();
+    sqlx::query!(
+        "UPDATE payment SET state = 'cancelled', finished_at = $3, is_withdrawn = true
+          WHERE brand_id = $1 AND invoice_id = ANY($2) AND state = 'requested' AND kind = 'saved'",
+        brand.as_uuid(),
+        &ids,
+        now
+    )
+    .execute(&mut **tx)
+    .await?;
+    withdraw(tx, brand, invoices, None, now).await
+}
+
+/// Withdraws the hosted pages of these invoices, except one.
+pub async fn withdraw(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    invoices: &[InvoiceId],
+    except: Option<PaymentId>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    let ids: Vec<Uuid> = invoices.iter().map(InvoiceId::as_uuid).collect();
+    let withdrawn = sqlx::query!(
+        "UPDATE payment SET is_withdrawn = true,
+                state = CASE state WHEN 'requested' THEN 'cancelled' ELSE state END,
+                finished_at = CASE state WHEN 'requested' THEN $4 ELSE finished_at END
+          WHERE brand_id = $1 AND invoice_id = ANY($2) AND id IS DISTINCT FROM $3 AND kind = 'hosted' AND NOT is_withdrawn
+            AND state IN ('requested', 'sent', 'pending', 'unknown')
+         RETURNING id, state",
+        brand.as_uuid(),
+        &ids,
+        except.map(|id| id.as_uuid()),
+        now
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let open: Vec<Uuid> =
+        withdrawn.into_iter().filter(|row| row.state != State::Cancelled.as_str()).map(|row| row.id).collect();
+    errand::plan(tx, brand, errand::Kind::Payment, &open, TimeDelta::zero()).await
+}
+
+/// How the payments of these invoices stand, as far as dunning cares. An open page says nothing: the customer may never
+/// pay there. A method that was refused says something only while it is the one renewals are charged to.
+pub async fn standings(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    invoices: &[InvoiceId],
+) -> sqlx::Result<HashMap<InvoiceId, Standing>> {
+    let ids: Vec<Uuid> = invoices.iter().map(InvoiceId::as_uuid).collect();
+    let rows = sqlx::query!(
+        "SELECT p.invoice_id, p.kind, p.state, p.is_processing, p.failure_class FROM payment p
+           LEFT JOIN subscription s ON s.id = p.subscription_id
+          WHERE p.brand_id = $1 AND p.invoice_id = ANY($2)
+            AND (p.kind = 'hosted' OR p.state IN ('requested', 'sent', 'pending', 'unknown') OR p.method_id = s.payment_method_id)
+          ORDER BY p.invoice_id, p.id",
+        brand.as_uuid(),
+        &ids
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut standings = HashMap::new();
+    for row in rows {
+        let state = State::from_text(&row.state).ok_or_else(|| unreadable("payment", "state", &row.state))?;
+        let standing = match (row.kind.as_str(), state) {
+            ("hosted", State::Pending) if row.is_processing => Standing::InFlight,
+            ("hosted", _) => continue,
+            (_, State::Requested | State::Sent | State::Pending | State::Unknown) => Standing::InFlight,
+            // Without the customer it will be refused again; they have been told.
+            (_, State::ActionRequired) => Standing::FailedHard,
+            (_, State::Failed) if row.failure_class == DeclineClass::Soft.as_str() => Standing::Failed,
+            (_, State::Failed) => Standing::FailedHard,
+            (_, State::Succeeded | State::Cancelled) => continue,
+        };
+        let known = standings.entry(InvoiceId::from_uuid(row.invoice_id)).or_insert(standing);
+        if *known != Standing::InFlight {
+            *known = standing;
+        }
+    }
+    Ok(standings)
+}
+
+/// One attempt.
+pub async fn get(tx: &mut PgTransaction<'_>, id: PaymentId) -> sqlx::Result<Option<Payment>> {
+    Ok(select(tx, Some(id), None, None, Page { before: None, limit: 1 }).await?.pop())
+}
+
+/// One attempt, locked. Lock its subscription and invoice first.
+pub async fn lock(tx: &mut PgTransaction<'_>, id: PaymentId) -> sqlx::Result<Option<Payment>> {
+    // Locked first, read afterwards: what was committed while waiting for the lock must count.
+    sqlx::query!("SELECT id FROM payment WHERE id = $1 FOR UPDATE", id.as_uuid()).fetch_optional(&mut **tx).await?;
+    get(tx, id).await
+}
+
+/// The attempts to pay an invoice, newest first.
+pub async fn list_by_invoice(
+    tx: &mut PgTransaction<'_>,
+    _brand: BrandId,
+    invoice: InvoiceId,
+) -> sqlx::Result<Vec<Payment>> {
+    select(tx, None, None, Some(invoice), Page { before: None, limit: 100 }).await
+}
+
+/// Attempts, newest first; of one account or invoice when given.
+pub async fn list(
+    tx: &mut PgTransaction<'_>,
+    account: Option<AccountId>,
+    invoice: Option<InvoiceId>,
+    page: Page,
+) -> sqlx::Result<Vec<Payment>> {
+    select(tx, None, account, invoice, page).await
+}
+
+async fn select(
+    tx: &mut PgTransaction<'_>,
+    id: Option<PaymentId>,
+    account: Option<AccountId>,
+    invoice: Option<InvoiceId>,
+    page: Page,
+) -> sqlx::Result<Vec<Payment>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, invoice_id, account_id, subscription_id, kind, state, amount_minor, currency, method_id, return_url,
+                  cancel_url, save_method, is_withdrawn, is_processing, provider, provider_account_id, checkout_ref,
+                  checkout_url, provider_ref, received_minor, received_currency, failure_code, failure_class, method_label,
+                  created_at, finished_at, extract(epoch FROM clock_timestamp() - sent_at)::float8 AS sent_seconds,
+                  (SELECT coalesce(sum(r.amount_minor), 0)::bigint FROM refund r
+                    WHERE r.brand_id = p.brand_id AND r.payment_id = p.id AND r.state = 'succeeded') AS "refunded_minor!"
+             FROM payment p
+            WHERE brand_id = ottery_brand() AND ($1::uuid IS NULL OR id = $1) AND ($2::uuid IS NULL OR account_id = $2)
+              AND ($3::uuid IS NULL OR invoice_id = $3) AND ($4::uuid IS NULL OR id < $4)
+            ORDER BY id DESC LIMIT $5"#,
+        id.map(|id| id.as_uuid()),
+        account.map(|id| id.as_uuid()),
+        invoice.map(|id| id.as_uuid()),
+        page.before,
+        page.limit,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.into_iter().map(Payment::try_from).collect()
+}
+
+/// Whether a saved method is being charged for the invoice at this moment.
+pub async fn is_charging(tx: &mut PgTransaction<'_>, invoice: InvoiceId) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM payment WHERE brand_id = ottery_brand() AND invoice_id = $1
+              AND (kind = 'saved' AND state IN ('requested', 'sent', 'pending', 'unknown') OR is_processing AND state = 'pending')) AS "is_charging!""#,
+        invoice.as_uuid()
+    )
+    .fetch_one(&mut **tx)
+    .await
+}
+
+/// Writes what may have changed in an attempt; the caller holds its lock.
+pub async fn save(tx: &mut PgTransaction<'_>, payment: &Payment) -> sqlx::Result<()> {
+    let failure = payment.failure.as_ref();
+    sqlx::query!(
+        "UPDATE payment SET state = $2, is_withdrawn = $3, is_processing = $4, provider = $5, provider_account_id = $6,
+                checkout_ref = $7, checkout_url = $8, provider_ref = $9, received_minor = $10, received_currency = $11,
+                failure_code = $12, failure_class = $13, method_label = $14, finished_at = $15,
+                sent_at = CASE WHEN $2 = 'requested' THEN NULL ELSE coalesce(sent_at, now()) END
+          WHERE id = $1",
+        payment.id.as_uuid(),
+        payment.state.as_str(),
+        payment.is_withdrawn,
+        payment.is_processing,
+        payment.provider,
+        payment.provider_account.map(ProviderAccountId::as_uuid),
+        payment.checkout_ref,
+        payment.checkout_url,
+        payment.provider_ref,
+        payment.received.map(|received| received.minor),
+        payment.received.map(|received| received.currency.to_string()),
+        failure.map(|failure| failure.code.as_str()).unwrap_or_default(),
+        failure.map(|failure| failure.class.as_str()).unwrap_or_default(),
+        payment.method_label,
+        payment.finished_at,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
