@@ -23,3 +23,14 @@ pub struct Config {
     /// Mails of one kind to one mailbox in an hour.
     pub mails_per_account_per_hour: u32,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_complete() {
+        let config: Config = toml::from_str(crate::DEFAULTS).unwrap();
+        assert_eq!((config.password_memory_kib, config.password_passes, config.password_lanes), (65_536, 3, 1));
+    }
+}

@@ -27,7 +27,9 @@ pub async fn invariants(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
         if let Some(sequence) = verdict.first_broken {
             findings.push(Finding::error(
                 "audit chain intact",
-                format!("the audit chain of {whose} is broken at entry {sequence}: compare it with the tail in the logs"),
+                format!(
+                    "the audit chain of {whose} is broken at entry {sequence}: compare it with the tail in the logs"
+                ),
             ));
         }
         findings.extend(sessions(&mut tx, brand, &whose).await?);
@@ -50,7 +52,11 @@ async fn sessions(tx: &mut PgConnection, brand: Option<BrandId>, whose: &str) ->
     .await?;
     let wrong = [
         ("session ends", counts.immortal, "sessions outlive their absolute deadline"),
-        ("password change ends sessions", counts.survivors, "sessions are older than the password they were opened with"),
+        (
+            "password change ends sessions",
+            counts.survivors,
+            "sessions are older than the password they were opened with",
+        ),
         ("staff have a second factor", counts.unproven, "full sessions of staff without a second factor"),
     ];
     Ok(wrong

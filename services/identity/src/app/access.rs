@@ -45,7 +45,11 @@ fn covers(actor: &Actor, held: &[Held]) -> Result<(), AppError> {
 
 impl App {
     /// The caller's own account, locked, in an open transaction of its realm. Works while enrolling.
-    pub(super) async fn own_account(&self, actor: &Actor, id: AccountId) -> Result<(PgTransaction<'static>, Account), AppError> {
+    pub(super) async fn own_account(
+        &self,
+        actor: &Actor,
+        id: AccountId,
+    ) -> Result<(PgTransaction<'static>, Account), AppError> {
         let realm = own_realm(actor)?.filter(|_| is_own(actor, id)).ok_or(AppError::missing("account"))?;
         let mut tx = self.begin(realm).await?;
         let account = account::lock(&mut tx, id).await?.ok_or(AppError::missing("account"))?;

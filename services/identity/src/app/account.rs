@@ -37,7 +37,8 @@ impl App {
         let granted_in = actor.brand.filter(|_| is_staff);
         let mut tx = self.begin(realm).await?;
         let accounts =
-            store::list(&mut tx, &store::Filter { realm, granted_in, prefix: prefix.trim(), before, limit: limit + 1 }).await?;
+            store::list(&mut tx, &store::Filter { realm, granted_in, prefix: prefix.trim(), before, limit: limit + 1 })
+                .await?;
         Ok(page::cut(accounts, limit, |account| account.id.to_string()))
     }
 }

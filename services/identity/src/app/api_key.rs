@@ -9,7 +9,7 @@ use ottery_kit::secret::Secret;
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
 
-use super::{App, AppError};
+use super::{App, AppError, Change};
 use crate::domain::role::{Held, PERMISSIONS, allows, effective};
 use crate::domain::session::TOUCH_INTERVAL;
 use crate::domain::{Invalid, Realm, token};
@@ -76,7 +76,7 @@ impl App {
         let mut tx = self.begin(realm).await?;
         store::insert(&mut tx, &key).await?;
         let after = json!({ "name": key.name, "permissions": key.permissions, "expires_at": key.expires_at });
-        self.record(&mut tx, realm, actor, "apikey.create", id, None, Some(after)).await?;
+        self.record(&mut tx, realm, actor, "apikey.create", id, Change::To(after)).await?;
         tx.commit().await?;
         Ok(NewApiKey { secret, key })
     }
@@ -95,7 +95,7 @@ impl App {
         let mut tx = self.begin(realm).await?;
         store::get(&mut tx, id).await?.ok_or(AppError::missing("API key"))?;
         if store::revoke(&mut tx, id, self.now()).await? {
-            self.record(&mut tx, realm, actor, "apikey.revoke", id, None, None).await?;
+            self.record(&mut tx, realm, actor, "apikey.revoke", id, Change::Nothing).await?;
         }
         tx.commit().await?;
         Ok(())
@@ -103,7 +103,11 @@ impl App {
 
     /// Who is behind an API key. A brand's key works in that brand, whether or not the call names it; a platform's key works
     /// everywhere. It never holds more than its maker holds now.
-    pub async fn authenticate_api_key(&self, actor: &Actor, secret: &Secret) -> Result<(store::Stored, Actor), AppError> {
+    pub async fn authenticate_api_key(
+        &self,
+        actor: &Actor,
+        secret: &Secret,
+    ) -> Result<(store::Stored, Actor), AppError> {
         let id = token::api_key_id(secret.expose()).ok_or(AppError::KeyDead)?;
         let now = self.now();
         let mut tx = self.begin(Realm::Staff).await?;
@@ -127,7 +131,8 @@ impl App {
         let mut tx = self.begin(Realm::Staff).await?;
         let held: Vec<Held> = grant::list(&mut tx, key.creator).await?.into_iter().map(|grant| grant.held).collect();
         let makers = effective(&held, brand);
-        let permissions: BTreeSet<String> = key.permissions.iter().filter(|wanted| allows(&makers, wanted)).cloned().collect();
+        let permissions: BTreeSet<String> =
+            key.permissions.iter().filter(|wanted| allows(&makers, wanted)).cloned().collect();
         let caller = Actor { permissions, ..Actor::new(ActorKind::ApiKey, id.to_string(), brand) };
         Ok((key, caller))
     }

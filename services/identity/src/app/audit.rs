@@ -14,6 +14,17 @@ use crate::store::audit as store;
 /// Entries read at a time while proving a chain.
 const PIECE: i64 = 1_000;
 
+/// What a deed changed, redacted: never a secret.
+#[derive(Clone, Debug)]
+pub(super) enum Change {
+    /// Nothing worth keeping.
+    Nothing,
+    /// It is like this now.
+    To(Value),
+    /// It was like this and is no more.
+    From(Value),
+}
+
 /// What proving a chain found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -51,18 +62,21 @@ impl App {
         actor: &Actor,
         action: &str,
         target: impl ToString,
-        before: Option<Value>,
-        after: Option<Value>,
+        change: Change,
     ) -> sqlx::Result<()> {
-        let json = |value: Option<Value>| value.map(|value| value.to_string()).unwrap_or_default();
+        let (before_json, after_json) = match change {
+            Change::Nothing => (String::new(), String::new()),
+            Change::To(after) => (String::new(), after.to_string()),
+            Change::From(before) => (before.to_string(), String::new()),
+        };
         let deed = Deed {
             event_id: Uuid::now_v7(),
             action: action.to_owned(),
             actor_kind: actor.kind.to_string(),
             actor_id: actor.subject.clone(),
             target_id: target.to_string(),
-            before_json: json(before),
-            after_json: json(after),
+            before_json,
+            after_json,
             client_ip: actor.client_ip.clone().unwrap_or_default(),
             request_id: actor.request_id.clone(),
             occurred_at: self.now(),

@@ -15,13 +15,23 @@ impl App {
     }
 
     /// Whether the account was signed in from this very place before.
-    pub(super) async fn knows(&self, tx: &mut PgTransaction<'_>, account: &Account, device: &Device) -> sqlx::Result<bool> {
+    pub(super) async fn knows(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        account: &Account,
+        device: &Device,
+    ) -> sqlx::Result<bool> {
         let (exact, near) = self.device_hashes(account, device);
         Ok(device.network().is_some() && familiarity(tx, account.id, &exact, &near).await?.exact)
     }
 
     /// Remembers the device; somebody who has signed in elsewhere before gets a notice by mail.
-    pub(super) async fn greet(&self, tx: &mut PgTransaction<'_>, account: &Account, device: &Device) -> Result<(), AppError> {
+    pub(super) async fn greet(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        account: &Account,
+        device: &Device,
+    ) -> Result<(), AppError> {
         let (exact, near) = self.device_hashes(account, device);
         let known = familiarity(tx, account.id, &exact, &near).await?;
         if known.any && !known.near {

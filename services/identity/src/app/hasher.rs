@@ -159,7 +159,8 @@ mod tests {
     #[tokio::test]
     async fn secure_s06_the_stored_text_shows_the_parameters_and_every_salt_differs() {
         let hasher = hasher(2, 20);
-        let (first, second) = (hasher.hash(&"a b c".into()).await.unwrap(), hasher.hash(&"a b c".into()).await.unwrap());
+        let (first, second) =
+            (hasher.hash(&"a b c".into()).await.unwrap(), hasher.hash(&"a b c".into()).await.unwrap());
         assert!(first.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{first}");
         assert_ne!(first, second);
         assert_eq!(hasher.check(&"a b c".into(), Some(&first)).await.unwrap(), Check::Right { stale: false });

@@ -45,7 +45,13 @@ impl App {
                 + backoff::prune(&mut tx, now, KEEP).await?;
             if let Some((sequence, hash)) = audit::head(&mut tx, brand).await? {
                 let brand = brand.map(|brand| brand.to_string()).unwrap_or_default();
-                tracing::info!(brand.id = brand, audit.sequence = sequence, audit.hash = hex::encode(hash), removed, "end of the audit chain");
+                tracing::info!(
+                    brand.id = brand,
+                    audit.sequence = sequence,
+                    audit.hash = hex::encode(hash),
+                    removed,
+                    "end of the audit chain"
+                );
             }
             tx.commit().await?;
         }

@@ -6,7 +6,7 @@ use ottery_kit::grpc::{Actor, Problem};
 use ottery_kit::secret::Secret;
 use sqlx::postgres::PgTransaction;
 
-use super::{App, AppError, customer_realm, proven};
+use super::{App, AppError, Change, customer_realm, proven};
 use crate::domain::mail::{MailRequestId, Purpose};
 use crate::domain::{Account, Device, Realm, token};
 use crate::events::publish;
@@ -28,7 +28,12 @@ pub struct MintedToken {
 
 impl App {
     /// Asks for a mail in the caller's transaction.
-    pub(super) async fn request_mail(&self, tx: &mut PgTransaction<'_>, account: &Account, purpose: Purpose) -> sqlx::Result<()> {
+    pub(super) async fn request_mail(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        account: &Account,
+        purpose: Purpose,
+    ) -> sqlx::Result<()> {
         let now = self.now();
         let id = MailRequestId::new(now);
         mail::insert(tx, id, account, purpose, now).await?;
@@ -39,7 +44,9 @@ impl App {
     /// Mints the token of a requested mail's link, in place of the one minted before.
     pub async fn mint_mail_token(&self, actor: &Actor, id: MailRequestId) -> Result<MintedToken, AppError> {
         if !actor.is_service() || actor.subject != MAILER {
-            return Err(Problem::denied("MAILER_ONLY", "only the service that sends mails may have their tokens").into());
+            return Err(
+                Problem::denied("MAILER_ONLY", "only the service that sends mails may have their tokens").into()
+            );
         }
         let mut tx = self.begin(Realm::of(actor.brand)).await?;
         let open = mail::lock_open(&mut tx, id).await?.ok_or(AppError::missing("mail"))?;
@@ -64,7 +71,7 @@ impl App {
         }
         self.note_verified(&mut tx, &account).await?;
         let actor = proven(actor, &account, &Device::default());
-        self.record(&mut tx, realm, &actor, "account.verify_email", account.id, None, None).await?;
+        self.record(&mut tx, realm, &actor, "account.verify_email", account.id, Change::Nothing).await?;
         tx.commit().await?;
         Ok(account.id)
     }

@@ -30,6 +30,7 @@ use sqlx::PgPool;
 use sqlx::postgres::PgTransaction;
 
 pub use api_key::NewApiKey;
+use audit::Change;
 pub use audit::{Verdict, verify_chain};
 pub use error::AppError;
 pub use hasher::{Cost, CostError};

@@ -5,7 +5,7 @@ use ottery_kit::grpc::Actor;
 use ottery_kit::secret::Secret;
 use sqlx::postgres::PgTransaction;
 
-use super::{App, AppError, NewSession, access, proven};
+use super::{App, AppError, Change, NewSession, access, proven};
 use crate::domain::mail::Purpose;
 use crate::domain::{Account, Device, Email, Realm, SessionKind, password, token};
 use crate::store::{account, mail};
@@ -43,7 +43,7 @@ impl App {
         self.note_verified(&mut tx, &account).await?;
         let action = if purpose == Purpose::StaffInvitation { "password.choose" } else { "password.reset" };
         let actor = proven(actor, &account, &Device::default());
-        self.record(&mut tx, account.realm, &actor, action, account.id, None, None).await?;
+        self.record(&mut tx, account.realm, &actor, action, account.id, Change::Nothing).await?;
         tx.commit().await?;
         Ok(account.id)
     }
@@ -79,7 +79,13 @@ impl App {
     }
 
     /// Changes one's own password; all sessions end, and a fresh one replaces the caller's.
-    pub async fn change_password(&self, actor: &Actor, secret: &Secret, current: &Secret, new: &Secret) -> Result<NewSession, AppError> {
+    pub async fn change_password(
+        &self,
+        actor: &Actor,
+        secret: &Secret,
+        current: &Secret,
+        new: &Secret,
+    ) -> Result<NewSession, AppError> {
         let (session, seen) = self.prove_password(actor, secret, current).await?;
         if session.kind == SessionKind::Enrolment {
             return Err(AppError::EnrolmentRequired);
@@ -94,7 +100,7 @@ impl App {
         self.replace_password(&mut tx, &account, &phc).await?;
         let fresh = self.open_session(&mut tx, &account, SessionKind::Full, &session.device).await?;
         let actor = proven(actor, &account, &session.device);
-        self.record(&mut tx, account.realm, &actor, "password.change", account.id, None, None).await?;
+        self.record(&mut tx, account.realm, &actor, "password.change", account.id, Change::Nothing).await?;
         tx.commit().await?;
         Ok(fresh)
     }

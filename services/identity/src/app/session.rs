@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgTransaction;
 
 use super::hasher::Check;
-use super::{App, AppError, access, proven};
+use super::{App, AppError, Change, access, proven};
 use crate::domain::role::{Held, effective};
 use crate::domain::session::TOUCH_INTERVAL;
 use crate::domain::{Account, Device, Lifetimes, Realm, SessionKind, token};
@@ -71,7 +71,13 @@ impl App {
     }
 
     /// Who is behind a session secret of a realm; using it moves its idle end.
-    pub async fn authenticate(&self, actor: &Actor, realm: Realm, secret: &Secret, client_ip: &str) -> Result<Authenticated, AppError> {
+    pub async fn authenticate(
+        &self,
+        actor: &Actor,
+        realm: Realm,
+        secret: &Secret,
+        client_ip: &str,
+    ) -> Result<Authenticated, AppError> {
         let now = self.now();
         let mut tx = self.begin(realm).await?;
         let found = session::live(&mut tx, &token::hash(secret.expose()), now).await?;
@@ -125,7 +131,7 @@ impl App {
         if session::revoke(tx, id, self.now()).await? {
             let told_at = self.event_time(tx, account.realm).await?;
             publish::session_revoked(tx, account, Some(id), told_at).await?;
-            self.record(tx, account.realm, actor, action, id, None, None).await?;
+            self.record(tx, account.realm, actor, action, id, Change::Nothing).await?;
         }
         Ok(())
     }
@@ -135,7 +141,7 @@ impl App {
         let (mut tx, account) = self.reachable_account(actor, id, "account.manage").await?;
         let ended = self.end_sessions(&mut tx, &account).await?;
         let after = json!({ "ended": ended });
-        self.record(&mut tx, account.realm, actor, "session.revoke_all", id, None, Some(after)).await?;
+        self.record(&mut tx, account.realm, actor, "session.revoke_all", id, Change::To(after)).await?;
         tx.commit().await?;
         Ok(ended)
     }
@@ -167,7 +173,13 @@ impl App {
     }
 
     /// Proves again who is signed in, for what needs a fresh proof.
-    pub async fn reauthenticate(&self, actor: &Actor, secret: &Secret, password: &Secret, code: &str) -> Result<chrono::DateTime<chrono::Utc>, AppError> {
+    pub async fn reauthenticate(
+        &self,
+        actor: &Actor,
+        secret: &Secret,
+        password: &Secret,
+        code: &str,
+    ) -> Result<chrono::DateTime<chrono::Utc>, AppError> {
         let (session, account) = self.prove_password(actor, secret, password).await?;
         let mut tx = self.begin(account.realm).await?;
         if account.totp_enrolled {
@@ -183,7 +195,7 @@ impl App {
         let now = self.now();
         session::reauthenticated(&mut tx, session.id, now).await?;
         let actor = proven(actor, &account, &Device::default());
-        self.record(&mut tx, account.realm, &actor, "session.reauthenticate", session.id, None, None).await?;
+        self.record(&mut tx, account.realm, &actor, "session.reauthenticate", session.id, Change::Nothing).await?;
         tx.commit().await?;
         Ok(now)
     }
@@ -216,9 +228,14 @@ impl App {
         }
     }
 
-    async fn proof_failed(&self, mut tx: PgTransaction<'_>, actor: &Actor, account: &Account) -> Result<AppError, AppError> {
+    async fn proof_failed(
+        &self,
+        mut tx: PgTransaction<'_>,
+        actor: &Actor,
+        account: &Account,
+    ) -> Result<AppError, AppError> {
         let actor = proven(actor, account, &Device::default());
-        self.record(&mut tx, account.realm, &actor, "session.proof_failed", account.id, None, None).await?;
+        self.record(&mut tx, account.realm, &actor, "session.proof_failed", account.id, Change::Nothing).await?;
         tx.commit().await?;
         Ok(AppError::ProofFailed)
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 use sqlx::postgres::PgTransaction;
 
 use super::hasher::Check;
-use super::{App, AppError, NewSession, access, proven};
+use super::{App, AppError, Change, NewSession, access, proven};
 use crate::domain::token::{self, Hash};
 use crate::domain::{Account, Device, Email, Realm, SessionKind};
 use crate::store::{account, backoff, session};
@@ -80,7 +80,7 @@ impl App {
         let fingerprint = hex::encode(&self.keyring.keyed_hash("audited address", email.as_str().as_bytes())[..8]);
         let target = account.map(|account| account.id.to_string()).unwrap_or_default();
         let after = json!({ "address": fingerprint });
-        self.record(&mut tx, realm, &actor, "session.sign_in_failed", target, None, Some(after)).await?;
+        self.record(&mut tx, realm, &actor, "session.sign_in_failed", target, Change::To(after)).await?;
         tx.commit().await?;
         Ok(AppError::SignInFailed)
     }
@@ -132,12 +132,18 @@ impl App {
         let session = self.open_session(tx, account, kind, device).await?;
         let actor = proven(actor, account, device);
         let after = json!({ "kind": kind.as_str(), "second_factor": account.totp_enrolled });
-        self.record(tx, account.realm, &actor, "session.sign_in", session.session.id, None, Some(after)).await?;
+        self.record(tx, account.realm, &actor, "session.sign_in", session.session.id, Change::To(after)).await?;
         Ok(session)
     }
 
     /// Checks the second factor of a sign-in that passed the first.
-    pub async fn sign_in_totp(&self, actor: &Actor, challenge: &Secret, code: &str, device: &Device) -> Result<NewSession, AppError> {
+    pub async fn sign_in_totp(
+        &self,
+        actor: &Actor,
+        challenge: &Secret,
+        code: &str,
+        device: &Device,
+    ) -> Result<NewSession, AppError> {
         self.limit_address(device).await?;
         let hash = token::hash(challenge.expose());
         let (mut tx, account) = self.challenged(actor, &hash).await?;
@@ -148,7 +154,7 @@ impl App {
         let mut tx = self.begin(account.realm).await?;
         if !self.accept_code(&mut tx, &account, code).await? {
             let actor = proven(actor, &account, device);
-            self.record(&mut tx, account.realm, &actor, "session.code_failed", account.id, None, None).await?;
+            self.record(&mut tx, account.realm, &actor, "session.code_failed", account.id, Change::Nothing).await?;
             tx.commit().await?;
             return Err(AppError::CodeWrong);
         }

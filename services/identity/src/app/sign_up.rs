@@ -6,7 +6,7 @@ use ottery_kit::secret::Secret;
 use serde_json::json;
 use sqlx::PgConnection;
 
-use super::{App, AppError, NewSession, customer_realm, proven};
+use super::{App, AppError, Change, NewSession, customer_realm, proven};
 use crate::domain::mail::Purpose;
 use crate::domain::{Account, Device, Email, Realm, SessionKind, account, password};
 use crate::events::publish;
@@ -74,7 +74,7 @@ impl App {
         let session = self.open_session(&mut tx, &account, SessionKind::Full, &wish.device).await?;
         let actor = proven(actor, &account, &wish.device);
         let after = json!({ "locale": account.locale, "country": account.country });
-        self.record(&mut tx, realm, &actor, "account.sign_up", account.id, None, Some(after)).await?;
+        self.record(&mut tx, realm, &actor, "account.sign_up", account.id, Change::To(after)).await?;
         tx.commit().await?;
         Ok(Some(session))
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 use sqlx::postgres::PgTransaction;
 use subtle::ConstantTimeEq as _;
 
-use super::{App, AppError, NewSession, access, proven};
+use super::{App, AppError, Change, NewSession, access, proven};
 use crate::domain::mail::Purpose;
 use crate::domain::role::{self, Held, effective};
 use crate::domain::{Account, Device, Email, Invalid, Realm, Role, SessionKind, account, password, token};
@@ -43,7 +43,9 @@ impl App {
         self.check_setup_token(&mut tx, setup_token).await?;
         let owner = Account { password_hash: Some(phc), email_verified: true, ..self.new_staff(email, display_name) };
         if !store::insert(&mut tx, &owner).await? {
-            return Err(Invalid::new("email", "EMAIL_TAKEN", "a member of staff has this address; use another one").into());
+            return Err(
+                Invalid::new("email", "EMAIL_TAKEN", "a member of staff has this address; use another one").into()
+            );
         }
         setup::close(&mut tx, owner.id, owner.created_at).await?;
         let held = Held { role: Role::Owner, brand: None };
@@ -52,7 +54,8 @@ impl App {
         self.greet(&mut tx, &owner, device).await?;
         let session = self.open_session(&mut tx, &owner, SessionKind::Enrolment, device).await?;
         let actor = proven(actor, &owner, device);
-        self.record(&mut tx, Realm::Staff, &actor, "setup.complete", owner.id, None, Some(json!({ "role": "owner" }))).await?;
+        self.record(&mut tx, Realm::Staff, &actor, "setup.complete", owner.id, Change::To(json!({ "role": "owner" })))
+            .await?;
         tx.commit().await?;
         Ok(session)
     }
@@ -80,19 +83,26 @@ impl App {
     }
 
     /// Invites somebody by mail with a first grant; who is there already only gets the grant.
-    pub async fn invite_staff(&self, actor: &Actor, email: &str, display_name: &str, held: Held) -> Result<AccountId, AppError> {
+    pub async fn invite_staff(
+        &self,
+        actor: &Actor,
+        email: &str,
+        display_name: &str,
+        held: Held,
+    ) -> Result<AccountId, AppError> {
         self.may_grant(actor, held)?;
         let email = Email::parse(email)?;
         let fresh = self.new_staff(email, account::display_name(display_name)?);
         let mut tx = self.begin(Realm::Staff).await?;
         let is_new = store::insert(&mut tx, &fresh).await?;
-        let account = store::by_email(&mut tx, Realm::Staff, &fresh.email).await?.ok_or(AppError::missing("account"))?;
+        let account =
+            store::by_email(&mut tx, Realm::Staff, &fresh.email).await?.ok_or(AppError::missing("account"))?;
         if account.password_hash.is_none() && self.may_mail("invite", account.id).await {
             self.request_mail(&mut tx, &account, Purpose::StaffInvitation).await?;
         }
         self.add_grant(&mut tx, actor, &account, held).await?;
         if is_new {
-            self.record(&mut tx, Realm::Staff, actor, "staff.invite", account.id, None, None).await?;
+            self.record(&mut tx, Realm::Staff, actor, "staff.invite", account.id, Change::Nothing).await?;
         }
         tx.commit().await?;
         Ok(account.id)
@@ -121,7 +131,7 @@ impl App {
         let (id, is_new) = grant::insert(tx, wanted, &actor.subject, now).await?;
         if is_new {
             self.end_sessions_when_changed(tx, account, &before, held.brand).await?;
-            self.record(tx, Realm::Staff, actor, "grant.create", account.id, None, Some(describe(held))).await?;
+            self.record(tx, Realm::Staff, actor, "grant.create", account.id, Change::To(describe(held))).await?;
         }
         Ok(grant::Stored { id, ..wanted })
     }
@@ -139,7 +149,9 @@ impl App {
         brand: Option<BrandId>,
     ) -> sqlx::Result<()> {
         let after = self.holdings(tx, account.id).await?;
-        let allowed = |held: &[Held]| role::PERMISSIONS.iter().map(|p| role::allows(&effective(held, brand), p)).collect::<Vec<_>>();
+        let allowed = |held: &[Held]| {
+            role::PERMISSIONS.iter().map(|p| role::allows(&effective(held, brand), p)).collect::<Vec<_>>()
+        };
         if allowed(before) != allowed(&after) {
             self.end_sessions(tx, account).await?;
         }
@@ -150,7 +162,8 @@ impl App {
     pub async fn revoke_grant(&self, actor: &Actor, id: GrantId) -> Result<(), AppError> {
         actor.require("grant.manage")?;
         let mut tx = self.begin(Realm::Staff).await?;
-        let found = grant::lock(&mut tx, id).await?.filter(|found| actor.brand.is_none() || found.held.brand == actor.brand);
+        let found =
+            grant::lock(&mut tx, id).await?.filter(|found| actor.brand.is_none() || found.held.brand == actor.brand);
         let found = found.ok_or(AppError::missing("grant"))?;
         self.may_grant(actor, found.held)?;
         if found.held == (Held { role: Role::Owner, brand: None }) && grant::lock_platform_owners(&mut tx).await? <= 1 {
@@ -160,7 +173,8 @@ impl App {
         let before = self.holdings(&mut tx, account.id).await?;
         grant::delete(&mut tx, id).await?;
         self.end_sessions_when_changed(&mut tx, &account, &before, found.held.brand).await?;
-        self.record(&mut tx, Realm::Staff, actor, "grant.revoke", account.id, Some(describe(found.held)), None).await?;
+        self.record(&mut tx, Realm::Staff, actor, "grant.revoke", account.id, Change::From(describe(found.held)))
+            .await?;
         tx.commit().await?;
         Ok(())
     }

@@ -6,7 +6,7 @@ use ottery_kit::keyring::Place;
 use ottery_kit::secret::Secret;
 use sqlx::PgConnection;
 
-use super::{App, AppError, NewSession, access};
+use super::{App, AppError, Change, NewSession, access};
 use crate::domain::token::Hash;
 use crate::domain::{Account, SessionKind, totp};
 use crate::store::{backoff, second_factor};
@@ -71,7 +71,7 @@ impl App {
         self.end_sessions(&mut tx, &account).await?;
         let account = Account { totp_enrolled: true, ..account };
         let fresh = self.open_session(&mut tx, &account, SessionKind::Full, &current.device).await?;
-        self.record(&mut tx, account.realm, actor, "totp.enrol", id, None, None).await?;
+        self.record(&mut tx, account.realm, actor, "totp.enrol", id, Change::Nothing).await?;
         tx.commit().await?;
         Ok((codes, fresh))
     }
@@ -83,14 +83,19 @@ impl App {
         actor.require_recent_auth(self.now())?;
         if second_factor::remove(&mut tx, id).await? {
             self.end_sessions(&mut tx, &account).await?;
-            self.record(&mut tx, account.realm, actor, "totp.remove", id, None, None).await?;
+            self.record(&mut tx, account.realm, actor, "totp.remove", id, Change::Nothing).await?;
         }
         tx.commit().await?;
         Ok(())
     }
 
     /// Takes a code or a recovery code in the caller's transaction; each works once.
-    pub(super) async fn accept_code(&self, tx: &mut PgConnection, account: &Account, code: &str) -> Result<bool, AppError> {
+    pub(super) async fn accept_code(
+        &self,
+        tx: &mut PgConnection,
+        account: &Account,
+        code: &str,
+    ) -> Result<bool, AppError> {
         let code = code.trim();
         let Some(stored) = second_factor::lock(tx, account.id).await? else { return Ok(false) };
         let Some(sealed) = stored.secret_sealed else { return Ok(false) };

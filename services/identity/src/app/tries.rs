@@ -91,7 +91,12 @@ impl App {
     }
 
     /// A try that was counted and not made, because the machine is busy, is given back.
-    pub(super) async fn give_back<T>(&self, outcome: Result<T, AppError>, realm: Realm, key: &Hash) -> Result<T, AppError> {
+    pub(super) async fn give_back<T>(
+        &self,
+        outcome: Result<T, AppError>,
+        realm: Realm,
+        key: &Hash,
+    ) -> Result<T, AppError> {
         if matches!(outcome, Err(AppError::Busy)) {
             let mut tx = self.begin(realm).await?;
             backoff::give_back(&mut tx, key).await?;

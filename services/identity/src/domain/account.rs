@@ -89,9 +89,9 @@ impl Email {
         let text = text.trim().to_lowercase();
         let forbidden = |c: char| c.is_whitespace() || c.is_control() || "<>()[],;:\\\"".contains(c);
         let (local, domain) = text.rsplit_once('@').ok_or_else(refused)?;
-        let labels_fit = domain.split('.').all(|label| {
-            !label.is_empty() && label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-')
-        });
+        let labels_fit = domain
+            .split('.')
+            .all(|label| !label.is_empty() && label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-'));
         let fits = !local.is_empty()
             && local.len() <= LOCAL_CHARS_MAX
             && text.len() <= EMAIL_CHARS_MAX
@@ -159,7 +159,9 @@ pub fn locale(text: &str, fallback: &str) -> Result<String, Invalid> {
         return Ok(fallback.to_owned());
     }
     let locale: Result<Locale, _> = text.parse();
-    locale.map(|locale| locale.to_string()).map_err(|error| Invalid::new("locale", "LOCALE_MALFORMED", error.to_string()))
+    locale
+        .map(|locale| locale.to_string())
+        .map_err(|error| Invalid::new("locale", "LOCALE_MALFORMED", error.to_string()))
 }
 
 #[cfg(test)]
@@ -169,8 +171,20 @@ mod tests {
     #[test]
     fn addresses_are_compared_in_one_form() {
         assert_eq!(Email::parse(" Ann@Example.ORG ").unwrap(), Email::parse("ann@example.org").unwrap());
-        for text in ["", "ann", "@example.org", "ann@", "ann@example", "a b@example.org", "ann@exa mple.org", "ann@-x.org",
-            "ann@example..org", "ann@b@example.org", "ann\r\nBcc: x@example.org", "<ann@example.org>"] {
+        for text in [
+            "",
+            "ann",
+            "@example.org",
+            "ann@",
+            "ann@example",
+            "a b@example.org",
+            "ann@exa mple.org",
+            "ann@-x.org",
+            "ann@example..org",
+            "ann@b@example.org",
+            "ann\r\nBcc: x@example.org",
+            "<ann@example.org>",
+        ] {
             assert!(Email::parse(text).is_err(), "{text:?} was accepted");
         }
         assert!(Email::parse(&format!("{}@example.org", "x".repeat(65))).is_err());

@@ -11,7 +11,10 @@ const REPEATED_PIECE_CHARS_MIN: usize = 6;
 const WORD_CHARS_MIN: usize = 4;
 
 static COMMON: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
-    include_str!("../../data/common-passwords.txt").lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect()
+    include_str!("../../data/common-passwords.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .collect()
 });
 
 /// Whether the password, its capitals, look-alike signs and appendages undone, is one of those.

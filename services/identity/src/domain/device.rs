@@ -43,7 +43,9 @@ impl Device {
 
 fn masked(ip: &str, v4_bits: u32, v6_bits: u32) -> Option<String> {
     Some(match ip.parse::<IpAddr>().ok()?.to_canonical() {
-        IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits() & u32::MAX.checked_shl(32 - v4_bits).unwrap_or(0)).to_string(),
+        IpAddr::V4(ip) => {
+            Ipv4Addr::from_bits(ip.to_bits() & u32::MAX.checked_shl(32 - v4_bits).unwrap_or(0)).to_string()
+        }
         IpAddr::V6(ip) => {
             let mask = u128::MAX.checked_shl(128 - v6_bits).unwrap_or(0);
             format!("{}/{v6_bits}", Ipv6Addr::from_bits(ip.to_bits() & mask))

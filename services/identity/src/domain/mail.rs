@@ -40,9 +40,10 @@ impl FromStr for MailRequestId {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let digits = text.strip_prefix(Self::PREFIX).filter(|digits| digits.len() == 32);
-        digits.and_then(|digits| Uuid::try_parse(digits).ok()).map(Self).ok_or_else(|| {
-            Invalid::new("mail_request_id", "ID_MALFORMED", "expected `mrq_` and 32 hexadecimal digits")
-        })
+        digits
+            .and_then(|digits| Uuid::try_parse(digits).ok())
+            .map(Self)
+            .ok_or_else(|| Invalid::new("mail_request_id", "ID_MALFORMED", "expected `mrq_` and 32 hexadecimal digits"))
     }
 }
 
@@ -80,10 +81,16 @@ impl Purpose {
     /// As read.
     #[must_use]
     pub fn from_stored(text: &str) -> Option<Self> {
-        [Self::VerifyEmail, Self::ResetPassword, Self::AlreadyRegistered, Self::StaffInvitation, Self::NewDevice,
-            Self::PasswordChanged]
-            .into_iter()
-            .find(|purpose| purpose.as_str() == text)
+        [
+            Self::VerifyEmail,
+            Self::ResetPassword,
+            Self::AlreadyRegistered,
+            Self::StaffInvitation,
+            Self::NewDevice,
+            Self::PasswordChanged,
+        ]
+        .into_iter()
+        .find(|purpose| purpose.as_str() == text)
     }
 
     /// How long the link in it works; none for mails without one.

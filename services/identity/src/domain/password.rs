@@ -50,7 +50,11 @@ impl PasswordRefused {
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn check<'a>(password: &str, is_staff: bool, words: impl IntoIterator<Item = &'a str>) -> Result<(), PasswordRefused> {
+pub fn check<'a>(
+    password: &str,
+    is_staff: bool,
+    words: impl IntoIterator<Item = &'a str>,
+) -> Result<(), PasswordRefused> {
     let min = if is_staff { STAFF_CHARS_MIN } else { CUSTOMER_CHARS_MIN };
     let length = password.chars().count();
     if length < min {

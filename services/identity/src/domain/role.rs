@@ -178,9 +178,15 @@ mod tests {
                 let held = [Held { role, brand: scope }];
                 for wanted in PERMISSIONS {
                     let is_in_role = role == Role::Owner || role.permissions().contains(wanted);
-                    for (place, counts) in [(Some(own), true), (Some(sibling), scope.is_none()), (None, scope.is_none())] {
+                    for (place, counts) in
+                        [(Some(own), true), (Some(sibling), scope.is_none()), (None, scope.is_none())]
+                    {
                         let allowed = allows(&effective(&held, place), wanted);
-                        assert_eq!(allowed, is_in_role && counts, "{role:?} granted for {scope:?}: {wanted} in {place:?}");
+                        assert_eq!(
+                            allowed,
+                            is_in_role && counts,
+                            "{role:?} granted for {scope:?}: {wanted} in {place:?}"
+                        );
                     }
                 }
             }

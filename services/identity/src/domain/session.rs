@@ -49,7 +49,9 @@ impl Lifetimes {
         match (realm, kind) {
             (_, SessionKind::Enrolment) => Self { idle: TimeDelta::minutes(30), absolute: TimeDelta::hours(1) },
             (Realm::Staff, SessionKind::Full) => Self { idle: TimeDelta::minutes(30), absolute: TimeDelta::hours(12) },
-            (Realm::Customer(_), SessionKind::Full) => Self { idle: TimeDelta::days(14), absolute: TimeDelta::days(90) },
+            (Realm::Customer(_), SessionKind::Full) => {
+                Self { idle: TimeDelta::days(14), absolute: TimeDelta::days(90) }
+            }
         }
     }
 

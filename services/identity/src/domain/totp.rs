@@ -32,7 +32,15 @@ pub fn new_secret() -> Vec<u8> {
 fn totp(secret: &[u8], issuer: &str, name: &str) -> TOTP {
     // A colon separates the two in the address.
     let plain = |text: &str| text.replace(':', " ");
-    TOTP::new_unchecked(Algorithm::SHA1, 6, 0, STEP_SECS.unsigned_abs(), secret.to_vec(), Some(plain(issuer)), plain(name))
+    TOTP::new_unchecked(
+        Algorithm::SHA1,
+        6,
+        0,
+        STEP_SECS.unsigned_abs(),
+        secret.to_vec(),
+        Some(plain(issuer)),
+        plain(name),
+    )
 }
 
 /// The secret in base 32 for typing in, and the address behind the QR code.
@@ -68,7 +76,8 @@ pub fn new_recovery_codes() -> Vec<Secret> {
     let one = |_| {
         let mut bytes = [0; RECOVERY_BYTES];
         OsRng.try_fill_bytes(&mut bytes).expect("the operating system gives randomness");
-        let letters: Vec<char> = bytes.iter().map(|byte| char::from(RECOVERY_ALPHABET[usize::from(byte % 32)])).collect();
+        let letters: Vec<char> =
+            bytes.iter().map(|byte| char::from(RECOVERY_ALPHABET[usize::from(byte % 32)])).collect();
         let (first, second) = letters.split_at(RECOVERY_BYTES / 2);
         Secret::new(format!("{}-{}", first.iter().collect::<String>(), second.iter().collect::<String>()))
     };

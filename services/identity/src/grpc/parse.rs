@@ -21,7 +21,10 @@ pub(super) fn brand(field: &'static str, text: &str) -> Result<Option<BrandId>, 
     if text.is_empty() { Ok(None) } else { id(field, text).map(Some) }
 }
 
-pub(super) fn instant(field: &'static str, at: Option<prost_types::Timestamp>) -> Result<Option<DateTime<Utc>>, Problem> {
+pub(super) fn instant(
+    field: &'static str,
+    at: Option<prost_types::Timestamp>,
+) -> Result<Option<DateTime<Utc>>, Problem> {
     let Some(at) = at else { return Ok(None) };
     let at = u32::try_from(at.nanos).ok().and_then(|nanos| DateTime::from_timestamp(at.seconds, nanos));
     at.map(|at| Some(at.trunc_subsecs(6)))
@@ -49,6 +52,8 @@ pub(super) fn device(actor: &Actor, device: Option<ProtoDevice>) -> Device {
 }
 
 pub(super) fn held(role: &str, brand_id: &str) -> Result<Held, Problem> {
-    let role = role.parse().map_err(|error: crate::domain::Invalid| Problem::invalid(error.field, error.reason, error.message))?;
+    let role = role
+        .parse()
+        .map_err(|error: crate::domain::Invalid| Problem::invalid(error.field, error.reason, error.message))?;
     Ok(Held { role, brand: brand("brand_id", brand_id)? })
 }

@@ -55,7 +55,10 @@ impl IdentityService for Api {
         Ok(Response::new(VerifyEmailReply { account_id: account.to_string() }))
     }
 
-    async fn resend_verification(&self, request: Request<ResendVerificationRequest>) -> Result<Response<ResendVerificationReply>, Status> {
+    async fn resend_verification(
+        &self,
+        request: Request<ResendVerificationRequest>,
+    ) -> Result<Response<ResendVerificationReply>, Status> {
         let actor = actor(&request)?;
         let request = request.into_inner();
         let id: AccountId = parse::id("account_id", &request.account_id)?;
@@ -69,7 +72,8 @@ impl IdentityService for Api {
         let realm = parse::realm(&actor, request.realm())?;
         let device = parse::device(&actor, request.device);
         let password = request.password.into();
-        let outcome = self.app.sign_in(&actor, realm, &request.email, &password, &device).await.map_err(Problem::from)?;
+        let outcome =
+            self.app.sign_in(&actor, realm, &request.email, &password, &device).await.map_err(Problem::from)?;
         Ok(Response::new(convert::signed_in(&outcome)))
     }
 
@@ -99,7 +103,10 @@ impl IdentityService for Api {
         Ok(Response::new(SignOutReply {}))
     }
 
-    async fn sign_out_everywhere(&self, request: Request<SignOutEverywhereRequest>) -> Result<Response<SignOutEverywhereReply>, Status> {
+    async fn sign_out_everywhere(
+        &self,
+        request: Request<SignOutEverywhereRequest>,
+    ) -> Result<Response<SignOutEverywhereReply>, Status> {
         let actor = actor(&request)?;
         let request = request.into_inner();
         let id: AccountId = parse::id("account_id", &request.account_id)?;
@@ -107,7 +114,10 @@ impl IdentityService for Api {
         Ok(Response::new(SignOutEverywhereReply { revoked }))
     }
 
-    async fn list_sessions(&self, request: Request<ListSessionsRequest>) -> Result<Response<ListSessionsReply>, Status> {
+    async fn list_sessions(
+        &self,
+        request: Request<ListSessionsRequest>,
+    ) -> Result<Response<ListSessionsReply>, Status> {
         let actor = actor(&request)?;
         let request = request.into_inner();
         let id: AccountId = parse::id("account_id", &request.account_id)?;
@@ -115,7 +125,10 @@ impl IdentityService for Api {
         Ok(Response::new(ListSessionsReply { sessions: sessions.iter().map(convert::session_info).collect() }))
     }
 
-    async fn revoke_session(&self, request: Request<RevokeSessionRequest>) -> Result<Response<RevokeSessionReply>, Status> {
+    async fn revoke_session(
+        &self,
+        request: Request<RevokeSessionRequest>,
+    ) -> Result<Response<RevokeSessionReply>, Status> {
         let actor = actor(&request)?;
         let request = request.into_inner();
         let id: SessionId = parse::id("session_id", &request.session_id)?;
@@ -123,7 +136,10 @@ impl IdentityService for Api {
         Ok(Response::new(RevokeSessionReply {}))
     }
 
-    async fn reauthenticate(&self, request: Request<ReauthenticateRequest>) -> Result<Response<ReauthenticateReply>, Status> {
+    async fn reauthenticate(
+        &self,
+        request: Request<ReauthenticateRequest>,
+    ) -> Result<Response<ReauthenticateReply>, Status> {
         let actor = actor(&request)?;
         let request = request.into_inner();
         let (secret, password): (Secret, Secret) = (request.session_secret.into(), request.password.into());
@@ -131,7 +147,10 @@ impl IdentityService for Api {
         Ok(Response::new(ReauthenticateReply { authenticated_at: Some(convert::instant(at)) }))
     }
 
-    async fn request_password_reset(&self, request: Request<RequestPasswordResetRequest>) -> Result<Response<RequestPasswordResetReply>, Status> {
+    async fn request_password_reset(
+        &self,
+        request: Request<RequestPasswordResetRequest>,
+    ) -> Result<Response<RequestPasswordResetReply>, Status> {
         let actor = actor(&request)?;
         let request = request.into_inner();
         let realm = parse::realm(&actor, request.realm())?;
@@ -139,7 +158,10 @@ impl IdentityService for Api {
         Ok(Response::new(RequestPasswordResetReply {}))
     }
 
-    async fn reset_password(&self, request: Request<ResetPasswordRequest>) -> Result<Response<ResetPasswordReply>, Status> {
+    async fn reset_password(
+        &self,
+        request: Request<ResetPasswordRequest>,
+    ) -> Result<Response<ResetPasswordReply>, Status> {
         let actor = actor(&request)?;
         let request = request.into_inner();
         let (token, password): (Secret, Secret) = (request.token.into(), request.password.into());
@@ -147,11 +169,18 @@ impl IdentityService for Api {
         Ok(Response::new(ResetPasswordReply { account_id: account.to_string() }))
     }
 
-    async fn change_password(&self, request: Request<ChangePasswordRequest>) -> Result<Response<ChangePasswordReply>, Status> {
+    async fn change_password(
+        &self,
+        request: Request<ChangePasswordRequest>,
+    ) -> Result<Response<ChangePasswordReply>, Status> {
         let actor = actor(&request)?;
         let request = request.into_inner();
         let (secret, current): (Secret, Secret) = (request.session_secret.into(), request.current_password.into());
-        let session = self.app.change_password(&actor, &secret, &current, &request.new_password.into()).await.map_err(Problem::from)?;
+        let session = self
+            .app
+            .change_password(&actor, &secret, &current, &request.new_password.into())
+            .await
+            .map_err(Problem::from)?;
         Ok(Response::new(ChangePasswordReply { session: Some(convert::session(&session)) }))
     }
 
@@ -171,7 +200,8 @@ impl IdentityService for Api {
         let request = request.into_inner();
         let id: AccountId = parse::id("account_id", &request.account_id)?;
         let secret = request.session_secret.into();
-        let (codes, session) = self.app.confirm_totp(&actor, id, &secret, &request.code).await.map_err(Problem::from)?;
+        let (codes, session) =
+            self.app.confirm_totp(&actor, id, &secret, &request.code).await.map_err(Problem::from)?;
         Ok(Response::new(ConfirmTotpReply {
             recovery_codes: codes.iter().map(|code| code.expose().to_owned()).collect(),
             session: Some(convert::session(&session)),
@@ -194,12 +224,19 @@ impl IdentityService for Api {
         Ok(Response::new(convert::account(&account)))
     }
 
-    async fn list_accounts(&self, request: Request<ListAccountsRequest>) -> Result<Response<ListAccountsReply>, Status> {
+    async fn list_accounts(
+        &self,
+        request: Request<ListAccountsRequest>,
+    ) -> Result<Response<ListAccountsReply>, Status> {
         let actor = actor(&request)?;
         let request = request.into_inner();
         let is_staff = parse::is_staff(request.realm())?;
         let page = request.page.unwrap_or_default();
-        let found = self.app.list_accounts(&actor, is_staff, &request.query, &page.cursor, page.limit).await.map_err(Problem::from)?;
+        let found = self
+            .app
+            .list_accounts(&actor, is_staff, &request.query, &page.cursor, page.limit)
+            .await
+            .map_err(Problem::from)?;
         Ok(Response::new(ListAccountsReply {
             accounts: found.items.iter().map(convert::account).collect(),
             page: Some(PageReply { next_cursor: found.next }),
@@ -211,7 +248,10 @@ impl IdentityService for Api {
         Ok(Response::new(GetSetupReply { open: self.app.is_setup_open().await.map_err(Problem::from)? }))
     }
 
-    async fn complete_setup(&self, request: Request<CompleteSetupRequest>) -> Result<Response<CompleteSetupReply>, Status> {
+    async fn complete_setup(
+        &self,
+        request: Request<CompleteSetupRequest>,
+    ) -> Result<Response<CompleteSetupReply>, Status> {
         let actor = actor(&request)?;
         let request = request.into_inner();
         let device = parse::device(&actor, request.device);
@@ -231,7 +271,8 @@ impl IdentityService for Api {
         let actor = actor(&request)?;
         let request = request.into_inner();
         let held = parse::held(&request.role, &request.brand_id)?;
-        let account = self.app.invite_staff(&actor, &request.email, &request.display_name, held).await.map_err(Problem::from)?;
+        let account =
+            self.app.invite_staff(&actor, &request.email, &request.display_name, held).await.map_err(Problem::from)?;
         Ok(Response::new(InviteStaffReply { account_id: account.to_string() }))
     }
 
@@ -265,11 +306,18 @@ impl IdentityService for Api {
         Ok(Response::new(ListGrantsReply { grants: grants.iter().map(convert::grant).collect() }))
     }
 
-    async fn create_api_key(&self, request: Request<CreateApiKeyRequest>) -> Result<Response<CreateApiKeyReply>, Status> {
+    async fn create_api_key(
+        &self,
+        request: Request<CreateApiKeyRequest>,
+    ) -> Result<Response<CreateApiKeyReply>, Status> {
         let actor = actor(&request)?;
         let request = request.into_inner();
         let expires_at = parse::instant("expires_at", request.expires_at)?;
-        let new = self.app.create_api_key(&actor, &request.name, request.permissions, expires_at).await.map_err(Problem::from)?;
+        let new = self
+            .app
+            .create_api_key(&actor, &request.name, request.permissions, expires_at)
+            .await
+            .map_err(Problem::from)?;
         Ok(Response::new(CreateApiKeyReply {
             key: Some(convert::api_key(&new.key)),
             secret: new.secret.expose().to_owned(),
@@ -282,7 +330,10 @@ impl IdentityService for Api {
         Ok(Response::new(ListApiKeysReply { keys: keys.iter().map(convert::api_key).collect() }))
     }
 
-    async fn revoke_api_key(&self, request: Request<RevokeApiKeyRequest>) -> Result<Response<RevokeApiKeyReply>, Status> {
+    async fn revoke_api_key(
+        &self,
+        request: Request<RevokeApiKeyRequest>,
+    ) -> Result<Response<RevokeApiKeyReply>, Status> {
         let actor = actor(&request)?;
         let request = request.into_inner();
         let id: ApiKeyId = parse::id("key_id", &request.key_id)?;
@@ -290,14 +341,21 @@ impl IdentityService for Api {
         Ok(Response::new(RevokeApiKeyReply {}))
     }
 
-    async fn authenticate_api_key(&self, request: Request<AuthenticateApiKeyRequest>) -> Result<Response<AuthenticateReply>, Status> {
+    async fn authenticate_api_key(
+        &self,
+        request: Request<AuthenticateApiKeyRequest>,
+    ) -> Result<Response<AuthenticateReply>, Status> {
         let actor = actor(&request)?;
         let request = request.into_inner();
-        let (key, caller) = self.app.authenticate_api_key(&actor, &request.secret.into()).await.map_err(Problem::from)?;
+        let (key, caller) =
+            self.app.authenticate_api_key(&actor, &request.secret.into()).await.map_err(Problem::from)?;
         Ok(Response::new(convert::authenticated_key(&key, &caller, request.client_ip)))
     }
 
-    async fn mint_mail_token(&self, request: Request<MintMailTokenRequest>) -> Result<Response<MintMailTokenReply>, Status> {
+    async fn mint_mail_token(
+        &self,
+        request: Request<MintMailTokenRequest>,
+    ) -> Result<Response<MintMailTokenReply>, Status> {
         let actor = actor(&request)?;
         let request = request.into_inner();
         let id: MailRequestId = parse::id("mail_request_id", &request.mail_request_id)?;

@@ -85,7 +85,9 @@ pub async fn insert(tx: &mut PgConnection, key: &Stored) -> sqlx::Result<()> {
     )
     .execute(&mut *tx)
     .await?;
-    sqlx::query!("INSERT INTO api_key_home (key_id, home_id) VALUES ($1, $2)", key.id.as_uuid(), brand).execute(tx).await?;
+    sqlx::query!("INSERT INTO api_key_home (key_id, home_id) VALUES ($1, $2)", key.id.as_uuid(), brand)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 

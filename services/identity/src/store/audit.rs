@@ -96,7 +96,12 @@ impl TryFrom<Row> for Entry {
 }
 
 /// Entries of the scope's chain after a sequence number, oldest first.
-pub async fn after(tx: &mut PgConnection, brand: Option<BrandId>, sequence: i64, limit: i64) -> sqlx::Result<Vec<Entry>> {
+pub async fn after(
+    tx: &mut PgConnection,
+    brand: Option<BrandId>,
+    sequence: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<Entry>> {
     sqlx::query_as!(
         Row,
         "SELECT event_id, sequence, action, actor_kind, actor_id, target_id, before_json, after_json, client_ip, request_id, \
@@ -115,7 +120,12 @@ pub async fn after(tx: &mut PgConnection, brand: Option<BrandId>, sequence: i64,
 }
 
 /// Entries of the scope's chain before a sequence number, newest first.
-pub async fn before(tx: &mut PgConnection, brand: Option<BrandId>, sequence: i64, limit: i64) -> sqlx::Result<Vec<Entry>> {
+pub async fn before(
+    tx: &mut PgConnection,
+    brand: Option<BrandId>,
+    sequence: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<Entry>> {
     sqlx::query_as!(
         Row,
         "SELECT event_id, sequence, action, actor_kind, actor_id, target_id, before_json, after_json, client_ip, request_id, \
@@ -135,7 +145,8 @@ pub async fn before(tx: &mut PgConnection, brand: Option<BrandId>, sequence: i64
 
 /// The recorded end of a chain.
 pub async fn head(tx: &mut PgConnection, brand: Option<BrandId>) -> sqlx::Result<Option<(i64, Hash)>> {
-    let head = sqlx::query!("SELECT sequence, hash FROM audit_head WHERE chain = $1", chain(brand)).fetch_optional(tx).await?;
+    let head =
+        sqlx::query!("SELECT sequence, hash FROM audit_head WHERE chain = $1", chain(brand)).fetch_optional(tx).await?;
     head.map(|head| Ok((head.sequence, hash(head.hash)?))).transpose()
 }
 

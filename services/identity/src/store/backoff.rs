@@ -24,9 +24,14 @@ pub async fn lock(tx: &mut PgConnection, realm: Realm, key: &Hash, now: DateTime
 
 /// Writes the count down.
 pub async fn set(tx: &mut PgConnection, key: &Hash, failures: i32, now: DateTime<Utc>) -> sqlx::Result<()> {
-    sqlx::query!("UPDATE sign_in_backoff SET failures = $2, last_at = $3 WHERE key = $1", key.as_slice(), failures, now)
-        .execute(tx)
-        .await?;
+    sqlx::query!(
+        "UPDATE sign_in_backoff SET failures = $2, last_at = $3 WHERE key = $1",
+        key.as_slice(),
+        failures,
+        now
+    )
+    .execute(tx)
+    .await?;
     Ok(())
 }
 

@@ -19,7 +19,12 @@ pub struct Familiarity {
 }
 
 /// How well it is known.
-pub async fn familiarity(tx: &mut PgConnection, account: AccountId, exact: &Hash, near: &Hash) -> sqlx::Result<Familiarity> {
+pub async fn familiarity(
+    tx: &mut PgConnection,
+    account: AccountId,
+    exact: &Hash,
+    near: &Hash,
+) -> sqlx::Result<Familiarity> {
     sqlx::query_as!(
         Familiarity,
         r#"SELECT coalesce(bool_or(exact = $2), false) AS "exact!", coalesce(bool_or(near = $3), false) AS "near!",

@@ -40,7 +40,12 @@ impl TryFrom<Row> for Stored {
 }
 
 /// Adds a grant, or finds the same one; says whether it is new.
-pub async fn insert(tx: &mut PgConnection, grant: Stored, granted_by: &str, now: DateTime<Utc>) -> sqlx::Result<(GrantId, bool)> {
+pub async fn insert(
+    tx: &mut PgConnection,
+    grant: Stored,
+    granted_by: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<(GrantId, bool)> {
     let scope = grant.held.brand.map(|brand| brand.as_uuid());
     let added = sqlx::query!(
         "INSERT INTO role_grant (id, account_id, role, scope_brand_id, granted_by, granted_at) VALUES ($1, $2, $3, $4, $5, $6) \
@@ -81,11 +86,15 @@ pub async fn list(tx: &mut PgConnection, account: AccountId) -> sqlx::Result<Vec
 
 /// A grant; the row stays locked.
 pub async fn lock(tx: &mut PgConnection, id: GrantId) -> sqlx::Result<Option<Stored>> {
-    sqlx::query_as!(Row, "SELECT id, account_id, role, scope_brand_id FROM role_grant WHERE id = $1 FOR UPDATE", id.as_uuid())
-        .fetch_optional(tx)
-        .await?
-        .map(TryInto::try_into)
-        .transpose()
+    sqlx::query_as!(
+        Row,
+        "SELECT id, account_id, role, scope_brand_id FROM role_grant WHERE id = $1 FOR UPDATE",
+        id.as_uuid()
+    )
+    .fetch_optional(tx)
+    .await?
+    .map(TryInto::try_into)
+    .transpose()
 }
 
 /// Takes a grant away.

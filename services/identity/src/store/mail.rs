@@ -4,9 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ottery_kernel::AccountId;
 use sqlx::PgConnection;
 
+use crate::domain::Account;
 use crate::domain::mail::{MailRequestId, Purpose};
 use crate::domain::token::Hash;
-use crate::domain::Account;
 
 /// A mail request that is still open.
 #[derive(Clone, Debug)]
@@ -59,7 +59,12 @@ pub async fn lock_open(tx: &mut PgConnection, id: MailRequestId) -> sqlx::Result
 }
 
 /// Puts a token in place of the one minted before.
-pub async fn set_token(tx: &mut PgConnection, id: MailRequestId, token: &Hash, expires_at: DateTime<Utc>) -> sqlx::Result<()> {
+pub async fn set_token(
+    tx: &mut PgConnection,
+    id: MailRequestId,
+    token: &Hash,
+    expires_at: DateTime<Utc>,
+) -> sqlx::Result<()> {
     sqlx::query!(
         "UPDATE mail_request SET token_hash = $2, expires_at = $3 WHERE id = $1",
         id.as_uuid(),

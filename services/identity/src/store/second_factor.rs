@@ -85,7 +85,12 @@ pub async fn set_last_step(tx: &mut PgConnection, account: AccountId, step: i64)
 }
 
 /// Uses a recovery code up; false when there is none such or it was used.
-pub async fn use_recovery_code(tx: &mut PgConnection, account: AccountId, code: &Hash, now: DateTime<Utc>) -> sqlx::Result<bool> {
+pub async fn use_recovery_code(
+    tx: &mut PgConnection,
+    account: AccountId,
+    code: &Hash,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
     let used = sqlx::query!(
         "UPDATE recovery_code SET used_at = $3 WHERE account_id = $1 AND code_hash = $2 AND used_at IS NULL",
         account.as_uuid(),

@@ -220,7 +220,8 @@ pub async fn challenged(tx: &mut PgConnection, secret: &Hash, now: DateTime<Utc>
 
 /// Uses a challenge up; false when somebody else did.
 pub async fn take_challenge(tx: &mut PgConnection, secret: &Hash) -> sqlx::Result<bool> {
-    let taken = sqlx::query!("DELETE FROM sign_in_challenge WHERE secret_hash = $1", secret.as_slice()).execute(tx).await?;
+    let taken =
+        sqlx::query!("DELETE FROM sign_in_challenge WHERE secret_hash = $1", secret.as_slice()).execute(tx).await?;
     Ok(taken.rows_affected() == 1)
 }
 

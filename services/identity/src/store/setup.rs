@@ -1,7 +1,7 @@
 //! The first way in.
 
-use ottery_kernel::AccountId;
 use chrono::{DateTime, Utc};
+use ottery_kernel::AccountId;
 use sqlx::PgConnection;
 
 use super::hash;
