@@ -92,6 +92,7 @@ async fn case_098_suspension_and_payment_crossing_each_other_end_in_active() {
     world.want_version(&subscription, Wanted::Suspended, 8).await;
     world.want_version(&subscription, Wanted::Active, 9).await;
     world.want_version(&subscription, Wanted::Suspended, 8).await;
+    world.handled(5).await;
     let settled = |service: &ottery_proto::provisioning::v1::Service| {
         service.step() == Step::Ready && service.observed_version == 9
     };

@@ -105,6 +105,16 @@ async fn case_087_an_empty_answer_to_a_create_is_unknown_and_the_line_is_found_b
     assert_eq!(lost, PanelError::Ambiguous { cause: Cause::Empty, hint: ReadBack::ByName });
 }
 
+#[test]
+fn a_bare_failure_is_unknown_for_a_create_and_not_found_for_anything_by_id() {
+    let reply = RawReply { status: 200, body: r#"{"status":"STATUS_FAILURE"}"#.into(), ..RawReply::default() };
+    let create = parse::answer(&reply, Asked::Create).unwrap_err();
+    assert_eq!(create, PanelError::Ambiguous { cause: Cause::NoVerdict, hint: ReadBack::ByName });
+    for asked in [Asked::Read, Asked::Write(ReadBack::ById)] {
+        assert_eq!(parse::answer(&reply, asked).unwrap_err().refusal(), Some(PermKind::NotFound));
+    }
+}
+
 #[tokio::test]
 async fn case_089_an_error_inside_http_200_is_an_error() {
     let refusals = [

@@ -185,6 +185,23 @@ impl World {
         ottery_testkit::publish(&*self.host.broker, event).await;
     }
 
+    /// Waits until so many entitlement events were taken in.
+    pub async fn handled(&self, count: i64) {
+        let started = std::time::Instant::now();
+        loop {
+            let handled: i64 =
+                sqlx::query_scalar("SELECT count(*) FROM inbox WHERE consumer = 'provisioning.entitlement'")
+                    .fetch_one(&self.db.admin_pool)
+                    .await
+                    .unwrap();
+            if handled >= count {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "{handled} of {count} events were taken in");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     pub async fn service(&self, subscription: &Subscription) -> Option<proto::Service> {
         let request = proto::GetServiceRequest { subscription_id: subscription.id.to_string(), ..Default::default() };
         self.staff().get_service(request).await.ok().map(tonic::Response::into_inner)
