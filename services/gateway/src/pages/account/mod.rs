@@ -1,0 +1,103 @@
+//! The customer's account.
+
+mod affiliate;
+mod entry;
+mod invoices;
+mod overview;
+mod security;
+mod services;
+mod subscriptions;
+mod tickets;
+
+use askama::Template;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+
+pub use entry::ask_code;
+
+use crate::brand::Brand;
+use crate::pages::block::{Block, Link};
+use crate::pages::frame::{Frame, Page, Ui, draw_as};
+use crate::problem::Reply;
+use crate::session::Customer;
+use crate::state::AppState;
+
+/// The account's pages.
+pub fn router() -> Router<AppState> {
+    Router::new()
+        .route("/account/sign-in", get(entry::sign_in_page).post(entry::sign_in))
+        .route("/account/sign-in/code", post(entry::code))
+        .route("/account/sign-up", get(entry::sign_up_page).post(entry::sign_up))
+        .route("/account/sign-out", post(entry::sign_out))
+        .route("/account/forgot", get(entry::forgot_page).post(entry::forgot))
+        .route("/account/reset", get(entry::reset_page).post(entry::reset))
+        .route("/account/verify", get(entry::verify_page).post(entry::verify))
+        .route("/account/verify/again", post(entry::verify_again))
+        .route("/account/confirm", get(entry::confirm_page).post(entry::confirm))
+        .route("/account", get(overview::show))
+        .route("/account/services", get(services::list))
+        .route("/account/services/{id}", get(services::show))
+        .route("/account/services/{id}/reveal", post(services::reveal))
+        .route("/account/subscriptions", get(subscriptions::list))
+        .route("/account/subscriptions/{id}", get(subscriptions::show))
+        .route("/account/subscriptions/{id}/cancel", post(subscriptions::cancel))
+        .route("/account/subscriptions/{id}/resume", post(subscriptions::resume))
+        .route("/account/subscriptions/{id}/change", get(subscriptions::preview).post(subscriptions::change))
+        .route("/account/invoices", get(invoices::list))
+        .route("/account/invoices/{id}", get(invoices::show))
+        .route("/account/invoices/{id}/pay", post(invoices::pay))
+        .route("/account/invoices/{id}/pdf", get(invoices::pdf))
+        .route("/account/tickets", get(tickets::list))
+        .route("/account/tickets/new", get(tickets::new_page).post(tickets::open))
+        .route("/account/tickets/{id}", get(tickets::show))
+        .route("/account/tickets/{id}/reply", post(tickets::reply))
+        .route("/account/tickets/{id}/close", post(tickets::close))
+        .route("/account/affiliate", get(affiliate::show).post(affiliate::join))
+        .route("/account/security", get(security::show))
+        .route("/account/security/password", post(security::password))
+        .route("/account/security/revoke", post(security::revoke))
+        .route("/account/security/everywhere", post(security::everywhere))
+        .route("/account/security/totp", get(security::enrol).post(security::confirm))
+        .route("/account/security/totp/remove", post(security::remove))
+}
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct View {
+    frame: Frame,
+    page: Page,
+}
+
+const MENU: [(&str, &str); 7] = [
+    ("Overview", "/account"),
+    ("Services", "/account/services"),
+    ("Subscriptions", "/account/subscriptions"),
+    ("Invoices", "/account/invoices"),
+    ("Support", "/account/tickets"),
+    ("Recommend us", "/account/affiliate"),
+    ("Security", "/account/security"),
+];
+
+/// A page of the signed-in customer.
+fn show(customer: &Customer, ui: &Ui, page: Page) -> Reply<Response> {
+    let mut frame = Frame::shop(&customer.brand, ui, &page.title);
+    frame.rail = MENU
+        .iter()
+        .map(|(label, href)| {
+            let is_below = *href != "/account" && ui.path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/'));
+            Link { is_current: ui.path == *href || is_below, ..Link::new(*label, *href) }
+        })
+        .collect();
+    "/account/sign-out".clone_into(&mut frame.sign_out);
+    let status = page.status.unwrap_or(StatusCode::OK);
+    draw_as(status, &View { frame, page })
+}
+
+/// A card for somebody who is not signed in.
+fn card(brand: &Brand, ui: &Ui, page: Page) -> Reply<Response> {
+    let frame = Frame::shop(brand, ui, &page.title);
+    let status = page.status.unwrap_or(StatusCode::OK);
+    draw_as(status, &View { frame, page: Page { is_card: true, ..page } })
+}

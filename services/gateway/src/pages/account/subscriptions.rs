@@ -1,0 +1,212 @@
+//! Subscriptions: cancelling is as easy as buying.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use ottery_proto::billing::v1 as billing;
+use ottery_proto::billing::v1::Subscription;
+use ottery_proto::billing::v1::subscription::State as Life;
+
+use super::show as page_of;
+use crate::limits::{self, Form as Body};
+use crate::pages::block::{Block, Cell, Failed, Field, Form, Link, Sent, Table, Tone};
+use crate::pages::frame::{Page, Ui, go, go_done, manner};
+use crate::pages::shop::checkout::leave;
+use crate::pages::text::{self, Manner};
+use crate::problem::{Refusal, Reply};
+use crate::session::Customer;
+use crate::state::AppState;
+
+/// How a subscription stands.
+#[must_use]
+pub fn state_of(subscription: &Subscription) -> (Tone, &'static str) {
+    match subscription.state() {
+        Life::Active | Life::Trialing if subscription.cancel_at.is_some() => (Tone::Warn, "Ends soon"),
+        Life::Active => (Tone::Good, "Active"),
+        Life::Trialing => (Tone::Good, "Trial"),
+        Life::Pending | Life::Unspecified => (Tone::Info, "Waiting for payment"),
+        Life::PastDue => (Tone::Warn, "Payment overdue"),
+        Life::Suspended => (Tone::Bad, "Suspended"),
+        Life::Paused => (Tone::Neutral, "Paused"),
+        Life::Ended => (Tone::Neutral, "Ended"),
+    }
+}
+
+/// `€10.00 per month`
+#[must_use]
+pub fn title(subscription: &Subscription, manner: &Manner) -> String {
+    format!("{} per {}", manner.money(subscription.price.as_ref()), text::per(subscription.term.as_ref()))
+}
+
+/// `GET /account/subscriptions`
+pub async fn list(State(state): State<AppState>, customer: Customer, ui: Ui) -> Reply<Response> {
+    let asked = billing::ListSubscriptionsRequest { page: ui.page(), account_id: customer.account.id.clone() };
+    let found = state.clients.billing(&customer.caller.call()).list_subscriptions(asked).await?.into_inner();
+    let manner = manner(&state, &customer.brand);
+    let rows = found.subscriptions.iter().map(|one| {
+        let (tone, word) = state_of(one);
+        vec![
+            Cell::text(&one.plan_name).to(format!("/account/subscriptions/{}", one.id)),
+            Cell::badge(tone, word),
+            Cell::text(manner.date(one.period_end.as_ref())).note(manner.relative(one.period_end.as_ref())),
+            Cell::number(title(one, &manner)),
+        ]
+    });
+    let table = Table::new("", &["Plan", "State", "Until", "#Price"], "You have no subscription yet.")
+        .rows(rows)
+        .first(Link::new("See plans", "/plans"))
+        .next("/account/subscriptions", &found.page.unwrap_or_default().next_cursor);
+    page_of(&customer, &ui, Page::new("Subscriptions").with(Block::Table(table)))
+}
+
+async fn load(state: &AppState, customer: &Customer, id: &str) -> Reply<Subscription> {
+    let asked = billing::GetSubscriptionRequest { subscription_id: id.to_owned() };
+    Ok(state.clients.billing(&customer.caller.call()).get_subscription(asked).await?.into_inner())
+}
+
+/// `GET /account/subscriptions/{id}`
+pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui, Path(id): Path<String>) -> Reply<Response> {
+    let one = load(&state, &customer, &id).await?;
+    let manner = manner(&state, &customer.brand);
+    let (tone, word) = state_of(&one);
+    let until = manner.date(one.period_end.as_ref());
+    let here = format!("/account/subscriptions/{id}");
+    let is_running = matches!(one.state(), Life::Active | Life::Trialing | Life::PastDue | Life::Suspended | Life::Paused);
+    let mut page = Page::new(&one.plan_name).badge(tone, word).up("Subscriptions", "/account/subscriptions");
+    if !one.open_invoice_id.is_empty() {
+        let text = if one.state() == Life::Suspended { "Access comes back within a minute after you paid." } else { "Pay it to keep your access." };
+        page = page.with(Block::advice(Tone::Warn, "An invoice is open", text, Link::new("Pay", format!("/account/invoices/{}", one.open_invoice_id))));
+    }
+    if one.cancel_at.is_some() && is_running {
+        page = page
+            .with(Block::note(Tone::Info, format!("Cancelled; you have access until {until}"), "Nothing will be charged any more."))
+            .with(Block::Actions(vec![Form::new("", format!("{here}/resume"), "Keep my subscription")]));
+    }
+    let renews = match (one.cancel_at.is_some(), one.auto_renew) {
+        (true, _) => "No; it ends with the period.".to_owned(),
+        (false, true) => format!("Yes, by itself{}.", if one.payment_method_label.is_empty() { String::new() } else { format!(" with {}", one.payment_method_label) }),
+        (false, false) => "You get an invoice to pay before it renews.".to_owned(),
+    };
+    page = page.with(Block::facts("", vec![
+        ("Price", Cell::text(title(&one, &manner))),
+        ("Current period", Cell::text(format!("{} to {until}", manner.date(one.period_start.as_ref())))),
+        (if one.cancel_at.is_some() { "Ends" } else { "Renews" }, Cell::text(until.clone()).note(manner.relative(one.period_end.as_ref()))),
+        ("Renewal", Cell::text(renews)),
+        ("Since", Cell::text(manner.date(one.created_at.as_ref()))),
+    ]));
+    if is_running {
+        page = page.with_some(change_form(&state, &customer, &ui, &one, &manner).await?);
+        if one.cancel_at.is_none() {
+            let form = Form::new("", format!("{here}/cancel"), "Cancel subscription")
+                .intro(format!("You keep access until {until}. Nothing is charged after that. You can undo this until then."))
+                .field(Field::text("reason", "Why, if you like to say"))
+                .tone(Tone::Bad)
+                .folded("Cancel subscription");
+            page = page.with(Block::Form(form));
+        }
+    }
+    page_of(&customer, &ui, page)
+}
+
+async fn change_form(state: &AppState, customer: &Customer, ui: &Ui, one: &Subscription, manner: &Manner) -> Reply<Option<Block>> {
+    let plans = state.catalog.plans(&customer.brand, &ui.request).await?;
+    let currency = one.price.as_ref().map(|price| price.currency.as_str()).unwrap_or_default();
+    let options: Vec<(String, String)> = plans
+        .iter()
+        .filter_map(|plan| plan.current.as_ref())
+        .flat_map(|version| version.prices.iter().map(move |price| (version, price)))
+        .filter(|(_, price)| price.id != one.price_id && price.amount.as_ref().is_some_and(|amount| amount.currency == currency))
+        .map(|(version, price)| {
+            (price.id.clone(), format!("{}, {} per {}", version.name, manner.money(price.amount.as_ref()), text::per(price.term.as_ref())))
+        })
+        .collect();
+    if options.is_empty() {
+        return Ok(None);
+    }
+    let mut form = Form::new("Change plan", format!("/account/subscriptions/{}/change", one.id), "See what it costs")
+        .intro("What you have not used of the current period counts towards the new plan.")
+        .tone(Tone::Info)
+        .field(Field::select("price", "New plan", options));
+    form.is_get = true;
+    Ok(Some(Block::Form(form)))
+}
+
+/// `POST /account/subscriptions/{id}/cancel`
+pub async fn cancel(State(state): State<AppState>, customer: Customer, Path(id): Path<String>, Body(sent): Body<Sent>) -> Reply<Response> {
+    let asked = billing::CancelSubscriptionRequest { subscription_id: id.clone(), reason: sent.text("reason") };
+    state.clients.billing(&customer.caller.call()).cancel_subscription(asked).await?;
+    Ok(go_done(&format!("/account/subscriptions/{id}"), "cancelled"))
+}
+
+/// `POST /account/subscriptions/{id}/resume`
+pub async fn resume(State(state): State<AppState>, customer: Customer, Path(id): Path<String>) -> Reply<Response> {
+    let asked = billing::ResumeSubscriptionRequest { subscription_id: id.clone() };
+    state.clients.billing(&customer.caller.call()).resume_subscription(asked).await?;
+    Ok(go_done(&format!("/account/subscriptions/{id}"), "resumed"))
+}
+
+/// `GET /account/subscriptions/{id}/change?price=…`: to the cent, before anything happens.
+pub async fn preview(State(state): State<AppState>, customer: Customer, ui: Ui, Path(id): Path<String>) -> Reply<Response> {
+    show_preview(&state, &customer, &ui, &id, ui.query.get("price"), None).await
+}
+
+async fn show_preview(state: &AppState, customer: &Customer, ui: &Ui, id: &str, price: &str, failed: Option<&Failed>) -> Reply<Response> {
+    let asked = billing::QuoteChangeRequest { subscription_id: id.to_owned(), price_id: price.to_owned() };
+    let quote = state.clients.billing(&customer.caller.call()).quote_change(asked).await?.into_inner();
+    let manner = manner(state, &customer.brand);
+    let mut rows: Vec<Vec<Cell>> = quote
+        .lines
+        .iter()
+        .map(|line| vec![Cell::text(&line.description), Cell::number(manner.money(line.amount.as_ref()))])
+        .collect();
+    if rows.is_empty() {
+        rows.push(vec![Cell::text("New plan"), Cell::number(manner.money(quote.new_charge.as_ref()))]);
+        rows.push(vec![Cell::text("Not used of the current period"), Cell::number(format!("−{}", manner.money(quote.unused_credit.as_ref())))]);
+    }
+    rows.push(vec![Cell::text("Due now"), Cell::number(manner.money(quote.due_now.as_ref()))]);
+    let due = manner.money(quote.due_now.as_ref());
+    let is_free = quote.due_now.as_ref().is_none_or(|due| due.minor == 0);
+    let form = Form::new("", format!("/account/subscriptions/{id}/change"), if is_free { "Change now".to_owned() } else { format!("Pay {due} and change") })
+        .field(Field::hidden("price", price))
+        .keyed()
+        .refused(failed);
+    let page = Page::new("Change plan")
+        .intro("The change happens when it is paid. Amounts are exact to the second of the period that is left.")
+        .up("Subscription", format!("/account/subscriptions/{id}"))
+        .refused(failed)
+        .with(Block::Table(Table::new("", &["What", "#Amount"], "").rows(rows)))
+        .with(Block::Form(form));
+    page_of(customer, ui, page)
+}
+
+/// `POST /account/subscriptions/{id}/change`
+pub async fn change(State(state): State<AppState>, customer: Customer, ui: Ui, Path(id): Path<String>, Body(sent): Body<Sent>) -> Reply<Response> {
+    limits::order(&state, &ui.request).await?;
+    let page = format!("/account/subscriptions/{id}");
+    let back = format!("{}{page}", ui.request.origin());
+    let asked = billing::ChangePlanRequest {
+        subscription_id: id.clone(),
+        price_id: sent.text("price"),
+        return_url: back.clone(),
+        cancel_url: back,
+    };
+    let call = customer.caller.call().idempotency_key(sent.key()?.0);
+    match state.clients.billing(&call).change_plan(asked).await {
+        Ok(reply) => {
+            let reply = reply.into_inner();
+            match (reply.checkout_url.as_str(), reply.invoice_id.as_str()) {
+                ("", "") => Ok(go_done(&page, "saved")),
+                ("", invoice) => Ok(go(&format!("/account/invoices/{invoice}"))),
+                (url, _) => leave(&customer.brand, &ui, url, &page),
+            }
+        }
+        Err(status) => {
+            let refusal = Refusal::from(status);
+            if refusal.status == StatusCode::NOT_FOUND {
+                return Err(refusal);
+            }
+            let price = sent.text("price");
+            show_preview(&state, &customer, &ui, &id, &price, Some(&Failed { action: String::new(), sent: Sent::default(), refusal })).await
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Checkout: who buys, what it costs, then off to the payment page. Forms only; nothing here depends on a script.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use ottery_proto::billing::v1 as billing;
+use ottery_proto::catalog::v1::{PlanVersion, Price};
+
+use super::words;
+use crate::brand::Brand;
+use crate::limits::{self, Form as Body};
+use crate::pages::access::{self, Entry};
+use crate::pages::block::{Block, Cell, Failed, Field, Form, Link, Sent, Tone};
+use crate::pages::frame::{Frame, Page, Ui, draw_as, go, manner, quoted, with_cookie};
+use crate::pages::text::{self, Manner};
+use crate::problem::{Refusal, Reply};
+use crate::referral;
+use crate::session::{Customer, Portal, Visitor};
+use crate::state::AppState;
+
+#[derive(Template)]
+#[template(path = "checkout.html")]
+struct Checkout {
+    frame: Frame,
+    page: Page,
+    step: u8,
+    plan: String,
+    lines: Vec<(String, String)>,
+    totals: Vec<(String, String)>,
+    due: String,
+    note: String,
+}
+
+#[derive(Template)]
+#[template(path = "leave.html")]
+struct Leave {
+    frame: Frame,
+    order: String,
+}
+
+struct Wanted {
+    version: PlanVersion,
+    price: Price,
+    is_trial: bool,
+}
+
+impl Wanted {
+    fn hidden(&self) -> [(&str, &str); 2] {
+        [("price", &self.price.id), ("trial", if self.is_trial { "1" } else { "" })]
+    }
+
+    fn href(&self) -> String {
+        format!("/checkout?price={}{}", quoted(&self.price.id), if self.is_trial { "&trial=1" } else { "" })
+    }
+}
+
+async fn wanted(state: &AppState, brand: &Brand, ui: &Ui, asked: &Sent) -> Reply<Wanted> {
+    let plans = state.catalog.plans(brand, &ui.request).await?;
+    let id = asked.get("price");
+    let found = plans.iter().find_map(|plan| {
+        let version = plan.current.as_ref()?;
+        let price = version.prices.iter().find(|price| price.id == id)?;
+        Some((version.clone(), price.clone()))
+    });
+    let (version, price) = found.ok_or_else(|| {
+        Refusal::new(StatusCode::GONE, "price_gone", "this price is not offered any more; have a look at the current plans")
+    })?;
+    let is_trial = asked.get("trial") == "1" && version.trial_days > 0;
+    Ok(Wanted { version, price, is_trial })
+}
+
+fn frame(brand: &Brand, ui: &Ui) -> Frame {
+    let mut frame = Frame::shop(brand, ui, "Checkout");
+    // Nothing to wander off to while paying.
+    frame.menu.clear();
+    frame
+}
+
+/// `GET /checkout?price=…`: the account first, then the review.
+pub async fn review(State(state): State<AppState>, visitor: Visitor, ui: Ui) -> Reply<Response> {
+    let wanted = wanted(&state, &visitor.brand, &ui, &ui.query).await?;
+    match visitor.caller.account() {
+        Some(_) => show_review(&state, &visitor, &ui, &wanted, None).await,
+        None => who(&state, &visitor.brand, &ui, &wanted, None, None),
+    }
+}
+
+fn who(state: &AppState, brand: &Brand, ui: &Ui, wanted: &Wanted, failed: Option<&Failed>, first: Option<Block>) -> Reply<Response> {
+    let manner = manner(state, brand);
+    let hidden = wanted.hidden();
+    let mut page = Page::new("Your account").intro("So that you can see your access, your invoices and cancel at any time.");
+    page.blocks.extend(first);
+    let sign_up = access::sign_up_form("I am new here", "/checkout/account", brand, &hidden).refused(failed);
+    let sign_in = access::sign_in_form("I have an account", "/checkout/sign-in", &hidden).refused(failed);
+    let is_known = failed.is_some_and(|failed| failed.action == "/checkout/sign-in");
+    page = if is_known { page.with(Block::Form(sign_in)).with(Block::Form(sign_up)) } else { page.with(Block::Form(sign_up)).with(Block::Form(sign_in)) };
+    let amount = manner.money(wanted.price.amount.as_ref());
+    let line = format!("{}, {}", wanted.version.name, text::length(wanted.price.term.as_ref()));
+    let due = if wanted.is_trial { "Nothing today".to_owned() } else { amount.clone() };
+    draw_as(failed.map_or(StatusCode::OK, |failed| failed.refusal.status), &Checkout {
+        frame: frame(brand, ui),
+        page,
+        step: 1,
+        plan: wanted.version.name.clone(),
+        lines: vec![(line, amount)],
+        totals: Vec::new(),
+        due,
+        note: words::tax(brand),
+    })
+}
+
+fn lines_of(quote: &billing::Quote, manner: &Manner) -> Vec<(String, String)> {
+    quote.lines.iter().map(|line| (line.description.clone(), manner.money(line.amount.as_ref()))).collect()
+}
+
+async fn quote(state: &AppState, visitor: &Visitor, wanted: &Wanted) -> Reply<billing::Quote> {
+    let country = visitor.caller.account().map(|account| account.country.clone()).unwrap_or_default();
+    let asked = billing::CreateQuoteRequest {
+        price_id: wanted.price.id.clone(),
+        currency: String::new(),
+        country,
+        trial: wanted.is_trial,
+    };
+    Ok(state.clients.billing(&visitor.caller.call()).create_quote(asked).await?.into_inner())
+}
+
+async fn show_review(state: &AppState, visitor: &Visitor, ui: &Ui, wanted: &Wanted, failed: Option<&Failed>) -> Reply<Response> {
+    let brand = &visitor.brand;
+    let manner = manner(state, brand);
+    let quote = quote(state, visitor, wanted).await?;
+    let email = visitor.caller.account().map(|account| account.email.clone()).unwrap_or_default();
+    let due = manner.money(quote.due_now.as_ref());
+    let renewal = format!(
+        "{} every {}, first on {}, until you cancel.",
+        manner.money(quote.renewal_total.as_ref()),
+        text::per(wanted.price.term.as_ref()),
+        manner.date(quote.renews_at.as_ref()),
+    );
+    let is_free = quote.due_now.as_ref().is_some_and(|due| due.minor == 0);
+    let submit = if is_free { "Start free trial".to_owned() } else { format!("Pay {due}") };
+    let consent = if is_free {
+        format!("Start at once. After {} I am charged {} unless I cancel before.",
+            text::counted(u64::from(quote.trial_days), "day"), manner.money(quote.renewal_total.as_ref()))
+    } else {
+        "Start at once. I know that my right to withdraw ends when access is ready.".to_owned()
+    };
+    let form = Form::new("", "/checkout/place", submit)
+        .fields(wanted.hidden().map(|(name, value)| Field::hidden(name, value)))
+        .field(Field::hidden("quote", &quote.id))
+        .keyed()
+        .field(Field::check("save_method", "Remember my payment method for renewals", true)
+            .help("Otherwise you get an invoice to pay before each renewal."))
+        .field(Field { is_required: true, ..Field::check("consent", consent, false) })
+        .refused(failed);
+    let page = Page::new("Review and pay")
+        .with(Block::facts("", vec![
+            ("Account", Cell::text(email)),
+            ("Plan", Cell::text(&wanted.version.name).note(format!("{} at a time", text::counted(u64::from(wanted.version.connections.max(1)), "stream")))),
+            ("Renewal", Cell::text(renewal)),
+        ]))
+        .with(Block::Form(form));
+    let mut totals = vec![
+        ("Net".to_owned(), manner.money(quote.subtotal.as_ref())),
+        (format!("{} {}", if brand.tax_name.is_empty() { "Tax" } else { &brand.tax_name }, text::percent(brand.tax_rate_bp)), manner.money(quote.tax.as_ref())),
+        ("Total".to_owned(), manner.money(quote.total.as_ref())),
+    ];
+    if quote.tax.as_ref().is_none_or(|tax| tax.minor == 0) {
+        totals.drain(..2);
+    }
+    draw_as(failed.map_or(StatusCode::OK, |failed| failed.refusal.status), &Checkout {
+        frame: frame(brand, ui),
+        page,
+        step: 2,
+        plan: wanted.version.name.clone(),
+        lines: lines_of(&quote, &manner),
+        totals,
+        due: if is_free { "Nothing today".to_owned() } else { due },
+        note: format!("This offer holds until {}.", manner.moment(quote.expires_at.as_ref())),
+    })
+}
+
+/// `POST /checkout/account`: a new customer.
+pub async fn account(State(state): State<AppState>, visitor: Visitor, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+    let wanted = wanted(&state, &visitor.brand, &ui, &sent).await?;
+    match access::sign_up(&state, &visitor.brand, &ui.request, &sent).await {
+        Ok(Entry::In(cookie)) => Ok(with_cookie(go(&wanted.href()), cookie)),
+        Ok(Entry::Perhaps | Entry::Code(_) | Entry::Enrolling(_)) => {
+            let note = Block::note(Tone::Info, "Do you have an account already?", "Sign in with it below. We also sent a mail to this address.");
+            let known = Failed { action: "/checkout/sign-in".into(), sent, refusal: Refusal::denied("", "") };
+            let mut response = who(&state, &visitor.brand, &ui, &wanted, Some(&Failed { refusal: Refusal::invalid("", "", ""), ..known }), Some(note))?;
+            *response.status_mut() = StatusCode::OK;
+            Ok(response)
+        }
+        Err(refusal) => {
+            let failed = Failed { action: "/checkout/account".into(), sent, refusal };
+            who(&state, &visitor.brand, &ui, &wanted, Some(&failed), None)
+        }
+    }
+}
+
+/// `POST /checkout/sign-in`: a customer who comes back; the plan is kept.
+pub async fn sign_in(State(state): State<AppState>, visitor: Visitor, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+    let wanted = wanted(&state, &visitor.brand, &ui, &sent).await?;
+    match access::sign_in(&state, Portal::Shop, Some(&visitor.brand), &ui.request, &sent).await {
+        Ok(Entry::In(cookie) | Entry::Enrolling(cookie)) => Ok(with_cookie(go(&wanted.href()), cookie)),
+        Ok(Entry::Code(challenge)) => crate::pages::account::ask_code(&visitor.brand, &ui, &challenge, &wanted.href(), None),
+        Ok(Entry::Perhaps) => Ok(go(&wanted.href())),
+        Err(refusal) => {
+            let failed = Failed { action: "/checkout/sign-in".into(), sent, refusal };
+            who(&state, &visitor.brand, &ui, &wanted, Some(&failed), None)
+        }
+    }
+}
+
+/// `POST /checkout/place`: the order, then the payment page.
+pub async fn place(State(state): State<AppState>, customer: Customer, ui: Ui, headers: HeaderMap, Body(sent): Body<Sent>) -> Reply<Response> {
+    limits::order(&state, &ui.request).await?;
+    let Customer { brand, account, caller } = customer;
+    let visitor = Visitor { brand: brand.clone(), caller };
+    let wanted = wanted(&state, &brand, &ui, &sent).await?;
+    if !sent.is_on("consent") {
+        let refusal = Refusal::invalid("consent", "consent_missing", "Please tick this box to go on.");
+        let failed = Failed { action: "/checkout/place".into(), sent, refusal };
+        return show_review(&state, &visitor, &ui, &wanted, Some(&failed)).await;
+    }
+    let origin = ui.request.origin();
+    let key = sent.key()?;
+    let asked = billing::PlaceOrderRequest {
+        quote_id: sent.text("quote"),
+        account_id: account.id.clone(),
+        email: account.email.clone(),
+        display_name: account.display_name.clone(),
+        country: account.country.clone(),
+        locale: if account.locale.is_empty() { brand.default_locale.clone() } else { account.locale.clone() },
+        referral_code: referral::code(&headers, &ui.request).unwrap_or_default(),
+        return_url: format!("{origin}/orders/{{order}}"),
+        cancel_url: format!("{origin}/orders/{{order}}?back=1"),
+        save_method: sent.is_on("save_method"),
+    };
+    let call = visitor.caller.call().idempotency_key(key.0);
+    match state.clients.billing(&call).place_order(asked).await {
+        Ok(reply) => {
+            let reply = reply.into_inner();
+            let order = format!("/orders/{}", reply.order.unwrap_or_default().id);
+            if reply.checkout_url.is_empty() { Ok(go(&order)) } else { leave(&brand, &ui, &reply.checkout_url, &order) }
+        }
+        Err(status) => {
+            // A new offer is made for the page; what changed since is said above it.
+            let failed = Failed { action: "/checkout/place".into(), sent: Sent::default(), refusal: status.into() };
+            show_review(&state, &visitor, &ui, &wanted, Some(&failed)).await
+        }
+    }
+}
+
+/// Sends the customer to the provider's page. A redirect would be blocked by our own rule that forms stay on this site.
+pub fn leave(brand: &Brand, ui: &Ui, url: &str, order: &str) -> Reply<Response> {
+    let is_web = url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    if !is_web {
+        return Err(Refusal::internal(&std::io::Error::other("the payment page's address is no web address")));
+    }
+    let mut frame = frame(brand, ui);
+    frame.title = "Taking you to the payment page".into();
+    url.clone_into(&mut frame.forward);
+    frame.corner = vec![Link::new("Order", order)];
+    draw_as(StatusCode::OK, &Leave { frame, order: order.to_owned() })
+}

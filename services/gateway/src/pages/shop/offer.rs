@@ -1,0 +1,237 @@
+//! Plans as the storefront shows them: in one currency and term, with what a longer term saves.
+
+use std::collections::BTreeMap;
+
+use ottery_proto::catalog::v1::{Plan, Price, Term};
+
+use crate::pages::block::Link;
+use crate::pages::text::{self, Manner};
+
+/// What the visitor chose to look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// ISO code.
+    pub currency: String,
+    /// Short name of a term.
+    pub term: String,
+}
+
+/// A price, ready to be shown.
+#[derive(Clone, Debug, Default)]
+pub struct PriceView {
+    /// `pri_…`
+    pub id: String,
+    /// With currency.
+    pub amount: String,
+    /// `month`, `3 months`.
+    pub per: String,
+    /// `1 month`.
+    pub length: String,
+    /// What a month of it costs, when the term is longer.
+    pub monthly: String,
+    /// Percent saved against paying by the month; 0 for none.
+    pub saving: u32,
+    /// One-time charge; empty for none.
+    pub setup_fee: String,
+    /// Where one buys it.
+    pub buy: String,
+    /// Where one tries it; empty when there is no trial.
+    pub trial: String,
+    /// Decimal amount for machines.
+    pub decimal: String,
+    /// ISO code.
+    pub currency: String,
+}
+
+/// A plan, ready to be shown.
+#[derive(Clone, Debug, Default)]
+pub struct Offer {
+    /// Where its page is.
+    pub href: String,
+    /// Its name.
+    pub name: String,
+    /// One sentence.
+    pub summary: String,
+    /// What is in it.
+    pub features: Vec<String>,
+    /// Streams at the same time.
+    pub connections: u32,
+    /// `1 stream at a time`.
+    pub streams: String,
+    /// Recommended.
+    pub is_featured: bool,
+    /// Free days.
+    pub trial_days: u32,
+    /// The price in the chosen currency and term; none when it is not sold like that.
+    pub price: Option<PriceView>,
+    /// All prices in the chosen currency.
+    pub prices: Vec<PriceView>,
+}
+
+/// Plans in one currency and term, and what else could be chosen.
+#[derive(Clone, Debug, Default)]
+pub struct Shelf {
+    /// The plans.
+    pub offers: Vec<Offer>,
+    /// Terms to choose from.
+    pub terms: Vec<Link>,
+    /// Currencies to choose from.
+    pub currencies: Vec<Link>,
+    /// What is shown.
+    pub choice: Choice,
+}
+
+/// Prices as minor units per month, for comparing terms.
+fn monthly(price: &Price) -> Option<(i64, u32)> {
+    let months = text::months(price.term.as_ref()?)?;
+    Some((price.amount.as_ref()?.minor, months))
+}
+
+fn view(price: &Price, all: &[&Price], trial_days: u32, manner: &Manner) -> PriceView {
+    let by_month = all.iter().filter_map(|price| monthly(price)).find(|(_, months)| *months == 1);
+    let mut shown = PriceView {
+        id: price.id.clone(),
+        amount: manner.money(price.amount.as_ref()),
+        per: text::per(price.term.as_ref()),
+        length: text::length(price.term.as_ref()),
+        buy: format!("/checkout?price={}", price.id),
+        ..PriceView::default()
+    };
+    if let Some(amount) = &price.amount {
+        let exponent = amount.currency.parse::<ottery_kernel::Currency>();
+        shown.decimal = exponent.map(|currency| ottery_kernel::Money::new(amount.minor, currency).to_decimal()).unwrap_or_default();
+        shown.currency.clone_from(&amount.currency);
+    }
+    if trial_days > 0 {
+        shown.trial = format!("/checkout?price={}&trial=1", price.id);
+    }
+    if let Some(fee) = price.setup_fee.as_ref().filter(|fee| fee.minor > 0) {
+        shown.setup_fee = manner.money(Some(fee));
+    }
+    if let Some((minor, months)) = monthly(price).filter(|(_, months)| *months > 1) {
+        let currency = price.amount.as_ref().map(|amount| amount.currency.clone()).unwrap_or_default();
+        let each = ottery_proto::common::v1::Money { minor: (minor + i64::from(months) / 2) / i64::from(months), currency };
+        shown.monthly = manner.money(Some(&each));
+        if let Some((base, _)) = by_month {
+            let full = base.saturating_mul(i64::from(months));
+            if full > minor {
+                shown.saving = u32::try_from((full - minor).saturating_mul(100) / full).unwrap_or(0);
+            }
+        }
+    }
+    shown
+}
+
+fn offer(plan: &Plan, choice: &Choice, manner: &Manner) -> Option<Offer> {
+    let version = plan.current.as_ref()?;
+    let mut all: Vec<&Price> = version.prices.iter().filter(|price| currency_of(price) == choice.currency).collect();
+    all.sort_by_key(|price| price.term.as_ref().map_or(0, text::days));
+    let prices: Vec<PriceView> = all.iter().map(|price| view(price, &all, version.trial_days, manner)).collect();
+    let chosen = all.iter().position(|price| price.term.as_ref().is_some_and(|term| text::term_key(term) == choice.term));
+    Some(Offer {
+        href: format!("/plans/{}", plan.slug),
+        name: version.name.clone(),
+        summary: version.summary.clone(),
+        features: version.features.clone(),
+        connections: version.connections,
+        streams: format!("{} at a time", text::counted(u64::from(version.connections.max(1)), "stream")),
+        is_featured: plan.featured,
+        trial_days: version.trial_days,
+        price: chosen.and_then(|at| prices.get(at).cloned()),
+        prices,
+    })
+}
+
+fn currency_of(price: &Price) -> &str {
+    price.amount.as_ref().map_or("", |amount| amount.currency.as_str())
+}
+
+/// The plans as asked for; what cannot be had falls back to what can.
+#[must_use]
+pub fn shelf(plans: &[Plan], asked: &Choice, default_currency: &str, manner: &Manner) -> Shelf {
+    let prices = || plans.iter().filter_map(|plan| plan.current.as_ref()).flat_map(|version| &version.prices);
+    let mut currencies: Vec<&str> = Vec::new();
+    for price in prices() {
+        let code = currency_of(price);
+        if !code.is_empty() && !currencies.contains(&code) {
+            currencies.push(code);
+        }
+    }
+    currencies.sort_unstable();
+    let currency = [asked.currency.as_str(), default_currency]
+        .into_iter()
+        .find(|code| currencies.contains(code))
+        .or_else(|| currencies.first().copied())
+        .unwrap_or_default()
+        .to_owned();
+    let mut terms: BTreeMap<u32, &Term> = BTreeMap::new();
+    for price in prices().filter(|price| currency_of(price) == currency) {
+        if let Some(term) = &price.term {
+            terms.entry(text::days(term)).or_insert(term);
+        }
+    }
+    let usual = terms.values().find(|term| text::months(term) == Some(1)).or_else(|| terms.values().next());
+    let term = terms.values().find(|term| text::term_key(term) == asked.term).or(usual).map(|term| text::term_key(term)).unwrap_or_default();
+    let choice = Choice { currency, term };
+    let link = |label: String, currency: &str, term: &str, is_current| Link {
+        label,
+        href: format!("/plans?term={term}&currency={currency}"),
+        is_current,
+    };
+    Shelf {
+        offers: plans.iter().filter_map(|plan| offer(plan, &choice, manner)).filter(|offer| !offer.prices.is_empty()).collect(),
+        terms: terms
+            .values()
+            .map(|term| {
+                let key = text::term_key(term);
+                link(text::length(Some(term)), &choice.currency, &key, key == choice.term)
+            })
+            .collect(),
+        currencies: currencies.iter().map(|code| link((*code).to_owned(), code, &choice.term, *code == choice.currency)).collect(),
+        choice,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottery_proto::catalog::v1::{PlanVersion, TermUnit, plan};
+    use ottery_proto::common::v1::Money;
+
+    use super::*;
+
+    fn price(id: &str, count: u32, minor: i64, currency: &str) -> Price {
+        Price {
+            id: id.into(),
+            term: Some(Term { count, unit: TermUnit::Month.into() }),
+            amount: Some(Money { minor, currency: currency.into() }),
+            setup_fee: None,
+        }
+    }
+
+    fn plans() -> Vec<Plan> {
+        let prices = vec![price("pri_1", 1, 1000, "EUR"), price("pri_12", 12, 9000, "EUR"), price("pri_usd", 1, 1100, "USD")];
+        let version = PlanVersion { name: "Basic".into(), connections: 1, prices, trial_days: 3, ..PlanVersion::default() };
+        vec![Plan { slug: "basic".into(), state: plan::State::OnSale.into(), current: Some(version), ..Plan::default() }]
+    }
+
+    fn manner() -> Manner {
+        Manner { locale: "en".into(), zone: chrono_tz::Tz::UTC, now: chrono::DateTime::UNIX_EPOCH }
+    }
+
+    #[test]
+    fn a_longer_term_says_what_it_saves() {
+        let asked = Choice { currency: "EUR".into(), term: "12m".into() };
+        let shelf = shelf(&plans(), &asked, "EUR", &manner());
+        let price = shelf.offers[0].price.clone().unwrap();
+        assert_eq!((price.saving, price.monthly.as_str(), price.amount.as_str()), (25, "€7.50", "€90.00"));
+    }
+
+    #[test]
+    fn what_nobody_sells_falls_back_to_the_monthly_price_of_the_brand() {
+        let asked = Choice { currency: "XYZ".into(), term: "99y".into() };
+        let shelf = shelf(&plans(), &asked, "EUR", &manner());
+        assert_eq!(shelf.choice, Choice { currency: "EUR".into(), term: "1m".into() });
+        assert_eq!(shelf.currencies.len(), 2);
+        assert_eq!(shelf.offers[0].price.as_ref().unwrap().id, "pri_1");
+    }
+}

@@ -1,0 +1,241 @@
+//! Home, plans and a plan: rendered once for each (brand, catalog, colours, choice) and then served from memory.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
+
+use askama::Template;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use moka::future::Cache;
+use ottery_proto::catalog::v1::Plan;
+use serde_json::json;
+
+use super::offer::{Choice, Offer, Shelf, shelf};
+use super::words::{self, Question};
+use crate::brand::{Brand, BrandHost};
+use crate::pages::assets::hash;
+use crate::pages::frame::{Frame, Ui, manner};
+use crate::problem::{Refusal, Reply};
+use crate::state::AppState;
+
+/// Pages kept in memory.
+const PAGES_MAX: u64 = 4_000;
+/// Longest time a page is kept; relative texts on it are allowed to be this old.
+const KEPT_FOR: Duration = Duration::from_secs(60);
+/// Plans shown on the home page.
+const ON_HOME_MAX: usize = 3;
+
+/// Pages that are the same for everybody.
+#[derive(Clone, Debug)]
+pub struct Rendered(Cache<u64, (Bytes, HeaderValue)>);
+
+impl Default for Rendered {
+    fn default() -> Self {
+        Self(Cache::builder().max_capacity(PAGES_MAX).time_to_live(KEPT_FOR).build())
+    }
+}
+
+/// What a rendered page depends on.
+fn key(brand: &Brand, ui: &Ui, plans: &[Plan], choice: &Choice) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (brand.id.to_string(), brand.version, ui.request.authority.as_str(), ui.is_demo, ui.theme, ui.path.as_str()).hash(&mut hasher);
+    (choice.currency.as_str(), choice.term.as_str(), ui.query.get("done")).hash(&mut hasher);
+    if let Some(clock) = &brand.test_clock {
+        (clock.state, clock.now.as_ref().map(|now| now.seconds)).hash(&mut hasher);
+    }
+    for plan in plans {
+        (plan.id.as_str(), plan.version).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+async fn keep(
+    state: &AppState,
+    headers: &HeaderMap,
+    key: u64,
+    render: impl FnOnce() -> Result<String, askama::Error>,
+) -> Reply<Response> {
+    let cache = &state.pages.0;
+    let (bytes, tag) = match cache.get(&key).await {
+        Some(kept) => kept,
+        None => {
+            let text = render().map_err(|error| Refusal::internal(&error))?;
+            let tag = HeaderValue::try_from(format!("\"{}\"", hash(&text))).map_err(|error| Refusal::internal(&error))?;
+            let made = (Bytes::from(text), tag);
+            cache.insert(key, made.clone()).await;
+            made
+        }
+    };
+    let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known == tag);
+    let common = [
+        (header::ETAG, tag),
+        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=0, must-revalidate")),
+        (header::VARY, HeaderValue::from_static("Cookie, Accept-Encoding")),
+    ];
+    if is_known {
+        return Ok((StatusCode::NOT_MODIFIED, common).into_response());
+    }
+    Ok((common, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], bytes).into_response())
+}
+
+fn choice(ui: &Ui) -> Choice {
+    let cut = |name: &str| ui.query.get(name).chars().take(8).collect();
+    Choice { currency: cut("currency"), term: cut("term") }
+}
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct Home {
+    frame: Frame,
+    tagline: String,
+    shelf: Shelf,
+    questions: Vec<Question>,
+    trial_days: u32,
+}
+
+#[derive(Template)]
+#[template(path = "plans.html")]
+struct Plans {
+    frame: Frame,
+    shelf: Shelf,
+    tax: String,
+    support: String,
+}
+
+#[derive(Template)]
+#[template(path = "plan.html")]
+struct PlanPage {
+    frame: Frame,
+    offer: Offer,
+    tax: String,
+    terms: Vec<String>,
+}
+
+/// `/` on a brand's host.
+pub async fn home(state: &AppState, brand: &Brand, ui: &Ui, headers: &HeaderMap) -> Reply<Response> {
+    let plans = state.catalog.plans(brand, &ui.request).await?;
+    let choice = choice(ui);
+    keep(state, headers, key(brand, ui, &plans, &choice), || {
+        let mut shelf = shelf(&plans, &choice, &brand.default_currency, &manner(state, brand));
+        shelf.offers.sort_by_key(|offer| !offer.is_featured);
+        shelf.offers.truncate(ON_HOME_MAX);
+        let trial_days = shelf.offers.iter().map(|offer| offer.trial_days).max().unwrap_or(0);
+        let questions = words::questions(brand, trial_days);
+        let tagline = if brand.tagline.is_empty() { "Television, the way you like it.".to_owned() } else { brand.tagline.clone() };
+        let mut frame = Frame::shop(brand, ui, &brand.name).public(ui, tagline.clone());
+        frame.structured = structured(&json!({
+            "@context": "https://schema.org",
+            "@type": "FAQPage",
+            "mainEntity": questions.iter().map(|question| json!({
+                "@type": "Question",
+                "name": question.title,
+                "acceptedAnswer": { "@type": "Answer", "text": question.text },
+            })).collect::<Vec<_>>(),
+        }));
+        Home { frame, tagline, shelf, questions, trial_days }.render()
+    })
+    .await
+}
+
+/// `/plans`
+pub async fn plans(State(state): State<AppState>, BrandHost(brand): BrandHost, ui: Ui, headers: HeaderMap) -> Reply<Response> {
+    let plans = state.catalog.plans(&brand, &ui.request).await?;
+    let choice = choice(&ui);
+    keep(&state, &headers, key(&brand, &ui, &plans, &choice), || {
+        let shelf = shelf(&plans, &choice, &brand.default_currency, &manner(&state, &brand));
+        let frame = Frame::shop(&brand, &ui, "Plans").public(&ui, format!("All plans of {} with their prices.", brand.name));
+        Plans { frame, shelf, tax: words::tax(&brand), support: brand.support_email.clone() }.render()
+    })
+    .await
+}
+
+/// `/plans/{slug}`
+pub async fn plan(
+    State(state): State<AppState>,
+    BrandHost(brand): BrandHost,
+    ui: Ui,
+    headers: HeaderMap,
+    Path(slug): Path<String>,
+) -> Reply<Response> {
+    let plans = state.catalog.plans(&brand, &ui.request).await?;
+    let plan = state.catalog.plan(&brand, &slug, &ui.request).await?;
+    let choice = choice(&ui);
+    let shelf = shelf(std::slice::from_ref(&plan), &choice, &brand.default_currency, &manner(&state, &brand));
+    let offer = shelf.offers.into_iter().next().ok_or_else(Refusal::not_found)?;
+    keep(&state, &headers, key(&brand, &ui, &plans, &choice), || {
+        let mut frame = Frame::shop(&brand, &ui, &offer.name).public(&ui, offer.summary.clone());
+        frame.structured = structured(&json!({
+            "@context": "https://schema.org",
+            "@type": "Product",
+            "name": offer.name,
+            "description": offer.summary,
+            "brand": { "@type": "Brand", "name": brand.name },
+            "offers": offer.prices.iter().map(|price| json!({
+                "@type": "Offer",
+                "price": price.decimal,
+                "priceCurrency": price.currency,
+                "availability": "https://schema.org/InStock",
+                "url": format!("{}{}", ui.request.origin(), ui.path),
+            })).collect::<Vec<_>>(),
+        }));
+        let terms = words::renewal(&brand, &offer);
+        PlanPage { frame, offer, tax: words::tax(&brand), terms }.render()
+    })
+    .await
+}
+
+/// JSON that may stand inside an HTML element.
+fn structured(value: &serde_json::Value) -> String {
+    value.to_string().replace('<', "\\u003c")
+}
+
+/// `/sitemap.xml`
+pub async fn sitemap(State(state): State<AppState>, BrandHost(brand): BrandHost, ui: Ui) -> Reply<Response> {
+    let plans = state.catalog.plans(&brand, &ui.request).await?;
+    let origin = ui.request.origin();
+    let mut paths = vec!["/".to_owned(), "/plans".into(), "/help".into(), "/legal/terms".into(), "/legal/privacy".into()];
+    paths.extend(plans.iter().map(|plan| format!("/plans/{}", plan.slug)));
+    let entries: String = paths.iter().map(|path| format!("<url><loc>{}</loc></url>", xml(&format!("{origin}{path}")))).collect();
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">{entries}</urlset>\n"
+    );
+    let headers = [(header::CONTENT_TYPE, "application/xml"), (header::CACHE_CONTROL, "public, max-age=300")];
+    Ok((headers, body).into_response())
+}
+
+fn xml(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// `/robots.txt`: shops may be found, a shop that is not open or on a test clock may not.
+pub async fn robots(BrandHost(brand): BrandHost, ui: Ui) -> Response {
+    let is_open = brand.published;
+    let rules = if is_open {
+        format!(
+            "User-agent: *\nDisallow: /account\nDisallow: /checkout\nDisallow: /orders\nDisallow: /api\n\nSitemap: {}/sitemap.xml\n",
+            ui.request.origin()
+        )
+    } else {
+        "User-agent: *\nDisallow: /\n".to_owned()
+    };
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=300")];
+    (headers, rules).into_response()
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn structured_data_cannot_end_its_element() {
+        assert!(!structured(&json!({ "name": "</script><script>" })).contains('<'));
+    }
+
+    #[test]
+    fn addresses_in_a_sitemap_are_escaped() {
+        assert_eq!(xml("https://a.example/?a&b"), "https://a.example/?a&amp;b");
+    }
+}
