@@ -56,7 +56,7 @@ struct Up {
     postgres: Option<Postgres>,
     state: State,
     _telemetry: ottery_kit::telemetry::TelemetryGuard,
-    _folder: DataFolder,
+    folder: DataFolder,
 }
 
 impl Up {
@@ -101,7 +101,7 @@ impl Up {
             built.push(services::build(name, &sources, &host).await?);
         }
         let running = ottery_kit::start(built, RunSettings::local()).await?;
-        let mut up = Self { running, sandbox, postgres, state: state.clone(), _telemetry: telemetry, _folder: folder };
+        let mut up = Self { running, sandbox, postgres, state: state.clone(), _telemetry: telemetry, folder };
         if let Err(error) = up.first_run(&host, options, &mut state).await {
             up.stop().await?;
             return Err(error.context("the first start did not get through; the next start tries again"));
@@ -110,13 +110,20 @@ impl Up {
     }
 
     async fn first_run(&mut self, host: &Host, options: &UpOptions, state: &mut State) -> anyhow::Result<()> {
-        if !options.no_demo && state.people.is_none() {
-            let sandbox = state.sandbox.clone().context("a demo has a sandbox")?;
-            state.people = Some(first_run::demo(host, &sandbox, options.http).await?);
-            self._folder.remember(state)?;
+        first_run::setup_token(host, &self.folder, state).await?;
+        if let Some(sandbox) = state.sandbox.clone().filter(|_| !options.no_demo) {
+            if state.people.is_none() {
+                let token = state.setup_token.clone().context("the set-up token of this data folder is lost")?;
+                state.people = Some(first_run::demo(host, &sandbox, &token).await?);
+                state.setup_token = None;
+                self.folder.remember(state)?;
+            }
+            if let Some(people) = &state.people {
+                first_run::connect_webhooks(host, &sandbox, &people.brand_id, options.http).await?;
+            }
         }
-        if options.no_demo {
-            first_run::remember_setup_token(host, &self._folder).await?;
+        if let Some(token) = &state.setup_token {
+            self.folder.write_private("setup-token", token)?;
         }
         self.state = state.clone();
         Ok(())

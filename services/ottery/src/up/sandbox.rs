@@ -79,13 +79,15 @@ pub async fn start(wanted: &SandboxState, folder: &DataFolder) -> anyhow::Result
 }
 
 /// Settings of services that talk to the surroundings: loopback is closed to them otherwise.
-pub fn overrides(wanted: &SandboxState, _http: SocketAddr) -> Vec<Setting> {
+pub fn overrides(wanted: &SandboxState, http: SocketAddr) -> Vec<Setting> {
     let loopback = || Value::Array(vec![Value::String("127.0.0.0/8".to_owned())]);
     vec![
-        ("provisioning.allow_networks", loopback()),
+        ("provisioning.http.allow", loopback()),
         ("billing.allow_networks", loopback()),
         ("notification.smtp.host", Value::String("127.0.0.1".to_owned())),
         ("notification.smtp.port", Value::Integer(wanted.ports[2].into())),
         ("notification.smtp.tls", Value::String("none".to_owned())),
+        ("notification.public.scheme", Value::String("http".to_owned())),
+        ("notification.public.port", Value::Integer(http.port().into())),
     ]
 }

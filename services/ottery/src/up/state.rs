@@ -19,6 +19,9 @@ pub struct State {
     pub sandbox: Option<SandboxState>,
     /// Sign-in data that were made for people; none until the first start is through.
     pub people: Option<People>,
+    /// Makes the first owner; gone once it was used.
+    #[serde(default)]
+    pub setup_token: Option<String>,
 }
 
 /// Ports and keys of the simulated surroundings.
@@ -110,7 +113,7 @@ impl DataFolder {
         let mut state = match fs::read_to_string(&file) {
             Ok(text) => toml::from_str(&text).with_context(|| format!("{} is damaged", file.display()))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                State { database_password: random_hex(24), sandbox: None, people: None }
+                State { database_password: random_hex(24), sandbox: None, people: None, setup_token: None }
             }
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
         };
