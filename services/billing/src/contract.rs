@@ -30,10 +30,9 @@ pub fn money(money: Money) -> common::Money {
 /// # Errors
 /// When the currency is none.
 pub fn money_from(field: &str, sent: &common::Money) -> Result<Money, Problem> {
-    let currency: Currency = sent
-        .currency
-        .parse()
-        .map_err(|error| Problem::invalid(format!("{field}.currency"), "CURRENCY_INVALID", format!("{field}.currency: {error}")))?;
+    let currency: Currency = sent.currency.parse().map_err(|error| {
+        Problem::invalid(format!("{field}.currency"), "CURRENCY_INVALID", format!("{field}.currency: {error}"))
+    })?;
     Ok(Money::new(sent.minor, currency))
 }
 
@@ -100,7 +99,12 @@ pub fn offer_from(reply: &catalog::GetPriceReply) -> anyhow::Result<Offer> {
         price_id: price.id.parse()?,
         plan_name: version.name.clone(),
         price: money_from("price.amount", price.amount.as_ref().context("a price without amount")?)?,
-        setup_fee: price.setup_fee.as_ref().filter(|fee| fee.minor != 0).map(|fee| money_from("setup_fee", fee)).transpose()?,
+        setup_fee: price
+            .setup_fee
+            .as_ref()
+            .filter(|fee| fee.minor != 0)
+            .map(|fee| money_from("setup_fee", fee))
+            .transpose()?,
         term: term_from(price.term.as_ref().context("a price without term")?)?,
         trial_days: version.trial_days,
         connections: version.connections,
@@ -122,7 +126,11 @@ pub fn profile_from(brand: &catalog::Brand) -> anyhow::Result<Profile> {
     use anyhow::Context as _;
     let entity = brand.entity.as_ref().context("the brand has no legal entity")?;
     let zone = |name: &str| -> anyhow::Result<chrono_tz::Tz> {
-        if name.is_empty() { Ok(chrono_tz::Tz::UTC) } else { name.parse().with_context(|| format!("time zone `{name}`")) }
+        if name.is_empty() {
+            Ok(chrono_tz::Tz::UTC)
+        } else {
+            name.parse().with_context(|| format!("time zone `{name}`"))
+        }
     };
     let mut reminder_hours = brand.reminder_hours.clone();
     reminder_hours.sort_unstable();
@@ -302,7 +310,9 @@ pub fn subscription(subscription: &Subscription, open_invoice: Option<InvoiceId>
         created_at: Some(timestamp(subscription.created_at)),
         ended_at: subscription.ended_at.map(timestamp),
         version: subscription.version,
-        auto_renew: subscription.method.is_some() && subscription.cancel_at.is_none() && !subscription.state.has_ended(),
+        auto_renew: subscription.method.is_some()
+            && subscription.cancel_at.is_none()
+            && !subscription.state.has_ended(),
         payment_method_label: subscription.method.as_ref().map(|method| method.label.clone()).unwrap_or_default(),
         open_invoice_id: open_invoice.map(|id| id.to_string()).unwrap_or_default(),
     }

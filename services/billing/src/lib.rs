@@ -33,7 +33,8 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 pub async fn build(config: Config, host: Host) -> anyhow::Result<Service> {
     let pool = host.pool(NAME).await?;
     let billing = Billing::new(config, &host, pool.clone())?;
-    let routes = tonic::service::Routes::new(BillingServiceServer::new(grpc::service::BillingGrpc { app: billing.clone() }));
+    let routes =
+        tonic::service::Routes::new(BillingServiceServer::new(grpc::service::BillingGrpc { app: billing.clone() }));
     let scheduler = Arc::new(billing.clone());
     let counting = billing.clone();
     let service = Service::new(NAME, &host, pool)

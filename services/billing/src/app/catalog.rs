@@ -40,16 +40,21 @@ impl Billing {
     pub async fn offer_on_sale(&self, brand: BrandId, price: PriceId) -> Result<Offer, Problem> {
         let request = GetPriceRequest { price_id: price.to_string() };
         let unknown =
-            Problem::not_found("PRICE_NOT_FOUND", format!("there is no price {price}; take one from the plan list")).on_field("price_id");
+            Problem::not_found("PRICE_NOT_FOUND", format!("there is no price {price}; take one from the plan list"))
+                .on_field("price_id");
         let reply = self.catalog(brand).get_price(request).await.map_err(|status| away(status, unknown))?.into_inner();
         let offer = contract::offer_from(&reply)?;
         let plan = reply.plan.unwrap_or_default();
         if plan.state() != plan::State::OnSale {
-            return Err(Problem::refused("PLAN_NOT_ON_SALE", format!("the plan `{}` is not sold any more; choose another", offer.plan_name))
-                .on_field("price_id"));
+            return Err(Problem::refused(
+                "PLAN_NOT_ON_SALE",
+                format!("the plan `{}` is not sold any more; choose another", offer.plan_name),
+            )
+            .on_field("price_id"));
         }
         if plan.current.is_some_and(|current| current.id != offer.plan_version_id.to_string()) {
-            return Err(Problem::refused("PRICE_OUTDATED", "the plan has changed since; reload the plan list").on_field("price_id"));
+            return Err(Problem::refused("PRICE_OUTDATED", "the plan has changed since; reload the plan list")
+                .on_field("price_id"));
         }
         Ok(offer)
     }

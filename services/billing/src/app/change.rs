@@ -13,8 +13,8 @@ use crate::domain::line::{Line, Totals};
 use crate::domain::offer::Offer;
 use crate::domain::proration::{self, Change, Effect};
 use crate::domain::subscription::{State, Subscription};
-use crate::store::payment::{AttemptKind, AttemptRequest};
 use crate::store;
+use crate::store::payment::{AttemptKind, AttemptRequest};
 use ottery_kit::idempotency::{self, Begin};
 
 /// A change as it is offered.
@@ -87,7 +87,11 @@ impl Billing {
             let (_, case) = open(&mut tx, brand, id, owner, now).await?;
             let text = String::from_utf8_lossy(&bytes);
             let (invoice, payment) = text.split_once(' ').unwrap_or((&text, ""));
-            return Ok(Changed { subscription: case.subscription, invoice: invoice.parse().ok(), payment: payment.parse().ok() });
+            return Ok(Changed {
+                subscription: case.subscription,
+                invoice: invoice.parse().ok(),
+                payment: payment.parse().ok(),
+            });
         }
         let (mut unit, mut case) = open(&mut tx, brand, id, owner, now).await?;
         let Offered { change, lines } = offered(&case, &unit, &offer)?;
@@ -121,7 +125,8 @@ impl Billing {
         let payment = settlement::finish(&mut tx, self, unit, Some(subscription.clone())).await?.pop();
         if let Some(call) = &idempotency {
             let text = |id: Option<String>| id.unwrap_or_default();
-            let answer = format!("{} {}", text(invoice.map(|id| id.to_string())), text(payment.map(|id| id.to_string())));
+            let answer =
+                format!("{} {}", text(invoice.map(|id| id.to_string())), text(payment.map(|id| id.to_string())));
             idempotency::finish(&mut tx, &call.scope, &call.key, answer.as_bytes()).await?;
         }
         tx.commit().await?;
@@ -193,7 +198,10 @@ fn offered(case: &Case, unit: &Unit, offer: &Offer) -> Result<Offered, Problem> 
         State::Active => no_open_period(case)?,
         State::PastDue { .. } => no_open_period(case)?,
         State::Pending | State::Suspended { .. } | State::Paused | State::Ended { .. } => {
-            return Err(Problem::refused("SUBSCRIPTION_STATE", format!("a subscription that is {} cannot change its plan", subscription.state)));
+            return Err(Problem::refused(
+                "SUBSCRIPTION_STATE",
+                format!("a subscription that is {} cannot change its plan", subscription.state),
+            ));
         }
     }
     if subscription.cancel_at.is_some() {
@@ -204,7 +212,10 @@ fn offered(case: &Case, unit: &Unit, offer: &Offer) -> Result<Offered, Problem> 
     let mut lines = Vec::new();
     if change.due_now.is_positive() {
         let rate = unit.profile.tax_rate_bp;
-        lines.push(Line::gross(format!("{}, {}", offer.plan_name, offer.term), change.new_charge, rate, None).map_err(broken)?);
+        lines.push(
+            Line::gross(format!("{}, {}", offer.plan_name, offer.term), change.new_charge, rate, None)
+                .map_err(broken)?,
+        );
         if change.unused_credit.is_positive() {
             let credit = change.unused_credit.checked_neg().map_err(broken)?;
             lines.push(Line::gross(format!("Unused time of {}", old.plan_name), credit, rate, None).map_err(broken)?);
@@ -215,7 +226,8 @@ fn offered(case: &Case, unit: &Unit, offer: &Offer) -> Result<Offered, Problem> 
 
 /// A renewal that waits for its money is priced already: it has to be paid (or lapse) first.
 fn no_open_period(case: &Case) -> Result<(), Problem> {
-    let open = case.open.iter().find(|invoice| invoice.purpose != Purpose::Upgrade && invoice.state == invoice::State::Open);
+    let open =
+        case.open.iter().find(|invoice| invoice.purpose != Purpose::Upgrade && invoice.state == invoice::State::Open);
     match open {
         None => Ok(()),
         Some(invoice) => Err(Problem::refused(

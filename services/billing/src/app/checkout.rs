@@ -53,15 +53,8 @@ impl Billing {
         {
             return Err(trial_used());
         }
-        let quote = Quote::price(
-            &offer,
-            ask.currency,
-            &profile.currencies,
-            ask.trial,
-            profile.tax_rate_bp,
-            profile.zone,
-            now,
-        )?;
+        let quote =
+            Quote::price(&offer, ask.currency, &profile.currencies, ask.trial, profile.tax_rate_bp, profile.zone, now)?;
         let stored = Stored { id: Uuid::now_v7(), account: ask.account, offer, quote, country: ask.country };
         store::quote::insert(&mut tx, brand, &stored, now).await?;
         store::quote::trim(&mut tx, brand, now - chrono::TimeDelta::days(7), TRIM_MAX).await?;

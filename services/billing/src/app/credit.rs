@@ -32,8 +32,11 @@ pub async fn issue(
     let credited = Money::sum(currency, notes.iter().map(|note| note.amount)).map_err(broken)?;
     let left = invoice.totals.total.checked_sub(credited).map_err(broken)?;
     if !amount.is_positive() || amount.checked_cmp(left).map_err(broken)?.is_gt() {
-        return Err(Problem::refused("CREDIT_TOO_LARGE", format!("{left} of invoice {} can still be credited", invoice.number_text()))
-            .on_field("amount"));
+        return Err(Problem::refused(
+            "CREDIT_TOO_LARGE",
+            format!("{left} of invoice {} can still be credited", invoice.number_text()),
+        )
+        .on_field("amount"));
     }
     // The last credit takes exactly the tax that is left, so that repeated partial credits never drift.
     let tax_credited = Money::sum(currency, notes.iter().map(|note| note.tax)).map_err(broken)?;

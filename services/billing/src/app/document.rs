@@ -148,9 +148,7 @@ fn of_note(profile: &Profile, invoice: &Invoice, note: &CreditNote) -> Result<Va
     document["kind"] = json!("credit_note");
     document["issued_on"] = json!(day(invoice.snapshot.seller.zone, note.issued_at));
     document["lines"] = json!([line]);
-    let tax_line = |rate: u32| {
-        json!([{ "name": tax_name(invoice), "rate": percent(rate), "taxable_minor": net.minor, "amount_minor": note.tax.minor }])
-    };
+    let tax_line = |rate: u32| json!([{ "name": tax_name(invoice), "rate": percent(rate), "taxable_minor": net.minor, "amount_minor": note.tax.minor }]);
     document["tax_lines"] = if note.tax.is_positive() { tax_line(rate.unwrap_or(0)) } else { json!([]) };
     document["subtotal_minor"] = json!(net.minor);
     document["tax_minor"] = json!(note.tax.minor);

@@ -27,7 +27,8 @@ pub async fn check(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
         found.extend(invoices(&mut tx).await?);
         found.extend(work(&mut tx).await?);
         found.extend(payment::invariants(&mut tx, brand).await?);
-        findings.extend(found.into_iter().map(|(name, detail)| Finding::error(name, format!("brand {brand}: {detail}"))));
+        findings
+            .extend(found.into_iter().map(|(name, detail)| Finding::error(name, format!("brand {brand}: {detail}"))));
         numbers(&mut tx, &mut used).await?;
     }
     findings.extend(gaps(pool, &used).await?);
@@ -47,7 +48,10 @@ async fn ledger(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
         let net = i128::from(balance.debits.minor) - i128::from(balance.credits.minor);
         *sums.entry(balance.debits.currency.to_string()).or_default() += net;
         if balance.account.starts_with("wallet:") && net > 0 {
-            findings.push(found("ledger.wallet", format!("{} is overdrawn by {net} {}", balance.account, balance.debits.currency)));
+            findings.push(found(
+                "ledger.wallet",
+                format!("{} is overdrawn by {net} {}", balance.account, balance.debits.currency),
+            ));
         }
     }
     for (currency, sum) in sums.into_iter().filter(|(_, sum)| *sum != 0) {
@@ -60,7 +64,11 @@ async fn ledger(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
     )
     .fetch_all(&mut **tx)
     .await?;
-    findings.extend(twisted.into_iter().map(|id| found("ledger.hold", format!("transfer {id} resolves something else than its hold"))));
+    findings.extend(
+        twisted
+            .into_iter()
+            .map(|id| found("ledger.hold", format!("transfer {id} resolves something else than its hold"))),
+    );
     let forgotten = sqlx::query_scalar!(
         "SELECT h.id FROM transfer h WHERE h.state = 'pending'
             AND h.deadline < coalesce((SELECT c.now FROM brand_clock c WHERE c.brand_id = h.brand_id), now())
@@ -84,7 +92,10 @@ async fn invoices(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
     .fetch_all(&mut **tx)
     .await?;
     findings.extend(unsettled.into_iter().map(|row| {
-        found("invoice.settled", format!("invoice {} is {} with {} of {} paid", row.id, row.state, row.paid, row.total_minor))
+        found(
+            "invoice.settled",
+            format!("invoice {} is {} with {} of {} paid", row.id, row.state, row.paid, row.total_minor),
+        )
     }));
     let unbooked = sqlx::query_scalar!(
         "SELECT i.id FROM invoice i
@@ -95,7 +106,11 @@ async fn invoices(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
     )
     .fetch_all(&mut **tx)
     .await?;
-    findings.extend(unbooked.into_iter().map(|id| found("invoice.booked", format!("invoice {id} is not in the books with its total"))));
+    findings.extend(
+        unbooked
+            .into_iter()
+            .map(|id| found("invoice.booked", format!("invoice {id} is not in the books with its total"))),
+    );
     let twice = sqlx::query!(
         r#"SELECT a.invoice_id, a.source_id FROM allocation a
             WHERE a.source = 'payment' AND a.amount_minor <> (
@@ -106,7 +121,10 @@ async fn invoices(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
     .fetch_all(&mut **tx)
     .await?;
     findings.extend(twice.into_iter().map(|row| {
-        found("invoice.settlement", format!("payment {} and invoice {} do not agree in the books", row.source_id, row.invoice_id))
+        found(
+            "invoice.settlement",
+            format!("payment {} and invoice {} do not agree in the books", row.source_id, row.invoice_id),
+        )
     }));
     Ok(findings)
 }
@@ -118,7 +136,10 @@ async fn work(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
     )
     .fetch_all(&mut **tx)
     .await?;
-    Ok(unplanned.into_iter().map(|id| found("subscription.planned", format!("subscription {id} has no due row"))).collect())
+    Ok(unplanned
+        .into_iter()
+        .map(|id| found("subscription.planned", format!("subscription {id} has no due row")))
+        .collect())
 }
 
 async fn numbers(tx: &mut PgTransaction<'_>, used: &mut Used) -> sqlx::Result<()> {
@@ -157,4 +178,3 @@ async fn gaps(pool: &PgPool, used: &Used) -> sqlx::Result<Vec<Finding>> {
         })
         .collect())
 }
-

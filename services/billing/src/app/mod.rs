@@ -21,10 +21,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use ottery_kernel::{BrandId, Clock};
+use ottery_kit::Host;
 use ottery_kit::clock::brand_now;
 use ottery_kit::db::{self, Scope};
 use ottery_kit::grpc::{Channel, Problem};
-use ottery_kit::Host;
 use ottery_kit::http::HttpError;
 use ottery_proto::catalog::v1::catalog_service_client::CatalogServiceClient;
 use sqlx::PgPool;

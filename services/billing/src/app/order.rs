@@ -1,9 +1,7 @@
 //! Placing an order: order, subscription, finalised invoice and payment attempt, all or nothing.
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{
-    AccountId, BillingAnchor, BrandId, InvoiceId, Money, OrderId, PaymentId, Period, SubscriptionId,
-};
+use ottery_kernel::{AccountId, BillingAnchor, BrandId, InvoiceId, Money, OrderId, PaymentId, Period, SubscriptionId};
 use ottery_kit::grpc::Problem;
 use ottery_kit::idempotency::{self, Begin, IdempotencyError, KeyScope};
 use ottery_kit::telemetry::current_trace_id;
@@ -92,7 +90,8 @@ impl Billing {
         {
             return replay(&mut tx, &bytes).await;
         }
-        let unknown = || Problem::not_found("QUOTE_NOT_FOUND", "there is no such quote; ask for a new one").on_field("quote_id");
+        let unknown =
+            || Problem::not_found("QUOTE_NOT_FOUND", "there is no such quote; ask for a new one").on_field("quote_id");
         let quote = store::quote::lock(&mut tx, place.quote).await?.ok_or_else(unknown)?;
         if quote.account.is_some_and(|account| account != place.account) {
             return Err(unknown());
@@ -101,7 +100,9 @@ impl Billing {
             return if order.account == place.account { Ok(Placed { order, payment: None }) } else { Err(unknown()) };
         }
         if quote.quote.expires_at <= now {
-            return Err(Problem::refused("QUOTE_EXPIRED", "the quote has expired; ask for a new one").on_field("quote_id"));
+            return Err(
+                Problem::refused("QUOTE_EXPIRED", "the quote has expired; ask for a new one").on_field("quote_id")
+            );
         }
         if quote.quote.is_trial && store::subscription::had_trial(&mut tx, place.account).await? {
             return Err(super::checkout::trial_used());
@@ -121,7 +122,8 @@ async fn replay(tx: &mut PgTransaction<'_>, bytes: &[u8]) -> Result<Placed, Prob
     let text = String::from_utf8_lossy(bytes);
     let (order, payment) = text.split_once(' ').unwrap_or((&text, ""));
     let id: OrderId = order.parse().map_err(broken)?;
-    let order = store::order::get(tx, id).await?.ok_or_else(|| Problem::not_found("ORDER_NOT_FOUND", "the order is gone"))?;
+    let order =
+        store::order::get(tx, id).await?.ok_or_else(|| Problem::not_found("ORDER_NOT_FOUND", "the order is gone"))?;
     Ok(Placed { order, payment: payment.parse().ok() })
 }
 
@@ -235,7 +237,13 @@ fn start_trial(unit: &mut Unit, subscription: &mut Subscription, days: u32) -> R
     unit.touch(&before, subscription, "trial_started")
 }
 
-fn draft_of(profile: &Profile, place: &Place, quote: &Stored, subscription: &Subscription, now: DateTime<Utc>) -> Invoice {
+fn draft_of(
+    profile: &Profile,
+    place: &Place,
+    quote: &Stored,
+    subscription: &Subscription,
+    now: DateTime<Utc>,
+) -> Invoice {
     let mut invoice = draft(profile, place.buyer.clone(), subscription, Purpose::First, now);
     invoice.lines.clone_from(&quote.quote.lines);
     invoice.totals = quote.quote.totals;
@@ -299,7 +307,9 @@ pub(super) fn number_draft(
     number: Option<invoice::Number>,
     now: DateTime<Utc>,
 ) -> Result<(), invoice::Refused> {
-    if let invoice::Outcome::Moved(state) = invoice.state.on(invoice::Command::Finalise, invoice.paid, invoice.totals.total)? {
+    if let invoice::Outcome::Moved(state) =
+        invoice.state.on(invoice::Command::Finalise, invoice.paid, invoice.totals.total)?
+    {
         invoice.state = state;
         invoice.number = number;
         invoice.issued_at = Some(now);

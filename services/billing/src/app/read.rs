@@ -39,7 +39,9 @@ impl Billing {
         let order = store::order::get(&mut tx, id)
             .await?
             .filter(|order| owner.is_none_or(|owner| owner == order.account))
-            .ok_or_else(|| Problem::not_found("ORDER_NOT_FOUND", format!("there is no order {id}")).on_field("order_id"))?;
+            .ok_or_else(|| {
+                Problem::not_found("ORDER_NOT_FOUND", format!("there is no order {id}")).on_field("order_id")
+            })?;
         let mut invoice = None;
         let mut payments = Vec::new();
         if let Some(id) = order.invoice {
@@ -110,7 +112,9 @@ impl Billing {
         let invoice = store::invoice::get(&mut tx, id)
             .await?
             .filter(|invoice| owner.is_none_or(|owner| owner == invoice.account))
-            .ok_or_else(|| Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")).on_field("invoice_id"))?;
+            .ok_or_else(|| {
+                Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")).on_field("invoice_id")
+            })?;
         let notes = store::credit_note::of_invoices(&mut tx, &[id]).await?;
         Ok((invoice, notes))
     }

@@ -14,9 +14,9 @@ use ottery_kit::db::{self, Scope};
 use ottery_kit::{WorkerContext, crash};
 use sqlx::postgres::PgTransaction;
 
+use super::order::{draft, number_draft};
 use super::schedule::{Case, cases};
 use super::unit::{Unit, UnitError};
-use super::order::{draft, number_draft};
 use super::{Billing, profile};
 use crate::domain::dunning::{Settings, Step};
 use crate::domain::invoice::{Invoice, Number, Purpose, number_year};
@@ -38,16 +38,26 @@ const RETRY_DEFECT: TimeDelta = TimeDelta::hours(1);
 /// # Errors
 /// When the database is away; kit starts the worker again.
 pub async fn run(billing: Arc<Billing>, context: WorkerContext) -> anyhow::Result<()> {
+    let lag = billing.host.metrics.gauge(
+        "ottery_billing_renewal_lag_seconds",
+        "How long the first due subscription has been waiting for a scheduler; brands on test clocks do not count",
+    );
     loop {
         let mut worked = 0;
-        for brand in store::due::brands(&billing.pool, billing.clock.now(), BRANDS_MAX).await? {
+        let now = billing.clock.now();
+        let due = store::due::brands(&billing.pool, now, BRANDS_MAX).await?;
+        let oldest = due.iter().filter_map(|due| due.waiting_since).min();
+        lag.set(&[], oldest.map_or(0.0, |since| (now - since).as_seconds_f64().max(0.0)));
+        for brand in due.into_iter().map(|due| due.brand) {
             if context.shutdown.is_cancelled() {
                 return Ok(());
             }
             // One brand's defect must not keep the others from their renewals.
             match billing.run_batch(brand).await {
                 Ok(count) => worked += count,
-                Err(error) => tracing::error!(brand.id = %brand, error = format!("{error:#}"), "a renewal batch failed"),
+                Err(error) => {
+                    tracing::error!(brand.id = %brand, error = format!("{error:#}"), "a renewal batch failed")
+                }
             }
         }
         if worked == 0 {
@@ -140,8 +150,10 @@ impl Billing {
         let profile = profile(&mut tx, brand).await?;
         let settings = self.config.dunning(&profile);
         let mut unit = Unit::new(brand, profile, now);
-        let steps: Vec<Option<Step>> =
-            batch.iter().map(|case| case.next(&settings, now).filter(|(at, _)| *at <= now).map(|(_, step)| step)).collect();
+        let steps: Vec<Option<Step>> = batch
+            .iter()
+            .map(|case| case.next(&settings, now).filter(|(at, _)| *at <= now).map(|(_, step)| step))
+            .collect();
         let mut means = Means::gather(&mut tx, &mut unit, &batch, &steps).await?;
         for (case, step) in batch.iter_mut().zip(&steps) {
             if let Some(step) = step {
@@ -158,6 +170,10 @@ impl Billing {
         crash::point("renewal.mid");
         plan_on(&mut tx, brand, batch, &settings, now, &fences).await?;
         tx.commit().await?;
+        let done = self.host.metrics.counter("ottery_billing_renewal_steps", "Steps of dunning that were carried out");
+        for step in steps.iter().flatten() {
+            done.inc(&[("step", step.name())]);
+        }
         Ok(fences.len())
     }
 }
@@ -219,7 +235,8 @@ impl Means {
         accounts.dedup();
         unit.lock_customers(tx, &accounts).await?;
         let ending = |(case, step): (&Case, &Option<Step>)| {
-            (case.subscription.state == State::Pending && matches!(step, Some(Step::End(_)))).then_some(case.subscription.order)
+            (case.subscription.state == State::Pending && matches!(step, Some(Step::End(_))))
+                .then_some(case.subscription.order)
         };
         let orders: Vec<OrderId> = batch.iter().zip(steps).filter_map(ending).collect();
         unit.lock_orders(tx, &orders).await?;

@@ -79,11 +79,8 @@ pub async fn cases(
     let ids: Vec<SubscriptionId> = subscriptions.iter().map(|subscription| subscription.id).collect();
     let open = store::invoice::open_of(tx, &ids).await?;
     let invoices: Vec<InvoiceId> = open.iter().map(|invoice| invoice.id).collect();
-    let standings = if invoices.is_empty() {
-        HashMap::new()
-    } else {
-        store::payment::standings(tx, brand, &invoices).await?
-    };
+    let standings =
+        if invoices.is_empty() { HashMap::new() } else { store::payment::standings(tx, brand, &invoices).await? };
     let mut by_subscription: HashMap<SubscriptionId, Vec<Invoice>> = HashMap::new();
     for invoice in open {
         if let Some(id) = invoice.subscription {
@@ -94,7 +91,8 @@ pub async fn cases(
         .into_iter()
         .map(|subscription| {
             let open = by_subscription.remove(&subscription.id).unwrap_or_default();
-            let standings = open.iter().filter_map(|invoice| Some((invoice.id, *standings.get(&invoice.id)?))).collect();
+            let standings =
+                open.iter().filter_map(|invoice| Some((invoice.id, *standings.get(&invoice.id)?))).collect();
             Case { subscription, open, standings }
         })
         .collect())

@@ -73,9 +73,8 @@ pub async fn apply_success(
     let provider = Account::Provider(settled.provider.clone());
     let mut booking = unit.booking(&invoice, SETTLED, settled.payment);
     if settled.received != settled.requested || settled.received.currency != invoice.totals.total.currency {
-        let booking = booking
-            .post(provider.clone(), Account::Unapplied(settled.account), settled.received)
-            .map_err(broken)?;
+        let booking =
+            booking.post(provider.clone(), Account::Unapplied(settled.account), settled.received).map_err(broken)?;
         unit.book(booking);
         book_fee(&mut unit, &invoice, settled)?;
         unit.flush(tx).await?;
@@ -102,7 +101,8 @@ pub async fn apply_success(
     unit.book(booking);
     book_fee(&mut unit, &invoice, settled)?;
     if excess.is_positive() {
-        let summary = format!("{excess} more than invoice {} needed went to the wallet; offer a refund", invoice.number_text());
+        let summary =
+            format!("{excess} more than invoice {} needed went to the wallet; offer a refund", invoice.number_text());
         store::task::open(tx, brand, "overpayment", settled.payment, &summary, now).await?;
     }
     let before = subscription.clone();

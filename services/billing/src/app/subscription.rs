@@ -69,7 +69,9 @@ impl Billing {
         let (mut unit, mut case) = open(&mut tx, brand, id, owner, now).await?;
         let before = case.subscription.clone();
         match before.state {
-            State::Ended { .. } => return Err(refused(Refused { state: before.state, command: Command::End(EndCause::Cancelled) })),
+            State::Ended { .. } => {
+                return Err(refused(Refused { state: before.state, command: Command::End(EndCause::Cancelled) }));
+            }
             State::Pending => {
                 unit.lock_orders(&mut tx, &[before.order]).await?;
                 unit.end(&mut case.subscription, EndCause::Cancelled, &mut case.open).map_err(broken)?;
@@ -153,7 +155,15 @@ impl Billing {
         reason: &str,
         actor: &Actor,
     ) -> Result<Subscription, Problem> {
-        self.move_by_staff(brand, id, |_, _| Command::Suspend(SuspendCause::Staff), "subscription.suspend", reason, actor).await
+        self.move_by_staff(
+            brand,
+            id,
+            |_, _| Command::Suspend(SuspendCause::Staff),
+            "subscription.suspend",
+            reason,
+            actor,
+        )
+        .await
     }
 
     /// Serves again; one whose present time is not paid gets the brand's grace from now.

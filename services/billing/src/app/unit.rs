@@ -3,22 +3,24 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{AccountId, BillingAnchor, BrandId, InvoiceId, Money, MoneyError, OrderId, PaymentId, PeriodError, SubscriptionId};
+use ottery_kernel::{
+    AccountId, BillingAnchor, BrandId, InvoiceId, Money, MoneyError, OrderId, PaymentId, PeriodError, SubscriptionId,
+};
 use ottery_kit::outbox::{self, Event};
 use sqlx::postgres::PgTransaction;
 
+use crate::domain::entitlement;
 use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::ledger::{self, Account, Booking, LedgerError, Transfer};
 use crate::domain::order;
 use crate::domain::profile::Profile;
 use crate::domain::subscription::{Command, EndCause, Refused, State, Subscription};
-use crate::domain::entitlement;
 use crate::events::publish;
+use crate::store;
 use crate::store::customer::Customer;
 use crate::store::invoice::Allocation;
 use crate::store::order::Order;
 use crate::store::payment::AttemptRequest;
-use crate::store;
 
 /// A decision that contradicts what is stored; always a defect.
 #[derive(Debug, thiserror::Error)]
@@ -234,7 +236,8 @@ impl Unit {
     pub fn withdraw(&mut self, invoice: &mut Invoice) -> Result<(), UnitError> {
         let total = invoice.totals.total;
         let (state, booking) = match invoice.state.on(invoice::Command::Void, invoice.paid, total) {
-            Ok(invoice::Outcome::AlreadyThere) | Err(invoice::Refused::Move { .. } | invoice::Refused::Unpaid { .. }) => {
+            Ok(invoice::Outcome::AlreadyThere)
+            | Err(invoice::Refused::Move { .. } | invoice::Refused::Unpaid { .. }) => {
                 return Ok(());
             }
             Ok(invoice::Outcome::Moved(state)) => {
@@ -289,12 +292,16 @@ impl Unit {
         after.version += 1;
         let buyer = self.customers.get(&after.account).map(|customer| &customer.buyer);
         let (brand, rate) = (self.brand, self.profile.tax_rate_bp);
-        let mut events = vec![publish::subscription_changed(brand, after, before.state, buyer, rate, reason, self.now)?];
+        let mut events =
+            vec![publish::subscription_changed(brand, after, before.state, buyer, rate, reason, self.now)?];
         let grace = self.profile.grace();
         let entitlement = entitlement::of(after, grace);
-        let is_new = entitlement != entitlement::of(before, grace)
+        let differs = entitlement != entitlement::of(before, grace)
             || before.offer != after.offer
             || (before.state == State::Trialing) != (after.state == State::Trialing);
+        // An order that was never paid ends without anybody ever having heard of it.
+        let was_never_told = before.entitlement_version == 0 && after.state.has_ended();
+        let is_new = differs && !was_never_told;
         if let Some(entitlement) = entitlement.filter(|_| is_new) {
             after.entitlement_version += 1;
             events.push(publish::entitlement_changed(brand, after, entitlement, buyer, self.now));
@@ -397,4 +404,3 @@ fn grant(
     }
     Ok(())
 }
-

@@ -109,6 +109,21 @@ pub enum Step {
 }
 
 impl Step {
+    /// For metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Roll => "roll",
+            Self::End(_) => "end",
+            Self::DropChange(_) => "drop_change",
+            Self::IssueInvoice => "issue_invoice",
+            Self::Charge(_) => "charge",
+            Self::Remind { .. } => "remind",
+            Self::MissPayment { .. } => "miss_payment",
+            Self::Suspend => "suspend",
+        }
+    }
+
     /// What comes first when two are due at the same instant.
     const fn rank(self) -> u8 {
         match self {
@@ -239,7 +254,9 @@ fn unpaid(
                 Standing::None | Standing::Failed | Standing::FailedHard => steps.push((invoice.due_at, missed)),
             }
         }
-        State::PastDue { grace_until } => steps.push((held_back(grace_until, invoice.standing, settings), Step::Suspend)),
+        State::PastDue { grace_until } => {
+            steps.push((held_back(grace_until, invoice.standing, settings), Step::Suspend))
+        }
         State::Pending | State::Suspended { .. } | State::Paused | State::Ended { .. } => {}
     }
     steps

@@ -227,7 +227,13 @@ impl Booking {
         self.add(hold.debit.clone(), hold.credit.clone(), hold.amount, TransferState::Voided { resolves })
     }
 
-    fn add(mut self, debit: Account, credit: Account, amount: Money, state: TransferState) -> Result<Self, LedgerError> {
+    fn add(
+        mut self,
+        debit: Account,
+        credit: Account,
+        amount: Money,
+        state: TransferState,
+    ) -> Result<Self, LedgerError> {
         if amount.is_zero() {
             return Ok(self);
         }
@@ -270,9 +276,11 @@ fn hold_id(hold: &Transfer) -> Result<TransferId, LedgerError> {
 /// # Errors
 /// When a total is negative.
 pub fn invoice_finalised(booking: Booking, customer: AccountId, totals: Totals) -> Result<Booking, LedgerError> {
-    booking
-        .post(Account::Receivable(customer), Account::Revenue, totals.subtotal)?
-        .post(Account::Receivable(customer), Account::Tax, totals.tax)
+    booking.post(Account::Receivable(customer), Account::Revenue, totals.subtotal)?.post(
+        Account::Receivable(customer),
+        Account::Tax,
+        totals.tax,
+    )
 }
 
 /// An issued invoice was made void: exactly what issuing it booked, the other way round.
@@ -280,26 +288,40 @@ pub fn invoice_finalised(booking: Booking, customer: AccountId, totals: Totals) 
 /// # Errors
 /// When a total is negative.
 pub fn invoice_voided(booking: Booking, customer: AccountId, totals: Totals) -> Result<Booking, LedgerError> {
-    booking
-        .post(Account::Revenue, Account::Receivable(customer), totals.subtotal)?
-        .post(Account::Tax, Account::Receivable(customer), totals.tax)
+    booking.post(Account::Revenue, Account::Receivable(customer), totals.subtotal)?.post(
+        Account::Tax,
+        Account::Receivable(customer),
+        totals.tax,
+    )
 }
 
 /// A credit note takes revenue and tax back; the customer is owed the sum until it is paid out.
 ///
 /// # Errors
 /// When an amount is negative.
-pub fn credit_note_issued(booking: Booking, customer: AccountId, net: Money, tax: Money) -> Result<Booking, LedgerError> {
-    booking
-        .post(Account::Refunds, Account::Receivable(customer), net)?
-        .post(Account::Tax, Account::Receivable(customer), tax)
+pub fn credit_note_issued(
+    booking: Booking,
+    customer: AccountId,
+    net: Money,
+    tax: Money,
+) -> Result<Booking, LedgerError> {
+    booking.post(Account::Refunds, Account::Receivable(customer), net)?.post(
+        Account::Tax,
+        Account::Receivable(customer),
+        tax,
+    )
 }
 
 /// A refund left the provider.
 ///
 /// # Errors
 /// When the amount is negative.
-pub fn refund_paid_out(booking: Booking, customer: AccountId, provider: &str, amount: Money) -> Result<Booking, LedgerError> {
+pub fn refund_paid_out(
+    booking: Booking,
+    customer: AccountId,
+    provider: &str,
+    amount: Money,
+) -> Result<Booking, LedgerError> {
     booking.post(Account::Receivable(customer), Account::Provider(provider.to_owned()), amount)
 }
 
@@ -359,7 +381,11 @@ mod tests {
         assert_eq!(balances(&posted)[&Account::Revenue], -500);
         assert_eq!(posted[0].state.resolves(), Some(hold[0].id));
         assert!(matches!(booking("x").post_hold(&posted[0]), Err(LedgerError::NotAHold(_))));
-        assert!(booking("x").hold(Account::Tax, Account::Revenue, Money::zero(Currency::EUR), DateTime::UNIX_EPOCH).is_err());
+        assert!(
+            booking("x")
+                .hold(Account::Tax, Account::Revenue, Money::zero(Currency::EUR), DateTime::UNIX_EPOCH)
+                .is_err()
+        );
     }
 
     #[test]

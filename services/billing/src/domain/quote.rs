@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn another_currency_than_the_price_is_refused_with_both_names() {
-        let refused = Quote::price(&offer(1, Term::MONTH), Some(Currency::JPY), &[Currency::EUR], false, 0, Tz::UTC, noon());
+        let refused =
+            Quote::price(&offer(1, Term::MONTH), Some(Currency::JPY), &[Currency::EUR], false, 0, Tz::UTC, noon());
         let text = refused.unwrap_err().to_string();
         assert!(text.contains("EUR") && text.contains("JPY"), "{text}");
         let unsold = Quote::price(&offer(1, Term::MONTH), None, &[Currency::USD], false, 0, Tz::UTC, noon());

@@ -5,7 +5,9 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{AccountId, BillingAnchor, OrderId, PaymentMethodId, Period, PeriodError, SubscriptionId, period_after};
+use ottery_kernel::{
+    AccountId, BillingAnchor, OrderId, PaymentMethodId, Period, PeriodError, SubscriptionId, period_after,
+};
 
 use super::offer::Offer;
 

@@ -101,7 +101,11 @@ pub fn page(request: Option<&PageRequest>) -> Result<Page, Problem> {
         0 => PAGE_DEFAULT,
         limit if limit <= PAGE_MAX => limit,
         limit => {
-            return Err(Problem::invalid("page.limit", "LIMIT_INVALID", format!("page.limit: {limit} is more than {PAGE_MAX}")));
+            return Err(Problem::invalid(
+                "page.limit",
+                "LIMIT_INVALID",
+                format!("page.limit: {limit} is more than {PAGE_MAX}"),
+            ));
         }
     };
     let before = match request.cursor.as_str() {

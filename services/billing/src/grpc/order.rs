@@ -24,12 +24,18 @@ fn quote_id(text: &str) -> Result<Uuid, Problem> {
     text.strip_prefix("quo_")
         .filter(|digits| digits.len() == 32)
         .and_then(|digits| Uuid::try_parse(digits).ok())
-        .ok_or_else(|| Problem::invalid("quote_id", "ID_INVALID", "quote_id: expected `quo_` followed by 32 hexadecimal digits"))
+        .ok_or_else(|| {
+            Problem::invalid("quote_id", "ID_INVALID", "quote_id: expected `quo_` followed by 32 hexadecimal digits")
+        })
 }
 
 fn within<'a>(field: &str, text: &'a str, limit: usize) -> Result<&'a str, Problem> {
     if text.chars().count() > limit {
-        return Err(Problem::invalid(field, "TOO_LONG", format!("{field} has more than {limit} characters; shorten it")));
+        return Err(Problem::invalid(
+            field,
+            "TOO_LONG",
+            format!("{field} has more than {limit} characters; shorten it"),
+        ));
     }
     Ok(text)
 }
@@ -42,7 +48,12 @@ fn country(text: &str) -> Result<String, Problem> {
     Err(Problem::invalid("country", "COUNTRY_INVALID", "country: expected two letters such as `DE`, or nothing"))
 }
 
-pub(super) fn idempotency(actor: &Actor, route: &'static str, key: Option<String>, hash: [u8; 32]) -> Option<Idempotency> {
+pub(super) fn idempotency(
+    actor: &Actor,
+    route: &'static str,
+    key: Option<String>,
+    hash: [u8; 32],
+) -> Option<Idempotency> {
     let scope = KeyScope { brand: actor.brand, actor: actor.subject.clone(), route };
     key.map(|key| Idempotency { scope, key, hash })
 }
@@ -55,7 +66,10 @@ pub(super) async fn create_quote(
     let brand = actor.brand_or_problem()?;
     let currency: Option<Currency> = match request.currency.as_str() {
         "" => None,
-        code => Some(code.parse().map_err(|error| Problem::invalid("currency", "CURRENCY_INVALID", format!("currency: {error}")))?),
+        code => Some(
+            code.parse()
+                .map_err(|error| Problem::invalid("currency", "CURRENCY_INVALID", format!("currency: {error}")))?,
+        ),
     };
     let ask = Ask {
         price: id("price_id", &request.price_id)?,
@@ -96,12 +110,20 @@ pub(super) async fn place_order(
     let account = match (caller.owner, request.account_id.as_str()) {
         (Some(owner), "") => owner,
         (Some(owner), asked) if id::<ottery_kernel::AccountId>("account_id", asked)? == owner => owner,
-        (Some(_), _) => return Err(Problem::denied("NOT_YOURS", "an order is placed for the signed-in account").on_field("account_id")),
+        (Some(_), _) => {
+            return Err(
+                Problem::denied("NOT_YOURS", "an order is placed for the signed-in account").on_field("account_id")
+            );
+        }
         (None, asked) => id("account_id", asked)?,
     };
     let email = within("email", request.email.trim(), TEXT_MAX)?;
     if !email.contains('@') {
-        return Err(Problem::invalid("email", "EMAIL_INVALID", "email: the invoice needs an address such as `me@example.com`"));
+        return Err(Problem::invalid(
+            "email",
+            "EMAIL_INVALID",
+            "email: the invoice needs an address such as `me@example.com`",
+        ));
     }
     let place = Place {
         quote: quote_id(&request.quote_id)?,
@@ -136,7 +158,11 @@ async fn checkout(app: &Billing, caller: &Caller, payment: Option<ottery_kernel:
     }
 }
 
-pub(super) async fn get_order(app: &Billing, actor: Actor, request: proto::GetOrderRequest) -> Result<proto::OrderDetail, Problem> {
+pub(super) async fn get_order(
+    app: &Billing,
+    actor: Actor,
+    request: proto::GetOrderRequest,
+) -> Result<proto::OrderDetail, Problem> {
     let caller = Caller::customer_or(actor, "order.read")?;
     let detail = app.order(caller.brand, id("order_id", &request.order_id)?, caller.owner).await?;
     Ok(proto::OrderDetail {
@@ -169,7 +195,8 @@ pub(super) async fn quote_change(
 ) -> Result<proto::QuoteChangeReply, Problem> {
     let caller = Caller::customer_or(actor, "subscription.manage")?;
     let subscription = id("subscription_id", &request.subscription_id)?;
-    let offered = app.quote_change(caller.brand, subscription, caller.owner, id("price_id", &request.price_id)?).await?;
+    let offered =
+        app.quote_change(caller.brand, subscription, caller.owner, id("price_id", &request.price_id)?).await?;
     Ok(proto::QuoteChangeReply {
         unused_credit: Some(convert::money(offered.change.unused_credit)),
         new_charge: Some(convert::money(offered.change.new_charge)),
@@ -195,7 +222,10 @@ pub(super) async fn change_plan(
     let changed = app.change_plan(caller.brand, subscription, caller.owner, price, urls, call).await?;
     let checkout_url = checkout(app, &caller, changed.payment).await;
     Ok(proto::ChangePlanReply {
-        subscription: Some(convert::subscription(&changed.subscription, changed.invoice.filter(|_| changed.payment.is_some()))),
+        subscription: Some(convert::subscription(
+            &changed.subscription,
+            changed.invoice.filter(|_| changed.payment.is_some()),
+        )),
         invoice_id: changed.invoice.map(|id| id.to_string()).unwrap_or_default(),
         checkout_url,
     })

@@ -17,125 +17,197 @@ pub struct BillingGrpc {
 
 #[tonic::async_trait]
 impl BillingService for BillingGrpc {
-    async fn create_quote(&self, request: Request<proto::CreateQuoteRequest>) -> Result<Response<proto::Quote>, Status> {
+    async fn create_quote(
+        &self,
+        request: Request<proto::CreateQuoteRequest>,
+    ) -> Result<Response<proto::Quote>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(order::create_quote(&self.app, actor, request.into_inner()).await?))
     }
 
-    async fn get_order(&self, request: Request<proto::GetOrderRequest>) -> Result<Response<proto::OrderDetail>, Status> {
+    async fn get_order(
+        &self,
+        request: Request<proto::GetOrderRequest>,
+    ) -> Result<Response<proto::OrderDetail>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(order::get_order(&self.app, actor, request.into_inner()).await?))
     }
 
-    async fn list_orders(&self, request: Request<proto::ListOrdersRequest>) -> Result<Response<proto::ListOrdersReply>, Status> {
+    async fn list_orders(
+        &self,
+        request: Request<proto::ListOrdersRequest>,
+    ) -> Result<Response<proto::ListOrdersReply>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(order::list_orders(&self.app, actor, request.into_inner()).await?))
     }
 
-    async fn get_subscription(&self, request: Request<proto::GetSubscriptionRequest>) -> Result<Response<proto::Subscription>, Status> {
+    async fn get_subscription(
+        &self,
+        request: Request<proto::GetSubscriptionRequest>,
+    ) -> Result<Response<proto::Subscription>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(subscription::get(&self.app, actor, request.into_inner()).await?))
     }
 
-    async fn list_subscriptions(&self, request: Request<proto::ListSubscriptionsRequest>) -> Result<Response<proto::ListSubscriptionsReply>, Status> {
+    async fn list_subscriptions(
+        &self,
+        request: Request<proto::ListSubscriptionsRequest>,
+    ) -> Result<Response<proto::ListSubscriptionsReply>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(subscription::list(&self.app, actor, request.into_inner()).await?))
     }
 
-    async fn cancel_subscription(&self, request: Request<proto::CancelSubscriptionRequest>) -> Result<Response<proto::Subscription>, Status> {
+    async fn cancel_subscription(
+        &self,
+        request: Request<proto::CancelSubscriptionRequest>,
+    ) -> Result<Response<proto::Subscription>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(subscription::cancel(&self.app, actor, request.into_inner()).await?))
     }
 
-    async fn resume_subscription(&self, request: Request<proto::ResumeSubscriptionRequest>) -> Result<Response<proto::Subscription>, Status> {
+    async fn resume_subscription(
+        &self,
+        request: Request<proto::ResumeSubscriptionRequest>,
+    ) -> Result<Response<proto::Subscription>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(subscription::resume(&self.app, actor, request.into_inner()).await?))
     }
 
-    async fn quote_change(&self, request: Request<proto::QuoteChangeRequest>) -> Result<Response<proto::QuoteChangeReply>, Status> {
+    async fn quote_change(
+        &self,
+        request: Request<proto::QuoteChangeRequest>,
+    ) -> Result<Response<proto::QuoteChangeReply>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(order::quote_change(&self.app, actor, request.into_inner()).await?))
     }
 
-    async fn terminate_subscription(&self, request: Request<proto::TerminateSubscriptionRequest>) -> Result<Response<proto::Subscription>, Status> {
+    async fn terminate_subscription(
+        &self,
+        request: Request<proto::TerminateSubscriptionRequest>,
+    ) -> Result<Response<proto::Subscription>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(subscription::terminate(&self.app, actor, request.into_inner()).await?))
     }
 
-    async fn suspend_subscription(&self, request: Request<proto::SuspendSubscriptionRequest>) -> Result<Response<proto::Subscription>, Status> {
+    async fn suspend_subscription(
+        &self,
+        request: Request<proto::SuspendSubscriptionRequest>,
+    ) -> Result<Response<proto::Subscription>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(subscription::suspend(&self.app, actor, request.into_inner()).await?))
     }
 
-    async fn unsuspend_subscription(&self, request: Request<proto::UnsuspendSubscriptionRequest>) -> Result<Response<proto::Subscription>, Status> {
+    async fn unsuspend_subscription(
+        &self,
+        request: Request<proto::UnsuspendSubscriptionRequest>,
+    ) -> Result<Response<proto::Subscription>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(subscription::unsuspend(&self.app, actor, request.into_inner()).await?))
     }
 
-    async fn get_invoice(&self, request: Request<proto::GetInvoiceRequest>) -> Result<Response<proto::Invoice>, Status> {
+    async fn get_invoice(
+        &self,
+        request: Request<proto::GetInvoiceRequest>,
+    ) -> Result<Response<proto::Invoice>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(view::get_invoice(&self.app, actor, request.into_inner()).await?))
     }
 
-    async fn list_invoices(&self, request: Request<proto::ListInvoicesRequest>) -> Result<Response<proto::ListInvoicesReply>, Status> {
+    async fn list_invoices(
+        &self,
+        request: Request<proto::ListInvoicesRequest>,
+    ) -> Result<Response<proto::ListInvoicesReply>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(view::list_invoices(&self.app, actor, request.into_inner()).await?))
     }
 
-    async fn get_invoice_document(&self, request: Request<proto::GetInvoiceDocumentRequest>) -> Result<Response<proto::GetInvoiceDocumentReply>, Status> {
+    async fn get_invoice_document(
+        &self,
+        request: Request<proto::GetInvoiceDocumentRequest>,
+    ) -> Result<Response<proto::GetInvoiceDocumentReply>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(view::get_invoice_document(&self.app, actor, request.into_inner()).await?))
     }
 
-    async fn list_transfers(&self, request: Request<proto::ListTransfersRequest>) -> Result<Response<proto::ListTransfersReply>, Status> {
+    async fn list_transfers(
+        &self,
+        request: Request<proto::ListTransfersRequest>,
+    ) -> Result<Response<proto::ListTransfersReply>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(view::list_transfers(&self.app, actor, request.into_inner()).await?))
     }
 
-    async fn list_tasks(&self, request: Request<proto::ListTasksRequest>) -> Result<Response<proto::ListTasksReply>, Status> {
+    async fn list_tasks(
+        &self,
+        request: Request<proto::ListTasksRequest>,
+    ) -> Result<Response<proto::ListTasksReply>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(view::list_tasks(&self.app, actor, request.into_inner()).await?))
     }
 
-    async fn place_order(&self, request: Request<proto::PlaceOrderRequest>) -> Result<Response<proto::PlaceOrderReply>, Status> {
+    async fn place_order(
+        &self,
+        request: Request<proto::PlaceOrderRequest>,
+    ) -> Result<Response<proto::PlaceOrderReply>, Status> {
         let actor = actor(&request)?;
         let key = idempotency_key(&request)?;
         Ok(Response::new(order::place_order(&self.app, actor, key, request.into_inner()).await?))
     }
 
-    async fn change_plan(&self, request: Request<proto::ChangePlanRequest>) -> Result<Response<proto::ChangePlanReply>, Status> {
+    async fn change_plan(
+        &self,
+        request: Request<proto::ChangePlanRequest>,
+    ) -> Result<Response<proto::ChangePlanReply>, Status> {
         let actor = actor(&request)?;
         let key = idempotency_key(&request)?;
         Ok(Response::new(order::change_plan(&self.app, actor, key, request.into_inner()).await?))
     }
 
-    async fn pay_invoice(&self, request: Request<proto::PayInvoiceRequest>) -> Result<Response<proto::PayInvoiceReply>, Status> {
+    async fn pay_invoice(
+        &self,
+        request: Request<proto::PayInvoiceRequest>,
+    ) -> Result<Response<proto::PayInvoiceReply>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(payment::pay_invoice(&self.app, actor, request.into_inner()).await?))
     }
 
-    async fn list_payments(&self, request: Request<proto::ListPaymentsRequest>) -> Result<Response<proto::ListPaymentsReply>, Status> {
+    async fn list_payments(
+        &self,
+        request: Request<proto::ListPaymentsRequest>,
+    ) -> Result<Response<proto::ListPaymentsReply>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(payment::list_payments(&self.app, actor, request.into_inner()).await?))
     }
 
-    async fn refund_payment(&self, request: Request<proto::RefundPaymentRequest>) -> Result<Response<proto::Refund>, Status> {
+    async fn refund_payment(
+        &self,
+        request: Request<proto::RefundPaymentRequest>,
+    ) -> Result<Response<proto::Refund>, Status> {
         let actor = actor(&request)?;
         let key = idempotency_key(&request)?;
         Ok(Response::new(payment::refund_payment(&self.app, actor, key, request.into_inner()).await?))
     }
 
-    async fn ingest_webhook(&self, request: Request<proto::IngestWebhookRequest>) -> Result<Response<proto::IngestWebhookReply>, Status> {
+    async fn ingest_webhook(
+        &self,
+        request: Request<proto::IngestWebhookRequest>,
+    ) -> Result<Response<proto::IngestWebhookReply>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(payment::ingest_webhook(&self.app, actor, request.into_inner()).await?))
     }
 
-    async fn put_provider_account(&self, request: Request<proto::PutProviderAccountRequest>) -> Result<Response<proto::ProviderAccount>, Status> {
+    async fn put_provider_account(
+        &self,
+        request: Request<proto::PutProviderAccountRequest>,
+    ) -> Result<Response<proto::ProviderAccount>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(payment::put_provider_account(&self.app, actor, request.into_inner()).await?))
     }
 
-    async fn list_provider_accounts(&self, request: Request<proto::ListProviderAccountsRequest>) -> Result<Response<proto::ListProviderAccountsReply>, Status> {
+    async fn list_provider_accounts(
+        &self,
+        request: Request<proto::ListProviderAccountsRequest>,
+    ) -> Result<Response<proto::ListProviderAccountsReply>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(payment::list_provider_accounts(&self.app, actor, request.into_inner()).await?))
     }

@@ -44,7 +44,11 @@ const REASON_MAX: usize = 200;
 
 fn reason(text: &str) -> Result<&str, Problem> {
     if text.chars().count() > REASON_MAX {
-        return Err(Problem::invalid("reason", "TOO_LONG", format!("reason has more than {REASON_MAX} characters; shorten it")));
+        return Err(Problem::invalid(
+            "reason",
+            "TOO_LONG",
+            format!("reason has more than {REASON_MAX} characters; shorten it"),
+        ));
     }
     Ok(text)
 }

@@ -20,18 +20,29 @@ pub struct Claim {
     pub fence: i64,
 }
 
+/// A brand with something due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DueBrand {
+    /// The brand.
+    pub brand: BrandId,
+    /// Since when its first subscription waits; none on a test clock, where time jumps.
+    pub waiting_since: Option<DateTime<Utc>>,
+}
+
 /// Brands with something due that nobody attends to; `now` is the time of brands without a test clock.
-pub async fn brands(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> sqlx::Result<Vec<BrandId>> {
-    let brands = sqlx::query_scalar!(
-        "SELECT due.brand_id FROM due LEFT JOIN brand_clock clock USING (brand_id)
-          WHERE due.due_at <= coalesce(clock.now, $1) AND due.lease_until < now()
-          GROUP BY due.brand_id ORDER BY min(due.due_at) LIMIT $2",
+pub async fn brands(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> sqlx::Result<Vec<DueBrand>> {
+    let rows = sqlx::query!(
+        r#"SELECT due.brand_id, min(due.due_at) FILTER (WHERE clock.now IS NULL) AS waiting_since
+             FROM due LEFT JOIN brand_clock clock USING (brand_id)
+            WHERE due.due_at <= coalesce(clock.now, $1) AND due.lease_until < now()
+            GROUP BY due.brand_id ORDER BY min(due.due_at) LIMIT $2"#,
         now,
         limit
     )
     .fetch_all(pool)
     .await?;
-    Ok(brands.into_iter().map(BrandId::from_uuid).collect())
+    let due = |(brand, waiting_since)| DueBrand { brand: BrandId::from_uuid(brand), waiting_since };
+    Ok(rows.into_iter().map(|row| due((row.brand_id, row.waiting_since))).collect())
 }
 
 /// Claims a batch of one brand for `lease`, the longest waiting first; what others hold is skipped.
@@ -83,10 +94,7 @@ pub async fn still_mine(tx: &mut PgTransaction<'_>, claims: &[Claim]) -> sqlx::R
 
 /// Gives claims back with their next instants (none: nothing waits any more); returns how many rows still had the fence
 /// of the claim. Fewer than claims means somebody else took over: roll back.
-pub async fn finish(
-    tx: &mut PgTransaction<'_>,
-    finished: &[(Claim, Option<DateTime<Utc>>)],
-) -> sqlx::Result<u64> {
+pub async fn finish(tx: &mut PgTransaction<'_>, finished: &[(Claim, Option<DateTime<Utc>>)]) -> sqlx::Result<u64> {
     let ids: Vec<Uuid> = finished.iter().map(|(claim, _)| claim.subscription.as_uuid()).collect();
     let fences: Vec<i64> = finished.iter().map(|(claim, _)| claim.fence).collect();
     let next: Vec<Option<DateTime<Utc>>> = finished.iter().map(|(_, next)| *next).collect();
@@ -109,7 +117,8 @@ pub async fn set(
     brand: BrandId,
     next: &[(SubscriptionId, Option<DateTime<Utc>>)],
 ) -> sqlx::Result<()> {
-    let (ids, instants): (Vec<Uuid>, Vec<Option<DateTime<Utc>>>) = next.iter().map(|(id, at)| (id.as_uuid(), *at)).unzip();
+    let (ids, instants): (Vec<Uuid>, Vec<Option<DateTime<Utc>>>) =
+        next.iter().map(|(id, at)| (id.as_uuid(), *at)).unzip();
     sqlx::query!(
         "INSERT INTO due (subscription_id, brand_id, due_at)
          SELECT subscription_id, $1, coalesce(due_at, 'infinity')

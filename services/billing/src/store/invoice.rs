@@ -253,8 +253,9 @@ pub async fn lock(tx: &mut PgTransaction<'_>, id: InvoiceId) -> sqlx::Result<Opt
 
 /// The subscription an invoice is for, without locking anything.
 pub async fn subscription_of(tx: &mut PgTransaction<'_>, id: InvoiceId) -> sqlx::Result<Option<SubscriptionId>> {
-    let found =
-        sqlx::query_scalar!("SELECT subscription_id FROM invoice WHERE id = $1", id.as_uuid()).fetch_optional(&mut **tx).await?;
+    let found = sqlx::query_scalar!("SELECT subscription_id FROM invoice WHERE id = $1", id.as_uuid())
+        .fetch_optional(&mut **tx)
+        .await?;
     Ok(found.flatten().map(SubscriptionId::from_uuid))
 }
 

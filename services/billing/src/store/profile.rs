@@ -8,7 +8,12 @@ use sqlx::types::Json;
 use crate::domain::profile::Profile;
 
 /// Keeps the profile when it is newer than what is known; false when it is not.
-pub async fn put(tx: &mut PgTransaction<'_>, profile: &Profile, version: i64, now: DateTime<Utc>) -> sqlx::Result<bool> {
+pub async fn put(
+    tx: &mut PgTransaction<'_>,
+    profile: &Profile,
+    version: i64,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
     sqlx::query!(
         "INSERT INTO known_brand (brand_id, entity_id) VALUES ($1, $2)
          ON CONFLICT (brand_id) DO UPDATE SET entity_id = EXCLUDED.entity_id",

@@ -25,7 +25,12 @@ pub struct Stored {
 }
 
 /// Keeps a quote.
-pub async fn insert(tx: &mut PgTransaction<'_>, brand: BrandId, stored: &Stored, now: DateTime<Utc>) -> sqlx::Result<()> {
+pub async fn insert(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    stored: &Stored,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
     sqlx::query!(
         "INSERT INTO quote (id, brand_id, account_id, offer, content, country, created_at, expires_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",

@@ -180,7 +180,11 @@ pub async fn lock_all(tx: &mut PgTransaction<'_>, ids: &[SubscriptionId]) -> sql
 }
 
 /// Subscriptions, newest first; of one account when given.
-pub async fn list(tx: &mut PgTransaction<'_>, account: Option<AccountId>, page: Page) -> sqlx::Result<Vec<Subscription>> {
+pub async fn list(
+    tx: &mut PgTransaction<'_>,
+    account: Option<AccountId>,
+    page: Page,
+) -> sqlx::Result<Vec<Subscription>> {
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT id, brand_id, account_id, order_id, state, cause, state_since, grace_until, offer AS "offer: Json<Offer>",

@@ -103,7 +103,7 @@ async fn an_unpaid_renewal_is_reminded_suspended_and_ended_and_a_late_payment_br
     let wanted: Vec<_> = events
         .iter()
         .filter(|event| event.r#type == "billing.entitlement.changed.v1")
-        .map(|event| payload::<proto::EntitlementChanged>(event))
+        .map(payload::<proto::EntitlementChanged>)
         .collect();
     assert!(wanted.iter().enumerate().all(|(index, told)| told.version == index as u64 + 1));
     let last = wanted.last().unwrap();
@@ -197,6 +197,8 @@ async fn case_048_an_order_nobody_pays_is_cancelled_with_its_invoice() {
     assert_eq!(detail.invoice.unwrap().0.state, invoice::State::Void);
     let subscription = detail.subscription.unwrap().0;
     assert_eq!(subscription.state, State::Ended { cause: EndCause::Abandoned });
+    let told = outbox(&world.database.pool).await;
+    assert!(told.iter().all(|event| event.r#type != "billing.entitlement.changed.v1"));
     world.assert_sound().await;
 }
 

@@ -19,7 +19,7 @@ async fn case_037_parallel_finalises_take_consecutive_numbers() {
     settings.lock_timeout_ms = 60_000;
     settings.statement_timeout_ms = 60_000;
     let pool = settings.pool(billing::NAME).await.unwrap();
-    world.billing = Billing::new(config(), &world.host.of(billing::NAME), pool);
+    world.billing = Billing::new(config(), &world.host.of(billing::NAME), pool).unwrap();
     let world = Arc::new(world);
     let mut quotes = Vec::new();
     for _ in 0..ORDERS {

@@ -34,7 +34,7 @@ async fn leases_run_out(world: &World) {
 fn small(world: &World) -> Billing {
     let mut config = config();
     config.renewals.batch_size = 2;
-    Billing::new(config, &world.host.of(billing::NAME), world.database.pool.clone())
+    Billing::new(config, &world.host.of(billing::NAME), world.database.pool.clone()).unwrap()
 }
 
 #[tokio::test]

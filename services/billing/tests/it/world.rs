@@ -45,7 +45,7 @@ pub fn config() -> Config {
 pub async fn world() -> World {
     let database = ottery_testkit::database(billing::NAME, &billing::MIGRATIONS).await;
     let host = ottery_testkit::host::host(&[&database]).await;
-    let billing = Billing::new(config(), &host.of(billing::NAME), database.pool.clone());
+    let billing = Billing::new(config(), &host.of(billing::NAME), database.pool.clone()).expect("TLS works");
     let now = host.clock.now();
     let brand = BrandId::new(now);
     let world = World { profile: profile(brand, now), database, host, billing, brand };
