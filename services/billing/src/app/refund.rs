@@ -73,9 +73,9 @@ impl Billing {
                 idempotency::begin(&mut tx, &call.scope, &call.key, &call.hash).await.map_err(key_problem)?
         {
             let id: RefundId = String::from_utf8_lossy(&bytes).parse().map_err(broken)?;
-            return store::refund::get(&mut tx, id)
-                .await?
-                .ok_or_else(|| Problem::not_found("REFUND_NOT_FOUND", "the refund is gone"));
+            let refund = store::refund::get(&mut tx, id).await?;
+            tx.rollback().await?;
+            return refund.ok_or_else(|| Problem::not_found("REFUND_NOT_FOUND", "the refund is gone"));
         }
         let (_, payment) = lock(&mut tx, ask.payment).await?;
         let left = refundable(&mut tx, &payment).await?;

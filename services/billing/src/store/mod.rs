@@ -2,7 +2,7 @@
 //!
 //! Rows are written in sets: a batch travels as one JSON document that PostgreSQL turns back into rows.
 //!
-//! Locks are taken in the order subscription, invoice, customer, order, due row.
+//! Locks are taken in the order subscription, invoice, payment, customer, order, due row.
 
 pub mod credit_note;
 pub mod customer;

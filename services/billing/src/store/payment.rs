@@ -234,7 +234,7 @@ pub async fn request(
             *id = PaymentId::from_uuid(under_way);
         }
     }
-    let charges: Vec<Uuid> = requests
+    let mut charges: Vec<Uuid> = requests
         .iter()
         .zip(&ids)
         .filter(|(request, id)| {
@@ -242,6 +242,8 @@ pub async fn request(
         })
         .map(|(_, id)| id.as_uuid())
         .collect();
+    charges.sort_unstable();
+    charges.dedup();
     errand::plan(tx, brand, errand::Kind::Payment, &charges, TimeDelta::zero()).await?;
     Ok(ids)
 }
