@@ -1,9 +1,4 @@
-//! The front door: HTTP in, gRPC out. Storefront, account and staff pages, `/api/v1`, webhooks, live events.
-//!
-//! A handler takes what it needs as arguments: [`request::RequestInfo`], [`brand::BrandHost`], [`session::Visitor`],
-//! [`session::Customer`], [`session::Staff`], [`idempotency::IdempotencyKey`], [`limits::Json`] or [`limits::Form`], and
-//! `State<AppState>`; it answers [`problem::Reply`]. `caller.call()` is the context for calls to services:
-//! `state.clients.billing(&caller.call()).get_order(…)`. A [`problem::Refusal`] becomes problem+json below `/api` and a page elsewhere.
+#![doc = include_str!("../README.md")]
 
 pub mod api;
 pub mod brand;
