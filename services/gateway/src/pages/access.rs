@@ -31,7 +31,13 @@ pub enum Entry {
 ///
 /// # Errors
 /// Wrong credentials, too many attempts.
-pub async fn sign_in(state: &AppState, portal: Portal, brand: Option<&Brand>, request: &RequestInfo, sent: &Sent) -> Reply<Entry> {
+pub async fn sign_in(
+    state: &AppState,
+    portal: Portal,
+    brand: Option<&Brand>,
+    request: &RequestInfo,
+    sent: &Sent,
+) -> Reply<Entry> {
     limits::credentials(state, request).await?;
     let call = request.call(Actor::anonymous(brand.map(|brand| brand.id)));
     let asked = identity::SignInRequest {
@@ -48,7 +54,13 @@ pub async fn sign_in(state: &AppState, portal: Portal, brand: Option<&Brand>, re
 ///
 /// # Errors
 /// A wrong code, too many attempts.
-pub async fn sign_in_code(state: &AppState, portal: Portal, brand: Option<&Brand>, request: &RequestInfo, sent: &Sent) -> Reply<Entry> {
+pub async fn sign_in_code(
+    state: &AppState,
+    portal: Portal,
+    brand: Option<&Brand>,
+    request: &RequestInfo,
+    sent: &Sent,
+) -> Reply<Entry> {
     limits::credentials(state, request).await?;
     let call = request.call(Actor::anonymous(brand.map(|brand| brand.id)));
     let asked = identity::SignInTotpRequest {
@@ -109,9 +121,20 @@ pub fn sign_up_form(title: &str, action: &str, brand: &Brand, hidden: &[(&str, &
     Form::new(title, action, "Create account")
         .fields(hidden.iter().map(|(name, value)| Field::hidden(*name, *value)))
         .field(Field { autocomplete: "email", ..Field::new("email", "email", "E-mail") }.required())
-        .field(Field::password("password", "Password", "new-password").help("At least 12 characters; a few words are fine.").required())
-        .field(Field { autocomplete: "name", ..Field::text("display_name", "Name") }.help("As it should be on your invoices."))
-        .field(Field { autocomplete: "country", ..Field::select("country", "Country", countries) }.value(country).help("For tax."))
+        .field(
+            Field::password("password", "Password", "new-password")
+                .help("At least 12 characters; a few words are fine.")
+                .required(),
+        )
+        .field(
+            Field { autocomplete: "name", ..Field::text("display_name", "Name") }
+                .help("As it should be on your invoices."),
+        )
+        .field(
+            Field { autocomplete: "country", ..Field::select("country", "Country", countries) }
+                .value(country)
+                .help("For tax."),
+        )
 }
 
 /// Asks for the code of the second factor.
@@ -120,5 +143,9 @@ pub fn code_form(action: &str, challenge: &str, hidden: &[(&str, &str)]) -> Form
     Form::new("", action, "Continue")
         .fields(hidden.iter().map(|(name, value)| Field::hidden(*name, *value)))
         .field(Field::hidden("challenge", challenge))
-        .field(Field::code("code", "Code").required().help("The six digits your authenticator app shows, or one of your recovery codes."))
+        .field(
+            Field::code("code", "Code")
+                .required()
+                .help("The six digits your authenticator app shows, or one of your recovery codes."),
+        )
 }

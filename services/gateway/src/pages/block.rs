@@ -136,7 +136,12 @@ impl Table {
             Some(name) => Cell::number(name),
             None => Cell::text(*name),
         };
-        Self { title: title.into(), columns: columns.iter().map(column).collect(), empty: empty.into(), ..Self::default() }
+        Self {
+            title: title.into(),
+            columns: columns.iter().map(column).collect(),
+            empty: empty.into(),
+            ..Self::default()
+        }
     }
 
     /// With these rows.
@@ -335,7 +340,9 @@ impl Form {
     /// Shows again what was sent, and what is wrong with it.
     #[must_use]
     pub fn refused(mut self, failed: Option<&Failed>) -> Self {
-        let Some(failed) = failed.filter(|failed| failed.action == self.action || failed.action.is_empty()) else { return self };
+        let Some(failed) = failed.filter(|failed| failed.action == self.action || failed.action.is_empty()) else {
+            return self;
+        };
         self.folded_as.clear();
         for field in &mut self.fields {
             if field.kind != "password"
@@ -347,7 +354,10 @@ impl Form {
             }
         }
         let named = failed.refusal.field.as_deref().unwrap_or_default();
-        let wrong = self.fields.iter_mut().find(|field| !named.is_empty() && field.kind != "hidden" && is_named(&field.name, named));
+        let wrong = self
+            .fields
+            .iter_mut()
+            .find(|field| !named.is_empty() && field.kind != "hidden" && is_named(&field.name, named));
         match wrong {
             Some(field) => failed.refusal.detail.clone_into(&mut field.error),
             None => self.error = sentence(&failed.refusal.detail),
@@ -364,7 +374,9 @@ impl Form {
 
 /// Services name fields by their path in a message, forms by its last part.
 fn is_named(field: &str, path: &str) -> bool {
-    field == path || path.rsplit('.').next() == Some(field) || path.strip_prefix("brand.").is_some_and(|rest| rest == field)
+    field == path
+        || path.rsplit('.').next() == Some(field)
+        || path.strip_prefix("brand.").is_some_and(|rest| rest == field)
 }
 
 /// The text with a capital letter and a full stop.
@@ -436,14 +448,21 @@ impl Sent {
     pub fn number<T: std::str::FromStr + Default>(&self, name: &str) -> Result<T, Refusal> {
         match self.get(name) {
             "" => Ok(T::default()),
-            text => text.parse().map_err(|_| Refusal::invalid(name, "number_invalid", format!("`{text}` is not a number that fits here"))),
+            text => text.parse().map_err(|_| {
+                Refusal::invalid(name, "number_invalid", format!("`{text}` is not a number that fits here"))
+            }),
         }
     }
 
     /// The parts of a list written with commas, spaces or lines between them.
     #[must_use]
     pub fn list(&self, name: &str) -> Vec<String> {
-        self.get(name).split([',', '\n', ' ', '\r']).map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+        self.get(name)
+            .split([',', '\n', ' ', '\r'])
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The lines that hold something.
@@ -594,7 +613,8 @@ mod tests {
 
     #[test]
     fn a_refused_form_keeps_what_was_sent_and_names_the_field() {
-        let sent = Sent::from(vec![("email".to_owned(), "a@b".to_owned()), ("password".to_owned(), "secret".to_owned())]);
+        let sent =
+            Sent::from(vec![("email".to_owned(), "a@b".to_owned()), ("password".to_owned(), "secret".to_owned())]);
         let failed = Failed {
             action: "/x".into(),
             sent,

@@ -151,10 +151,20 @@ impl Frame {
         imprint.retain(|line| !line.is_empty());
         let mut frame = Self::bare(ui, title);
         frame.name.clone_from(&brand.name);
-        frame.logo = brand.tokens.as_ref().map(|tokens| tokens.logo.clone()).filter(|logo| logo.starts_with("data:image/")).unwrap_or_default();
+        frame.logo = brand
+            .tokens
+            .as_ref()
+            .map(|tokens| tokens.logo.clone())
+            .filter(|logo| logo.starts_with("data:image/"))
+            .unwrap_or_default();
         frame.styles.push(assets::brand_style(brand));
         frame.icon = assets::brand_icon(brand);
-        frame.menu = vec![at("Plans", "/plans"), at("How it works", "/#how"), at("Questions", "/#questions"), at("Help", "/help")];
+        frame.menu = vec![
+            at("Plans", "/plans"),
+            at("How it works", "/#how"),
+            at("Questions", "/#questions"),
+            at("Help", "/help"),
+        ];
         frame.corner = vec![at("Account", "/account")];
         frame.footer = vec![
             Link::new("Plans", "/plans"),
@@ -181,10 +191,14 @@ fn banners(brand: &Brand, ui: &Ui) -> Vec<String> {
     let mut banners = Vec::new();
     if let Some(now) = test_now(brand) {
         let manner = manner_at(brand, now);
-        banners.push(format!("Test clock: for this shop it is {}.", now.with_timezone(&manner.zone).format("%-d %b %Y, %H:%M")));
+        banners.push(format!(
+            "Test clock: for this shop it is {}.",
+            now.with_timezone(&manner.zone).format("%-d %b %Y, %H:%M")
+        ));
     }
     if ui.is_demo {
-        banners.push("Demo mode: this connection is not encrypted. Do not use a password you need elsewhere.".to_owned());
+        banners
+            .push("Demo mode: this connection is not encrypted. Do not use a password you need elsewhere.".to_owned());
     }
     banners
 }
@@ -214,7 +228,9 @@ fn done(code: &str) -> Option<Note> {
         "published" => ("Published", "New orders get this version from now on."),
         "archived" => ("Archived", "Existing subscriptions go on; nobody new can buy it."),
         "signed-out" => ("Signed out", "See you soon."),
-        "cancelled" => ("Cancelled", "Nothing will be charged any more; you keep access until the end of the period you paid for."),
+        "cancelled" => {
+            ("Cancelled", "Nothing will be charged any more; you keep access until the end of the period you paid for.")
+        }
         "resumed" => ("Welcome back", "Your subscription goes on as before."),
         "replied" => ("Sent", "We added your message."),
         "noted" => ("Noted", "Only staff can read this."),
@@ -222,7 +238,9 @@ fn done(code: &str) -> Option<Note> {
         "closed" => ("Closed", "Reply at any time to open it again."),
         "joined" => ("You are in", "Share your link; commissions show up here."),
         "password" => ("Password changed", "All other devices were signed out."),
-        "reset-sent" => ("Check your mail", "If there is an account with this address, a link to a new password is on its way."),
+        "reset-sent" => {
+            ("Check your mail", "If there is an account with this address, a link to a new password is on its way.")
+        }
         "reset" => ("Password changed", "Sign in with your new password."),
         "verify-sent" => ("Check your mail", "A link to confirm your address is on its way."),
         "verified" => ("Address confirmed", "Thank you."),

@@ -106,8 +106,13 @@ pub async fn problem(
     let ui = Ui::read(request.clone(), &HeaderMap::new(), uri);
     let (title, text) = words(refusal);
     let (frame, mut links) = match site {
-        Some(Site::Brand(brand)) => (Frame::shop(brand, &ui, &title), vec![Link::new("Home", "/"), Link::new("Help", "/help")]),
-        Some(Site::Staff) => (Frame { home: "/staff".into(), name: "Staff".into(), ..Frame::nobody(&ui, &title) }, vec![Link::new("Staff area", "/staff")]),
+        Some(Site::Brand(brand)) => {
+            (Frame::shop(brand, &ui, &title), vec![Link::new("Home", "/"), Link::new("Help", "/help")])
+        }
+        Some(Site::Staff) => (
+            Frame { home: "/staff".into(), name: "Staff".into(), ..Frame::nobody(&ui, &title) },
+            vec![Link::new("Staff area", "/staff")],
+        ),
         None => (Frame::nobody(&ui, &title), Vec::new()),
     };
     if refusal.is("price_gone") {
@@ -132,8 +137,13 @@ pub async fn problem(
 fn words(refusal: &Refusal) -> (String, String) {
     let told = block::sentence(&refusal.detail);
     let (title, text) = match refusal.status {
-        StatusCode::NOT_FOUND => ("Page not found", "There is nothing at this address. It may have moved, or the link was cut short.".to_owned()),
-        StatusCode::MISDIRECTED_REQUEST => ("Nothing here", "Nothing is served under this host name. Check the address.".to_owned()),
+        StatusCode::NOT_FOUND => (
+            "Page not found",
+            "There is nothing at this address. It may have moved, or the link was cut short.".to_owned(),
+        ),
+        StatusCode::MISDIRECTED_REQUEST => {
+            ("Nothing here", "Nothing is served under this host name. Check the address.".to_owned())
+        }
         StatusCode::FORBIDDEN => ("Not allowed", told),
         StatusCode::TOO_MANY_REQUESTS => ("A little slower, please", told),
         StatusCode::SERVICE_UNAVAILABLE => ("Back in a moment", told),

@@ -55,12 +55,17 @@ pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
         let (tone, word) = state_of(one);
         vec![
             Cell::text(manner.date(one.created_at.as_ref())),
-            Cell::badge(tone, word).note(if one.state() == Life::Pending { format!("until {}", manner.date(one.approve_after.as_ref())) } else { String::new() }),
+            Cell::badge(tone, word).note(if one.state() == Life::Pending {
+                format!("until {}", manner.date(one.approve_after.as_ref()))
+            } else {
+                String::new()
+            }),
             Cell::number(manner.money(one.base.as_ref())),
             Cell::number(manner.money(one.amount.as_ref())),
         ]
     });
-    let stat = |label: &str, value: String| Stat { label: label.to_owned(), value, note: String::new(), href: String::new() };
+    let stat =
+        |label: &str, value: String| Stat { label: label.to_owned(), value, note: String::new(), href: String::new() };
     let page = Page::new("Recommend us")
         .intro(rules)
         .with(Block::facts("Your link", vec![("Share this", Cell::code(link).copied())]))
@@ -71,16 +76,21 @@ pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
             stat("Approved", sums(&found.approved, &manner)),
         ]))
         .with(Block::Table(
-            Table::new("Commissions", &["Date", "State", "#Net payment", "#Yours"], "Nothing yet. Commissions show up here as soon as somebody buys by your link.")
-                .rows(rows)
-                .next("/account/affiliate", &commissions.page.unwrap_or_default().next_cursor),
+            Table::new(
+                "Commissions",
+                &["Date", "State", "#Net payment", "#Yours"],
+                "Nothing yet. Commissions show up here as soon as somebody buys by your link.",
+            )
+            .rows(rows)
+            .next("/account/affiliate", &commissions.page.unwrap_or_default().next_cursor),
         ));
     page_of(&customer, &ui, page)
 }
 
 /// `POST /account/affiliate`
 pub async fn join(State(state): State<AppState>, customer: Customer) -> Reply<Response> {
-    let asked = affiliate::JoinRequest { account_id: customer.account.id.clone(), email: customer.account.email.clone() };
+    let asked =
+        affiliate::JoinRequest { account_id: customer.account.id.clone(), email: customer.account.email.clone() };
     state.clients.affiliate(&customer.caller.call()).join(asked).await?;
     Ok(go_done("/account/affiliate", "joined"))
 }

@@ -39,7 +39,12 @@ pub async fn sign_in_page(visitor: Visitor, ui: Ui) -> Reply<Response> {
 }
 
 /// `POST /account/sign-in`
-pub async fn sign_in(State(state): State<AppState>, BrandHost(brand): BrandHost, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+pub async fn sign_in(
+    State(state): State<AppState>,
+    BrandHost(brand): BrandHost,
+    ui: Ui,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
     match access::sign_in(&state, Portal::Shop, Some(&brand), &ui.request, &sent).await {
         Ok(Entry::In(cookie) | Entry::Enrolling(cookie)) => Ok(with_cookie(go(next(&sent)), cookie)),
         Ok(Entry::Code(challenge)) => ask_code(&brand, &ui, &challenge, next(&sent), None),
@@ -58,7 +63,12 @@ pub fn ask_code(brand: &Brand, ui: &Ui, challenge: &str, next: &str, failed: Opt
 }
 
 /// `POST /account/sign-in/code`
-pub async fn code(State(state): State<AppState>, BrandHost(brand): BrandHost, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+pub async fn code(
+    State(state): State<AppState>,
+    BrandHost(brand): BrandHost,
+    ui: Ui,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
     match access::sign_in_code(&state, Portal::Shop, Some(&brand), &ui.request, &sent).await {
         Ok(Entry::In(cookie) | Entry::Enrolling(cookie)) => Ok(with_cookie(go(next(&sent)), cookie)),
         Ok(Entry::Code(challenge)) => ask_code(&brand, &ui, &challenge, next(&sent), None),
@@ -82,7 +92,12 @@ pub async fn sign_up_page(BrandHost(brand): BrandHost, ui: Ui) -> Reply<Response
 }
 
 /// `POST /account/sign-up`
-pub async fn sign_up(State(state): State<AppState>, BrandHost(brand): BrandHost, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+pub async fn sign_up(
+    State(state): State<AppState>,
+    BrandHost(brand): BrandHost,
+    ui: Ui,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
     let next = next(&sent).to_owned();
     match access::sign_up(&state, &brand, &ui.request, &sent).await {
         Ok(Entry::In(cookie) | Entry::Enrolling(cookie)) => Ok(with_cookie(go(&next), cookie)),
@@ -118,9 +133,15 @@ pub async fn forgot_page(BrandHost(brand): BrandHost, ui: Ui) -> Reply<Response>
 }
 
 /// `POST /account/forgot`
-pub async fn forgot(State(state): State<AppState>, BrandHost(brand): BrandHost, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+pub async fn forgot(
+    State(state): State<AppState>,
+    BrandHost(brand): BrandHost,
+    ui: Ui,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
     limits::credentials(&state, &ui.request).await?;
-    let asked = identity::RequestPasswordResetRequest { realm: identity::Realm::Customer.into(), email: sent.text("email") };
+    let asked =
+        identity::RequestPasswordResetRequest { realm: identity::Realm::Customer.into(), email: sent.text("email") };
     let call = ui.request.call(Actor::anonymous(Some(brand.id)));
     match state.clients.identity(&call).request_password_reset(asked).await {
         Ok(_) => Ok(go_done("/account/sign-in", "reset-sent")),
@@ -142,7 +163,12 @@ pub async fn reset_page(BrandHost(brand): BrandHost, ui: Ui) -> Reply<Response> 
 }
 
 /// `POST /account/reset`
-pub async fn reset(State(state): State<AppState>, BrandHost(brand): BrandHost, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+pub async fn reset(
+    State(state): State<AppState>,
+    BrandHost(brand): BrandHost,
+    ui: Ui,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
     limits::credentials(&state, &ui.request).await?;
     let asked = identity::ResetPasswordRequest { token: sent.text("token"), password: sent.raw("password") };
     let call = ui.request.call(Actor::anonymous(Some(brand.id)));
@@ -159,7 +185,8 @@ pub async fn reset(State(state): State<AppState>, BrandHost(brand): BrandHost, u
 }
 
 fn verify_card(brand: &Brand, ui: &Ui, token: &str, failed: Option<&Failed>) -> Reply<Response> {
-    let form = Form::new("", "/account/verify", "Confirm my address").field(Field::hidden("token", token)).refused(failed);
+    let form =
+        Form::new("", "/account/verify", "Confirm my address").field(Field::hidden("token", token)).refused(failed);
     card(brand, ui, Page::card("Confirm your e-mail address").refused(failed).with(Block::Form(form)))
 }
 
@@ -169,7 +196,12 @@ pub async fn verify_page(BrandHost(brand): BrandHost, ui: Ui) -> Reply<Response>
 }
 
 /// `POST /account/verify`
-pub async fn verify(State(state): State<AppState>, BrandHost(brand): BrandHost, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+pub async fn verify(
+    State(state): State<AppState>,
+    BrandHost(brand): BrandHost,
+    ui: Ui,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
     limits::credentials(&state, &ui.request).await?;
     let call = ui.request.call(Actor::anonymous(Some(brand.id)));
     let asked = identity::VerifyEmailRequest { token: sent.text("token") };
@@ -200,7 +232,8 @@ fn confirm_card(customer: &Customer, ui: &Ui, next: &str, failed: Option<&Failed
     if customer.account.totp_enrolled {
         form = form.field(Field::code("code", "Code").required());
     }
-    let page = Page::card("Confirm that it is you").intro("What you are about to do is worth a second look.").refused(failed);
+    let page =
+        Page::card("Confirm that it is you").intro("What you are about to do is worth a second look.").refused(failed);
     card(&customer.brand, ui, page.with(Block::Form(form.refused(failed))))
 }
 
@@ -210,7 +243,12 @@ pub async fn confirm_page(customer: Customer, ui: Ui) -> Reply<Response> {
 }
 
 /// `POST /account/confirm`
-pub async fn confirm(State(state): State<AppState>, customer: Customer, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+pub async fn confirm(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
     limits::credentials(&state, &ui.request).await?;
     let asked = identity::ReauthenticateRequest {
         session_secret: customer.caller.secret()?.expose().to_owned(),

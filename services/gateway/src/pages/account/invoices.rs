@@ -21,7 +21,8 @@ use crate::state::AppState;
 #[must_use]
 pub fn state_of(invoice: &Invoice) -> (Tone, &'static str) {
     let minor = |money: Option<&ottery_proto::common::v1::Money>| money.map_or(0, |money| money.minor);
-    let (total, paid, refunded) = (minor(invoice.total.as_ref()), minor(invoice.paid.as_ref()), minor(invoice.refunded.as_ref()));
+    let (total, paid, refunded) =
+        (minor(invoice.total.as_ref()), minor(invoice.paid.as_ref()), minor(invoice.refunded.as_ref()));
     match invoice.state() {
         Life::Draft | Life::Unspecified => (Tone::Neutral, "Draft"),
         Life::Open if paid > 0 => (Tone::Warn, "Partly paid"),
@@ -52,9 +53,14 @@ pub fn table(title: &str, invoices: &[Invoice], manner: &Manner) -> Table {
 
 /// `GET /account/invoices`
 pub async fn list(State(state): State<AppState>, customer: Customer, ui: Ui) -> Reply<Response> {
-    let asked = billing::ListInvoicesRequest { page: ui.page(), account_id: customer.account.id.clone(), subscription_id: String::new() };
+    let asked = billing::ListInvoicesRequest {
+        page: ui.page(),
+        account_id: customer.account.id.clone(),
+        subscription_id: String::new(),
+    };
     let found = state.clients.billing(&customer.caller.call()).list_invoices(asked).await?.into_inner();
-    let table = table("", &found.invoices, &manner(&state, &customer.brand)).next("/account/invoices", &found.page.unwrap_or_default().next_cursor);
+    let table = table("", &found.invoices, &manner(&state, &customer.brand))
+        .next("/account/invoices", &found.page.unwrap_or_default().next_cursor);
     page_of(&customer, &ui, Page::new("Invoices").with(Block::Table(table)))
 }
 
@@ -76,17 +82,39 @@ pub fn parts(page: Page, invoice: &Invoice, manner: &Manner, pdf: &str) -> Page 
             ]
         })
         .collect();
-    rows.push(vec![Cell::text("Total"), Cell::text(""), Cell::number(manner.money(invoice.tax.as_ref())), Cell::number(manner.money(invoice.total.as_ref()))]);
-    let tax = if invoice.tax_name.is_empty() { "#Tax contained".to_owned() } else { format!("#{} contained", invoice.tax_name) };
+    rows.push(vec![
+        Cell::text("Total"),
+        Cell::text(""),
+        Cell::number(manner.money(invoice.tax.as_ref())),
+        Cell::number(manner.money(invoice.total.as_ref())),
+    ]);
+    let tax = if invoice.tax_name.is_empty() {
+        "#Tax contained".to_owned()
+    } else {
+        format!("#{} contained", invoice.tax_name)
+    };
     let mut page = page
-        .with(Block::facts("", vec![
-            ("Issued", Cell::text(manner.date(invoice.issued_at.as_ref()))),
-            ("Due", Cell::text(manner.date(invoice.due_at.as_ref()))),
-            ("Paid", Cell::text(manner.money(invoice.paid.as_ref()))),
-            ("Given back", Cell::text(invoice.refunded.as_ref().filter(|money| money.minor > 0).map(|money| manner.money(Some(money))).unwrap_or_default())),
-            ("To", Cell::text(&invoice.buyer_name).note(invoice.buyer_email.clone())),
-            ("From", Cell::text(invoice.seller.as_ref().map(|seller| seller.name.clone()).unwrap_or_default())),
-        ]))
+        .with(Block::facts(
+            "",
+            vec![
+                ("Issued", Cell::text(manner.date(invoice.issued_at.as_ref()))),
+                ("Due", Cell::text(manner.date(invoice.due_at.as_ref()))),
+                ("Paid", Cell::text(manner.money(invoice.paid.as_ref()))),
+                (
+                    "Given back",
+                    Cell::text(
+                        invoice
+                            .refunded
+                            .as_ref()
+                            .filter(|money| money.minor > 0)
+                            .map(|money| manner.money(Some(money)))
+                            .unwrap_or_default(),
+                    ),
+                ),
+                ("To", Cell::text(&invoice.buyer_name).note(invoice.buyer_email.clone())),
+                ("From", Cell::text(invoice.seller.as_ref().map(|seller| seller.name.clone()).unwrap_or_default())),
+            ],
+        ))
         .with(Block::Table(Table::new("Lines", &["Description", "#Quantity", tax.as_str(), "#Amount"], "").rows(rows)));
     if !invoice.credit_notes.is_empty() {
         let rows = invoice.credit_notes.iter().map(|note| {
@@ -98,25 +126,42 @@ pub fn parts(page: Page, invoice: &Invoice, manner: &Manner, pdf: &str) -> Page 
                 Cell::text("PDF").to(format!("{pdf}?credit_note={}", note.id)),
             ]
         });
-        page = page.with(Block::Table(Table::new("Credit notes", &["Number", "Date", "Reason", "#Amount", "Document"], "").rows(rows)));
+        page = page.with(Block::Table(
+            Table::new("Credit notes", &["Number", "Date", "Reason", "#Amount", "Document"], "").rows(rows),
+        ));
     }
     page
 }
 
 /// `GET /account/invoices/{id}`
-pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui, Path(id): Path<String>) -> Reply<Response> {
+pub async fn show(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    Path(id): Path<String>,
+) -> Reply<Response> {
     let asked = billing::GetInvoiceRequest { invoice_id: id.clone() };
     let invoice = state.clients.billing(&customer.caller.call()).get_invoice(asked).await?.into_inner();
     let manner = manner(&state, &customer.brand);
     let (tone, word) = state_of(&invoice);
     let pdf = format!("/account/invoices/{id}/pdf");
     let number = if invoice.number.is_empty() { "Draft".to_owned() } else { invoice.number.clone() };
-    let mut page = Page::new(format!("Invoice {number}")).badge(tone, word).up("Invoices", "/account/invoices").action("Download PDF", pdf.clone());
+    let mut page = Page::new(format!("Invoice {number}"))
+        .badge(tone, word)
+        .up("Invoices", "/account/invoices")
+        .action("Download PDF", pdf.clone());
     if invoice.state() == Life::Open {
         let title = if ui.query.get("back") == "1" { "Not paid yet" } else { "This invoice is open" };
-        let form = Form::new(title, format!("/account/invoices/{id}/pay"), format!("Pay {}", manner.money(invoice.total.as_ref())))
-            .intro(format!("Due on {}. You pay on the secure page of our payment provider.", manner.date(invoice.due_at.as_ref())))
-            .keyed();
+        let form = Form::new(
+            title,
+            format!("/account/invoices/{id}/pay"),
+            format!("Pay {}", manner.money(invoice.total.as_ref())),
+        )
+        .intro(format!(
+            "Due on {}. You pay on the secure page of our payment provider.",
+            manner.date(invoice.due_at.as_ref())
+        ))
+        .keyed();
         page = page.with(Block::Form(form));
     }
     page = parts(page, &invoice, &manner, &pdf);
@@ -128,7 +173,13 @@ pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui, Pat
 }
 
 /// `POST /account/invoices/{id}/pay`
-pub async fn pay(State(state): State<AppState>, customer: Customer, ui: Ui, Path(id): Path<String>, Body(sent): Body<Sent>) -> Reply<Response> {
+pub async fn pay(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    Path(id): Path<String>,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
     limits::order(&state, &ui.request).await?;
     let key = sent.key()?.0;
     let page = format!("/account/invoices/{id}");
@@ -141,14 +192,23 @@ pub async fn pdf(State(state): State<AppState>, customer: Customer, ui: Ui, Path
 }
 
 /// The PDF of an invoice, or of one of its credit notes.
-pub async fn document(state: &AppState, caller: &Caller, invoice_id: String, credit_note_id: String) -> Reply<Response> {
+pub async fn document(
+    state: &AppState,
+    caller: &Caller,
+    invoice_id: String,
+    credit_note_id: String,
+) -> Reply<Response> {
     let asked = billing::GetInvoiceDocumentRequest { invoice_id, credit_note_id };
     let document = state.clients.billing(&caller.call()).get_invoice_document(asked).await?.into_inner();
     let pdf = state.documents.draw(&document.document_json).await?;
-    let name: String = document.file_name.chars().filter(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(*letter)).collect();
+    let name: String =
+        document.file_name.chars().filter(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(*letter)).collect();
     let headers = [
         (header::CONTENT_TYPE, "application/pdf".to_owned()),
-        (header::CONTENT_DISPOSITION, format!("inline; filename=\"{}\"", if name.is_empty() { "invoice.pdf" } else { &name })),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("inline; filename=\"{}\"", if name.is_empty() { "invoice.pdf" } else { &name }),
+        ),
     ];
     Ok((headers, pdf).into_response())
 }

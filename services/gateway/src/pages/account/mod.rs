@@ -16,6 +16,10 @@ use axum::response::Response;
 use axum::routing::{get, post};
 
 pub use entry::ask_code;
+pub use invoices::{document as invoice_document, parts as invoice_parts, state_of as invoice_state};
+pub use services::stage;
+pub use subscriptions::{state_of as subscription_state, title as subscription_price};
+pub use tickets::{state_of as ticket_state, thread as ticket_thread};
 
 use crate::brand::Brand;
 use crate::pages::block::{Block, Link};

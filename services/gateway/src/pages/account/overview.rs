@@ -26,31 +26,61 @@ pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
     let page = || Some(PageRequest { cursor: String::new(), limit: 10 });
     let (subscriptions, invoices, services, tickets) = tokio::join!(
         billing.list_subscriptions(billing::ListSubscriptionsRequest { page: page(), account_id: account_id.clone() }),
-        other.list_invoices(billing::ListInvoicesRequest { page: page(), account_id: account_id.clone(), subscription_id: String::new() }),
-        provisioning.list_services(provisioning::ListServicesRequest { page: page(), account_id: account_id.clone(), panel_id: String::new() }),
+        other.list_invoices(billing::ListInvoicesRequest {
+            page: page(),
+            account_id: account_id.clone(),
+            subscription_id: String::new()
+        }),
+        provisioning.list_services(provisioning::ListServicesRequest {
+            page: page(),
+            account_id: account_id.clone(),
+            panel_id: String::new()
+        }),
         support.list_tickets(support::ListTicketsRequest { page: page(), account_id, state: 0 }),
     );
-    let name = if customer.account.display_name.is_empty() { customer.account.email.clone() } else { customer.account.display_name.clone() };
+    let name = if customer.account.display_name.is_empty() {
+        customer.account.email.clone()
+    } else {
+        customer.account.display_name.clone()
+    };
     let mut shown = Page::new(format!("Hello, {name}"));
     if !customer.account.email_verified {
         let form = Form::new("", "/account/verify/again", "Send the mail again").tone(Tone::Info);
         let text = format!("We sent a link to {}.", customer.account.email);
-        shown = shown.with(Block::note(Tone::Warn, "Confirm your e-mail address", text)).with(Block::Actions(vec![form]));
+        shown =
+            shown.with(Block::note(Tone::Warn, "Confirm your e-mail address", text)).with(Block::Actions(vec![form]));
     }
-    let away = |what: &str| Block::note(Tone::Warn, format!("{what} cannot be shown at the moment"), "The rest works; reload in a minute.");
+    let away = |what: &str| {
+        Block::note(Tone::Warn, format!("{what} cannot be shown at the moment"), "The rest works; reload in a minute.")
+    };
     if let Ok(tickets) = &tickets {
-        let answered = tickets.get_ref().tickets.iter().filter(|ticket| ticket.state() == support::ticket::State::Answered).count();
+        let answered = tickets
+            .get_ref()
+            .tickets
+            .iter()
+            .filter(|ticket| ticket.state() == support::ticket::State::Answered)
+            .count();
         if answered > 0 {
             shown = shown.with(Block::advice(Tone::Info, "We answered you", "", Link::new("Read", "/account/tickets")));
         }
     }
     match &invoices {
         Ok(found) => {
-            let open: Vec<_> = found.get_ref().invoices.iter().filter(|invoice| invoice.state() == billing::invoice::State::Open).collect();
+            let open: Vec<_> = found
+                .get_ref()
+                .invoices
+                .iter()
+                .filter(|invoice| invoice.state() == billing::invoice::State::Open)
+                .collect();
             for invoice in open {
-                let text = format!("{}, due on {}.", manner.money(invoice.total.as_ref()), manner.date(invoice.due_at.as_ref()));
+                let text = format!(
+                    "{}, due on {}.",
+                    manner.money(invoice.total.as_ref()),
+                    manner.date(invoice.due_at.as_ref())
+                );
                 let link = Link::new("Pay now", format!("/account/invoices/{}", invoice.id));
-                shown = shown.with(Block::advice(Tone::Warn, format!("Invoice {} is open", invoice.number), text, link));
+                shown =
+                    shown.with(Block::advice(Tone::Warn, format!("Invoice {} is open", invoice.number), text, link));
             }
         }
         Err(_) => shown = shown.with(away("Invoices")),
@@ -58,18 +88,31 @@ pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
     match &subscriptions {
         Ok(found) => {
             let found = &found.get_ref().subscriptions;
-            let running: Vec<_> = found.iter().filter(|one| one.state() != billing::subscription::State::Ended).collect();
-            if let Some(next) = running.iter().min_by_key(|one| one.period_end.as_ref().map_or(i64::MAX, |at| at.seconds)) {
+            let running: Vec<_> =
+                found.iter().filter(|one| one.state() != billing::subscription::State::Ended).collect();
+            if let Some(next) =
+                running.iter().min_by_key(|one| one.period_end.as_ref().map_or(i64::MAX, |at| at.seconds))
+            {
                 let is_ending = next.cancel_at.is_some();
                 shown = shown.with(Block::Stats(vec![
-                    Stat { label: "Subscriptions".into(), value: running.len().to_string(), note: title(next, &manner), href: "/account/subscriptions".into() },
+                    Stat {
+                        label: "Subscriptions".into(),
+                        value: running.len().to_string(),
+                        note: title(next, &manner),
+                        href: "/account/subscriptions".into(),
+                    },
                     Stat {
                         label: if is_ending { "Access until".into() } else { "Next renewal".into() },
                         value: manner.date(next.period_end.as_ref()),
                         note: manner.relative(next.period_end.as_ref()),
                         href: String::new(),
                     },
-                    Stat { label: "Signed in as".into(), value: customer.account.email.clone(), note: String::new(), href: "/account/security".into() },
+                    Stat {
+                        label: "Signed in as".into(),
+                        value: customer.account.email.clone(),
+                        note: String::new(),
+                        href: "/account/security".into(),
+                    },
                 ]));
             }
             let rows = found.iter().map(|one| {
@@ -81,7 +124,8 @@ pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
                     Cell::number(title(one, &manner)),
                 ]
             });
-            let table = Table::new("Subscriptions", &["Plan", "State", "Until", "#Price"], "You have no subscription yet.");
+            let table =
+                Table::new("Subscriptions", &["Plan", "State", "Until", "#Price"], "You have no subscription yet.");
             shown = shown.with(Block::Table(table.rows(rows).first(Link::new("See plans", "/plans"))));
         }
         Err(_) => shown = shown.with(away("Subscriptions")),

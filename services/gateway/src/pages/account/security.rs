@@ -20,9 +20,19 @@ pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
 
 /// A device by the words in its user agent.
 fn device(agent: &str) -> String {
-    let one = |names: &[(&str, &str)]| names.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| (*name).to_owned());
-    let browser = one(&[("Firefox", "Firefox"), ("Edg", "Edge"), ("OPR", "Opera"), ("Chrome", "Chrome"), ("Safari", "Safari")]);
-    let system = one(&[("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"), ("Mac OS", "Mac"), ("Linux", "Linux")]);
+    let one = |names: &[(&str, &str)]| {
+        names.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| (*name).to_owned())
+    };
+    let browser =
+        one(&[("Firefox", "Firefox"), ("Edg", "Edge"), ("OPR", "Opera"), ("Chrome", "Chrome"), ("Safari", "Safari")]);
+    let system = one(&[
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Windows", "Windows"),
+        ("Mac OS", "Mac"),
+        ("Linux", "Linux"),
+    ]);
     match (browser, system) {
         (Some(browser), Some(system)) => format!("{browser} on {system}"),
         (Some(name), None) | (None, Some(name)) => name,
@@ -43,34 +53,80 @@ async fn render(state: &AppState, customer: &Customer, ui: &Ui, failed: Option<&
         ]
     });
     let others = sessions.iter().filter(|session| session.id != own).map(|session| {
-        (session.id.clone(), format!("{}, {}", device(&session.user_agent), manner.relative(session.last_seen_at.as_ref())))
+        (
+            session.id.clone(),
+            format!("{}, {}", device(&session.user_agent), manner.relative(session.last_seen_at.as_ref())),
+        )
     });
     let others: Vec<(String, String)> = others.collect();
     let mut page = Page::new("Security")
         .refused(failed)
-        .with(Block::facts("", vec![
-            ("E-mail", Cell::text(&customer.account.email).note(if customer.account.email_verified { "confirmed" } else { "not confirmed yet" })),
-            ("Second factor", if customer.account.totp_enrolled { Cell::badge(Tone::Good, "On") } else { Cell::text("Set up").to("/account/security/totp").note("A code from your phone beside the password.") }),
-        ]))
+        .with(Block::facts(
+            "",
+            vec![
+                (
+                    "E-mail",
+                    Cell::text(&customer.account.email).note(if customer.account.email_verified {
+                        "confirmed"
+                    } else {
+                        "not confirmed yet"
+                    }),
+                ),
+                (
+                    "Second factor",
+                    if customer.account.totp_enrolled {
+                        Cell::badge(Tone::Good, "On")
+                    } else {
+                        Cell::text("Set up")
+                            .to("/account/security/totp")
+                            .note("A code from your phone beside the password.")
+                    },
+                ),
+            ],
+        ))
         .with(Block::Form(
             Form::new("Change password", "/account/security/password", "Change password")
                 .field(Field::password("current_password", "Current password", "current-password").required())
-                .field(Field::password("new_password", "New password", "new-password").required().help("At least 12 characters. Other devices are signed out."))
+                .field(
+                    Field::password("new_password", "New password", "new-password")
+                        .required()
+                        .help("At least 12 characters. Other devices are signed out."),
+                )
                 .refused(failed),
         ))
         .with(Block::Table(Table::new("Devices", &["Device", "Last seen", ""], "").rows(rows)));
     if !others.is_empty() {
-        page = page.with(Block::Form(Form::new("", "/account/security/revoke", "Sign out this device").tone(Tone::Info).field(Field::select("session", "Another device", others))));
+        page =
+            page.with(Block::Form(
+                Form::new("", "/account/security/revoke", "Sign out this device")
+                    .tone(Tone::Info)
+                    .field(Field::select("session", "Another device", others)),
+            ));
     }
-    let mut actions = vec![Form::new("", "/account/security/everywhere", "Sign out everywhere").intro("You have to sign in again on this device as well.").tone(Tone::Bad).folded("Sign out everywhere")];
+    let mut actions = vec![
+        Form::new("", "/account/security/everywhere", "Sign out everywhere")
+            .intro("You have to sign in again on this device as well.")
+            .tone(Tone::Bad)
+            .folded("Sign out everywhere"),
+    ];
     if customer.account.totp_enrolled {
-        actions.push(Form::new("", "/account/security/totp/remove", "Switch off").intro("Your password alone will be enough again.").tone(Tone::Bad).folded("Switch off the second factor"));
+        actions.push(
+            Form::new("", "/account/security/totp/remove", "Switch off")
+                .intro("Your password alone will be enough again.")
+                .tone(Tone::Bad)
+                .folded("Switch off the second factor"),
+        );
     }
     page_of(customer, ui, page.with(Block::Actions(actions)))
 }
 
 /// `POST /account/security/password`
-pub async fn password(State(state): State<AppState>, customer: Customer, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+pub async fn password(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
     limits::credentials(&state, &ui.request).await?;
     let asked = identity::ChangePasswordRequest {
         session_secret: customer.caller.secret()?.expose().to_owned(),
@@ -82,7 +138,9 @@ pub async fn password(State(state): State<AppState>, customer: Customer, ui: Ui,
             state.sessions.forget_all();
             let response = go_done("/account/security", "password");
             Ok(match reply.into_inner().session {
-                Some(session) => with_cookie(response, Portal::Shop.sign_in(&session, &ui.request, state.host.clock.now())?),
+                Some(session) => {
+                    with_cookie(response, Portal::Shop.sign_in(&session, &ui.request, state.host.clock.now())?)
+                }
                 None => response,
             })
         }
@@ -115,7 +173,11 @@ fn enrol_page(secret: &str, url: &str, failed: Option<&Failed>) -> Page {
         .field(Field::hidden("url", url))
         .field(Field::code("code", "Code the app shows now").required())
         .refused(failed);
-    Page::new("Second factor").up("Security", "/account/security").refused(failed).with_some(qr::block(secret, url)).with(Block::Form(form))
+    Page::new("Second factor")
+        .up("Security", "/account/security")
+        .refused(failed)
+        .with_some(qr::block(secret, url))
+        .with(Block::Form(form))
 }
 
 /// `GET /account/security/totp`
@@ -126,7 +188,12 @@ pub async fn enrol(State(state): State<AppState>, customer: Customer, ui: Ui) ->
 }
 
 /// `POST /account/security/totp`
-pub async fn confirm(State(state): State<AppState>, customer: Customer, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+pub async fn confirm(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
     limits::credentials(&state, &ui.request).await?;
     let asked = identity::ConfirmTotpRequest {
         account_id: customer.account.id.clone(),
@@ -143,7 +210,9 @@ pub async fn confirm(State(state): State<AppState>, customer: Customer, ui: Ui, 
                 .with(Block::Codes(reply.recovery_codes));
             let response = page_of(&customer, &ui, page)?;
             Ok(match reply.session {
-                Some(session) => with_cookie(response, Portal::Shop.sign_in(&session, &ui.request, state.host.clock.now())?),
+                Some(session) => {
+                    with_cookie(response, Portal::Shop.sign_in(&session, &ui.request, state.host.clock.now())?)
+                }
                 None => response,
             })
         }

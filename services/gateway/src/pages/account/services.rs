@@ -18,12 +18,18 @@ use crate::state::AppState;
 /// How a service stands: tone, word, sentence.
 #[must_use]
 pub fn stage(service: &Service) -> (Tone, &'static str, String) {
-    let told = |otherwise: &str| if service.status_text.is_empty() { otherwise.to_owned() } else { service.status_text.clone() };
+    let told = |otherwise: &str| {
+        if service.status_text.is_empty() { otherwise.to_owned() } else { service.status_text.clone() }
+    };
     match service.step() {
         Step::Ready => (Tone::Good, "Ready", told("Sign in on your player and watch.")),
         Step::Updating => (Tone::Info, "Updating", told("It works while we change it.")),
-        Step::Placing | Step::Creating | Step::Verifying | Step::Unspecified => (Tone::Info, "Being prepared", told("This takes a few seconds.")),
-        Step::Waiting => (Tone::Warn, "Waiting", told("The server is busy; we go on by ourselves and send you a mail.")),
+        Step::Placing | Step::Creating | Step::Verifying | Step::Unspecified => {
+            (Tone::Info, "Being prepared", told("This takes a few seconds."))
+        }
+        Step::Waiting => {
+            (Tone::Warn, "Waiting", told("The server is busy; we go on by ourselves and send you a mail."))
+        }
         Step::Unknown => (Tone::Warn, "Being confirmed", told("We are asking the server, usually under a minute.")),
         Step::Suspended => (Tone::Bad, "Paused", told("Pay the open invoice; access comes back within a minute.")),
         Step::Terminated => (Tone::Neutral, "Ended", told("This service is over.")),
@@ -33,32 +39,51 @@ pub fn stage(service: &Service) -> (Tone, &'static str, String) {
 
 /// `GET /account/services`
 pub async fn list(State(state): State<AppState>, customer: Customer, ui: Ui) -> Reply<Response> {
-    let asked = provisioning::ListServicesRequest { page: ui.page(), account_id: customer.account.id.clone(), panel_id: String::new() };
+    let asked = provisioning::ListServicesRequest {
+        page: ui.page(),
+        account_id: customer.account.id.clone(),
+        panel_id: String::new(),
+    };
     let found = state.clients.provisioning(&customer.caller.call()).list_services(asked).await?.into_inner();
     let manner = manner(&state, &customer.brand);
     let rows = found.services.iter().map(|service| {
         let (tone, word, _) = stage(service);
         vec![
-            Cell::text(if service.plan_name.is_empty() { "Service" } else { &service.plan_name }).to(format!("/account/services/{}", service.id)),
+            Cell::text(if service.plan_name.is_empty() { "Service" } else { &service.plan_name })
+                .to(format!("/account/services/{}", service.id)),
             Cell::badge(tone, word),
             Cell::code(&service.username),
             Cell::text(manner.date(service.expires_at.as_ref())).note(manner.relative(service.expires_at.as_ref())),
         ]
     });
-    let table = Table::new("", &["Service", "State", "User name", "Paid until"], "You have no service yet. It is made as soon as you buy a plan.")
-        .rows(rows)
-        .first(Link::new("See plans", "/plans"))
-        .next("/account/services", &found.page.unwrap_or_default().next_cursor);
+    let table = Table::new(
+        "",
+        &["Service", "State", "User name", "Paid until"],
+        "You have no service yet. It is made as soon as you buy a plan.",
+    )
+    .rows(rows)
+    .first(Link::new("See plans", "/plans"))
+    .next("/account/services", &found.page.unwrap_or_default().next_cursor);
     page_of(&customer, &ui, Page::new("Services").with(Block::Table(table)))
 }
 
 /// `GET /account/services/{id}`
-pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui, Path(id): Path<String>) -> Reply<Response> {
+pub async fn show(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    Path(id): Path<String>,
+) -> Reply<Response> {
     render(&state, &customer, &ui, &id, None).await
 }
 
 /// `POST /account/services/{id}/reveal`
-pub async fn reveal(State(state): State<AppState>, customer: Customer, ui: Ui, Path(id): Path<String>) -> Reply<Response> {
+pub async fn reveal(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    Path(id): Path<String>,
+) -> Reply<Response> {
     let shown = credentials(&state, &customer.caller, &id).await?;
     render(&state, &customer, &ui, &id, Some(shown)).await
 }
@@ -82,11 +107,17 @@ async fn render(state: &AppState, customer: &Customer, ui: &Ui, id: &str, shown:
         )),
         None => page,
     };
-    page = page.with(Block::facts("About it", vec![
-        ("Streams", Cell::text(format!("{} at a time", counted(u64::from(service.connections.max(1)), "stream")))),
-        ("Paid until", Cell::text(manner.date(service.expires_at.as_ref())).note(manner.relative(service.expires_at.as_ref()))),
-        ("Subscription", Cell::text("Manage").to(format!("/account/subscriptions/{}", service.subscription_id))),
-    ]));
+    page = page.with(Block::facts(
+        "About it",
+        vec![
+            ("Streams", Cell::text(format!("{} at a time", counted(u64::from(service.connections.max(1)), "stream")))),
+            (
+                "Paid until",
+                Cell::text(manner.date(service.expires_at.as_ref())).note(manner.relative(service.expires_at.as_ref())),
+            ),
+            ("Subscription", Cell::text("Manage").to(format!("/account/subscriptions/{}", service.subscription_id))),
+        ],
+    ));
     page = page.with(Block::facts("On your devices", vec![
         ("TV, box or stick", Cell::text("Install a player that takes “Xtream” or “M3U”. Choose Xtream, then type in server, user name and password.")),
         ("Phone or tablet", Cell::text("Copy the playlist address on the phone itself and add it to your player as a playlist.")),

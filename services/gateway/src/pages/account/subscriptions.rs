@@ -65,40 +65,74 @@ async fn load(state: &AppState, customer: &Customer, id: &str) -> Reply<Subscrip
 }
 
 /// `GET /account/subscriptions/{id}`
-pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui, Path(id): Path<String>) -> Reply<Response> {
+pub async fn show(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    Path(id): Path<String>,
+) -> Reply<Response> {
     let one = load(&state, &customer, &id).await?;
     let manner = manner(&state, &customer.brand);
     let (tone, word) = state_of(&one);
     let until = manner.date(one.period_end.as_ref());
     let here = format!("/account/subscriptions/{id}");
-    let is_running = matches!(one.state(), Life::Active | Life::Trialing | Life::PastDue | Life::Suspended | Life::Paused);
+    let is_running =
+        matches!(one.state(), Life::Active | Life::Trialing | Life::PastDue | Life::Suspended | Life::Paused);
     let mut page = Page::new(&one.plan_name).badge(tone, word).up("Subscriptions", "/account/subscriptions");
     if !one.open_invoice_id.is_empty() {
-        let text = if one.state() == Life::Suspended { "Access comes back within a minute after you paid." } else { "Pay it to keep your access." };
-        page = page.with(Block::advice(Tone::Warn, "An invoice is open", text, Link::new("Pay", format!("/account/invoices/{}", one.open_invoice_id))));
+        let text = if one.state() == Life::Suspended {
+            "Access comes back within a minute after you paid."
+        } else {
+            "Pay it to keep your access."
+        };
+        page = page.with(Block::advice(
+            Tone::Warn,
+            "An invoice is open",
+            text,
+            Link::new("Pay", format!("/account/invoices/{}", one.open_invoice_id)),
+        ));
     }
     if one.cancel_at.is_some() && is_running {
         page = page
-            .with(Block::note(Tone::Info, format!("Cancelled; you have access until {until}"), "Nothing will be charged any more."))
+            .with(Block::note(
+                Tone::Info,
+                format!("Cancelled; you have access until {until}"),
+                "Nothing will be charged any more.",
+            ))
             .with(Block::Actions(vec![Form::new("", format!("{here}/resume"), "Keep my subscription")]));
     }
     let renews = match (one.cancel_at.is_some(), one.auto_renew) {
         (true, _) => "No; it ends with the period.".to_owned(),
-        (false, true) => format!("Yes, by itself{}.", if one.payment_method_label.is_empty() { String::new() } else { format!(" with {}", one.payment_method_label) }),
+        (false, true) => format!(
+            "Yes, by itself{}.",
+            if one.payment_method_label.is_empty() {
+                String::new()
+            } else {
+                format!(" with {}", one.payment_method_label)
+            }
+        ),
         (false, false) => "You get an invoice to pay before it renews.".to_owned(),
     };
-    page = page.with(Block::facts("", vec![
-        ("Price", Cell::text(title(&one, &manner))),
-        ("Current period", Cell::text(format!("{} to {until}", manner.date(one.period_start.as_ref())))),
-        (if one.cancel_at.is_some() { "Ends" } else { "Renews" }, Cell::text(until.clone()).note(manner.relative(one.period_end.as_ref()))),
-        ("Renewal", Cell::text(renews)),
-        ("Since", Cell::text(manner.date(one.created_at.as_ref()))),
-    ]));
+    page = page.with(Block::facts(
+        "",
+        vec![
+            ("Price", Cell::text(title(&one, &manner))),
+            ("Current period", Cell::text(format!("{} to {until}", manner.date(one.period_start.as_ref())))),
+            (
+                if one.cancel_at.is_some() { "Ends" } else { "Renews" },
+                Cell::text(until.clone()).note(manner.relative(one.period_end.as_ref())),
+            ),
+            ("Renewal", Cell::text(renews)),
+            ("Since", Cell::text(manner.date(one.created_at.as_ref()))),
+        ],
+    ));
     if is_running {
         page = page.with_some(change_form(&state, &customer, &ui, &one, &manner).await?);
         if one.cancel_at.is_none() {
             let form = Form::new("", format!("{here}/cancel"), "Cancel subscription")
-                .intro(format!("You keep access until {until}. Nothing is charged after that. You can undo this until then."))
+                .intro(format!(
+                    "You keep access until {until}. Nothing is charged after that. You can undo this until then."
+                ))
                 .field(Field::text("reason", "Why, if you like to say"))
                 .tone(Tone::Bad)
                 .folded("Cancel subscription");
@@ -108,16 +142,32 @@ pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui, Pat
     page_of(&customer, &ui, page)
 }
 
-async fn change_form(state: &AppState, customer: &Customer, ui: &Ui, one: &Subscription, manner: &Manner) -> Reply<Option<Block>> {
+async fn change_form(
+    state: &AppState,
+    customer: &Customer,
+    ui: &Ui,
+    one: &Subscription,
+    manner: &Manner,
+) -> Reply<Option<Block>> {
     let plans = state.catalog.plans(&customer.brand, &ui.request).await?;
     let currency = one.price.as_ref().map(|price| price.currency.as_str()).unwrap_or_default();
     let options: Vec<(String, String)> = plans
         .iter()
         .filter_map(|plan| plan.current.as_ref())
         .flat_map(|version| version.prices.iter().map(move |price| (version, price)))
-        .filter(|(_, price)| price.id != one.price_id && price.amount.as_ref().is_some_and(|amount| amount.currency == currency))
+        .filter(|(_, price)| {
+            price.id != one.price_id && price.amount.as_ref().is_some_and(|amount| amount.currency == currency)
+        })
         .map(|(version, price)| {
-            (price.id.clone(), format!("{}, {} per {}", version.name, manner.money(price.amount.as_ref()), text::per(price.term.as_ref())))
+            (
+                price.id.clone(),
+                format!(
+                    "{}, {} per {}",
+                    version.name,
+                    manner.money(price.amount.as_ref()),
+                    text::per(price.term.as_ref())
+                ),
+            )
         })
         .collect();
     if options.is_empty() {
@@ -132,7 +182,12 @@ async fn change_form(state: &AppState, customer: &Customer, ui: &Ui, one: &Subsc
 }
 
 /// `POST /account/subscriptions/{id}/cancel`
-pub async fn cancel(State(state): State<AppState>, customer: Customer, Path(id): Path<String>, Body(sent): Body<Sent>) -> Reply<Response> {
+pub async fn cancel(
+    State(state): State<AppState>,
+    customer: Customer,
+    Path(id): Path<String>,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
     let asked = billing::CancelSubscriptionRequest { subscription_id: id.clone(), reason: sent.text("reason") };
     state.clients.billing(&customer.caller.call()).cancel_subscription(asked).await?;
     Ok(go_done(&format!("/account/subscriptions/{id}"), "cancelled"))
@@ -146,11 +201,23 @@ pub async fn resume(State(state): State<AppState>, customer: Customer, Path(id):
 }
 
 /// `GET /account/subscriptions/{id}/change?price=…`: to the cent, before anything happens.
-pub async fn preview(State(state): State<AppState>, customer: Customer, ui: Ui, Path(id): Path<String>) -> Reply<Response> {
+pub async fn preview(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    Path(id): Path<String>,
+) -> Reply<Response> {
     show_preview(&state, &customer, &ui, &id, ui.query.get("price"), None).await
 }
 
-async fn show_preview(state: &AppState, customer: &Customer, ui: &Ui, id: &str, price: &str, failed: Option<&Failed>) -> Reply<Response> {
+async fn show_preview(
+    state: &AppState,
+    customer: &Customer,
+    ui: &Ui,
+    id: &str,
+    price: &str,
+    failed: Option<&Failed>,
+) -> Reply<Response> {
     let asked = billing::QuoteChangeRequest { subscription_id: id.to_owned(), price_id: price.to_owned() };
     let quote = state.clients.billing(&customer.caller.call()).quote_change(asked).await?.into_inner();
     let manner = manner(state, &customer.brand);
@@ -161,15 +228,22 @@ async fn show_preview(state: &AppState, customer: &Customer, ui: &Ui, id: &str, 
         .collect();
     if rows.is_empty() {
         rows.push(vec![Cell::text("New plan"), Cell::number(manner.money(quote.new_charge.as_ref()))]);
-        rows.push(vec![Cell::text("Not used of the current period"), Cell::number(format!("−{}", manner.money(quote.unused_credit.as_ref())))]);
+        rows.push(vec![
+            Cell::text("Not used of the current period"),
+            Cell::number(format!("−{}", manner.money(quote.unused_credit.as_ref()))),
+        ]);
     }
     rows.push(vec![Cell::text("Due now"), Cell::number(manner.money(quote.due_now.as_ref()))]);
     let due = manner.money(quote.due_now.as_ref());
     let is_free = quote.due_now.as_ref().is_none_or(|due| due.minor == 0);
-    let form = Form::new("", format!("/account/subscriptions/{id}/change"), if is_free { "Change now".to_owned() } else { format!("Pay {due} and change") })
-        .field(Field::hidden("price", price))
-        .keyed()
-        .refused(failed);
+    let form = Form::new(
+        "",
+        format!("/account/subscriptions/{id}/change"),
+        if is_free { "Change now".to_owned() } else { format!("Pay {due} and change") },
+    )
+    .field(Field::hidden("price", price))
+    .keyed()
+    .refused(failed);
     let page = Page::new("Change plan")
         .intro("The change happens when it is paid. Amounts are exact to the second of the period that is left.")
         .up("Subscription", format!("/account/subscriptions/{id}"))
@@ -180,7 +254,13 @@ async fn show_preview(state: &AppState, customer: &Customer, ui: &Ui, id: &str, 
 }
 
 /// `POST /account/subscriptions/{id}/change`
-pub async fn change(State(state): State<AppState>, customer: Customer, ui: Ui, Path(id): Path<String>, Body(sent): Body<Sent>) -> Reply<Response> {
+pub async fn change(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    Path(id): Path<String>,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
     limits::order(&state, &ui.request).await?;
     let page = format!("/account/subscriptions/{id}");
     let back = format!("{}{page}", ui.request.origin());
@@ -206,7 +286,15 @@ pub async fn change(State(state): State<AppState>, customer: Customer, ui: Ui, P
                 return Err(refusal);
             }
             let price = sent.text("price");
-            show_preview(&state, &customer, &ui, &id, &price, Some(&Failed { action: String::new(), sent: Sent::default(), refusal })).await
+            show_preview(
+                &state,
+                &customer,
+                &ui,
+                &id,
+                &price,
+                Some(&Failed { action: String::new(), sent: Sent::default(), refusal }),
+            )
+            .await
         }
     }
 }

@@ -42,7 +42,13 @@ pub fn thread(ticket: &Ticket, manner: &Manner, is_staff: bool) -> Block {
             },
             at: manner.moment(message.written_at.as_ref()),
             text: message.text.clone(),
-            side: if message.internal { "internal" } else if is_mine { "ours" } else { "theirs" },
+            side: if message.internal {
+                "internal"
+            } else if is_mine {
+                "ours"
+            } else {
+                "theirs"
+            },
         }
     });
     Block::Thread(messages.collect())
@@ -70,15 +76,28 @@ pub async fn list(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
 
 async fn new_form(state: &AppState, customer: &Customer, ui: &Ui, failed: Option<&Failed>) -> Reply<Response> {
     let call = customer.caller.call();
-    let departments = state.clients.support(&call).list_departments(support::ListDepartmentsRequest {}).await?.into_inner().departments;
+    let departments = state
+        .clients
+        .support(&call)
+        .list_departments(support::ListDepartmentsRequest {})
+        .await?
+        .into_inner()
+        .departments;
     let mut form = Form::new("", "/account/tickets/new", "Send")
         .field(Field::text("subject", "What is it about?").required())
-        .field(Field::new("textarea", "text", "Tell us more").required().help("Channel, device and time help us most when something does not play."));
+        .field(
+            Field::new("textarea", "text", "Tell us more")
+                .required()
+                .help("Channel, device and time help us most when something does not play."),
+        );
     if departments.len() > 1 {
         let options = departments.iter().map(|name| (name.clone(), name.clone())).collect();
         form = form.field(Field::select("department", "Who should read it?", options));
     }
-    let page = Page::new("New ticket").up("Support", "/account/tickets").refused(failed).with(Block::Form(form.refused(failed)));
+    let page = Page::new("New ticket")
+        .up("Support", "/account/tickets")
+        .refused(failed)
+        .with(Block::Form(form.refused(failed)));
     page_of(customer, ui, page)
 }
 
@@ -88,7 +107,12 @@ pub async fn new_page(State(state): State<AppState>, customer: Customer, ui: Ui)
 }
 
 /// `POST /account/tickets/new`
-pub async fn open(State(state): State<AppState>, customer: Customer, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+pub async fn open(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
     let account = &customer.account;
     let asked = support::OpenTicketRequest {
         account_id: account.id.clone(),
@@ -102,7 +126,10 @@ pub async fn open(State(state): State<AppState>, customer: Customer, ui: Ui, Bod
     };
     match state.clients.support(&customer.caller.call()).open_ticket(asked).await {
         Ok(ticket) => Ok(go_done(&format!("/account/tickets/{}", ticket.into_inner().id), "opened")),
-        Err(status) => new_form(&state, &customer, &ui, Some(&Failed { action: String::new(), sent, refusal: status.into() })).await,
+        Err(status) => {
+            new_form(&state, &customer, &ui, Some(&Failed { action: String::new(), sent, refusal: status.into() }))
+                .await
+        }
     }
 }
 
@@ -122,18 +149,31 @@ async fn render(state: &AppState, customer: &Customer, ui: &Ui, id: &str, failed
         .with(thread(&ticket, &manner, false))
         .with(Block::Form(reply));
     if ticket.state() != Life::Closed {
-        page = page.with(Block::Actions(vec![Form::new("", format!("/account/tickets/{id}/close"), "Close ticket").tone(Tone::Info)]));
+        page = page.with(Block::Actions(vec![
+            Form::new("", format!("/account/tickets/{id}/close"), "Close ticket").tone(Tone::Info),
+        ]));
     }
     page_of(customer, ui, page)
 }
 
 /// `GET /account/tickets/{id}`
-pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui, Path(id): Path<String>) -> Reply<Response> {
+pub async fn show(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    Path(id): Path<String>,
+) -> Reply<Response> {
     render(&state, &customer, &ui, &id, None).await
 }
 
 /// `POST /account/tickets/{id}/reply`
-pub async fn reply(State(state): State<AppState>, customer: Customer, ui: Ui, Path(id): Path<String>, Body(sent): Body<Sent>) -> Reply<Response> {
+pub async fn reply(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    Path(id): Path<String>,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
     let asked = support::ReplyToTicketRequest {
         ticket_id: id.clone(),
         text: sent.text("text"),
@@ -142,7 +182,10 @@ pub async fn reply(State(state): State<AppState>, customer: Customer, ui: Ui, Pa
     };
     match state.clients.support(&customer.caller.call()).reply_to_ticket(asked).await {
         Ok(_) => Ok(go_done(&format!("/account/tickets/{id}"), "replied")),
-        Err(status) => render(&state, &customer, &ui, &id, Some(&Failed { action: String::new(), sent, refusal: status.into() })).await,
+        Err(status) => {
+            render(&state, &customer, &ui, &id, Some(&Failed { action: String::new(), sent, refusal: status.into() }))
+                .await
+        }
     }
 }
 

@@ -64,7 +64,11 @@ async fn wanted(state: &AppState, brand: &Brand, ui: &Ui, asked: &Sent) -> Reply
         Some((version.clone(), price.clone()))
     });
     let (version, price) = found.ok_or_else(|| {
-        Refusal::new(StatusCode::GONE, "price_gone", "this price is not offered any more; have a look at the current plans")
+        Refusal::new(
+            StatusCode::GONE,
+            "price_gone",
+            "this price is not offered any more; have a look at the current plans",
+        )
     })?;
     let is_trial = asked.get("trial") == "1" && version.trial_days > 0;
     Ok(Wanted { version, price, is_trial })
@@ -86,28 +90,43 @@ pub async fn review(State(state): State<AppState>, visitor: Visitor, ui: Ui) -> 
     }
 }
 
-fn who(state: &AppState, brand: &Brand, ui: &Ui, wanted: &Wanted, failed: Option<&Failed>, first: Option<Block>) -> Reply<Response> {
+fn who(
+    state: &AppState,
+    brand: &Brand,
+    ui: &Ui,
+    wanted: &Wanted,
+    failed: Option<&Failed>,
+    first: Option<Block>,
+) -> Reply<Response> {
     let manner = manner(state, brand);
     let hidden = wanted.hidden();
-    let mut page = Page::new("Your account").intro("So that you can see your access, your invoices and cancel at any time.");
+    let mut page =
+        Page::new("Your account").intro("So that you can see your access, your invoices and cancel at any time.");
     page.blocks.extend(first);
     let sign_up = access::sign_up_form("I am new here", "/checkout/account", brand, &hidden).refused(failed);
     let sign_in = access::sign_in_form("I have an account", "/checkout/sign-in", &hidden).refused(failed);
     let is_known = failed.is_some_and(|failed| failed.action == "/checkout/sign-in");
-    page = if is_known { page.with(Block::Form(sign_in)).with(Block::Form(sign_up)) } else { page.with(Block::Form(sign_up)).with(Block::Form(sign_in)) };
+    page = if is_known {
+        page.with(Block::Form(sign_in)).with(Block::Form(sign_up))
+    } else {
+        page.with(Block::Form(sign_up)).with(Block::Form(sign_in))
+    };
     let amount = manner.money(wanted.price.amount.as_ref());
     let line = format!("{}, {}", wanted.version.name, text::length(wanted.price.term.as_ref()));
     let due = if wanted.is_trial { "Nothing today".to_owned() } else { amount.clone() };
-    draw_as(failed.map_or(StatusCode::OK, |failed| failed.refusal.status), &Checkout {
-        frame: frame(brand, ui),
-        page,
-        step: 1,
-        plan: wanted.version.name.clone(),
-        lines: vec![(line, amount)],
-        totals: Vec::new(),
-        due,
-        note: words::tax(brand),
-    })
+    draw_as(
+        failed.map_or(StatusCode::OK, |failed| failed.refusal.status),
+        &Checkout {
+            frame: frame(brand, ui),
+            page,
+            step: 1,
+            plan: wanted.version.name.clone(),
+            lines: vec![(line, amount)],
+            totals: Vec::new(),
+            due,
+            note: words::tax(brand),
+        },
+    )
 }
 
 fn lines_of(quote: &billing::Quote, manner: &Manner) -> Vec<(String, String)> {
@@ -125,7 +144,13 @@ async fn quote(state: &AppState, visitor: &Visitor, wanted: &Wanted) -> Reply<bi
     Ok(state.clients.billing(&visitor.caller.call()).create_quote(asked).await?.into_inner())
 }
 
-async fn show_review(state: &AppState, visitor: &Visitor, ui: &Ui, wanted: &Wanted, failed: Option<&Failed>) -> Reply<Response> {
+async fn show_review(
+    state: &AppState,
+    visitor: &Visitor,
+    ui: &Ui,
+    wanted: &Wanted,
+    failed: Option<&Failed>,
+) -> Reply<Response> {
     let brand = &visitor.brand;
     let manner = manner(state, brand);
     let quote = quote(state, visitor, wanted).await?;
@@ -140,8 +165,11 @@ async fn show_review(state: &AppState, visitor: &Visitor, ui: &Ui, wanted: &Want
     let is_free = quote.due_now.as_ref().is_some_and(|due| due.minor == 0);
     let submit = if is_free { "Start free trial".to_owned() } else { format!("Pay {due}") };
     let consent = if is_free {
-        format!("Start at once. After {} I am charged {} unless I cancel before.",
-            text::counted(u64::from(quote.trial_days), "day"), manner.money(quote.renewal_total.as_ref()))
+        format!(
+            "Start at once. After {} I am charged {} unless I cancel before.",
+            text::counted(u64::from(quote.trial_days), "day"),
+            manner.money(quote.renewal_total.as_ref())
+        )
     } else {
         "Start at once. I know that my right to withdraw ends when access is ready.".to_owned()
     };
@@ -149,46 +177,83 @@ async fn show_review(state: &AppState, visitor: &Visitor, ui: &Ui, wanted: &Want
         .fields(wanted.hidden().map(|(name, value)| Field::hidden(name, value)))
         .field(Field::hidden("quote", &quote.id))
         .keyed()
-        .field(Field::check("save_method", "Remember my payment method for renewals", true)
-            .help("Otherwise you get an invoice to pay before each renewal."))
+        .field(
+            Field::check("save_method", "Remember my payment method for renewals", true)
+                .help("Otherwise you get an invoice to pay before each renewal."),
+        )
         .field(Field { is_required: true, ..Field::check("consent", consent, false) })
         .refused(failed);
     let page = Page::new("Review and pay")
-        .with(Block::facts("", vec![
-            ("Account", Cell::text(email)),
-            ("Plan", Cell::text(&wanted.version.name).note(format!("{} at a time", text::counted(u64::from(wanted.version.connections.max(1)), "stream")))),
-            ("Renewal", Cell::text(renewal)),
-        ]))
+        .with(Block::facts(
+            "",
+            vec![
+                ("Account", Cell::text(email)),
+                (
+                    "Plan",
+                    Cell::text(&wanted.version.name).note(format!(
+                        "{} at a time",
+                        text::counted(u64::from(wanted.version.connections.max(1)), "stream")
+                    )),
+                ),
+                ("Renewal", Cell::text(renewal)),
+            ],
+        ))
         .with(Block::Form(form));
     let mut totals = vec![
         ("Net".to_owned(), manner.money(quote.subtotal.as_ref())),
-        (format!("{} {}", if brand.tax_name.is_empty() { "Tax" } else { &brand.tax_name }, text::percent(brand.tax_rate_bp)), manner.money(quote.tax.as_ref())),
+        (
+            format!(
+                "{} {}",
+                if brand.tax_name.is_empty() { "Tax" } else { &brand.tax_name },
+                text::percent(brand.tax_rate_bp)
+            ),
+            manner.money(quote.tax.as_ref()),
+        ),
         ("Total".to_owned(), manner.money(quote.total.as_ref())),
     ];
     if quote.tax.as_ref().is_none_or(|tax| tax.minor == 0) {
         totals.drain(..2);
     }
-    draw_as(failed.map_or(StatusCode::OK, |failed| failed.refusal.status), &Checkout {
-        frame: frame(brand, ui),
-        page,
-        step: 2,
-        plan: wanted.version.name.clone(),
-        lines: lines_of(&quote, &manner),
-        totals,
-        due: if is_free { "Nothing today".to_owned() } else { due },
-        note: format!("This offer holds until {}.", manner.moment(quote.expires_at.as_ref())),
-    })
+    draw_as(
+        failed.map_or(StatusCode::OK, |failed| failed.refusal.status),
+        &Checkout {
+            frame: frame(brand, ui),
+            page,
+            step: 2,
+            plan: wanted.version.name.clone(),
+            lines: lines_of(&quote, &manner),
+            totals,
+            due: if is_free { "Nothing today".to_owned() } else { due },
+            note: format!("This offer holds until {}.", manner.moment(quote.expires_at.as_ref())),
+        },
+    )
 }
 
 /// `POST /checkout/account`: a new customer.
-pub async fn account(State(state): State<AppState>, visitor: Visitor, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+pub async fn account(
+    State(state): State<AppState>,
+    visitor: Visitor,
+    ui: Ui,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
     let wanted = wanted(&state, &visitor.brand, &ui, &sent).await?;
     match access::sign_up(&state, &visitor.brand, &ui.request, &sent).await {
         Ok(Entry::In(cookie)) => Ok(with_cookie(go(&wanted.href()), cookie)),
         Ok(Entry::Perhaps | Entry::Code(_) | Entry::Enrolling(_)) => {
-            let note = Block::note(Tone::Info, "Do you have an account already?", "Sign in with it below. We also sent a mail to this address.");
+            let note = Block::note(
+                Tone::Info,
+                "Do you have an account already?",
+                "Sign in with it below. We also sent a mail to this address.",
+            );
             let known = Failed { action: "/checkout/sign-in".into(), sent, refusal: Refusal::denied("", "") };
-            let mut response = who(&state, &visitor.brand, &ui, &wanted, Some(&Failed { refusal: Refusal::invalid("", "", ""), ..known }), Some(note))?;
+            let mut response = who(
+                &state,
+                &visitor.brand,
+                &ui,
+                &wanted,
+                Some(&Failed { refusal: Refusal::invalid("", "", ""), ..known }),
+                Some(note),
+            )?;
             *response.status_mut() = StatusCode::OK;
             Ok(response)
         }
@@ -200,11 +265,18 @@ pub async fn account(State(state): State<AppState>, visitor: Visitor, ui: Ui, Bo
 }
 
 /// `POST /checkout/sign-in`: a customer who comes back; the plan is kept.
-pub async fn sign_in(State(state): State<AppState>, visitor: Visitor, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+pub async fn sign_in(
+    State(state): State<AppState>,
+    visitor: Visitor,
+    ui: Ui,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
     let wanted = wanted(&state, &visitor.brand, &ui, &sent).await?;
     match access::sign_in(&state, Portal::Shop, Some(&visitor.brand), &ui.request, &sent).await {
         Ok(Entry::In(cookie) | Entry::Enrolling(cookie)) => Ok(with_cookie(go(&wanted.href()), cookie)),
-        Ok(Entry::Code(challenge)) => crate::pages::account::ask_code(&visitor.brand, &ui, &challenge, &wanted.href(), None),
+        Ok(Entry::Code(challenge)) => {
+            crate::pages::account::ask_code(&visitor.brand, &ui, &challenge, &wanted.href(), None)
+        }
         Ok(Entry::Perhaps) => Ok(go(&wanted.href())),
         Err(refusal) => {
             let failed = Failed { action: "/checkout/sign-in".into(), sent, refusal };
@@ -214,7 +286,13 @@ pub async fn sign_in(State(state): State<AppState>, visitor: Visitor, ui: Ui, Bo
 }
 
 /// `POST /checkout/place`: the order, then the payment page.
-pub async fn place(State(state): State<AppState>, customer: Customer, ui: Ui, headers: HeaderMap, Body(sent): Body<Sent>) -> Reply<Response> {
+pub async fn place(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    headers: HeaderMap,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
     limits::order(&state, &ui.request).await?;
     let Customer { brand, account, caller } = customer;
     let visitor = Visitor { brand: brand.clone(), caller };

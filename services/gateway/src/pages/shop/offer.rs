@@ -78,6 +78,7 @@ pub struct Shelf {
     /// Currencies to choose from.
     pub currencies: Vec<Link>,
     /// What is shown.
+    #[cfg(test)]
     pub choice: Choice,
 }
 
@@ -99,7 +100,8 @@ fn view(price: &Price, all: &[&Price], trial_days: u32, manner: &Manner) -> Pric
     };
     if let Some(amount) = &price.amount {
         let exponent = amount.currency.parse::<ottery_kernel::Currency>();
-        shown.decimal = exponent.map(|currency| ottery_kernel::Money::new(amount.minor, currency).to_decimal()).unwrap_or_default();
+        shown.decimal =
+            exponent.map(|currency| ottery_kernel::Money::new(amount.minor, currency).to_decimal()).unwrap_or_default();
         shown.currency.clone_from(&amount.currency);
     }
     if trial_days > 0 {
@@ -110,7 +112,8 @@ fn view(price: &Price, all: &[&Price], trial_days: u32, manner: &Manner) -> Pric
     }
     if let Some((minor, months)) = monthly(price).filter(|(_, months)| *months > 1) {
         let currency = price.amount.as_ref().map(|amount| amount.currency.clone()).unwrap_or_default();
-        let each = ottery_proto::common::v1::Money { minor: (minor + i64::from(months) / 2) / i64::from(months), currency };
+        let each =
+            ottery_proto::common::v1::Money { minor: (minor + i64::from(months) / 2) / i64::from(months), currency };
         shown.monthly = manner.money(Some(&each));
         if let Some((base, _)) = by_month {
             let full = base.saturating_mul(i64::from(months));
@@ -127,7 +130,8 @@ fn offer(plan: &Plan, choice: &Choice, manner: &Manner) -> Option<Offer> {
     let mut all: Vec<&Price> = version.prices.iter().filter(|price| currency_of(price) == choice.currency).collect();
     all.sort_by_key(|price| price.term.as_ref().map_or(0, text::days));
     let prices: Vec<PriceView> = all.iter().map(|price| view(price, &all, version.trial_days, manner)).collect();
-    let chosen = all.iter().position(|price| price.term.as_ref().is_some_and(|term| text::term_key(term) == choice.term));
+    let chosen =
+        all.iter().position(|price| price.term.as_ref().is_some_and(|term| text::term_key(term) == choice.term));
     Some(Offer {
         href: format!("/plans/{}", plan.slug),
         name: version.name.clone(),
@@ -171,7 +175,12 @@ pub fn shelf(plans: &[Plan], asked: &Choice, default_currency: &str, manner: &Ma
         }
     }
     let usual = terms.values().find(|term| text::months(term) == Some(1)).or_else(|| terms.values().next());
-    let term = terms.values().find(|term| text::term_key(term) == asked.term).or(usual).map(|term| text::term_key(term)).unwrap_or_default();
+    let term = terms
+        .values()
+        .find(|term| text::term_key(term) == asked.term)
+        .or(usual)
+        .map(|term| text::term_key(term))
+        .unwrap_or_default();
     let choice = Choice { currency, term };
     let link = |label: String, currency: &str, term: &str, is_current| Link {
         label,
@@ -179,7 +188,11 @@ pub fn shelf(plans: &[Plan], asked: &Choice, default_currency: &str, manner: &Ma
         is_current,
     };
     Shelf {
-        offers: plans.iter().filter_map(|plan| offer(plan, &choice, manner)).filter(|offer| !offer.prices.is_empty()).collect(),
+        offers: plans
+            .iter()
+            .filter_map(|plan| offer(plan, &choice, manner))
+            .filter(|offer| !offer.prices.is_empty())
+            .collect(),
         terms: terms
             .values()
             .map(|term| {
@@ -187,7 +200,11 @@ pub fn shelf(plans: &[Plan], asked: &Choice, default_currency: &str, manner: &Ma
                 link(text::length(Some(term)), &choice.currency, &key, key == choice.term)
             })
             .collect(),
-        currencies: currencies.iter().map(|code| link((*code).to_owned(), code, &choice.term, *code == choice.currency)).collect(),
+        currencies: currencies
+            .iter()
+            .map(|code| link((*code).to_owned(), code, &choice.term, *code == choice.currency))
+            .collect(),
+        #[cfg(test)]
         choice,
     }
 }
@@ -209,9 +226,16 @@ mod tests {
     }
 
     fn plans() -> Vec<Plan> {
-        let prices = vec![price("pri_1", 1, 1000, "EUR"), price("pri_12", 12, 9000, "EUR"), price("pri_usd", 1, 1100, "USD")];
-        let version = PlanVersion { name: "Basic".into(), connections: 1, prices, trial_days: 3, ..PlanVersion::default() };
-        vec![Plan { slug: "basic".into(), state: plan::State::OnSale.into(), current: Some(version), ..Plan::default() }]
+        let prices =
+            vec![price("pri_1", 1, 1000, "EUR"), price("pri_12", 12, 9000, "EUR"), price("pri_usd", 1, 1100, "USD")];
+        let version =
+            PlanVersion { name: "Basic".into(), connections: 1, prices, trial_days: 3, ..PlanVersion::default() };
+        vec![Plan {
+            slug: "basic".into(),
+            state: plan::State::OnSale.into(),
+            current: Some(version),
+            ..Plan::default()
+        }]
     }
 
     fn manner() -> Manner {

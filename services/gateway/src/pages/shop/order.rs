@@ -66,7 +66,12 @@ const fn is_over(outcome: Outcome) -> bool {
 }
 
 /// `GET /orders/{id}`
-pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui, Path(id): Path<String>) -> Reply<Response> {
+pub async fn show(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    Path(id): Path<String>,
+) -> Reply<Response> {
     render(&state, &customer, &ui, &id, None).await
 }
 
@@ -98,7 +103,9 @@ fn view(state: &AppState, brand: &Brand, ui: &Ui, id: &str, progress: &Progress,
         }
         Outcome::Declined | Outcome::Unpaid => {
             let title = if outcome == Outcome::Declined || is_back { "Try again" } else { "Pay now" };
-            let form = Form::new("", format!("/orders/{id}/pay"), title).keyed().intro("You get a fresh payment page; the old one stops working.");
+            let form = Form::new("", format!("/orders/{id}/pay"), title)
+                .keyed()
+                .intro("You get a fresh payment page; the old one stops working.");
             page = page.with(Block::Form(form));
         }
         Outcome::Unknown | Outcome::Working | Outcome::Waiting | Outcome::Ready | Outcome::Cancelled => {}
@@ -127,11 +134,20 @@ fn view(state: &AppState, brand: &Brand, ui: &Ui, id: &str, progress: &Progress,
 fn words(outcome: Outcome, is_back: bool, progress: &Progress) -> (String, String) {
     let (headline, lead) = match outcome {
         Outcome::Ready => ("You are ready to watch", "Your access works now. We sent it to you by mail as well."),
-        Outcome::Working => ("Thank you! Getting you ready", "This takes a few seconds. You may close the page; a mail follows."),
-        Outcome::Waiting => ("Paid, and almost there", "Something takes longer than usual. You may close the page; we go on by ourselves and a mail follows."),
-        Outcome::Unknown => ("Confirming your payment", "We are asking the payment provider. You will not be charged twice."),
+        Outcome::Working => {
+            ("Thank you! Getting you ready", "This takes a few seconds. You may close the page; a mail follows.")
+        }
+        Outcome::Waiting => (
+            "Paid, and almost there",
+            "Something takes longer than usual. You may close the page; we go on by ourselves and a mail follows.",
+        ),
+        Outcome::Unknown => {
+            ("Confirming your payment", "We are asking the payment provider. You will not be charged twice.")
+        }
         Outcome::Declined => ("The payment did not go through", progress.decline()),
-        Outcome::Unpaid if is_back => ("Not paid yet", "You came back from the payment page. Your order waits for you."),
+        Outcome::Unpaid if is_back => {
+            ("Not paid yet", "You came back from the payment page. Your order waits for you.")
+        }
         Outcome::Unpaid => ("Waiting for your payment", "As soon as the provider tells us, it goes on here by itself."),
         Outcome::Cancelled => ("This order is over", "Nothing more happens with it. You can order again at any time."),
     };
@@ -139,7 +155,13 @@ fn words(outcome: Outcome, is_back: bool, progress: &Progress) -> (String, Strin
 }
 
 /// `POST /orders/{id}/pay`: another payment page for its invoice.
-pub async fn pay(State(state): State<AppState>, customer: Customer, ui: Ui, Path(id): Path<String>, Body(sent): Body<Sent>) -> Reply<Response> {
+pub async fn pay(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    Path(id): Path<String>,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
     limits::order(&state, &ui.request).await?;
     let IdempotencyKey(key) = sent.key()?;
     let progress = load(&state, &customer.caller, &id).await?;
@@ -148,10 +170,19 @@ pub async fn pay(State(state): State<AppState>, customer: Customer, ui: Ui, Path
 }
 
 /// Opens a payment page for the invoice, coming back to `page`.
-pub async fn pay_invoice(state: &AppState, customer: &Customer, ui: &Ui, invoice_id: String, page: &str, key: String) -> Reply<Response> {
+pub async fn pay_invoice(
+    state: &AppState,
+    customer: &Customer,
+    ui: &Ui,
+    invoice_id: String,
+    page: &str,
+    key: String,
+) -> Reply<Response> {
     let back = format!("{}{page}", ui.request.origin());
-    let asked = billing::PayInvoiceRequest { invoice_id, return_url: back.clone(), cancel_url: format!("{back}?back=1") };
-    let reply = state.clients.billing(&customer.caller.call().idempotency_key(key)).pay_invoice(asked).await?.into_inner();
+    let asked =
+        billing::PayInvoiceRequest { invoice_id, return_url: back.clone(), cancel_url: format!("{back}?back=1") };
+    let reply =
+        state.clients.billing(&customer.caller.call().idempotency_key(key)).pay_invoice(asked).await?.into_inner();
     if reply.checkout_url.is_empty() {
         return Err(Refusal::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -163,7 +194,12 @@ pub async fn pay_invoice(state: &AppState, customer: &Customer, ui: &Ui, invoice
 }
 
 /// `POST /orders/{id}/reveal`
-pub async fn reveal(State(state): State<AppState>, customer: Customer, ui: Ui, Path(id): Path<String>) -> Reply<Response> {
+pub async fn reveal(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    Path(id): Path<String>,
+) -> Reply<Response> {
     let progress = load(&state, &customer.caller, &id).await?;
     let service = progress.service.ok_or_else(Refusal::not_found)?;
     let shown = credentials(&state, &customer.caller, &service.id).await?;
@@ -174,20 +210,33 @@ pub async fn reveal(State(state): State<AppState>, customer: Customer, ui: Ui, P
 pub async fn credentials(state: &AppState, caller: &Caller, service_id: &str) -> Reply<Block> {
     let asked = provisioning::RevealCredentialsRequest { service_id: service_id.to_owned() };
     let found = state.clients.provisioning(&caller.call()).reveal_credentials(asked).await?.into_inner();
-    Ok(Block::facts("Your access", vec![
-        ("Server", Cell::code(found.server_url).copied()),
-        ("User name", Cell::code(found.username).copied()),
-        ("Password", Cell::code(found.password).copied()),
-        ("Playlist (M3U)", Cell::code(found.playlist_url).copied()),
-        ("Programme guide (EPG)", Cell::code(found.epg_url).copied()),
-    ]))
+    Ok(Block::facts(
+        "Your access",
+        vec![
+            ("Server", Cell::code(found.server_url).copied()),
+            ("User name", Cell::code(found.username).copied()),
+            ("Password", Cell::code(found.password).copied()),
+            ("Playlist (M3U)", Cell::code(found.playlist_url).copied()),
+            ("Programme guide (EPG)", Cell::code(found.epg_url).copied()),
+        ],
+    ))
 }
 
 /// `GET /orders/{id}/live`: the steps again whenever they changed.
-pub async fn live(State(state): State<AppState>, customer: Customer, ui: Ui, headers: HeaderMap, Path(id): Path<String>) -> Reply<Response> {
+pub async fn live(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Reply<Response> {
     csrf::check_stream(&headers, &ui.request)?;
     let place = state.streams.clone().try_acquire_owned().map_err(|_| {
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "streams_full", "too many pages are being watched; reload in a moment")
+        Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "streams_full",
+            "too many pages are being watched; reload in a moment",
+        )
     })?;
     let mut hints = state.hints.watch();
     // Whoever may not see the order gets no stream.

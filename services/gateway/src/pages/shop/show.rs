@@ -40,7 +40,8 @@ impl Default for Rendered {
 /// What a rendered page depends on.
 fn key(brand: &Brand, ui: &Ui, plans: &[Plan], choice: &Choice) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (brand.id.to_string(), brand.version, ui.request.authority.as_str(), ui.is_demo, ui.theme, ui.path.as_str()).hash(&mut hasher);
+    (brand.id.to_string(), brand.version, ui.request.authority.as_str(), ui.is_demo, ui.theme, ui.path.as_str())
+        .hash(&mut hasher);
     (choice.currency.as_str(), choice.term.as_str(), ui.query.get("done")).hash(&mut hasher);
     if let Some(clock) = &brand.test_clock {
         (clock.state, clock.now.as_ref().map(|now| now.seconds)).hash(&mut hasher);
@@ -62,7 +63,8 @@ async fn keep(
         Some(kept) => kept,
         None => {
             let text = render().map_err(|error| Refusal::internal(&error))?;
-            let tag = HeaderValue::try_from(format!("\"{}\"", hash(&text))).map_err(|error| Refusal::internal(&error))?;
+            let tag =
+                HeaderValue::try_from(format!("\"{}\"", hash(&text))).map_err(|error| Refusal::internal(&error))?;
             let made = (Bytes::from(text), tag);
             cache.insert(key, made.clone()).await;
             made
@@ -123,7 +125,11 @@ pub async fn home(state: &AppState, brand: &Brand, ui: &Ui, headers: &HeaderMap)
         shelf.offers.truncate(ON_HOME_MAX);
         let trial_days = shelf.offers.iter().map(|offer| offer.trial_days).max().unwrap_or(0);
         let questions = words::questions(brand, trial_days);
-        let tagline = if brand.tagline.is_empty() { "Television, the way you like it.".to_owned() } else { brand.tagline.clone() };
+        let tagline = if brand.tagline.is_empty() {
+            "Television, the way you like it.".to_owned()
+        } else {
+            brand.tagline.clone()
+        };
         let mut frame = Frame::shop(brand, ui, &brand.name).public(ui, tagline.clone());
         frame.structured = structured(&json!({
             "@context": "https://schema.org",
@@ -140,12 +146,18 @@ pub async fn home(state: &AppState, brand: &Brand, ui: &Ui, headers: &HeaderMap)
 }
 
 /// `/plans`
-pub async fn plans(State(state): State<AppState>, BrandHost(brand): BrandHost, ui: Ui, headers: HeaderMap) -> Reply<Response> {
+pub async fn plans(
+    State(state): State<AppState>,
+    BrandHost(brand): BrandHost,
+    ui: Ui,
+    headers: HeaderMap,
+) -> Reply<Response> {
     let plans = state.catalog.plans(&brand, &ui.request).await?;
     let choice = choice(&ui);
     keep(&state, &headers, key(&brand, &ui, &plans, &choice), || {
         let shelf = shelf(&plans, &choice, &brand.default_currency, &manner(&state, &brand));
-        let frame = Frame::shop(&brand, &ui, "Plans").public(&ui, format!("All plans of {} with their prices.", brand.name));
+        let frame =
+            Frame::shop(&brand, &ui, "Plans").public(&ui, format!("All plans of {} with their prices.", brand.name));
         Plans { frame, shelf, tax: words::tax(&brand), support: brand.support_email.clone() }.render()
     })
     .await
@@ -195,9 +207,11 @@ fn structured(value: &serde_json::Value) -> String {
 pub async fn sitemap(State(state): State<AppState>, BrandHost(brand): BrandHost, ui: Ui) -> Reply<Response> {
     let plans = state.catalog.plans(&brand, &ui.request).await?;
     let origin = ui.request.origin();
-    let mut paths = vec!["/".to_owned(), "/plans".into(), "/help".into(), "/legal/terms".into(), "/legal/privacy".into()];
+    let mut paths =
+        vec!["/".to_owned(), "/plans".into(), "/help".into(), "/legal/terms".into(), "/legal/privacy".into()];
     paths.extend(plans.iter().map(|plan| format!("/plans/{}", plan.slug)));
-    let entries: String = paths.iter().map(|path| format!("<url><loc>{}</loc></url>", xml(&format!("{origin}{path}")))).collect();
+    let entries: String =
+        paths.iter().map(|path| format!("<url><loc>{}</loc></url>", xml(&format!("{origin}{path}")))).collect();
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">{entries}</urlset>\n"
     );
@@ -223,7 +237,6 @@ pub async fn robots(BrandHost(brand): BrandHost, ui: Ui) -> Response {
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=300")];
     (headers, rules).into_response()
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -69,7 +69,9 @@ impl Progress {
                 Some(payment::State::Unknown) => Outcome::Unknown,
                 Some(payment::State::Failed | payment::State::Cancelled) => Outcome::Declined,
                 Some(payment::State::Succeeded) => Outcome::Working,
-                Some(payment::State::Pending | payment::State::ActionRequired | payment::State::Unspecified) | None => Outcome::Unpaid,
+                Some(payment::State::Pending | payment::State::ActionRequired | payment::State::Unspecified) | None => {
+                    Outcome::Unpaid
+                }
             };
         }
         match self.service.as_ref().map(Service::step) {
@@ -100,14 +102,26 @@ impl Progress {
         let paid = self.is_paid();
         let step = |title: &str, state, text: String, at: String| Step { title: title.to_owned(), text, state, at };
         let is_free = order.total.as_ref().is_some_and(|total| total.minor == 0)
-            || self.detail.subscription.as_ref().is_some_and(|subscription| subscription.state() == subscription::State::Trialing);
+            || self
+                .detail
+                .subscription
+                .as_ref()
+                .is_some_and(|subscription| subscription.state() == subscription::State::Trialing);
         let payment = match self.outcome() {
-            _ if paid && is_free => step("Nothing to pay today", "done", "Your trial has started.".into(), String::new()),
-            _ if paid => step("Payment received", "done", manner.money(order.total.as_ref()), manner.moment(order.paid_at.as_ref())),
+            _ if paid && is_free => {
+                step("Nothing to pay today", "done", "Your trial has started.".into(), String::new())
+            }
+            _ if paid => step(
+                "Payment received",
+                "done",
+                manner.money(order.total.as_ref()),
+                manner.moment(order.paid_at.as_ref()),
+            ),
             Outcome::Unknown => step(
                 "Payment is being confirmed",
                 "wait",
-                "The provider has not told us yet. You will not be charged twice; this usually takes under a minute.".into(),
+                "The provider has not told us yet. You will not be charged twice; this usually takes under a minute."
+                    .into(),
                 String::new(),
             ),
             Outcome::Declined => step("Payment was not completed", "bad", self.decline().into(), String::new()),
@@ -131,7 +145,12 @@ impl Progress {
     }
 
     fn access(&self, paid: bool) -> (Step, &'static str) {
-        let step = |title: &str, state, text: &str| Step { title: title.to_owned(), text: text.to_owned(), state, at: String::new() };
+        let step = |title: &str, state, text: &str| Step {
+            title: title.to_owned(),
+            text: text.to_owned(),
+            state,
+            at: String::new(),
+        };
         if !paid {
             return (step("Your access", "next", ""), "next");
         }
@@ -147,7 +166,11 @@ impl Progress {
                 "next",
             ),
             Stage::Waiting | Stage::Stuck => {
-                let text = if told.is_empty() { "The server is busy. You may close this page; a mail follows when it is ready." } else { told };
+                let text = if told.is_empty() {
+                    "The server is busy. You may close this page; a mail follows when it is ready."
+                } else {
+                    told
+                };
                 (step("Waiting for the server", "wait", text), "next")
             }
             Stage::Terminated => (step("Access ended", "bad", told), "next"),

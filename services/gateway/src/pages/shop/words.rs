@@ -63,7 +63,10 @@ pub fn questions(brand: &Brand, trial_days: u32) -> Vec<Question> {
         question("Is there anything on top of the price?", tax(brand)),
     ];
     if trial_days > 0 {
-        let text = format!("Yes, {} on plans that say so. You see before you start when and what is charged afterwards.", counted(u64::from(trial_days), "day"));
+        let text = format!(
+            "Yes, {} on plans that say so. You see before you start when and what is charged afterwards.",
+            counted(u64::from(trial_days), "day")
+        );
         all.insert(1, question("Can I try it first?", text));
     }
     all
@@ -74,11 +77,20 @@ pub fn questions(brand: &Brand, trial_days: u32) -> Vec<Question> {
 pub fn renewal(brand: &Brand, offer: &Offer) -> Vec<String> {
     let mut terms = Vec::new();
     if offer.trial_days > 0 {
-        terms.push(format!("The trial is free for {}. It becomes a paid subscription afterwards unless you cancel before.", counted(u64::from(offer.trial_days), "day")));
+        terms.push(format!(
+            "The trial is free for {}. It becomes a paid subscription afterwards unless you cancel before.",
+            counted(u64::from(offer.trial_days), "day")
+        ));
     }
-    terms.push("Your subscription renews at the same price and on the same day each term, until you cancel.".to_owned());
-    terms.push("Cancel in your account with two clicks; access stays until the end of the period you paid for.".to_owned());
-    terms.push(format!("If a renewal is not paid, access is paused after {}.", counted(u64::from(brand.grace_days.max(1)), "day")));
+    terms
+        .push("Your subscription renews at the same price and on the same day each term, until you cancel.".to_owned());
+    terms.push(
+        "Cancel in your account with two clicks; access stays until the end of the period you paid for.".to_owned(),
+    );
+    terms.push(format!(
+        "If a renewal is not paid, access is paused after {}.",
+        counted(u64::from(brand.grace_days.max(1)), "day")
+    ));
     terms.push(tax(brand));
     terms
 }
@@ -121,7 +133,8 @@ fn page(brand: &Brand, ui: &Ui, title: &str, lead: String, parts: Vec<Part>) -> 
 /// `/help`
 pub async fn help(State(state): State<AppState>, BrandHost(brand): BrandHost, ui: Ui) -> Reply<Response> {
     let plans = state.catalog.plans(&brand, &ui.request).await?;
-    let trial = plans.iter().filter_map(|plan| plan.current.as_ref()).map(|version| version.trial_days).max().unwrap_or(0);
+    let trial =
+        plans.iter().filter_map(|plan| plan.current.as_ref()).map(|version| version.trial_days).max().unwrap_or(0);
     let mut parts = vec![
         part("Start watching", &[
             "After you bought a plan, open Account, then Services, and press “Show access”. You find a server, a user name and a password, \
@@ -135,7 +148,11 @@ pub async fn help(State(state): State<AppState>, BrandHost(brand): BrandHost, ui
             "Turn the player off and on once; then open a ticket in your account. Tell us the channel, the device and the time.".to_owned(),
         ]),
     ];
-    parts.extend(questions(&brand, trial).into_iter().map(|question| Part { title: question.title, paragraphs: vec![question.text] }));
+    parts.extend(
+        questions(&brand, trial)
+            .into_iter()
+            .map(|question| Part { title: question.title, paragraphs: vec![question.text] }),
+    );
     page(&brand, &ui, "Help", "Answers to what is asked most.".to_owned(), parts)
 }
 

@@ -1,10 +1,75 @@
-//! The staff area.
+//! The staff area: first steps, signing in, and everything an operator does. `/staff/b/{brand}/…` works in that brand.
+
+mod accounts;
+mod brand_form;
+mod brands;
+mod dashboard;
+mod desk;
+mod entry;
+mod invoices;
+mod orders;
+mod panels;
+mod plan_form;
+mod plans;
+mod records;
+mod subscriptions;
+mod tickets;
 
 use axum::Router;
+use axum::routing::{get, post};
 
 use crate::state::AppState;
 
 /// The staff area's pages.
 pub fn router() -> Router<AppState> {
     Router::new()
+        .route("/staff/setup", get(entry::setup_page).post(entry::setup))
+        .route("/staff/sign-in", get(entry::sign_in_page).post(entry::sign_in))
+        .route("/staff/sign-in/code", post(entry::code))
+        .route("/staff/sign-out", post(entry::sign_out))
+        .route("/staff/enrol", get(entry::enrol_page).post(entry::enrol))
+        .route("/staff/confirm", get(entry::confirm_page).post(entry::confirm))
+        .route("/staff", get(brands::home))
+        .route("/staff/brands/new", get(brands::new_page).post(brands::create))
+        .merge(in_brand())
+}
+
+fn in_brand() -> Router<AppState> {
+    Router::new()
+        .route("/staff/b/{brand}", get(dashboard::show))
+        .route("/staff/b/{brand}/settings", get(brands::edit_page).post(brands::save))
+        .route("/staff/b/{brand}/settings/clock", post(brands::advance))
+        .route("/staff/b/{brand}/plans", get(plans::list))
+        .route("/staff/b/{brand}/plans/new", get(plans::new_page).post(plans::create))
+        .route("/staff/b/{brand}/plans/{id}", get(plans::edit_page).post(plans::save))
+        .route("/staff/b/{brand}/plans/{id}/state", post(plans::set_state))
+        .route("/staff/b/{brand}/panels", get(panels::list))
+        .route("/staff/b/{brand}/panels/new", get(panels::new_page).post(panels::create))
+        .route("/staff/b/{brand}/panels/{id}", get(panels::show).post(panels::save))
+        .route("/staff/b/{brand}/panels/{id}/probe", post(panels::probe))
+        .route("/staff/b/{brand}/panels/{id}/delete", post(panels::delete))
+        .route("/staff/b/{brand}/providers", get(records::providers).post(records::put_provider))
+        .route("/staff/b/{brand}/orders", get(orders::list))
+        .route("/staff/b/{brand}/orders/{id}", get(orders::show))
+        .route("/staff/b/{brand}/orders/{id}/refund", post(orders::refund))
+        .route("/staff/b/{brand}/orders/{id}/retry", post(orders::retry))
+        .route("/staff/b/{brand}/subscriptions", get(subscriptions::list))
+        .route("/staff/b/{brand}/subscriptions/{id}", get(subscriptions::show))
+        .route("/staff/b/{brand}/subscriptions/{id}/suspend", post(subscriptions::suspend))
+        .route("/staff/b/{brand}/subscriptions/{id}/unsuspend", post(subscriptions::unsuspend))
+        .route("/staff/b/{brand}/subscriptions/{id}/terminate", post(subscriptions::terminate))
+        .route("/staff/b/{brand}/invoices", get(invoices::list))
+        .route("/staff/b/{brand}/invoices/{id}", get(invoices::show))
+        .route("/staff/b/{brand}/invoices/{id}/pdf", get(invoices::pdf))
+        .route("/staff/b/{brand}/customers", get(accounts::customers))
+        .route("/staff/b/{brand}/customers/{id}", get(accounts::customer))
+        .route("/staff/b/{brand}/tickets", get(tickets::list))
+        .route("/staff/b/{brand}/tickets/{id}", get(tickets::show))
+        .route("/staff/b/{brand}/tickets/{id}/reply", post(tickets::reply))
+        .route("/staff/b/{brand}/tickets/{id}/close", post(tickets::close))
+        .route("/staff/b/{brand}/mails", get(records::deliveries))
+        .route("/staff/b/{brand}/mails/resend", post(records::resend))
+        .route("/staff/b/{brand}/ledger", get(records::ledger))
+        .route("/staff/b/{brand}/affiliates", get(records::affiliates))
+        .route("/staff/b/{brand}/audit", get(records::audit))
 }

@@ -1,0 +1,140 @@
+//! Customers.
+
+use axum::extract::State;
+use axum::response::Response;
+use ottery_proto::billing::v1 as billing;
+use ottery_proto::identity::v1 as identity;
+use ottery_proto::provisioning::v1 as provisioning;
+
+use super::desk::{Desk, away};
+use crate::pages::account::stage;
+use crate::pages::block::{Block, Cell, Field, Form, Table, Tone};
+use crate::pages::frame::{Page, Ui, quoted};
+use crate::problem::Reply;
+use crate::state::AppState;
+
+/// `GET /staff/b/{brand}/customers?query=…`
+pub async fn customers(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Response> {
+    let query = ui.query.text("query");
+    let asked = identity::ListAccountsRequest {
+        page: ui.page(),
+        query: query.clone(),
+        realm: identity::Realm::Customer.into(),
+    };
+    let found = state.clients.identity(&desk.call()).list_accounts(asked).await?.into_inner();
+    let manner = desk.manner(&state);
+    let rows = found.accounts.iter().map(|account| {
+        vec![
+            Cell::text(&account.email)
+                .to(desk.at(&format!("/customers/{}", account.id)))
+                .note(account.display_name.clone()),
+            if account.email_verified {
+                Cell::badge(Tone::Good, "Confirmed")
+            } else {
+                Cell::badge(Tone::Neutral, "Not confirmed")
+            },
+            Cell::text(&account.country),
+            Cell::text(manner.date(account.created_at.as_ref())),
+        ]
+    });
+    let empty = if query.is_empty() {
+        "No customers yet.".to_owned()
+    } else {
+        format!("Nobody's address begins with “{query}”.")
+    };
+    let base = format!("{}?query={}", desk.at("/customers"), quoted(&query));
+    let table = Table::new("", &["Customer", "Address", "Country", "Since"], empty)
+        .rows(rows)
+        .next(&base, &found.page.unwrap_or_default().next_cursor);
+    let mut search = Form::new("", desk.at("/customers"), "Search")
+        .tone(Tone::Info)
+        .field(Field::text("query", "Beginning of the e-mail address").value(query));
+    search.is_get = true;
+    desk.show(&ui, Page::new("Customers").with(Block::Form(search)).with(Block::Table(table)))
+}
+
+/// `GET /staff/b/{brand}/customers/{id}`
+pub async fn customer(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Response> {
+    let call = desk.call();
+    let manner = desk.manner(&state);
+    let account = state
+        .clients
+        .identity(&call)
+        .get_account(identity::GetAccountRequest { account_id: desk.id.clone() })
+        .await?
+        .into_inner();
+    let (mut one, mut two, mut three) =
+        (state.clients.billing(&call), state.clients.billing(&call), state.clients.billing(&call));
+    let mut provisioning = state.clients.provisioning(&call);
+    let id = || desk.id.clone();
+    let (subscriptions, orders, invoices, services) = tokio::join!(
+        one.list_subscriptions(billing::ListSubscriptionsRequest { page: None, account_id: id() }),
+        two.list_orders(billing::ListOrdersRequest { page: None, account_id: id() }),
+        three.list_invoices(billing::ListInvoicesRequest {
+            page: None,
+            account_id: id(),
+            subscription_id: String::new()
+        }),
+        provisioning.list_services(provisioning::ListServicesRequest {
+            page: None,
+            account_id: id(),
+            panel_id: String::new()
+        }),
+    );
+    let mut page = Page::new(&account.email).up("Customers", desk.at("/customers")).with(Block::facts(
+        "",
+        vec![
+            ("Name", Cell::text(&account.display_name)),
+            (
+                "Address",
+                if account.email_verified {
+                    Cell::badge(Tone::Good, "Confirmed")
+                } else {
+                    Cell::badge(Tone::Neutral, "Not confirmed")
+                },
+            ),
+            ("Country", Cell::text(&account.country)),
+            ("Second factor", Cell::text(if account.totp_enrolled { "on" } else { "off" })),
+            ("Since", Cell::text(manner.moment(account.created_at.as_ref()))),
+            ("Id", Cell::code(&account.id).copied()),
+        ],
+    ));
+    page = match subscriptions {
+        Ok(found) => page.with(Block::Table(super::subscriptions::table(
+            "Subscriptions",
+            &found.get_ref().subscriptions,
+            &desk,
+            &manner,
+        ))),
+        Err(status) => page.with(away("Subscriptions", &status.into())),
+    };
+    page = match services {
+        Ok(found) => {
+            let rows = found.get_ref().services.iter().map(|service| {
+                let (tone, word, _) = stage(service);
+                vec![
+                    Cell::code(&service.username).note(service.id.clone()),
+                    Cell::badge(tone, word).note(service.status_text.clone()),
+                    Cell::text(&service.panel_name).to(desk.at(&format!("/panels/{}", service.panel_id))),
+                    Cell::text(if service.order_id.is_empty() { "" } else { "Order" })
+                        .to(desk.at(&format!("/orders/{}", service.order_id))),
+                ]
+            });
+            page.with(Block::Table(
+                Table::new("Services", &["User name", "State", "Panel", ""], "No services.").rows(rows),
+            ))
+        }
+        Err(status) => page.with(away("Services", &status.into())),
+    };
+    page = match orders {
+        Ok(found) => page.with(Block::Table(super::orders::table("Orders", &found.get_ref().orders, &desk, &manner))),
+        Err(status) => page.with(away("Orders", &status.into())),
+    };
+    page = match invoices {
+        Ok(found) => {
+            page.with(Block::Table(super::invoices::table("Invoices", &found.get_ref().invoices, &desk, &manner)))
+        }
+        Err(status) => page.with(away("Invoices", &status.into())),
+    };
+    desk.show(&ui, page)
+}

@@ -1,0 +1,75 @@
+//! Invoices as staff sees them.
+
+use axum::extract::State;
+use axum::response::Response;
+use ottery_proto::billing::v1 as billing;
+use ottery_proto::billing::v1::Invoice;
+
+use super::desk::Desk;
+use crate::pages::account::{invoice_document, invoice_parts, invoice_state};
+use crate::pages::block::{Block, Cell, Table};
+use crate::pages::frame::{Page, Ui};
+use crate::pages::text::Manner;
+use crate::problem::Reply;
+use crate::state::AppState;
+
+/// Invoices as a table.
+pub fn table(title: &str, invoices: &[Invoice], desk: &Desk, manner: &Manner) -> Table {
+    let rows = invoices.iter().map(|invoice| {
+        let (tone, word) = invoice_state(invoice);
+        let number = if invoice.number.is_empty() { "Draft" } else { &invoice.number };
+        vec![
+            Cell::text(number).to(desk.at(&format!("/invoices/{}", invoice.id))),
+            Cell::badge(tone, word),
+            Cell::text(&invoice.buyer_email),
+            Cell::text(manner.date(invoice.issued_at.as_ref())),
+            Cell::number(manner.money(invoice.total.as_ref())),
+        ]
+    });
+    Table::new(title, &["Number", "State", "Customer", "Date", "#Total"], "No invoices yet.").rows(rows)
+}
+
+/// `GET /staff/b/{brand}/invoices`
+pub async fn list(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Response> {
+    let asked = billing::ListInvoicesRequest { page: ui.page(), ..Default::default() };
+    let found = state.clients.billing(&desk.call()).list_invoices(asked).await?.into_inner();
+    let table = table("", &found.invoices, &desk, &desk.manner(&state))
+        .next(&desk.at("/invoices"), &found.page.unwrap_or_default().next_cursor);
+    desk.show(&ui, Page::new("Invoices").with(Block::Table(table)))
+}
+
+/// `GET /staff/b/{brand}/invoices/{id}`
+pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Response> {
+    let invoice = state
+        .clients
+        .billing(&desk.call())
+        .get_invoice(billing::GetInvoiceRequest { invoice_id: desk.id.clone() })
+        .await?
+        .into_inner();
+    let (tone, word) = invoice_state(&invoice);
+    let pdf = desk.at(&format!("/invoices/{}/pdf", invoice.id));
+    let number = if invoice.number.is_empty() { "Draft" } else { &invoice.number };
+    let page = Page::new(format!("Invoice {number}"))
+        .badge(tone, word)
+        .up("Invoices", desk.at("/invoices"))
+        .action("Download PDF", pdf.clone());
+    let mut page = invoice_parts(page, &invoice, &desk.manner(&state), &pdf);
+    page = page.with(Block::facts(
+        "Belongs to",
+        vec![
+            ("Customer", Cell::code(&invoice.account_id).to(desk.at(&format!("/customers/{}", invoice.account_id)))),
+            (
+                "Subscription",
+                Cell::code(&invoice.subscription_id)
+                    .to(desk.at(&format!("/subscriptions/{}", invoice.subscription_id))),
+            ),
+            ("Id", Cell::code(&invoice.id).copied()),
+        ],
+    ));
+    desk.show(&ui, page)
+}
+
+/// `GET /staff/b/{brand}/invoices/{id}/pdf`
+pub async fn pdf(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Response> {
+    invoice_document(&state, &desk.caller, desk.id.clone(), ui.query.text("credit_note")).await
+}

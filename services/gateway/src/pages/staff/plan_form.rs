@@ -1,0 +1,214 @@
+//! The form of a plan: what customers see, what they pay, what it means on a panel.
+
+use ottery_kernel::{Currency, Money as Exact};
+use ottery_proto::catalog::v1::{PanelMapping, Plan, PlanVersion, Price, PutPlanRequest, Term, TermUnit};
+use ottery_proto::common::v1::Money;
+
+use crate::pages::block::{Field, Sent};
+use crate::problem::{Refusal, Reply};
+
+/// Empty rows for new prices.
+const NEW_PRICES: usize = 3;
+/// Prices a plan may have in this form.
+const PRICES_MAX: usize = 40;
+
+fn head(label: &str) -> Field {
+    Field::new("heading", "", label)
+}
+
+fn decimal(amount: Option<&Money>) -> String {
+    amount
+        .and_then(|money| Some(Exact::new(money.minor, money.currency.parse::<Currency>().ok()?).to_decimal()))
+        .unwrap_or_default()
+}
+
+/// Its fields.
+#[must_use]
+pub fn fields(plan: &Plan, currency: &str) -> Vec<Field> {
+    let version = plan.current.clone().unwrap_or_default();
+    let mapping = version.mapping.clone().unwrap_or_default();
+    let numbers: Vec<String> = mapping.bouquet_ids.iter().map(ToString::to_string).collect();
+    let mut fields = vec![
+        head("What customers see"),
+        Field::text("name", "Name").value(&version.name).required().half(),
+        Field::text("slug", "Address")
+            .value(&plan.slug)
+            .required()
+            .half()
+            .help("The end of the plan's address, for example `family`."),
+        Field::text("summary", "Summary").value(&version.summary),
+        Field::new("textarea", "features", "What is in it").value(version.features.join("\n")).help("One per line."),
+        Field::new("number", "connections", "Streams at a time")
+            .value(version.connections.max(1).to_string())
+            .required()
+            .half(),
+        Field::new("number", "trial_days", "Free days")
+            .value(version.trial_days.to_string())
+            .half()
+            .help("0: no trial."),
+        Field::new("number", "position", "Position in the shop").value(plan.position.to_string()).half(),
+        Field::check("featured", "Recommended", plan.featured),
+        head("Prices"),
+    ];
+    let units = [("month", "months"), ("year", "years"), ("week", "weeks"), ("day", "days")];
+    let units = units.map(|(value, label)| (value.to_owned(), label.to_owned())).to_vec();
+    let known = version.prices.iter().map(Some).chain(std::iter::repeat_n(None, NEW_PRICES));
+    for (index, price) in known.enumerate() {
+        let blank = Price { term: Some(Term { count: 1, unit: TermUnit::Month.into() }), ..Price::default() };
+        let is_new = price.is_none();
+        let price = price.unwrap_or(&blank);
+        let term = price.term.unwrap_or_default();
+        let code = price.amount.as_ref().map_or(currency, |amount| amount.currency.as_str());
+        let label = if is_new { "New price".to_owned() } else { format!("Price {}", index + 1) };
+        fields.push(Field::hidden(format!("price{index}.id"), &price.id));
+        fields.push(
+            Field::text(format!("price{index}.amount"), label)
+                .value(decimal(price.amount.as_ref()))
+                .half()
+                .example("10.00"),
+        );
+        fields.push(Field::text(format!("price{index}.currency"), "Currency").value(code).half());
+        fields.push(
+            Field::new("number", format!("price{index}.count"), "Every").value(term.count.max(1).to_string()).half(),
+        );
+        fields.push(Field::select(format!("price{index}.unit"), "Unit", units.clone()).value(unit(&term)).half());
+    }
+    fields.extend([
+        head("On the panel"),
+        Field::text("pool", "Pool").value(mapping.pool).half().help("Empty: any panel of the brand."),
+        Field::text("region", "Region").value(mapping.region).half(),
+        Field::new("number", "package_id", "Package").value(mapping.package_id.to_string()).half(),
+        Field::text("bouquet_ids", "Bouquets")
+            .value(numbers.join(", "))
+            .half()
+            .help("Numbers of the panel's bouquets."),
+        Field::text("outputs", "Outputs").value(mapping.outputs.join(", ")).half().example("hls, ts"),
+    ]);
+    fields
+}
+
+fn unit(term: &Term) -> &'static str {
+    match term.unit() {
+        TermUnit::Day => "day",
+        TermUnit::Week => "week",
+        TermUnit::Year => "year",
+        TermUnit::Month | TermUnit::Unspecified => "month",
+    }
+}
+
+fn price(sent: &Sent, index: usize) -> Reply<Option<Price>> {
+    let name = |part: &str| format!("price{index}.{part}");
+    let text = sent.get(&name("amount"));
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let code = sent.get(&name("currency")).to_ascii_uppercase();
+    let currency: Currency = code.parse().map_err(|error: ottery_kernel::CurrencyError| {
+        Refusal::invalid(name("currency"), "currency_invalid", error.to_string())
+    })?;
+    let amount = Exact::parse(&text.replace(',', "."), currency)
+        .map_err(|error| Refusal::invalid(name("amount"), "amount_invalid", error.to_string()))?;
+    let unit = match sent.get(&name("unit")) {
+        "day" => TermUnit::Day,
+        "week" => TermUnit::Week,
+        "year" => TermUnit::Year,
+        _ => TermUnit::Month,
+    };
+    Ok(Some(Price {
+        id: sent.text(&name("id")),
+        term: Some(Term { count: sent.number(&name("count"))?, unit: unit.into() }),
+        amount: Some(Money { minor: amount.minor, currency: code }),
+        setup_fee: None,
+    }))
+}
+
+/// The plan as the form says. A price that changed is a new price: the old one stays with who bought it.
+///
+/// # Errors
+/// Amounts and numbers that are none.
+pub fn read(sent: &Sent, before: &Plan) -> Reply<PutPlanRequest> {
+    let old = before.current.clone().unwrap_or_default();
+    let mut prices = Vec::new();
+    for index in 0..PRICES_MAX {
+        let Some(mut wanted) = price(sent, index)? else { continue };
+        if let Some(known) = old.prices.iter().find(|known| known.id == wanted.id) {
+            wanted.setup_fee.clone_from(&known.setup_fee);
+            if *known != wanted {
+                wanted.id.clear();
+            }
+        }
+        prices.push(wanted);
+    }
+    let mut bouquet_ids = Vec::new();
+    for text in sent.list("bouquet_ids") {
+        bouquet_ids.push(text.parse().map_err(|_| {
+            Refusal::invalid("bouquet_ids", "number_invalid", format!("`{text}` is no bouquet's number"))
+        })?);
+    }
+    let mapping = PanelMapping {
+        pool: sent.text("pool"),
+        bouquet_ids,
+        package_id: sent.number("package_id")?,
+        outputs: sent.list("outputs"),
+        region: sent.text("region"),
+    };
+    Ok(PutPlanRequest {
+        plan_id: before.id.clone(),
+        slug: sent.text("slug"),
+        position: sent.number("position")?,
+        featured: sent.is_on("featured"),
+        content: Some(PlanVersion {
+            name: sent.text("name"),
+            summary: sent.text("summary"),
+            features: sent.lines("features"),
+            connections: sent.number("connections")?,
+            prices,
+            mapping: Some(mapping),
+            trial_days: sent.number("trial_days")?,
+            ..PlanVersion::default()
+        }),
+        expected_version: sent.number("expected_version")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent_of(plan: &Plan) -> Vec<(String, String)> {
+        fields(plan, "EUR")
+            .into_iter()
+            .filter(|field| field.kind != "heading")
+            .map(|field| (field.name, field.value))
+            .collect()
+    }
+
+    fn plan() -> Plan {
+        let price = Price {
+            id: "pri_1".into(),
+            term: Some(Term { count: 1, unit: TermUnit::Month.into() }),
+            amount: Some(Money { minor: 1000, currency: "EUR".into() }),
+            setup_fee: None,
+        };
+        let version =
+            PlanVersion { name: "Basic".into(), connections: 1, prices: vec![price], ..PlanVersion::default() };
+        Plan { id: "pln_1".into(), slug: "basic".into(), current: Some(version), ..Plan::default() }
+    }
+
+    #[test]
+    fn a_price_nobody_touched_keeps_its_id() {
+        let read = read(&Sent::from(sent_of(&plan())), &plan()).unwrap();
+        let prices = read.content.unwrap().prices;
+        assert_eq!((prices.len(), prices[0].id.as_str()), (1, "pri_1"));
+    }
+
+    #[test]
+    fn a_changed_price_is_a_new_one() {
+        let mut sent = sent_of(&plan());
+        sent.iter_mut().filter(|(name, _)| name == "price0.amount").for_each(|(_, value)| *value = "12,50".into());
+        let read = read(&Sent::from(sent), &plan()).unwrap();
+        let prices = read.content.unwrap().prices;
+        assert_eq!(prices[0].id, "");
+        assert_eq!(prices[0].amount.as_ref().unwrap().minor, 1250);
+    }
+}
