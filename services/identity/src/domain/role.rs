@@ -13,6 +13,7 @@ pub const PERMISSIONS: &[&str] = &[
     "account.read",
     "affiliate.read",
     "analytics.read",
+    "analytics.rebuild",
     "apikey.manage",
     "audit.read",
     "brand.read",
