@@ -1,0 +1,212 @@
+//! From an event to the mail that tells of it, if any does.
+
+use ottery_kit::consume::{Delivery, HandleError};
+use ottery_proto::billing::v1::{
+    Invoice, InvoiceFinalised, InvoiceSettled, PaymentFailed, RefundSucceeded, ReminderDue, Subscription,
+    SubscriptionChanged, invoice, subscription,
+};
+use ottery_proto::common::v1::Money;
+use ottery_proto::identity::v1::{MailRequested, mail_requested::Purpose};
+use ottery_proto::provisioning::v1::ServiceChanged;
+use ottery_proto::support::v1::{TicketChanged, ticket_changed::Change};
+use serde_json::{Map, Value, json};
+
+use crate::domain::kind::Kind;
+use crate::domain::mail::{Mail, Params, SecretNeeded, greeting_name};
+
+type Reader = fn(&Delivery) -> Result<Option<Mail>, HandleError>;
+
+/// The events that are mails of their own.
+pub const READERS: [(&str, Reader); 8] = [
+    ("identity.mail.requested.v1", requested),
+    ("provisioning.service.changed.v1", service),
+    ("billing.invoice.finalised.v1", finalised),
+    ("billing.invoice.settled.v1", settled),
+    ("billing.payment.failed.v1", payment_failed),
+    ("billing.reminder.due.v1", reminder),
+    ("billing.refund.succeeded.v1", refunded),
+    ("support.ticket.changed.v1", ticket),
+];
+
+fn missing(what: &str) -> HandleError {
+    HandleError::permanent(format!("{what} is missing"))
+}
+
+fn amount(money: Option<&Money>) -> Value {
+    money.map_or(Value::Null, |money| json!({ "minor": money.minor, "currency": money.currency }))
+}
+
+fn instant(at: Option<&prost_types::Timestamp>) -> Value {
+    at.map_or(Value::Null, |at| at.seconds.into())
+}
+
+fn is_positive(money: Option<&Money>) -> bool {
+    money.is_some_and(|money| money.minor > 0)
+}
+
+fn mail(delivery: &Delivery, kind: Kind, to: &str, locale: &str, path: String, vars: Value) -> Mail {
+    let vars = match vars {
+        Value::Object(vars) => vars,
+        _ => Map::new(),
+    };
+    Mail {
+        kind,
+        event: delivery.event_id,
+        recipient: to.trim().to_owned(),
+        locale: locale.to_owned(),
+        params: Params { path, vars, ..Params::default() },
+    }
+}
+
+fn requested(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
+    let event: MailRequested = delivery.payload()?;
+    let is_staff = delivery.brand.is_none();
+    let own = |staff: &str, customer: &str| (if is_staff { staff } else { customer }).to_owned();
+    let (kind, path, has_token) = match event.purpose() {
+        Purpose::Unspecified => return Err(HandleError::permanent("a mail without a purpose was requested")),
+        Purpose::VerifyEmail => (Kind::VerifyEmail, own("/staff/verify?token=", "/account/verify?token="), true),
+        Purpose::ResetPassword => (Kind::ResetPassword, own("/staff/reset?token=", "/account/reset?token="), true),
+        Purpose::StaffInvitation => (Kind::StaffInvitation, "/staff/reset?token=".to_owned(), true),
+        Purpose::AlreadyRegistered => (Kind::AlreadyRegistered, own("/staff", "/account/sign-in"), false),
+        Purpose::NewDevice => (Kind::NewDevice, own("/staff/security", "/account/security"), false),
+        Purpose::PasswordChanged => (Kind::PasswordChanged, own("/staff", "/account"), false),
+    };
+    let mut mail = mail(delivery, kind, &event.email, &event.locale, path, Value::Null);
+    mail.params.name = greeting_name(&event.display_name);
+    if has_token {
+        mail.params.secret = SecretNeeded::LinkToken { request: event.mail_request_id };
+    }
+    Ok(Some(mail))
+}
+
+/// Only the credentials: that billing suspended or ended something is told once, from billing's own event.
+fn service(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
+    let event: ServiceChanged = delivery.payload()?;
+    if !event.first_ready {
+        return Ok(None);
+    }
+    let service = event.service.ok_or_else(|| missing("service"))?;
+    let vars = json!({
+        "plan_name": service.plan_name, "expires_at": instant(service.expires_at.as_ref()), "is_sandbox": service.sandbox,
+    });
+    let path = format!("/account/services/{}", service.id);
+    let mut mail = mail(delivery, Kind::ServiceReady, &event.email, &event.locale, path, vars);
+    mail.params.secret = SecretNeeded::Credentials { service: service.id };
+    Ok(Some(mail))
+}
+
+fn items(invoice: &Invoice) -> Value {
+    let lines = invoice.lines.iter();
+    lines.map(|line| json!({ "description": line.description, "amount": amount(line.amount.as_ref()) })).collect()
+}
+
+fn invoice_mail(delivery: &Delivery, kind: Kind, invoice: &Invoice, vars: Value) -> Mail {
+    let path = format!("/account/invoices/{}", invoice.id);
+    let mut mail = mail(delivery, kind, &invoice.buyer_email, &invoice.locale, path, vars);
+    mail.params.name = greeting_name(&invoice.buyer_name);
+    mail
+}
+
+/// Renewals only: the first invoice is paid where it was ordered.
+fn finalised(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
+    let invoice = delivery.payload::<InvoiceFinalised>()?.invoice.ok_or_else(|| missing("invoice"))?;
+    let is_renewal = invoice.purpose() == invoice::Purpose::Renewal;
+    if !is_renewal || invoice.state() != invoice::State::Open || !is_positive(invoice.total.as_ref()) {
+        return Ok(None);
+    }
+    let vars = json!({
+        "invoice_number": invoice.number, "amount": amount(invoice.total.as_ref()),
+        "due_at": instant(invoice.due_at.as_ref()), "items": items(&invoice),
+    });
+    Ok(Some(invoice_mail(delivery, Kind::InvoiceIssued, &invoice, vars)))
+}
+
+fn settled(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
+    let invoice = delivery.payload::<InvoiceSettled>()?.invoice.ok_or_else(|| missing("invoice"))?;
+    if !is_positive(invoice.total.as_ref()) {
+        return Ok(None);
+    }
+    let vars = json!({
+        "invoice_number": invoice.number, "amount": amount(invoice.total.as_ref()),
+        "tax": amount(invoice.tax.as_ref()), "tax_name": invoice.tax_name,
+        "paid_at": invoice.closed_at.as_ref().map_or_else(|| delivery.occurred_at.timestamp().into(), |at| instant(Some(at))),
+        "items": items(&invoice),
+    });
+    Ok(Some(invoice_mail(delivery, Kind::Receipt, &invoice, vars)))
+}
+
+fn payment_failed(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
+    let event: PaymentFailed = delivery.payload()?;
+    let payment = event.payment.ok_or_else(|| missing("payment"))?;
+    let vars = json!({
+        "invoice_number": event.invoice_number, "amount": amount(payment.amount.as_ref()),
+        "failure_code": payment.failure_code, "method": payment.method_label,
+    });
+    let path = format!("/account/invoices/{}", payment.invoice_id);
+    Ok(Some(mail(delivery, Kind::PaymentFailed, &event.email, &event.locale, path, vars)))
+}
+
+fn reminder(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
+    let event: ReminderDue = delivery.payload()?;
+    let invoice = event.invoice.ok_or_else(|| missing("invoice"))?;
+    let due = invoice.due_at.as_ref().map_or(i64::MAX, |at| at.seconds);
+    let vars = json!({
+        "invoice_number": invoice.number, "amount": amount(invoice.total.as_ref()),
+        "due_at": instant(invoice.due_at.as_ref()), "plan_name": event.plan_name,
+        "is_overdue": due < delivery.occurred_at.timestamp(), "step": event.step,
+    });
+    let path = format!("/account/invoices/{}", invoice.id);
+    let mut mail = mail(delivery, Kind::Reminder, &event.email, &event.locale, path, vars);
+    mail.params.name = greeting_name(&invoice.buyer_name);
+    Ok(Some(mail))
+}
+
+fn refunded(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
+    let event: RefundSucceeded = delivery.payload()?;
+    let refund = event.refund.ok_or_else(|| missing("refund"))?;
+    let vars = json!({
+        "invoice_number": event.invoice_number, "amount": amount(refund.amount.as_ref()),
+        "credit_note_number": event.credit_note.map(|note| note.number).unwrap_or_default(),
+    });
+    let path = format!("/account/invoices/{}", refund.invoice_id);
+    Ok(Some(mail(delivery, Kind::Refunded, &event.email, &event.locale, path, vars)))
+}
+
+fn ticket(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
+    let event: TicketChanged = delivery.payload()?;
+    if event.change() != Change::StaffReplied {
+        return Ok(None);
+    }
+    let ticket = event.ticket.ok_or_else(|| missing("ticket"))?;
+    let vars = json!({ "ticket_number": ticket.number, "ticket_subject": ticket.subject, "text": event.text });
+    let path = format!("/account/tickets/{}", ticket.id);
+    Ok(Some(mail(delivery, Kind::TicketReplied, &ticket.email, &ticket.locale, path, vars)))
+}
+
+/// What the customer is told of a subscription's change.
+pub fn subscription(
+    delivery: &Delivery,
+    event: &SubscriptionChanged,
+    subscription: &Subscription,
+    is_newly_cancelled: bool,
+) -> Option<Mail> {
+    use subscription::State;
+    let (state, before) = (subscription.state(), event.previous_state());
+    let own = format!("/account/subscriptions/{}", subscription.id);
+    let (kind, path) = match state {
+        // An order that was never paid ends quietly.
+        State::Ended if before == State::Ended || before == State::Pending => return None,
+        State::Ended => (Kind::Ended, "/plans".to_owned()),
+        State::Suspended if before != State::Suspended => match subscription.open_invoice_id.as_str() {
+            "" => (Kind::Suspended, own),
+            invoice => (Kind::Suspended, format!("/account/invoices/{invoice}")),
+        },
+        _ if is_newly_cancelled => (Kind::Cancelled, own),
+        _ => return None,
+    };
+    let mut vars = json!({ "plan_name": subscription.plan_name });
+    if kind == Kind::Cancelled {
+        vars["cancel_at"] = instant(subscription.cancel_at.as_ref());
+    }
+    Some(mail(delivery, kind, &event.email, &event.locale, path, vars))
+}

@@ -1,0 +1,5 @@
+//! What notification hears and says.
+
+pub mod consume;
+mod mails;
+pub mod publish;

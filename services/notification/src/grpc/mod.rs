@@ -1,0 +1,6 @@
+//! The gRPC face: parse, call a use case, convert.
+
+pub mod convert;
+mod service;
+
+pub use service::Api;

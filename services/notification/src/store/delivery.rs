@@ -1,0 +1,167 @@
+//! Mails. Their bodies are not here.
+
+use chrono::{DateTime, Utc};
+use ottery_kernel::{BrandId, DeliveryId};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::domain::delivery::State;
+use crate::domain::mail::Params;
+
+/// A mail.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// Identity.
+    pub id: DeliveryId,
+    /// Whose.
+    pub brand: BrandId,
+    /// Name of its template.
+    pub template: String,
+    /// The event it tells of.
+    pub event: Uuid,
+    /// Address.
+    pub recipient: String,
+    /// Wanted language.
+    pub locale: String,
+    /// What it is filled with.
+    pub params: Params,
+    /// As it was sent.
+    pub subject: String,
+    /// `<…@host>`; empty before the first attempt.
+    pub message_id: String,
+    /// Where it is.
+    pub state: State,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why it was not sent.
+    pub last_error: String,
+    /// Grows with every event.
+    pub version: i64,
+    /// When it was planned, by the brand's clock.
+    pub created_at: DateTime<Utc>,
+    /// When the server took it.
+    pub sent_at: Option<DateTime<Utc>>,
+}
+
+struct Row {
+    id: Uuid,
+    brand_id: Uuid,
+    template: String,
+    event_id: Uuid,
+    recipient: String,
+    locale: String,
+    params: serde_json::Value,
+    subject: String,
+    message_id: String,
+    state: String,
+    attempts: i32,
+    last_error: String,
+    version: i64,
+    created_at: DateTime<Utc>,
+    sent_at: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<Row> for Delivery {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, sqlx::Error> {
+        let state = State::from_stored(&row.state)
+            .ok_or_else(|| sqlx::Error::Decode(format!("unknown delivery state `{}`", row.state).into()))?;
+        let params = serde_json::from_value(row.params).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        Ok(Self {
+            id: DeliveryId::from_uuid(row.id),
+            brand: BrandId::from_uuid(row.brand_id),
+            template: row.template,
+            event: row.event_id,
+            recipient: row.recipient,
+            locale: row.locale,
+            params,
+            subject: row.subject,
+            message_id: row.message_id,
+            state,
+            attempts: u32::try_from(row.attempts).unwrap_or(0),
+            last_error: row.last_error,
+            version: row.version,
+            created_at: row.created_at,
+            sent_at: row.sent_at,
+        })
+    }
+}
+
+/// Adds a planned mail; false when there is one of this template for this event.
+pub async fn insert(tx: &mut PgConnection, delivery: &Delivery) -> sqlx::Result<bool> {
+    let params = serde_json::to_value(&delivery.params).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let added = sqlx::query!(
+        "INSERT INTO delivery (id, brand_id, template, event_id, recipient, locale, params, state, version, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (brand_id, template, event_id) DO NOTHING",
+        delivery.id.as_uuid(),
+        delivery.brand.as_uuid(),
+        delivery.template,
+        delivery.event,
+        delivery.recipient,
+        delivery.locale,
+        params,
+        delivery.state.as_str(),
+        delivery.version,
+        delivery.created_at,
+    )
+    .execute(tx)
+    .await?;
+    Ok(added.rows_affected() == 1)
+}
+
+/// Writes what changed.
+pub async fn update(tx: &mut PgConnection, delivery: &Delivery) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE delivery SET subject = $2, message_id = $3, state = $4, attempts = $5, last_error = $6, version = $7, \
+         sent_at = $8 WHERE id = $1",
+        delivery.id.as_uuid(),
+        delivery.subject,
+        delivery.message_id,
+        delivery.state.as_str(),
+        i32::try_from(delivery.attempts).unwrap_or(i32::MAX),
+        delivery.last_error,
+        delivery.version,
+        delivery.sent_at,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The mail, locked until the transaction ends.
+pub async fn lock(tx: &mut PgConnection, id: DeliveryId) -> sqlx::Result<Option<Delivery>> {
+    sqlx::query_as!(
+        Row,
+        "SELECT id, brand_id, template, event_id, recipient, locale, params, subject, message_id, state, attempts, \
+         last_error, version, created_at, sent_at FROM delivery WHERE id = $1 FOR UPDATE",
+        id.as_uuid()
+    )
+    .fetch_optional(tx)
+    .await?
+    .map(TryInto::try_into)
+    .transpose()
+}
+
+/// Mails, newest first; to this address only, when one is named.
+pub async fn list(
+    tx: &mut PgConnection,
+    to: Option<&str>,
+    before: Option<DeliveryId>,
+    limit: i64,
+) -> sqlx::Result<Vec<Delivery>> {
+    sqlx::query_as!(
+        Row,
+        "SELECT id, brand_id, template, event_id, recipient, locale, params, subject, message_id, state, attempts, \
+         last_error, version, created_at, sent_at FROM delivery WHERE ($1::text IS NULL OR recipient = $1) \
+         AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3",
+        to,
+        before.map(|id| id.as_uuid()),
+        limit
+    )
+    .fetch_all(tx)
+    .await?
+    .into_iter()
+    .map(TryInto::try_into)
+    .collect()
+}

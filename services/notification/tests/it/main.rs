@@ -1,0 +1,5 @@
+//! Notification against a real PostgreSQL and the sandbox's mail server.
+
+mod sending;
+mod templates;
+mod world;

@@ -1,0 +1,228 @@
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ottery_kernel::BrandId;
+use ottery_proto::billing::v1::{Subscription, SubscriptionChanged, subscription};
+use ottery_proto::identity::v1::mail_requested::Purpose;
+use ottery_proto::notification::v1::{ResendDeliveryRequest, delivery::State};
+use ottery_proto::provisioning::v1::{Service, ServiceChanged};
+use ottery_testkit::host::noon;
+use ottery_testkit::recorder::timestamp;
+
+use crate::world::{PASSWORD, TOKEN, closed_port, sandbox, world, world_with};
+
+#[tokio::test]
+async fn a_mail_arrives_once_with_its_link_however_often_the_event_comes() {
+    let world = world().await;
+    let event = world.request(Purpose::VerifyEmail, "ada@example.org", "en-GB", Some(world.brand)).await;
+    let sent = world.settled("ada@example.org", State::Sent).await;
+    world.publish(&event).await;
+    // The same event under the eyes of a consumer that lost its memory.
+    sqlx::query("DELETE FROM inbox").execute(&world.database.admin_pool).await.unwrap();
+    world.publish(&event).await;
+    tokio::time::sleep(Duration::from_millis(800)).await;
+
+    let inbox = world.inbox("ada@example.org").await;
+    assert_eq!(inbox.len(), 1);
+    assert_eq!(
+        (inbox[0]["subject"].as_str(), inbox[0]["from"].as_str()),
+        (Some("Confirm your e-mail address"), Some("shop@blue.example"))
+    );
+    let text = inbox[0]["text"].as_str().unwrap().replace("\r\n", "\n");
+    assert!(text.starts_with("Hello Ada,\n"), "{text}");
+    assert!(text.contains(&format!("http://blue.example:8080/account/verify?token={TOKEN}")), "{text}");
+    let html = inbox[0]["html"].as_str().unwrap();
+    assert!(html.contains("#aa0011") && html.contains("Blue TV"));
+    let raw = inbox[0]["raw"].as_str().unwrap();
+    assert!(
+        raw.contains(&format!("Message-ID: {}", sent.message_id)) && sent.message_id.ends_with("@blue.example>"),
+        "{raw}"
+    );
+    let lower = raw.to_lowercase();
+    assert!(!lower.contains("ottery") && !lower.contains("user-agent") && !lower.contains("x-mailer"), "{raw}");
+    assert_eq!((sent.attempts, world.deliveries("ada@example.org").await.len()), (1, 1));
+    assert_eq!(notification::invariants(&world.database.admin_pool).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn secure_s18_credentials_are_in_the_mail_and_nowhere_else() {
+    let world = world().await;
+    let service = Service { id: "svc_1".into(), plan_name: "Premium".into(), ..Service::default() };
+    let ready = ServiceChanged {
+        service: Some(service),
+        email: "ada@example.org".into(),
+        locale: "de".into(),
+        first_ready: true,
+        ..ServiceChanged::default()
+    };
+    world.tell("provisioning.service.changed.v1", Some(world.brand), &ready).await;
+    world
+        .tell("provisioning.service.changed.v1", Some(world.brand), &ServiceChanged { first_ready: false, ..ready })
+        .await;
+    world.request(Purpose::ResetPassword, "ada@example.org", "de", Some(world.brand)).await;
+    world
+        .until("both mails are sent", async || {
+            world.deliveries("ada@example.org").await.iter().filter(|mail| mail.state() == State::Sent).count() == 2
+        })
+        .await;
+    let inbox = world.inbox("ada@example.org").await;
+    let credentials = inbox.iter().find(|mail| mail["subject"] == "Premium ist bereit").unwrap();
+    assert!(credentials["text"].as_str().unwrap().contains(&format!("Passwort: {PASSWORD}")));
+    for table in ["delivery", "delivery_due", "outbox", "inbox", "retry_delivery"] {
+        let rows = format!(
+            "SELECT t::text || convert_from(coalesce((to_jsonb(t)->>'payload')::bytea, ''), 'LATIN1') FROM {table} t"
+        );
+        let rows: Vec<String> =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(rows)).fetch_all(&world.database.admin_pool).await.unwrap();
+        assert!(rows.iter().all(|row| !row.contains(PASSWORD) && !row.contains(TOKEN)), "{table}");
+    }
+}
+
+#[tokio::test]
+async fn case_130_while_the_mail_server_is_down_mails_wait_and_none_is_lost_or_doubled() {
+    let port = closed_port();
+    let down = sandbox(None).await;
+    let mut world = world_with(down, port).await;
+    world.request(Purpose::VerifyEmail, "ada@example.org", "en", Some(world.brand)).await;
+    world
+        .until("an attempt failed", async || {
+            world.deliveries("ada@example.org").await.first().is_some_and(|mail| mail.attempts >= 1)
+        })
+        .await;
+    let waiting = world.settled("ada@example.org", State::Planned).await;
+    assert!(waiting.last_error.starts_with("connect: "), "{}", waiting.last_error);
+    // While nobody takes the mail, no link is made for it.
+    assert_eq!(world.asked.load(Ordering::Relaxed), 0);
+
+    world.sandbox = sandbox(Some(([127, 0, 0, 1], port).into())).await;
+    world.hurry().await;
+    let sent = world.settled("ada@example.org", State::Sent).await;
+    assert!(sent.attempts >= 2 && sent.last_error.is_empty());
+    assert_eq!(world.inbox("ada@example.org").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_for_now_is_tried_again_and_a_final_one_is_not() {
+    let world = world().await;
+    world.fault("smtp_451").await;
+    world.request(Purpose::PasswordChanged, "later@example.org", "en", Some(world.brand)).await;
+    world
+        .until("it was refused once", async || {
+            world.deliveries("later@example.org").await.first().is_some_and(|mail| mail.last_error.contains("451"))
+        })
+        .await;
+    world.hurry().await;
+    let sent = world.settled("later@example.org", State::Sent).await;
+    assert_eq!((sent.attempts, world.inbox("later@example.org").await.len()), (2, 1));
+
+    world.fault("smtp_550").await;
+    world.request(Purpose::PasswordChanged, "never@example.org", "en", Some(world.brand)).await;
+    let failed = world.settled("never@example.org", State::Failed).await;
+    assert!(failed.last_error.contains("550"), "{}", failed.last_error);
+}
+
+#[tokio::test]
+async fn a_lost_answer_leaves_a_mail_unknown_until_a_person_sends_it_again() {
+    let world = world().await;
+    world.fault("drop_after_apply").await;
+    world.request(Purpose::NewDevice, "ada@example.org", "en", Some(world.brand)).await;
+    let unknown = world.settled("ada@example.org", State::Unknown).await;
+    world.hurry().await;
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    assert_eq!(world.inbox("ada@example.org").await.len(), 1);
+
+    let request = ResendDeliveryRequest { delivery_id: unknown.id.clone() };
+    world.client(world.brand).resend_delivery(request.clone()).await.unwrap();
+    let sent = world.settled("ada@example.org", State::Sent).await;
+    assert_eq!((sent.message_id, world.inbox("ada@example.org").await.len()), (unknown.message_id, 2));
+    let refused = world.client(world.brand).resend_delivery(request.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+    let elsewhere = world.client(BrandId::new(noon())).resend_delivery(request).await.unwrap_err();
+    assert_eq!(elsewhere.code(), tonic::Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_mail_that_was_on_its_way_when_the_process_died_becomes_unknown() {
+    let world = world().await;
+    world.request(Purpose::NewDevice, "ada@example.org", "en", Some(world.brand)).await;
+    let sent = world.settled("ada@example.org", State::Sent).await;
+    // As a process leaves it that dies between the first byte and the answer.
+    sqlx::raw_sql(
+        "UPDATE delivery SET state = 'sending', sent_at = NULL; \
+         INSERT INTO delivery_due (delivery_id, brand_id) SELECT id, brand_id FROM delivery",
+    )
+    .execute(&world.database.admin_pool)
+    .await
+    .unwrap();
+    let unknown = world.settled("ada@example.org", State::Unknown).await;
+    assert_eq!((unknown.id, world.inbox("ada@example.org").await.len()), (sent.id, 1));
+}
+
+#[tokio::test]
+async fn every_brand_and_staff_get_their_own_mails() {
+    let world = world().await;
+    let red = BrandId::new(noon());
+    world.tell_brand(red, "Rot TV", "rot.example", "de").await;
+    world.request(Purpose::PasswordChanged, "blue@example.org", "fr", Some(world.brand)).await;
+    world.request(Purpose::PasswordChanged, "red@example.org", "", Some(red)).await;
+    world.request(Purpose::StaffInvitation, "staff@example.org", "en", None).await;
+    for (to, subject, host) in [
+        ("blue@example.org", "Your password was changed", "blue.example:8080/account"),
+        ("red@example.org", "Ihr Passwort wurde geändert", "rot.example:8080/account"),
+        ("staff@example.org", "You are invited to Console", "localhost:8080/staff/reset?token=CANARY-TOKEN"),
+    ] {
+        world.until(to, async || world.inbox(to).await.len() == 1).await;
+        let mail = &world.inbox(to).await[0];
+        assert_eq!(mail["subject"], subject);
+        assert!(mail["text"].as_str().unwrap().contains(host), "{mail}");
+        let others =
+            ["Blue TV", "Rot TV"].into_iter().filter(|name| mail["raw"].as_str().unwrap().contains(name)).count();
+        assert_eq!(others, usize::from(to != "staff@example.org"));
+    }
+    // Each sees its own mails only.
+    assert_eq!(world.deliveries("").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_customer_hears_of_a_subscription_when_it_changes_and_not_again() {
+    let world = world().await;
+    let change = |version: u64, state: subscription::State, before: subscription::State, is_cancelled: bool| {
+        SubscriptionChanged {
+            subscription: Some(Subscription {
+                id: "sub_1".into(),
+                state: state.into(),
+                plan_name: "Premium".into(),
+                cancel_at: is_cancelled.then(|| timestamp(noon())),
+                version,
+                ..Subscription::default()
+            }),
+            previous_state: before.into(),
+            email: "ada@example.org".into(),
+            locale: "en".into(),
+            ..SubscriptionChanged::default()
+        }
+    };
+    use subscription::State::{Active, Ended, Pending, Suspended};
+    for (version, state, before, is_cancelled) in [
+        (1, Active, Pending, false),
+        (2, Suspended, Active, false),
+        (3, Active, Suspended, false),
+        (4, Active, Active, true),
+        (5, Active, Active, true),
+        (6, Ended, Active, true),
+        (6, Ended, Active, true),
+    ] {
+        world
+            .tell("billing.subscription.changed.v1", Some(world.brand), &change(version, state, before, is_cancelled))
+            .await;
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    world.until("three mails", async || world.inbox("ada@example.org").await.len() >= 3).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let subjects: Vec<_> =
+        world.inbox("ada@example.org").await.iter().map(|mail| mail["subject"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(
+        subjects,
+        ["Your Premium is paused until it is paid", "Your Premium is cancelled", "Your Premium has ended"]
+    );
+}
