@@ -5,6 +5,8 @@ mod account;
 mod assets;
 mod block;
 mod frame;
+#[cfg(test)]
+mod gallery;
 mod qr;
 mod shop;
 mod staff;

@@ -19,17 +19,18 @@ use crate::referral;
 use crate::session::{Customer, Portal, Visitor};
 use crate::state::AppState;
 
+/// A page of the checkout.
 #[derive(Template)]
 #[template(path = "checkout.html")]
-struct Checkout {
-    frame: Frame,
-    page: Page,
-    step: u8,
-    plan: String,
-    lines: Vec<(String, String)>,
-    totals: Vec<(String, String)>,
-    due: String,
-    note: String,
+pub struct Checkout {
+    pub(in crate::pages) frame: Frame,
+    pub(in crate::pages) page: Page,
+    pub(in crate::pages) step: u8,
+    pub(in crate::pages) plan: String,
+    pub(in crate::pages) lines: Vec<(String, String)>,
+    pub(in crate::pages) totals: Vec<(String, String)>,
+    pub(in crate::pages) due: String,
+    pub(in crate::pages) note: String,
 }
 
 #[derive(Template)]

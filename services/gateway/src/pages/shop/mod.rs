@@ -3,7 +3,7 @@
 pub mod checkout;
 pub mod offer;
 pub mod order;
-mod show;
+pub mod show;
 pub mod steps;
 mod words;
 

@@ -20,6 +20,7 @@ use crate::idempotency::IdempotencyKey;
 use crate::limits::{self, Form as Body};
 use crate::pages::block::{Block, Cell, Form, Sent, Step, Tone};
 use crate::pages::frame::{Frame, Page, Ui, draw, manner};
+use crate::pages::text::Manner;
 use crate::problem::{Refusal, Reply};
 use crate::session::{Caller, Customer};
 use crate::state::AppState;
@@ -31,9 +32,10 @@ const WATCHED_FOR: Duration = Duration::from_secs(600);
 /// Pause between two looks, however many hints come.
 const REST: Duration = Duration::from_millis(150);
 
+/// An order's page.
 #[derive(Template)]
 #[template(path = "order.html", blocks = ["live_steps"])]
-struct OrderPage {
+pub struct OrderPage {
     frame: Frame,
     page: Page,
     headline: String,
@@ -77,11 +79,11 @@ pub async fn show(
 
 async fn render(state: &AppState, customer: &Customer, ui: &Ui, id: &str, shown: Option<Block>) -> Reply<Response> {
     let progress = load(state, &customer.caller, id).await?;
-    draw(&view(state, &customer.brand, ui, id, &progress, shown))
+    draw(&view(&manner(state, &customer.brand), &customer.brand, ui, id, &progress, shown))
 }
 
-fn view(state: &AppState, brand: &Brand, ui: &Ui, id: &str, progress: &Progress, shown: Option<Block>) -> OrderPage {
-    let manner = manner(state, brand);
+/// The page of an order that came so far.
+pub fn view(manner: &Manner, brand: &Brand, ui: &Ui, id: &str, progress: &Progress, shown: Option<Block>) -> OrderPage {
     let outcome = progress.outcome();
     let mut frame = Frame::shop(brand, ui, "Your order");
     let is_back = ui.query.get("back") == "1" && outcome == Outcome::Unpaid;
@@ -125,7 +127,7 @@ fn view(state: &AppState, brand: &Brand, ui: &Ui, id: &str, progress: &Progress,
         headline: page.title.clone(),
         page,
         lead,
-        steps: progress.steps(&manner),
+        steps: progress.steps(manner),
         live: format!("/orders/{id}/live"),
         is_over: is_over(outcome),
     }
@@ -251,7 +253,7 @@ pub async fn live(
         let mut progress = Some(first);
         loop {
             if let Some(progress) = progress.take() {
-                let page = view(&state, &customer.brand, &ui, &id, &progress, None);
+                let page = view(&manner(&state, &customer.brand), &customer.brand, &ui, &id, &progress, None);
                 let Ok(html) = page.as_live_steps().render() else { break };
                 if html != shown && sender.send(Ok(Event::default().event("steps").data(&html))).await.is_err() {
                     break;

@@ -17,6 +17,7 @@ use super::words::{self, Question};
 use crate::brand::{Brand, BrandHost};
 use crate::pages::assets::hash;
 use crate::pages::frame::{Frame, Ui, manner};
+use crate::pages::text::Manner;
 use crate::problem::{Refusal, Reply};
 use crate::state::AppState;
 
@@ -119,30 +120,36 @@ struct PlanPage {
 pub async fn home(state: &AppState, brand: &Brand, ui: &Ui, headers: &HeaderMap) -> Reply<Response> {
     let plans = state.catalog.plans(brand, &ui.request).await?;
     let choice = choice(ui);
-    keep(state, headers, key(brand, ui, &plans, &choice), || {
-        let mut shelf = shelf(&plans, &choice, &brand.default_currency, &manner(state, brand));
-        shelf.offers.sort_by_key(|offer| !offer.is_featured);
-        shelf.offers.truncate(ON_HOME_MAX);
-        let trial_days = shelf.offers.iter().map(|offer| offer.trial_days).max().unwrap_or(0);
-        let questions = words::questions(brand, trial_days);
-        let tagline = if brand.tagline.is_empty() {
-            "Television, the way you like it.".to_owned()
-        } else {
-            brand.tagline.clone()
-        };
-        let mut frame = Frame::shop(brand, ui, &brand.name).public(ui, tagline.clone());
-        frame.structured = structured(&json!({
-            "@context": "https://schema.org",
-            "@type": "FAQPage",
-            "mainEntity": questions.iter().map(|question| json!({
-                "@type": "Question",
-                "name": question.title,
-                "acceptedAnswer": { "@type": "Answer", "text": question.text },
-            })).collect::<Vec<_>>(),
-        }));
-        Home { frame, tagline, shelf, questions, trial_days }.render()
-    })
-    .await
+    let manner = manner(state, brand);
+    keep(state, headers, key(brand, ui, &plans, &choice), || home_html(brand, ui, &plans, &choice, &manner)).await
+}
+
+/// The home page of these plans.
+pub fn home_html(
+    brand: &Brand,
+    ui: &Ui,
+    plans: &[Plan],
+    choice: &Choice,
+    manner: &Manner,
+) -> Result<String, askama::Error> {
+    let mut shelf = shelf(plans, choice, &brand.default_currency, manner);
+    shelf.offers.sort_by_key(|offer| !offer.is_featured);
+    shelf.offers.truncate(ON_HOME_MAX);
+    let trial_days = shelf.offers.iter().map(|offer| offer.trial_days).max().unwrap_or(0);
+    let questions = words::questions(brand, trial_days);
+    let tagline =
+        if brand.tagline.is_empty() { "Television, the way you like it.".to_owned() } else { brand.tagline.clone() };
+    let mut frame = Frame::shop(brand, ui, &brand.name).public(ui, tagline.clone());
+    frame.structured = structured(&json!({
+        "@context": "https://schema.org",
+        "@type": "FAQPage",
+        "mainEntity": questions.iter().map(|question| json!({
+            "@type": "Question",
+            "name": question.title,
+            "acceptedAnswer": { "@type": "Answer", "text": question.text },
+        })).collect::<Vec<_>>(),
+    }));
+    Home { frame, tagline, shelf, questions, trial_days }.render()
 }
 
 /// `/plans`
@@ -154,13 +161,22 @@ pub async fn plans(
 ) -> Reply<Response> {
     let plans = state.catalog.plans(&brand, &ui.request).await?;
     let choice = choice(&ui);
-    keep(&state, &headers, key(&brand, &ui, &plans, &choice), || {
-        let shelf = shelf(&plans, &choice, &brand.default_currency, &manner(&state, &brand));
-        let frame =
-            Frame::shop(&brand, &ui, "Plans").public(&ui, format!("All plans of {} with their prices.", brand.name));
-        Plans { frame, shelf, tax: words::tax(&brand), support: brand.support_email.clone() }.render()
-    })
-    .await
+    let manner = manner(&state, &brand);
+    keep(&state, &headers, key(&brand, &ui, &plans, &choice), || plans_html(&brand, &ui, &plans, &choice, &manner))
+        .await
+}
+
+/// The page of all these plans.
+pub fn plans_html(
+    brand: &Brand,
+    ui: &Ui,
+    plans: &[Plan],
+    choice: &Choice,
+    manner: &Manner,
+) -> Result<String, askama::Error> {
+    let shelf = shelf(plans, choice, &brand.default_currency, manner);
+    let frame = Frame::shop(brand, ui, "Plans").public(ui, format!("All plans of {} with their prices.", brand.name));
+    Plans { frame, shelf, tax: words::tax(brand), support: brand.support_email.clone() }.render()
 }
 
 /// `/plans/{slug}`
@@ -174,28 +190,30 @@ pub async fn plan(
     let plans = state.catalog.plans(&brand, &ui.request).await?;
     let plan = state.catalog.plan(&brand, &slug, &ui.request).await?;
     let choice = choice(&ui);
-    let shelf = shelf(std::slice::from_ref(&plan), &choice, &brand.default_currency, &manner(&state, &brand));
-    let offer = shelf.offers.into_iter().next().ok_or_else(Refusal::not_found)?;
-    keep(&state, &headers, key(&brand, &ui, &plans, &choice), || {
-        let mut frame = Frame::shop(&brand, &ui, &offer.name).public(&ui, offer.summary.clone());
-        frame.structured = structured(&json!({
-            "@context": "https://schema.org",
-            "@type": "Product",
-            "name": offer.name,
-            "description": offer.summary,
-            "brand": { "@type": "Brand", "name": brand.name },
-            "offers": offer.prices.iter().map(|price| json!({
-                "@type": "Offer",
-                "price": price.decimal,
-                "priceCurrency": price.currency,
-                "availability": "https://schema.org/InStock",
-                "url": format!("{}{}", ui.request.origin(), ui.path),
-            })).collect::<Vec<_>>(),
-        }));
-        let terms = words::renewal(&brand, &offer);
-        PlanPage { frame, offer, tax: words::tax(&brand), terms }.render()
-    })
-    .await
+    let found = shelf(std::slice::from_ref(&plan), &choice, &brand.default_currency, &manner(&state, &brand));
+    let offer = found.offers.into_iter().next().ok_or_else(Refusal::not_found)?;
+    keep(&state, &headers, key(&brand, &ui, &plans, &choice), || plan_html(&brand, &ui, offer)).await
+}
+
+/// The page of one plan.
+pub fn plan_html(brand: &Brand, ui: &Ui, offer: Offer) -> Result<String, askama::Error> {
+    let mut frame = Frame::shop(brand, ui, &offer.name).public(ui, offer.summary.clone());
+    frame.structured = structured(&json!({
+        "@context": "https://schema.org",
+        "@type": "Product",
+        "name": offer.name,
+        "description": offer.summary,
+        "brand": { "@type": "Brand", "name": brand.name },
+        "offers": offer.prices.iter().map(|price| json!({
+            "@type": "Offer",
+            "price": price.decimal,
+            "priceCurrency": price.currency,
+            "availability": "https://schema.org/InStock",
+            "url": format!("{}{}", ui.request.origin(), ui.path),
+        })).collect::<Vec<_>>(),
+    }));
+    let terms = words::renewal(brand, &offer);
+    PlanPage { frame, offer, tax: words::tax(brand), terms }.render()
 }
 
 /// JSON that may stand inside an HTML element.

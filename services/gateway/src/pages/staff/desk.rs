@@ -55,7 +55,7 @@ pub struct Desk {
     pub base: String,
     /// The other parameter of the path; empty when there is none.
     pub id: String,
-    who: String,
+    pub(in crate::pages) who: String,
 }
 
 impl FromRequestParts<AppState> for Desk {

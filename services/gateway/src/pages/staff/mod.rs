@@ -1,13 +1,13 @@
 //! The staff area: first steps, signing in, and everything an operator does. `/staff/b/{brand}/…` works in that brand.
 
 mod accounts;
-mod brand_form;
+pub mod brand_form;
 mod brands;
 mod dashboard;
-mod desk;
+pub mod desk;
 mod entry;
 mod invoices;
-mod orders;
+pub mod orders;
 mod panels;
 mod plan_form;
 mod plans;
