@@ -104,7 +104,7 @@ impl Conversation {
     pub async fn offer(&mut self, envelope: &Envelope) -> Result<(), Fault> {
         let mut parameters = Vec::new();
         let mut addresses = envelope.from().into_iter().chain(envelope.to());
-        if addresses.any(|address| !address.as_ref().is_ascii()) {
+        if addresses.any(|address| !address.to_string().is_ascii()) {
             if !self.connection.server_info().supports_feature(Extension::SmtpUtfEight) {
                 return Err(Fault::Never("the mail server takes no addresses with letters beyond ASCII".to_owned()));
             }
