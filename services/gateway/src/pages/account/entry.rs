@@ -15,7 +15,7 @@ use crate::problem::{Refusal, Reply};
 use crate::session::{Customer, Portal, Visitor};
 use crate::state::AppState;
 
-fn next<'a>(sent: &'a Sent) -> &'a str {
+fn next(sent: &Sent) -> &str {
     local(sent.get("next"), "/account")
 }
 

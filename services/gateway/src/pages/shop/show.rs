@@ -133,8 +133,10 @@ pub fn home_html(
     manner: &Manner,
 ) -> Result<String, askama::Error> {
     let mut shelf = shelf(plans, choice, &brand.default_currency, manner);
-    shelf.offers.sort_by_key(|offer| !offer.is_featured);
-    shelf.offers.truncate(ON_HOME_MAX);
+    if shelf.offers.len() > ON_HOME_MAX {
+        shelf.offers.sort_by_key(|offer| !offer.is_featured);
+        shelf.offers.truncate(ON_HOME_MAX);
+    }
     let trial_days = shelf.offers.iter().map(|offer| offer.trial_days).max().unwrap_or(0);
     let questions = words::questions(brand, trial_days);
     let tagline =

@@ -192,7 +192,7 @@ mod tests {
         };
         let sent: Vec<(String, String)> = fields(&before)
             .into_iter()
-            .filter(|field| !field.name.starts_with("tokens") && !(field.kind == "checkbox" && field.value.is_empty()))
+            .filter(|field| !(field.name.starts_with("tokens") || field.kind == "checkbox" && field.value.is_empty()))
             .map(|field| (field.name, field.value))
             .collect();
         let after = read(&Sent::from(sent), before.clone()).unwrap();
