@@ -1,4 +1,5 @@
 //! A brand, the service, its neighbours' stand-ins and a mail server.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has to end")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
