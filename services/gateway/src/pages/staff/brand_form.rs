@@ -57,7 +57,7 @@ pub fn fields(brand: &Brand) -> Vec<Field> {
         head("Who sells"),
         line("entity.name", "Company", &entity.name).required(),
         line("entity.tax_id", "Tax ID", &entity.tax_id),
-        Field::new("textarea", "entity.address_lines", "Address").value(entity.address_lines.join("\n")),
+        Field::new("textarea", "entity.address_lines", "Address").required().value(entity.address_lines.join("\n")),
         line("entity.country", "Country (two letters)", &entity.country).required(),
         line("entity.email", "E-mail", &entity.email),
         line("entity.time_zone", "Time zone of invoices", &entity.time_zone).example("Europe/Berlin"),
