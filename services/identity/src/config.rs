@@ -1,9 +1,9 @@
 //! Settings of identity; `config.default.toml` says what each means.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Settings of identity.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Memory of one password hash, in KiB.

@@ -8,7 +8,7 @@ use ottery_kit::broker::Broker;
 use ottery_kit::broker::in_process::InProcess;
 use ottery_kit::broker::rabbitmq::RabbitMq;
 use ottery_kit::cache::{Cache, MemoryCache, RedisCache, RedisLink};
-use ottery_kit::db::{self, DatabaseSettings};
+use ottery_kit::db::DatabaseSettings;
 use ottery_kit::grpc::{ChannelSettings, Directory, ServiceKeys};
 use ottery_kit::keyring::Keyring;
 use ottery_kit::limit::{Limiter, LocalLimiter, RedisLimiter};
@@ -59,7 +59,7 @@ async fn broker(process: &Process, database: &DatabaseSettings) -> anyhow::Resul
     Ok(match process.broker.kind {
         BrokerKind::Rabbitmq => Arc::new(RabbitMq::new(process.broker.url.expose())?),
         BrokerKind::Table => {
-            let pool = db::connect(database, BROKER).await?;
+            let pool = database.pool(BROKER).await?;
             Arc::new(InProcess::open(pool).await?)
         }
     })

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use ottery_kit::config::Sources;
-use ottery_kit::db::{self, DatabaseSettings};
+use ottery_kit::db::DatabaseSettings;
 use ottery_kit::doctor::{Finding, Severity};
 
 use crate::cli::DoctorOptions;

@@ -59,6 +59,7 @@ pub struct Database {
     password: Option<Secret>,
     prefix: String,
     pool_size: u32,
+    acquire_timeout_ms: u64,
 }
 
 impl Database {
@@ -70,6 +71,7 @@ impl Database {
             password: self.password.as_ref().map(|password| password.expose().to_owned()),
             database_prefix: self.prefix.clone(),
             pool_size: self.pool_size,
+            acquire_timeout_ms: self.acquire_timeout_ms,
             ..DatabaseSettings::default()
         }
     }

@@ -1,5 +1,7 @@
 //! A system reached by gRPC, as the service `operator`.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use ottery_kernel::BrandId;
 use ottery_kit::Host;
@@ -38,7 +40,8 @@ impl GrpcTarget {
                 CallContext::brand(id)
             }
         };
-        Ok(self.host.client_channel(service).with(&context))
+        // Nobody waits at a screen, and a panel or provider may be asked on the way.
+        Ok(self.host.client_channel(service).with(&context.timeout(Duration::from_secs(20))))
     }
 
     fn catalog(&self, brand: &str) -> Result<CatalogServiceClient<Channel>, Problem> {

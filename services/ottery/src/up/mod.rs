@@ -37,8 +37,7 @@ pub async fn run(config: Option<&Path>, options: UpOptions) -> anyhow::Result<()
     let outcome = tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
-        error = up.running.broken() => Err(error),
-        status = up.database_ended() => Err(anyhow::anyhow!("the private PostgreSQL ended ({status}); its log is in {}", options.data_dir.join("postgres").display())),
+        error = broken(&mut up.running, &mut up.postgres, &options.data_dir) => Err(error),
     };
     eprintln!("ottery: stopping");
     tokio::select! {
@@ -129,17 +128,6 @@ impl Up {
         Ok(())
     }
 
-    /// Resolves when the private PostgreSQL ends by itself.
-    async fn database_ended(&mut self) -> String {
-        match &mut self.postgres {
-            Some(postgres) => match postgres.leash().wait().await {
-                Ok(status) => status.to_string(),
-                Err(error) => error.to_string(),
-            },
-            None => std::future::pending().await,
-        }
-    }
-
     async fn stop(&mut self) -> anyhow::Result<()> {
         self.running.stop().await;
         if let Some(sandbox) = self.sandbox.take() {
@@ -149,6 +137,23 @@ impl Up {
             postgres.stop().await.context("the private PostgreSQL did not stop in time")?;
         }
         Ok(())
+    }
+}
+
+/// Resolves when a server of ours breaks, or the private PostgreSQL ends by itself.
+async fn broken(running: &mut Running, postgres: &mut Option<Postgres>, folder: &Path) -> anyhow::Error {
+    let database = async {
+        match postgres {
+            Some(postgres) => postgres.leash().wait().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        error = running.broken() => error,
+        ended = database => {
+            let how = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
+            anyhow::anyhow!("the private PostgreSQL ended ({how}); its log is below {}", folder.join("postgres").display())
+        }
     }
 }
 
@@ -171,6 +176,8 @@ fn embedded(sources: Sources, options: &UpOptions, folder: &DataFolder, state: &
         .with_override("process.database.url", admin_url)
         .with_override("process.database.admin_url", admin_url)
         .with_override("process.database.password", state.database_password.as_str())
+        // One small host starts everything at once: patience at the start is better than a wall of warnings.
+        .with_override("process.database.acquire_timeout_ms", 10_000)
         .with_override("process.broker.kind", "table")
         .with_override("process.cache.kind", "memory")
         .with_override("gateway.http.listen", options.http.to_string());
@@ -178,7 +185,7 @@ fn embedded(sources: Sources, options: &UpOptions, folder: &DataFolder, state: &
         sources = sources.with_override("process.telemetry.format", "pretty");
     }
     if std::env::var_os("OTTERY_PROCESS__TELEMETRY__LOG").is_none() {
-        sources = sources.with_override("process.telemetry.log", "warn,ottery=info");
+        sources = sources.with_override("process.telemetry.log", "warn,lapin=error,ottery=info,sqlx::pool=error");
     }
     if let Some(wanted) = &state.sandbox
         && !options.no_demo

@@ -89,5 +89,6 @@ pub fn overrides(wanted: &SandboxState, http: SocketAddr) -> Vec<Setting> {
         ("notification.smtp.tls", Value::String("none".to_owned())),
         ("notification.public.scheme", Value::String("http".to_owned())),
         ("notification.public.port", Value::Integer(http.port().into())),
+        ("notification.platform.host", Value::String("127.0.0.1".to_owned())),
     ]
 }
