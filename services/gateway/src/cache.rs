@@ -96,8 +96,10 @@ impl CatalogCache {
     /// 404 when the brand sells no such plan; when catalog cannot be asked.
     pub async fn plan(&self, brand: &Brand, slug: &str, request: &RequestInfo) -> Result<Plan, Refusal> {
         let plans = self.plans(brand, request).await?;
-        plans.iter().find(|plan| plan.slug == slug).cloned().ok_or_else(|| {
-            Refusal { code: "plan_not_found".into(), detail: "this shop has no such plan".into(), ..Refusal::not_found() }
+        plans.iter().find(|plan| plan.slug == slug).cloned().ok_or_else(|| Refusal {
+            code: "plan_not_found".into(),
+            detail: "this shop has no such plan".into(),
+            ..Refusal::not_found()
         })
     }
 

@@ -84,8 +84,10 @@ mod tests {
     }
 
     fn verdict(class: RouteClass, given: &[(&'static str, &'static str)]) -> Result<(), String> {
-        let headers: HeaderMap =
-            given.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
+        let headers: HeaderMap = given
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
         check(&Method::POST, class, &headers, &request("shop.example")).map_err(|refusal| refusal.code)
     }
 
@@ -131,7 +133,8 @@ mod tests {
     #[test]
     fn secure_s05_a_sibling_brand_reads_no_stream_and_an_api_key_needs_no_origin() {
         let info = request("shop.example");
-        let headers = |name, value| HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))]);
+        let headers =
+            |name, value| HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))]);
         assert!(check_stream(&HeaderMap::new(), &info).is_ok());
         assert!(check_stream(&headers("origin", "http://shop.example"), &info).is_ok());
         assert!(check_stream(&headers("origin", "http://other.example"), &info).is_err());

@@ -42,7 +42,13 @@ impl Documents {
     /// # Errors
     /// 503 when too many wait, 500 (logged) when drawing fails.
     pub async fn draw(&self, document_json: &str) -> Result<Bytes, Refusal> {
-        let busy = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "documents_busy", "many documents are being drawn; try again in a moment");
+        let busy = || {
+            Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "documents_busy",
+                "many documents are being drawn; try again in a moment",
+            )
+        };
         let _place = tokio::time::timeout(PATIENCE, self.places.acquire()).await.map_err(|_| busy())?;
         match tokio::time::timeout(TIME_LIMIT, self.converse(document_json.as_bytes())).await {
             Ok(Ok(pdf)) => Ok(pdf),

@@ -38,7 +38,8 @@ pub struct Measures {
 impl Measures {
     pub(crate) fn new(metrics: &Metrics) -> Self {
         Self {
-            seconds: metrics.histogram("ottery_gateway_http_seconds", "Time of HTTP requests by route, status and brand"),
+            seconds: metrics
+                .histogram("ottery_gateway_http_seconds", "Time of HTTP requests by route, status and brand"),
             at_work: metrics.gauge("ottery_gateway_http_at_work", "HTTP requests being answered"),
             shed: metrics.counter("ottery_gateway_http_shed", "HTTP requests refused because too many were at work"),
             panics: metrics.counter("ottery_gateway_http_panics", "Handlers that panicked"),
@@ -67,7 +68,8 @@ pub(crate) async fn handle(State(state): State<AppState>, request: Request, next
     );
     set_parent(&span, text(&parts.headers, "traceparent").as_deref());
     let method = parts.method.clone();
-    let (response, site) = respond(&state, &info, class, &route, Request::from_parts(parts, body), next).instrument(span.clone()).await;
+    let (response, site) =
+        respond(&state, &info, class, &route, Request::from_parts(parts, body), next).instrument(span.clone()).await;
     let status = response.status();
     span.record("http.status", status.as_u16());
     if status.is_server_error() {
@@ -113,7 +115,9 @@ async fn respond(
         let allow = response.headers_mut().remove(header::ALLOW);
         response = match class {
             RouteClass::Page => pages::problem(state, info, site.as_ref(), &method, &uri, &refusal).await,
-            RouteClass::Api | RouteClass::Asset | RouteClass::Webhook | RouteClass::Probe => refusal.clone().into_json(&info.id),
+            RouteClass::Api | RouteClass::Asset | RouteClass::Webhook | RouteClass::Probe => {
+                refusal.clone().into_json(&info.id)
+            }
         };
         refusal.add_headers(&mut response);
         if let Some(allow) = allow {
@@ -127,7 +131,10 @@ async fn respond(
     (response, site)
 }
 
-#[expect(clippy::too_many_arguments, reason = "the steps of one pipeline; the last two tell the caller how far it came")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the steps of one pipeline; the last two tell the caller how far it came"
+)]
 async fn pass(
     state: &AppState,
     info: &RequestInfo,
@@ -143,9 +150,14 @@ async fn pass(
     }
     let Ok(_permit) = state.admission.clone().try_acquire_owned() else {
         state.measures.shed.inc(&[]);
-        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too much is going on; try again in a moment"));
+        return Err(Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overloaded",
+            "too much is going on; try again in a moment",
+        ));
     };
-    let timeout = if SLOW_ROUTES.iter().any(|end| route.ends_with(end)) { SLOW_TIMEOUT } else { state.config.http.timeout() };
+    let timeout =
+        if SLOW_ROUTES.iter().any(|end| route.ends_with(end)) { SLOW_TIMEOUT } else { state.config.http.timeout() };
     let deadline = Instant::now() + timeout;
     // Whatever a handler calls may not take longer than the request itself; without a context a call is ours.
     let context = info.own_call(None).deadline(deadline);
@@ -195,8 +207,12 @@ fn refusal_of(response: &mut Response) -> Option<Refusal> {
     }
     Some(match status {
         StatusCode::NOT_FOUND => Refusal::not_found(),
-        StatusCode::METHOD_NOT_ALLOWED => Refusal::new(status, "method_not_allowed", "this address takes other methods"),
-        StatusCode::BAD_REQUEST => Refusal::new(status, "request_invalid", "the address or its parameters cannot be read"),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Refusal::new(status, "method_not_allowed", "this address takes other methods")
+        }
+        StatusCode::BAD_REQUEST => {
+            Refusal::new(status, "request_invalid", "the address or its parameters cannot be read")
+        }
         _ => Refusal::new(status, "refused", "the request was refused"),
     })
 }

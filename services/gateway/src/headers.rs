@@ -27,7 +27,8 @@ impl RouteClass {
     /// The class of this path.
     #[must_use]
     pub fn of(path: &str) -> Self {
-        let under = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let under =
+            |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         match path {
             "/healthz" | "/readyz" => Self::Probe,
             _ if under("/api") => Self::Api,
@@ -122,8 +123,10 @@ mod tests {
         let request = RequestInfo::read(&parts, &config);
         let mut response = Response::new(Body::empty());
         secure(&mut response, class, &request);
-        let text = |value: &HeaderValue| value.to_str().unwrap().replace(&request.nonce, "NONCE").replace(&request.id, "ID");
-        let mut lines: Vec<_> = response.headers().iter().map(|(name, value)| format!("{name}: {}", text(value))).collect();
+        let text =
+            |value: &HeaderValue| value.to_str().unwrap().replace(&request.nonce, "NONCE").replace(&request.id, "ID");
+        let mut lines: Vec<_> =
+            response.headers().iter().map(|(name, value)| format!("{name}: {}", text(value))).collect();
         lines.sort();
         lines
     }

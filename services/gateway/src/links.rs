@@ -25,7 +25,9 @@ pub fn own_path<'a>(field: &str, path: &'a str) -> Result<&'a str, Refusal> {
         && !path.starts_with("//")
         && path.len() <= 500
         && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    is_plain.then_some(path).ok_or_else(|| Refusal::invalid(field, "path_invalid", "give a path of this site, such as `/account`"))
+    is_plain
+        .then_some(path)
+        .ok_or_else(|| Refusal::invalid(field, "path_invalid", "give a path of this site, such as `/account`"))
 }
 
 #[cfg(test)]
@@ -35,7 +37,9 @@ mod tests {
     #[test]
     fn nobody_is_sent_to_another_site() {
         assert!(own_path("next", "/account?tab=1").is_ok());
-        for path in ["//evil.example", "https://evil.example", "/\\evil.example", "account", "", "/a b", "/a\r\nSet-Cookie: x"] {
+        for path in
+            ["//evil.example", "https://evil.example", "/\\evil.example", "account", "", "/a b", "/a\r\nSet-Cookie: x"]
+        {
             assert!(own_path("next", path).is_err(), "{path:?}");
         }
     }

@@ -213,7 +213,8 @@ mod tests {
 
     #[test]
     fn secure_s40_a_problem_keeps_its_code_field_and_way_out() {
-        let problem = Problem::invalid("email", "EMAIL_INVALID", "email: write it like me@example.com").with("retry_after_ms", 1500);
+        let problem = Problem::invalid("email", "EMAIL_INVALID", "email: write it like me@example.com")
+            .with("retry_after_ms", 1500);
         let refusal = Refusal::from(Status::from(problem));
         let body = serde_json::to_value(refusal.body("req_1")).unwrap();
         assert_eq!(body["code"], "email_invalid");

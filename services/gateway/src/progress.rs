@@ -95,7 +95,12 @@ impl Progress {
         let (created, ready) = delivered(paid.state, service);
         let is_finished = is_cancelled || ready.state == StepState::Done;
         let placed = Step { at: order.placed_at.map(Time::from), ..step("placed", StepState::Done) };
-        Self { order_id: order.id, steps: vec![placed, paid, created, ready], service: service.cloned().map(Service::from), is_finished }
+        Self {
+            order_id: order.id,
+            steps: vec![placed, paid, created, ready],
+            service: service.cloned().map(Service::from),
+            is_finished,
+        }
     }
 }
 
@@ -108,20 +113,26 @@ fn paid(order: &billing::Order, payments: &[billing::Payment]) -> Step {
     match order.state() {
         order::State::Paid => Step { at: order.paid_at.map(Time::from), ..step("paid", StepState::Done) },
         order::State::Cancelled => Step { code: Some("cancelled".into()), ..step("paid", StepState::Failed) },
-        order::State::AwaitingPayment | order::State::Unspecified => match newest.map(|payment| (payment.state(), payment)) {
-            None => step("paid", StepState::Waiting),
-            Some((payment::State::Failed, payment)) => {
-                Step { code: Some(payment.failure_code.clone()), ..step("paid", StepState::Failed) }
+        order::State::AwaitingPayment | order::State::Unspecified => {
+            match newest.map(|payment| (payment.state(), payment)) {
+                None => step("paid", StepState::Waiting),
+                Some((payment::State::Failed, payment)) => {
+                    Step { code: Some(payment.failure_code.clone()), ..step("paid", StepState::Failed) }
+                }
+                Some((payment::State::Cancelled, _)) => {
+                    Step { code: Some("cancelled".into()), ..step("paid", StepState::Failed) }
+                }
+                Some((payment::State::Unknown, _)) => {
+                    Step { code: Some("unknown".into()), ..step("paid", StepState::Working) }
+                }
+                // Paid, and about to be settled.
+                Some((payment::State::Succeeded, _)) => step("paid", StepState::Working),
+                Some((payment::State::ActionRequired, _)) => {
+                    Step { code: Some("action_required".into()), ..step("paid", StepState::Waiting) }
+                }
+                Some((payment::State::Pending | payment::State::Unspecified, _)) => step("paid", StepState::Waiting),
             }
-            Some((payment::State::Cancelled, _)) => Step { code: Some("cancelled".into()), ..step("paid", StepState::Failed) },
-            Some((payment::State::Unknown, _)) => Step { code: Some("unknown".into()), ..step("paid", StepState::Working) },
-            // Paid, and about to be settled.
-            Some((payment::State::Succeeded, _)) => step("paid", StepState::Working),
-            Some((payment::State::ActionRequired, _)) => {
-                Step { code: Some("action_required".into()), ..step("paid", StepState::Waiting) }
-            }
-            Some((payment::State::Pending | payment::State::Unspecified, _)) => step("paid", StepState::Waiting),
-        },
+        }
     }
 }
 
@@ -132,7 +143,9 @@ fn delivered(paid: StepState, service: Option<&provisioning::Service>) -> (Step,
         return both(created, StepState::Waiting);
     };
     let (mut created, mut ready) = match service.step() {
-        ServiceStep::Unspecified | ServiceStep::Placing | ServiceStep::Creating => both(StepState::Working, StepState::Waiting),
+        ServiceStep::Unspecified | ServiceStep::Placing | ServiceStep::Creating => {
+            both(StepState::Working, StepState::Waiting)
+        }
         // Was ready before: what happens now is a change to a line that works.
         _ if service.ready_at.is_some() => both(StepState::Done, StepState::Done),
         ServiceStep::Verifying | ServiceStep::Updating => both(StepState::Done, StepState::Working),
@@ -154,7 +167,10 @@ mod tests {
     fn detail(state: order::State, payments: Vec<payment::State>) -> billing::OrderDetail {
         billing::OrderDetail {
             order: Some(billing::Order { id: "ord_1".into(), state: state.into(), ..Default::default() }),
-            payments: payments.into_iter().map(|state| billing::Payment { state: state.into(), ..Default::default() }).collect(),
+            payments: payments
+                .into_iter()
+                .map(|state| billing::Payment { state: state.into(), ..Default::default() })
+                .collect(),
             ..Default::default()
         }
     }

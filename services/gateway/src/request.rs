@@ -54,7 +54,8 @@ impl RequestInfo {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
         let peer = peer.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
         let authority = parts.uri.authority().map(ToString::to_string);
-        let authority = authority.or_else(|| text(&parts.headers, header::HOST)).unwrap_or_default().to_ascii_lowercase();
+        let authority =
+            authority.or_else(|| text(&parts.headers, header::HOST)).unwrap_or_default().to_ascii_lowercase();
         let mut nonce = [0_u8; 16];
         rand::rng().fill_bytes(&mut nonce);
         Self(Arc::new(Inner {
@@ -156,7 +157,8 @@ mod tests {
 
     #[test]
     fn a_host_loses_its_port() {
-        for (authority, host) in [("shop.example:8443", "shop.example"), ("shop.example", "shop.example"), ("[::1]:80", "[::1]")]
+        for (authority, host) in
+            [("shop.example:8443", "shop.example"), ("shop.example", "shop.example"), ("[::1]:80", "[::1]")]
         {
             assert_eq!(without_port(authority), host);
         }

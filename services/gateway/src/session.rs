@@ -71,7 +71,12 @@ impl Portal {
     ///
     /// # Errors
     /// When identity gave a secret no cookie can hold.
-    pub fn sign_in(self, session: &identity::Session, request: &RequestInfo, now: DateTime<Utc>) -> Result<HeaderValue, Refusal> {
+    pub fn sign_in(
+        self,
+        session: &identity::Session,
+        request: &RequestInfo,
+        now: DateTime<Utc>,
+    ) -> Result<HeaderValue, Refusal> {
         let until = session.absolute_deadline.as_ref().map_or(0, |at| at.seconds);
         let max_age = (until - now.timestamp()).max(0);
         self.header(&session.secret, max_age, request)
@@ -298,9 +303,10 @@ impl Session {
     }
 
     fn of(reply: identity::AuthenticateReply, secret: Secret) -> Result<Self, Refusal> {
-        let actor = reply.actor.and_then(actor).ok_or_else(|| {
-            Refusal::internal(&std::io::Error::other("identity vouched for nobody"))
-        })?;
+        let actor = reply
+            .actor
+            .and_then(actor)
+            .ok_or_else(|| Refusal::internal(&std::io::Error::other("identity vouched for nobody")))?;
         Ok(Self {
             id: reply.session_id,
             secret,
@@ -344,13 +350,20 @@ fn actor(context: ActorContext) -> Option<Actor> {
         id => Some(id.parse().ok()?),
     };
     Some(Actor {
-        authenticated_at: context.authenticated_at.and_then(|at| DateTime::from_timestamp(at.seconds, at.nanos.cast_unsigned())),
+        authenticated_at: context
+            .authenticated_at
+            .and_then(|at| DateTime::from_timestamp(at.seconds, at.nanos.cast_unsigned())),
         ..Actor::new(kind, context.subject, brand).with_permissions(context.permissions)
     })
 }
 
 /// Finds out who makes a request.
-pub(crate) async fn identify(state: &AppState, site: &Site, request: &RequestInfo, headers: &HeaderMap) -> Result<Caller, Refusal> {
+pub(crate) async fn identify(
+    state: &AppState,
+    site: &Site,
+    request: &RequestInfo,
+    headers: &HeaderMap,
+) -> Result<Caller, Refusal> {
     let chosen = chosen_brand(site, headers)?;
     if let Some(secret) = bearer(headers)? {
         let session = state.sessions.of_key(&secret, chosen, request).await?;
@@ -362,7 +375,11 @@ pub(crate) async fn identify(state: &AppState, site: &Site, request: &RequestInf
             return Err(brand_not_found());
         }
         let brand = session.actor.brand.or(chosen);
-        return Ok(Caller { actor: Actor { brand, ..session.actor.clone() }, session: Some(session), request: request.clone() });
+        return Ok(Caller {
+            actor: Actor { brand, ..session.actor.clone() },
+            session: Some(session),
+            request: request.clone(),
+        });
     }
     let portal = Portal::of(site);
     let session = match portal.secret(headers, request.is_secure) {
@@ -552,11 +569,7 @@ impl Staff {
         let request = &self.caller.request;
         let session = state.sessions.of_cookie(Portal::Staff, self.caller.secret()?, brand, request).await?;
         let session = session.ok_or_else(Refusal::sign_in)?;
-        Ok(Caller {
-            actor: Actor { brand, ..session.actor.clone() },
-            session: Some(session),
-            request: request.clone(),
-        })
+        Ok(Caller { actor: Actor { brand, ..session.actor.clone() }, session: Some(session), request: request.clone() })
     }
 }
 
@@ -577,15 +590,22 @@ mod tests {
     fn set_cookie(portal: Portal, is_secure: bool) -> String {
         let now = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
         let until = prost_types::Timestamp { seconds: now.timestamp() + 3_600, nanos: 0 };
-        let session = identity::Session { secret: "s3cret".into(), absolute_deadline: Some(until), ..Default::default() };
+        let session =
+            identity::Session { secret: "s3cret".into(), absolute_deadline: Some(until), ..Default::default() };
         portal.sign_in(&session, &request(is_secure), now).unwrap().to_str().unwrap().to_owned()
     }
 
     #[test]
     fn secure_s01_cookies_of_the_portals() {
         let rest = "Path=/; HttpOnly; SameSite";
-        assert_eq!(set_cookie(Portal::Shop, true), format!("__Host-ottery_shop=s3cret; {rest}=Lax; Max-Age=3600; Secure"));
-        assert_eq!(set_cookie(Portal::Staff, true), format!("__Host-ottery_staff=s3cret; {rest}=Strict; Max-Age=3600; Secure"));
+        assert_eq!(
+            set_cookie(Portal::Shop, true),
+            format!("__Host-ottery_shop=s3cret; {rest}=Lax; Max-Age=3600; Secure")
+        );
+        assert_eq!(
+            set_cookie(Portal::Staff, true),
+            format!("__Host-ottery_staff=s3cret; {rest}=Strict; Max-Age=3600; Secure")
+        );
         // A demo without HTTPS cannot have the prefix.
         assert_eq!(set_cookie(Portal::Shop, false), format!("ottery_shop=s3cret; {rest}=Lax; Max-Age=3600"));
     }

@@ -51,7 +51,13 @@ struct Watch {
 /// The progress of an order as it happens.
 pub(crate) async fn order(state: AppState, caller: Caller, headers: &HeaderMap, order_id: String) -> Reply<Response> {
     csrf::check_stream(headers, &caller.request)?;
-    let full = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "streams_full", "too many live streams are open; ask for the order instead");
+    let full = || {
+        Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "streams_full",
+            "too many live streams are open; ask for the order instead",
+        )
+    };
     let place = state.streams.clone().try_acquire_owned().map_err(|_| full())?;
     // Listening begins before the first look, so that nothing falls between.
     let hints = state.hints.watch();
@@ -159,7 +165,8 @@ impl Watch {
     fn is_about_us(&self, hint: &Hint) -> bool {
         let is_brands = self.caller.actor.brand.is_some_and(|brand| hint.brand_id == brand.to_string());
         let is_known = self.ids.contains(&hint.aggregate_id);
-        let is_unknown_service = hint.kind.starts_with("provisioning.service.") && !self.ids.iter().any(|id| id.starts_with("svc_"));
+        let is_unknown_service =
+            hint.kind.starts_with("provisioning.service.") && !self.ids.iter().any(|id| id.starts_with("svc_"));
         is_brands && (is_known || is_unknown_service)
     }
 

@@ -49,7 +49,9 @@ async fn take(
     // The provider's event id makes a second delivery harmless.
     let context = info.own_call(None).repeatable().timeout(TIMEOUT);
     match state.clients.billing(&context).ingest_webhook(message).await {
-        Ok(_) => Ok((StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], r#"{"received":true}"#).into_response()),
+        Ok(_) => {
+            Ok((StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], r#"{"received":true}"#).into_response())
+        }
         Err(status) => Err(refusal(&Problem::from(status))),
     }
 }
@@ -57,7 +59,11 @@ async fn take(
 /// Whoever forges learns nothing from the answer; a provider whose message we could not keep tries again.
 fn refusal(problem: &Problem) -> Refusal {
     match problem.code {
-        Code::Unauthenticated | Code::InvalidArgument | Code::NotFound | Code::PermissionDenied | Code::FailedPrecondition => {
+        Code::Unauthenticated
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::PermissionDenied
+        | Code::FailedPrecondition => {
             tracing::info!(reason = %problem.reason, "a webhook was refused");
             refused()
         }

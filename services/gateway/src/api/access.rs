@@ -138,7 +138,7 @@ pub const RULES: &[Rule] = &[
     read("/invoices/{id}", Owner("invoice.read"), Brand),
     read("/invoices/{id}/pdf", Owner("invoice.read"), Brand),
     read("/invoices/{id}/credit-notes/{credit_note_id}/pdf", Owner("invoice.read"), Brand),
-    post("/invoices/{id}/pay", Owner("order.manage"), Brand, "invoice.pay").money(),
+    post("/invoices/{id}/pay", Owner("order.create"), Brand, "invoice.pay").money(),
     read("/payments", Owner("invoice.read"), Brand),
     post("/payments/{id}/refunds", Holder("invoice.refund"), Brand, "invoice.refund").money().step_up(),
     read("/ledger/transfers", Holder("ledger.read"), Brand),
@@ -259,7 +259,9 @@ impl Rule {
         let only = |is_right: bool, host_is_right: bool| match (is_right, host_is_right) {
             (true, _) => Ok(()),
             (false, false) => Err(Refusal::not_found()),
-            (false, true) if has_session => Err(Refusal::denied("account_kind", "this is not for your kind of account")),
+            (false, true) if has_session => {
+                Err(Refusal::denied("account_kind", "this is not for your kind of account"))
+            }
             (false, true) => Err(Refusal::sign_in()),
         };
         match self.who {

@@ -37,7 +37,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// List accounts.
 #[utoipa::path(get, path = "/accounts", tag = "accounts", operation_id = "list_accounts", params(AccountQuery), responses((status = 200, body = Page<Account>)))]
-async fn list(State(state): State<AppState>, caller: Caller, Query(query): Query<AccountQuery>) -> Reply<Json<Page<Account>>> {
+async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<AccountQuery>,
+) -> Reply<Json<Page<Account>>> {
     let usual = if caller.actor.brand.is_some() { Realm::Customer } else { Realm::Staff };
     let request = identity::ListAccountsRequest {
         page: page(query.cursor, query.limit)?,
@@ -57,7 +61,11 @@ async fn read(State(state): State<AppState>, caller: Caller, Path(account_id): P
 
 /// Sign somebody out everywhere.
 #[utoipa::path(post, path = "/accounts/{id}/sign-out-everywhere", tag = "accounts", operation_id = "sign_out_account", params(("id" = String, Path)), responses((status = 200, body = Revoked)))]
-async fn sign_out(State(state): State<AppState>, caller: Caller, Path(account_id): Path<String>) -> Reply<Json<Revoked>> {
+async fn sign_out(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(account_id): Path<String>,
+) -> Reply<Json<Revoked>> {
     let request = identity::SignOutEverywhereRequest { account_id };
     let reply = state.clients.identity(&caller.call()).sign_out_everywhere(request).await?.into_inner();
     state.sessions.forget_all();

@@ -97,14 +97,22 @@ async fn own(State(state): State<AppState>, caller: Caller) -> Reply<Json<OwnAff
 
 /// List my commissions.
 #[utoipa::path(get, path = "/affiliate/commissions", tag = "affiliates", operation_id = "list_own_commissions", params(PageQuery), responses((status = 200, body = Page<Commission>)))]
-async fn own_commissions(State(state): State<AppState>, caller: Caller, Query(query): Query<PageQuery>) -> Reply<Json<Page<Commission>>> {
+async fn own_commissions(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Reply<Json<Page<Commission>>> {
     let affiliate_id = mine(&state, &caller).await?.id;
     commissions_of(&state, &caller, affiliate_id, query).await
 }
 
 /// List affiliates.
 #[utoipa::path(get, path = "/affiliates", tag = "affiliates", operation_id = "list_affiliates", params(PageQuery), responses((status = 200, body = Page<Affiliate>)))]
-async fn list(State(state): State<AppState>, caller: Caller, Query(query): Query<PageQuery>) -> Reply<Json<Page<Affiliate>>> {
+async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Reply<Json<Page<Affiliate>>> {
     let request = affiliate::ListAffiliatesRequest { page: query.request()? };
     let reply = state.clients.affiliate(&caller.call()).list_affiliates(request).await?.into_inner();
     Ok(Json(Page::of(reply.affiliates, reply.page)))
@@ -121,7 +129,12 @@ async fn commissions(
     commissions_of(&state, &caller, affiliate_id, query).await
 }
 
-async fn commissions_of(state: &AppState, caller: &Caller, affiliate_id: String, query: PageQuery) -> Reply<Json<Page<Commission>>> {
+async fn commissions_of(
+    state: &AppState,
+    caller: &Caller,
+    affiliate_id: String,
+    query: PageQuery,
+) -> Reply<Json<Page<Commission>>> {
     let request = affiliate::ListCommissionsRequest { page: query.request()?, affiliate_id };
     let reply = state.clients.affiliate(&caller.call()).list_commissions(request).await?.into_inner();
     Ok(Json(Page::of(reply.commissions, reply.page)))

@@ -71,7 +71,11 @@ async fn mrr(State(state): State<AppState>, caller: Caller, Query(query): Query<
 
 /// List movements.
 #[utoipa::path(get, path = "/analytics/movements", tag = "analytics", operation_id = "list_movements", params(PageQuery), responses((status = 200, body = Page<Movement>)))]
-async fn movements(State(state): State<AppState>, caller: Caller, Query(query): Query<PageQuery>) -> Reply<Json<Page<Movement>>> {
+async fn movements(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Reply<Json<Page<Movement>>> {
     let request = analytics::ListMovementsRequest { page: query.request()? };
     let reply = state.clients.analytics(&caller.call()).list_movements(request).await?.into_inner();
     Ok(Json(Page::of(reply.movements, reply.page)))

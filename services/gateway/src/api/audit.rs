@@ -46,7 +46,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// List the audit chain.
 #[utoipa::path(get, path = "/audit", tag = "audit", operation_id = "list_audit", params(PageQuery), responses((status = 200, body = Page<AuditEntry>)))]
-async fn list(State(state): State<AppState>, caller: Caller, Query(query): Query<PageQuery>) -> Reply<Json<Page<AuditEntry>>> {
+async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Reply<Json<Page<AuditEntry>>> {
     let request = identity::ListAuditRequest { page: query.request()? };
     let reply = state.clients.identity(&caller.call()).list_audit(request).await?.into_inner();
     Ok(Json(Page::of(reply.entries, reply.page)))

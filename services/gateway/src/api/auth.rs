@@ -182,7 +182,12 @@ fn visitor(caller: &Caller) -> ottery_kit::grpc::CallContext {
 ///
 /// On a brand's host customers sign in, on the staff host staff.
 #[utoipa::path(post, path = "/auth/sign-in", tag = "auth", request_body = SignInInput, responses((status = 200, body = SignedIn)))]
-async fn sign_in(State(state): State<AppState>, site: Site, caller: Caller, Json(input): Json<SignInInput>) -> Reply<Response> {
+async fn sign_in(
+    State(state): State<AppState>,
+    site: Site,
+    caller: Caller,
+    Json(input): Json<SignInInput>,
+) -> Reply<Response> {
     limits::credentials(&state, &caller.request).await?;
     let portal = Portal::of(&site);
     let request = identity::SignInRequest {
@@ -197,7 +202,12 @@ async fn sign_in(State(state): State<AppState>, site: Site, caller: Caller, Json
 
 /// Sign in: second factor.
 #[utoipa::path(post, path = "/auth/totp", tag = "auth", request_body = TotpInput, responses((status = 200, body = SignedIn)))]
-async fn sign_in_totp(State(state): State<AppState>, site: Site, caller: Caller, Json(input): Json<TotpInput>) -> Reply<Response> {
+async fn sign_in_totp(
+    State(state): State<AppState>,
+    site: Site,
+    caller: Caller,
+    Json(input): Json<TotpInput>,
+) -> Reply<Response> {
     limits::credentials(&state, &caller.request).await?;
     let request = identity::SignInTotpRequest {
         challenge: input.challenge,
@@ -213,7 +223,8 @@ fn signed_in(state: &AppState, portal: Portal, caller: &Caller, outcome: Option<
     match outcome {
         Some(Outcome::Session(session)) => {
             let cookie = portal.sign_in(&session, &caller.request, now)?;
-            Ok(([(header::SET_COOKIE, cookie)], Json(SignedIn::Session { session: Opened::full(session) })).into_response())
+            Ok(([(header::SET_COOKIE, cookie)], Json(SignedIn::Session { session: Opened::full(session) }))
+                .into_response())
         }
         Some(Outcome::Enrolment(session)) => {
             let cookie = portal.sign_in(&session, &caller.request, now)?;

@@ -197,7 +197,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// List the brands I work for.
 #[utoipa::path(get, path = "/brands", tag = "brands", operation_id = "list_brands", params(PageQuery), responses((status = 200, body = Page<BrandView>)))]
-async fn list(State(state): State<AppState>, caller: Caller, Query(query): Query<PageQuery>) -> Reply<Json<Page<BrandView>>> {
+async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Reply<Json<Page<BrandView>>> {
     if !caller.may("brand.read") {
         return own(&state, &caller).await;
     }
@@ -263,7 +267,11 @@ async fn update(
 async fn put(state: &AppState, caller: &Caller, id: String, input: BrandInput) -> Reply<BrandView> {
     let hosts = &state.config.http.admin_hosts;
     if let Some(taken) = input.hosts.iter().find(|host| hosts.iter().any(|admin| admin.eq_ignore_ascii_case(host))) {
-        return Err(Refusal::invalid("hosts", "host_reserved", format!("`{taken}` serves the staff area; choose another name")));
+        return Err(Refusal::invalid(
+            "hosts",
+            "host_reserved",
+            format!("`{taken}` serves the staff area; choose another name"),
+        ));
     }
     let tokens = input.tokens.map(|tokens| catalog::DesignTokens {
         schema: 1,

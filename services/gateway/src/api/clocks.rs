@@ -44,7 +44,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[utoipa::path(get, path = "/brands/{id}/clock", tag = "brands", operation_id = "get_clock", params(("id" = String, Path)), responses((status = 200, body = TestClock)))]
 async fn read(State(state): State<AppState>, caller: Caller, Path(brand_id): Path<String>) -> Reply<Json<TestClock>> {
     let clock = brands::get(&state, &caller, brand_id).await?.test_clock;
-    Ok(Json(clock.unwrap_or(catalog::TestClock { state: catalog::test_clock::State::Off.into(), ..Default::default() }).into()))
+    Ok(Json(
+        clock
+            .unwrap_or(catalog::TestClock { state: catalog::test_clock::State::Off.into(), ..Default::default() })
+            .into(),
+    ))
 }
 
 /// Move the clock forward.

@@ -60,7 +60,12 @@ async fn enrol(State(state): State<AppState>, caller: Caller) -> Reply<Json<Totp
 
 /// Finish enrolling it with its first code.
 #[utoipa::path(post, path = "/auth/totp/confirm", tag = "auth", request_body = CodeInput, responses((status = 200, body = TotpConfirmed)))]
-async fn confirm(State(state): State<AppState>, site: Site, caller: Caller, Json(input): Json<CodeInput>) -> Reply<Response> {
+async fn confirm(
+    State(state): State<AppState>,
+    site: Site,
+    caller: Caller,
+    Json(input): Json<CodeInput>,
+) -> Reply<Response> {
     limits::credentials(&state, &caller.request).await?;
     let request = identity::ConfirmTotpRequest {
         account_id: caller.account_id()?.to_owned(),

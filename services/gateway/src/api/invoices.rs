@@ -139,7 +139,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// List invoices.
 #[utoipa::path(get, path = "/invoices", tag = "invoices", operation_id = "list_invoices", params(InvoiceQuery), responses((status = 200, body = Page<Invoice>)))]
-async fn list(State(state): State<AppState>, caller: Caller, Query(query): Query<InvoiceQuery>) -> Reply<Json<Page<Invoice>>> {
+async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<InvoiceQuery>,
+) -> Reply<Json<Page<Invoice>>> {
     let request = billing::ListInvoicesRequest {
         page: page(query.cursor, query.limit)?,
         account_id: query.account_id.unwrap_or_default(),
@@ -177,12 +181,19 @@ async fn credit_note_pdf(
 ///
 /// # Errors
 /// 404 for documents of others; 500 and 503 when it cannot be drawn.
-pub async fn document(state: &AppState, caller: &Caller, invoice_id: String, credit_note_id: String) -> Reply<Response> {
+pub async fn document(
+    state: &AppState,
+    caller: &Caller,
+    invoice_id: String,
+    credit_note_id: String,
+) -> Reply<Response> {
     let request = billing::GetInvoiceDocumentRequest { invoice_id, credit_note_id };
     let reply = state.clients.billing(&caller.call()).get_invoice_document(request).await?.into_inner();
     let pdf = state.documents.draw(&reply.document_json).await?;
-    let name: String = reply.file_name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect();
-    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).map_err(|error| Refusal::internal(&error))?;
+    let name: String =
+        reply.file_name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect();
+    let disposition =
+        HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).map_err(|error| Refusal::internal(&error))?;
     let kind = HeaderValue::from_static("application/pdf");
     Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, disposition)], pdf).into_response())
 }

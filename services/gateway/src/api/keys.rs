@@ -57,7 +57,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// List API keys.
 #[utoipa::path(get, path = "/api-keys", tag = "api-keys", operation_id = "list_api_keys", responses((status = 200, body = List<Key>)))]
 async fn list(State(state): State<AppState>, caller: Caller) -> Reply<Json<List<Key>>> {
-    let reply = state.clients.identity(&caller.call()).list_api_keys(identity::ListApiKeysRequest {}).await?.into_inner();
+    let reply =
+        state.clients.identity(&caller.call()).list_api_keys(identity::ListApiKeysRequest {}).await?.into_inner();
     Ok(Json(List::of(reply.keys)))
 }
 

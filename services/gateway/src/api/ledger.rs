@@ -66,7 +66,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// List transfers.
 #[utoipa::path(get, path = "/ledger/transfers", tag = "ledger", operation_id = "list_transfers", params(TransferQuery), responses((status = 200, body = Page<Transfer>)))]
-async fn transfers(State(state): State<AppState>, caller: Caller, Query(query): Query<TransferQuery>) -> Reply<Json<Page<Transfer>>> {
+async fn transfers(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<TransferQuery>,
+) -> Reply<Json<Page<Transfer>>> {
     let request = billing::ListTransfersRequest {
         page: page(query.cursor, query.limit)?,
         reference_id: query.reference_id.unwrap_or_default(),
@@ -78,6 +82,7 @@ async fn transfers(State(state): State<AppState>, caller: Caller, Query(query): 
 /// Get the trial balance.
 #[utoipa::path(get, path = "/ledger/balance", tag = "ledger", operation_id = "get_trial_balance", responses((status = 200, body = TrialBalance)))]
 async fn balance(State(state): State<AppState>, caller: Caller) -> Reply<Json<TrialBalance>> {
-    let reply = state.clients.billing(&caller.call()).get_trial_balance(billing::GetTrialBalanceRequest {}).await?.into_inner();
+    let reply =
+        state.clients.billing(&caller.call()).get_trial_balance(billing::GetTrialBalanceRequest {}).await?.into_inner();
     Ok(Json(TrialBalance { balances: reply.balances.show(), balanced: reply.balanced }))
 }

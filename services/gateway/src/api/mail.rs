@@ -112,15 +112,26 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// List mails.
 #[utoipa::path(get, path = "/deliveries", tag = "mail", operation_id = "list_deliveries", params(DeliveryQuery), responses((status = 200, body = Page<Delivery>)))]
-async fn list(State(state): State<AppState>, caller: Caller, Query(query): Query<DeliveryQuery>) -> Reply<Json<Page<Delivery>>> {
-    let request = notification::ListDeliveriesRequest { page: page(query.cursor, query.limit)?, to: query.to.unwrap_or_default() };
+async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<DeliveryQuery>,
+) -> Reply<Json<Page<Delivery>>> {
+    let request = notification::ListDeliveriesRequest {
+        page: page(query.cursor, query.limit)?,
+        to: query.to.unwrap_or_default(),
+    };
     let reply = state.clients.notification(&caller.call()).list_deliveries(request).await?.into_inner();
     Ok(Json(Page::of(reply.deliveries, reply.page)))
 }
 
 /// Send a mail again.
 #[utoipa::path(post, path = "/deliveries/{id}/resend", tag = "mail", operation_id = "resend_delivery", params(("id" = String, Path)), responses((status = 200, body = Delivery)))]
-async fn resend(State(state): State<AppState>, caller: Caller, Path(delivery_id): Path<String>) -> Reply<Json<Delivery>> {
+async fn resend(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(delivery_id): Path<String>,
+) -> Reply<Json<Delivery>> {
     let request = notification::ResendDeliveryRequest { delivery_id };
     Ok(Json(state.clients.notification(&caller.call()).resend_delivery(request).await?.into_inner().into()))
 }
@@ -128,7 +139,8 @@ async fn resend(State(state): State<AppState>, caller: Caller, Path(delivery_id)
 /// List the wordings.
 #[utoipa::path(get, path = "/templates", tag = "mail", operation_id = "list_templates", responses((status = 200, body = List<Template>)))]
 async fn templates(State(state): State<AppState>, caller: Caller) -> Reply<Json<List<Template>>> {
-    let reply = state.clients.notification(&caller.call()).list_templates(notification::ListTemplatesRequest {}).await?;
+    let reply =
+        state.clients.notification(&caller.call()).list_templates(notification::ListTemplatesRequest {}).await?;
     Ok(Json(List::of(reply.into_inner().templates)))
 }
 
@@ -154,7 +166,11 @@ async fn put_template(
 
 /// Try a wording with sample data.
 #[utoipa::path(post, path = "/templates/preview", tag = "mail", operation_id = "preview_template", request_body = PreviewInput, responses((status = 200, body = Preview)))]
-async fn preview(State(state): State<AppState>, caller: Caller, Json(input): Json<PreviewInput>) -> Reply<Json<Preview>> {
+async fn preview(
+    State(state): State<AppState>,
+    caller: Caller,
+    Json(input): Json<PreviewInput>,
+) -> Reply<Json<Preview>> {
     let template = notification::Template {
         name: input.name,
         locale: input.locale,

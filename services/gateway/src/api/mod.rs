@@ -129,13 +129,11 @@ async fn admit(state: &AppState, request: &mut Request) -> Result<(), Refusal> {
     let caller = match session::identify(state, &site, &info, request.headers()).await {
         Ok(caller) => caller,
         // A broken cookie must not keep anybody from signing in again.
-        Err(refusal) if rule.who == access::Who::Anyone && refusal.status.is_client_error() => {
-            crate::session::Caller {
-                actor: ottery_kit::grpc::Actor::anonymous(site.brand().map(|brand| brand.id)),
-                session: None,
-                request: info,
-            }
-        }
+        Err(refusal) if rule.who == access::Who::Anyone && refusal.status.is_client_error() => crate::session::Caller {
+            actor: ottery_kit::grpc::Actor::anonymous(site.brand().map(|brand| brand.id)),
+            session: None,
+            request: info,
+        },
         Err(refusal) => return Err(refusal),
     };
     limits::account(state, &caller).await?;

@@ -185,7 +185,8 @@ async fn place_order(
 ) -> Reply<Response> {
     limits::order(&state, &caller.request).await?;
     let reply = place(&state, &caller, &key, &headers, input).await?;
-    let order = reply.order.ok_or_else(|| Refusal::internal(&std::io::Error::other("an order was placed without one")))?;
+    let order =
+        reply.order.ok_or_else(|| Refusal::internal(&std::io::Error::other("an order was placed without one")))?;
     let body = Placed { order: order.into(), checkout_url: reply.checkout_url.show() };
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
@@ -228,7 +229,9 @@ async fn buyer(state: &AppState, caller: &Caller, named: Option<&str>) -> Reply<
     if caller.actor.kind == ActorKind::Customer {
         let own = caller.account().cloned().ok_or_else(Refusal::sign_in)?;
         return match named {
-            Some(id) if id != own.id => Err(Refusal::invalid("account_id", "not_yours", "customers order for themselves")),
+            Some(id) if id != own.id => {
+                Err(Refusal::invalid("account_id", "not_yours", "customers order for themselves"))
+            }
             _ => Ok(own),
         };
     }
@@ -239,7 +242,11 @@ async fn buyer(state: &AppState, caller: &Caller, named: Option<&str>) -> Reply<
 
 /// List orders.
 #[utoipa::path(get, path = "/orders", tag = "orders", params(OrderQuery), responses((status = 200, body = Page<Order>)))]
-async fn list_orders(State(state): State<AppState>, caller: Caller, Query(query): Query<OrderQuery>) -> Reply<Json<Page<Order>>> {
+async fn list_orders(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<OrderQuery>,
+) -> Reply<Json<Page<Order>>> {
     let request = billing::ListOrdersRequest {
         page: page(query.cursor, query.limit)?,
         account_id: query.account_id.unwrap_or_default(),
@@ -250,7 +257,11 @@ async fn list_orders(State(state): State<AppState>, caller: Caller, Query(query)
 
 /// Get an order.
 #[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = String, Path)), responses((status = 200, body = OrderDetail)))]
-async fn get_order(State(state): State<AppState>, caller: Caller, Path(order_id): Path<String>) -> Reply<Json<OrderDetail>> {
+async fn get_order(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(order_id): Path<String>,
+) -> Reply<Json<OrderDetail>> {
     let (detail, service) = progress::read(&state, &caller, &order_id).await?;
     let progress = Progress::of(&detail, service.as_ref());
     let order = detail.order.ok_or_else(Refusal::not_found)?;

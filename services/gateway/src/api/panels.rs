@@ -156,7 +156,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// List panels.
 #[utoipa::path(get, path = "/panels", tag = "panels", operation_id = "list_panels", params(PageQuery), responses((status = 200, body = Page<Panel>)))]
-async fn list(State(state): State<AppState>, caller: Caller, Query(query): Query<PageQuery>) -> Reply<Json<Page<Panel>>> {
+async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Reply<Json<Page<Panel>>> {
     let request = provisioning::ListPanelsRequest { page: query.request()? };
     let reply = state.clients.provisioning(&caller.call()).list_panels(request).await?.into_inner();
     Ok(Json(Page::of(reply.panels, reply.page)))
@@ -238,7 +242,11 @@ async fn probe(State(state): State<AppState>, caller: Caller, Path(panel_id): Pa
 
 /// Ask a panel what it offers.
 #[utoipa::path(get, path = "/panels/{id}/catalog", tag = "panels", operation_id = "get_panel_catalog", params(("id" = String, Path)), responses((status = 200, body = PanelCatalog)))]
-async fn catalog(State(state): State<AppState>, caller: Caller, Path(panel_id): Path<String>) -> Reply<Json<PanelCatalog>> {
+async fn catalog(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(panel_id): Path<String>,
+) -> Reply<Json<PanelCatalog>> {
     let request = provisioning::GetPanelCatalogRequest { panel_id };
     let context = caller.call().timeout(PANEL_TIMEOUT);
     let reply = state.clients.provisioning(&context).get_panel_catalog(request).await?.into_inner();

@@ -77,7 +77,12 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 ///
 /// Answers the same whether the address has an account or not.
 #[utoipa::path(post, path = "/auth/password-reset", tag = "auth", request_body = ResetInput, responses((status = 202)))]
-async fn request_reset(State(state): State<AppState>, site: Site, caller: Caller, Json(input): Json<ResetInput>) -> Reply<StatusCode> {
+async fn request_reset(
+    State(state): State<AppState>,
+    site: Site,
+    caller: Caller,
+    Json(input): Json<ResetInput>,
+) -> Reply<StatusCode> {
     limits::credentials(&state, &caller.request).await?;
     let request = identity::RequestPasswordResetRequest { realm: Portal::of(&site).realm().into(), email: input.email };
     state.clients.identity(&caller.call()).request_password_reset(request).await?;
@@ -88,7 +93,11 @@ async fn request_reset(State(state): State<AppState>, site: Site, caller: Caller
 ///
 /// Does not sign in, and ends every session of the account.
 #[utoipa::path(post, path = "/auth/password-reset/confirm", tag = "auth", request_body = ResetConfirmInput, responses((status = 200, body = AboutAccount)))]
-async fn reset(State(state): State<AppState>, caller: Caller, Json(input): Json<ResetConfirmInput>) -> Reply<Json<AboutAccount>> {
+async fn reset(
+    State(state): State<AppState>,
+    caller: Caller,
+    Json(input): Json<ResetConfirmInput>,
+) -> Reply<Json<AboutAccount>> {
     limits::credentials(&state, &caller.request).await?;
     let request = identity::ResetPasswordRequest {
         token: input.token.expose().to_owned(),
@@ -103,7 +112,12 @@ async fn reset(State(state): State<AppState>, caller: Caller, Json(input): Json<
 ///
 /// Every other session ends; this one is replaced.
 #[utoipa::path(post, path = "/auth/password", tag = "auth", request_body = PasswordInput, responses((status = 200, body = Opened)))]
-async fn change(State(state): State<AppState>, site: Site, caller: Caller, Json(input): Json<PasswordInput>) -> Reply<Response> {
+async fn change(
+    State(state): State<AppState>,
+    site: Site,
+    caller: Caller,
+    Json(input): Json<PasswordInput>,
+) -> Reply<Response> {
     limits::credentials(&state, &caller.request).await?;
     let request = identity::ChangePasswordRequest {
         session_secret: caller.secret()?.expose().to_owned(),
@@ -112,14 +126,19 @@ async fn change(State(state): State<AppState>, site: Site, caller: Caller, Json(
     };
     let reply = state.clients.identity(&caller.call()).change_password(request).await?.into_inner();
     state.sessions.forget_all();
-    let session = reply.session.ok_or_else(|| Refusal::internal(&std::io::Error::other("no session replaced the old one")))?;
+    let session =
+        reply.session.ok_or_else(|| Refusal::internal(&std::io::Error::other("no session replaced the old one")))?;
     let cookie = Portal::of(&site).sign_in(&session, &caller.request, state.host.clock.now())?;
     Ok(([(header::SET_COOKIE, cookie)], Json(Opened::full(session))).into_response())
 }
 
 /// Verify my address.
 #[utoipa::path(post, path = "/auth/verify-email", tag = "auth", request_body = VerifyInput, responses((status = 200, body = AboutAccount)))]
-async fn verify(State(state): State<AppState>, caller: Caller, Json(input): Json<VerifyInput>) -> Reply<Json<AboutAccount>> {
+async fn verify(
+    State(state): State<AppState>,
+    caller: Caller,
+    Json(input): Json<VerifyInput>,
+) -> Reply<Json<AboutAccount>> {
     limits::credentials(&state, &caller.request).await?;
     let request = identity::VerifyEmailRequest { token: input.token.expose().to_owned() };
     let reply = state.clients.identity(&caller.call()).verify_email(request).await?.into_inner();

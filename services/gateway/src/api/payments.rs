@@ -114,7 +114,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// List payments.
 #[utoipa::path(get, path = "/payments", tag = "payments", operation_id = "list_payments", params(PaymentQuery), responses((status = 200, body = PaymentPage)))]
-async fn list(State(state): State<AppState>, caller: Caller, Query(query): Query<PaymentQuery>) -> Reply<Json<PaymentPage>> {
+async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<PaymentQuery>,
+) -> Reply<Json<PaymentPage>> {
     let request = billing::ListPaymentsRequest {
         page: page(query.cursor, query.limit)?,
         account_id: query.account_id.unwrap_or_default(),

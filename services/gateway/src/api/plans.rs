@@ -199,7 +199,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// List plans.
 #[utoipa::path(get, path = "/plans", tag = "plans", operation_id = "list_plans", params(PageQuery), responses((status = 200, body = Page<Plan>)))]
-async fn list(State(state): State<AppState>, caller: Caller, Query(query): Query<PageQuery>) -> Reply<Json<Page<Plan>>> {
+async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Reply<Json<Page<Plan>>> {
     let request = catalog::ListPlansRequest { page: query.request()?, on_sale_only: false };
     let reply = state.clients.catalog(&caller.call()).list_plans(request).await?.into_inner();
     Ok(Json(Page::of(reply.plans, reply.page)))

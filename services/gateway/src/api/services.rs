@@ -111,7 +111,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// List services.
 #[utoipa::path(get, path = "/services", tag = "services", operation_id = "list_services", params(ServiceQuery), responses((status = 200, body = Page<Service>)))]
-async fn list(State(state): State<AppState>, caller: Caller, Query(query): Query<ServiceQuery>) -> Reply<Json<Page<Service>>> {
+async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<ServiceQuery>,
+) -> Reply<Json<Page<Service>>> {
     let request = provisioning::ListServicesRequest {
         page: page(query.cursor, query.limit)?,
         account_id: query.account_id.unwrap_or_default(),
@@ -130,7 +134,11 @@ async fn read(State(state): State<AppState>, caller: Caller, Path(service_id): P
 
 /// Reveal the credentials.
 #[utoipa::path(post, path = "/services/{id}/credentials", tag = "services", operation_id = "reveal_credentials", params(("id" = String, Path)), responses((status = 200, body = Credentials)))]
-async fn reveal(State(state): State<AppState>, caller: Caller, Path(service_id): Path<String>) -> Reply<Json<Credentials>> {
+async fn reveal(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(service_id): Path<String>,
+) -> Reply<Json<Credentials>> {
     let request = provisioning::RevealCredentialsRequest { service_id };
     Ok(Json(state.clients.provisioning(&caller.call()).reveal_credentials(request).await?.into_inner().into()))
 }

@@ -72,7 +72,11 @@ async fn list_sessions(State(state): State<AppState>, caller: Caller) -> Reply<J
 
 /// End one of my sessions.
 #[utoipa::path(delete, path = "/auth/sessions/{id}", tag = "auth", params(("id" = String, Path)), responses((status = 204)))]
-async fn revoke_session(State(state): State<AppState>, caller: Caller, Path(session_id): Path<String>) -> Reply<StatusCode> {
+async fn revoke_session(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(session_id): Path<String>,
+) -> Reply<StatusCode> {
     state.clients.identity(&caller.call()).revoke_session(identity::RevokeSessionRequest { session_id }).await?;
     state.sessions.forget_all();
     Ok(StatusCode::NO_CONTENT)

@@ -61,7 +61,11 @@ async fn get_setup(State(state): State<AppState>, caller: Caller) -> Reply<Json<
 ///
 /// Works once; afterwards 410.
 #[utoipa::path(post, path = "/setup", tag = "setup", request_body = SetupInput, responses((status = 201, body = SetupDone)))]
-async fn complete_setup(State(state): State<AppState>, caller: Caller, Json(input): Json<SetupInput>) -> Reply<Response> {
+async fn complete_setup(
+    State(state): State<AppState>,
+    caller: Caller,
+    Json(input): Json<SetupInput>,
+) -> Reply<Response> {
     limits::credentials(&state, &caller.request).await?;
     let request = identity::CompleteSetupRequest {
         setup_token: input.setup_token.expose().to_owned(),
@@ -71,7 +75,8 @@ async fn complete_setup(State(state): State<AppState>, caller: Caller, Json(inpu
         device: Some(caller.request.device()),
     };
     let reply = state.clients.identity(&caller.call()).complete_setup(request).await?.into_inner();
-    let session = reply.enrolment.ok_or_else(|| Refusal::internal(&std::io::Error::other("set-up opened no session")))?;
+    let session =
+        reply.enrolment.ok_or_else(|| Refusal::internal(&std::io::Error::other("set-up opened no session")))?;
     let cookie = Portal::Staff.sign_in(&session, &caller.request, state.host.clock.now())?;
     let body = SetupDone { account_id: reply.account_id, session: Opened::enrolment(session) };
     Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], Json(body)).into_response())

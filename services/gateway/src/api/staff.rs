@@ -85,7 +85,11 @@ async fn roles(State(state): State<AppState>, caller: Caller) -> Reply<Json<List
 
 /// List what somebody holds.
 #[utoipa::path(get, path = "/grants", tag = "staff", operation_id = "list_grants", params(GrantQuery), responses((status = 200, body = List<Grant>)))]
-async fn list(State(state): State<AppState>, caller: Caller, Query(query): Query<GrantQuery>) -> Reply<Json<List<Grant>>> {
+async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<GrantQuery>,
+) -> Reply<Json<List<Grant>>> {
     let request = identity::ListGrantsRequest { account_id: query.account_id };
     let reply = state.clients.identity(&caller.call()).list_grants(request).await?.into_inner();
     Ok(Json(List::of(reply.grants)))
@@ -94,7 +98,8 @@ async fn list(State(state): State<AppState>, caller: Caller, Query(query): Query
 /// Give a role.
 #[utoipa::path(post, path = "/grants", tag = "staff", operation_id = "grant_role", request_body = GrantInput, responses((status = 201, body = Grant)))]
 async fn grant(State(state): State<AppState>, caller: Caller, Json(input): Json<GrantInput>) -> Reply<Response> {
-    let request = identity::GrantRoleRequest { account_id: input.account_id, role: input.role, brand_id: input.brand_id };
+    let request =
+        identity::GrantRoleRequest { account_id: input.account_id, role: input.role, brand_id: input.brand_id };
     let grant = state.clients.identity(&caller.call()).grant_role(request).await?.into_inner();
     state.sessions.forget_all();
     Ok((StatusCode::CREATED, Json(Grant::from(grant))).into_response())

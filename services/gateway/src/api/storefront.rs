@@ -85,7 +85,6 @@ impl From<catalog::Plan> for Offer {
     }
 }
 
-
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(storefront)).routes(routes!(offers)).routes(routes!(offer))
 }
@@ -98,7 +97,11 @@ async fn storefront(BrandHost(brand): BrandHost) -> Reply<Json<Storefront>> {
 
 /// What it sells.
 #[utoipa::path(get, path = "/storefront/plans", tag = "storefront", responses((status = 200, body = List<Offer>)))]
-async fn offers(State(state): State<AppState>, request: RequestInfo, BrandHost(brand): BrandHost) -> Reply<Json<List<Offer>>> {
+async fn offers(
+    State(state): State<AppState>,
+    request: RequestInfo,
+    BrandHost(brand): BrandHost,
+) -> Reply<Json<List<Offer>>> {
     let plans = state.catalog.plans(&brand, &request).await?;
     Ok(Json(List::of(plans.as_ref().clone())))
 }

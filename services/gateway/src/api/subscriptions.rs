@@ -126,7 +126,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// List subscriptions.
 #[utoipa::path(get, path = "/subscriptions", tag = "subscriptions", operation_id = "list_subscriptions", params(SubscriptionQuery), responses((status = 200, body = Page<Subscription>)))]
-async fn list(State(state): State<AppState>, caller: Caller, Query(query): Query<SubscriptionQuery>) -> Reply<Json<Page<Subscription>>> {
+async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<SubscriptionQuery>,
+) -> Reply<Json<Page<Subscription>>> {
     let request = billing::ListSubscriptionsRequest {
         page: page(query.cursor, query.limit)?,
         account_id: query.account_id.unwrap_or_default(),
@@ -137,7 +141,11 @@ async fn list(State(state): State<AppState>, caller: Caller, Query(query): Query
 
 /// Get a subscription.
 #[utoipa::path(get, path = "/subscriptions/{id}", tag = "subscriptions", operation_id = "get_subscription", params(("id" = String, Path)), responses((status = 200, body = Subscription)))]
-async fn read(State(state): State<AppState>, caller: Caller, Path(subscription_id): Path<String>) -> Reply<Json<Subscription>> {
+async fn read(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(subscription_id): Path<String>,
+) -> Reply<Json<Subscription>> {
     let request = billing::GetSubscriptionRequest { subscription_id };
     Ok(Json(state.clients.billing(&caller.call()).get_subscription(request).await?.into_inner().into()))
 }
@@ -156,7 +164,11 @@ async fn cancel(
 
 /// Undo a cancellation.
 #[utoipa::path(post, path = "/subscriptions/{id}/resume", tag = "subscriptions", operation_id = "resume_subscription", params(("id" = String, Path)), responses((status = 200, body = Subscription)))]
-async fn resume(State(state): State<AppState>, caller: Caller, Path(subscription_id): Path<String>) -> Reply<Json<Subscription>> {
+async fn resume(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(subscription_id): Path<String>,
+) -> Reply<Json<Subscription>> {
     let request = billing::ResumeSubscriptionRequest { subscription_id };
     Ok(Json(state.clients.billing(&caller.call()).resume_subscription(request).await?.into_inner().into()))
 }
@@ -186,11 +198,22 @@ async fn change(
     let own = links::SUBSCRIPTION.replace("{subscription}", &subscription_id);
     let path = links::own_path("return_path", input.return_path.as_deref().unwrap_or(&own))?;
     let url = links::absolute(&caller.request, path);
-    let request = billing::ChangePlanRequest { subscription_id, price_id: input.price_id, return_url: url.clone(), cancel_url: url };
+    let request = billing::ChangePlanRequest {
+        subscription_id,
+        price_id: input.price_id,
+        return_url: url.clone(),
+        cancel_url: url,
+    };
     let context = caller.call().idempotency_key(key.0).timeout(super::payments::PROVIDER_TIMEOUT);
     let reply = state.clients.billing(&context).change_plan(request).await?.into_inner();
-    let subscription = reply.subscription.ok_or_else(|| Refusal::internal(&std::io::Error::other("a change without a subscription")))?;
-    Ok(Json(Changed { subscription: subscription.into(), invoice_id: reply.invoice_id.show(), checkout_url: reply.checkout_url.show() }))
+    let subscription = reply
+        .subscription
+        .ok_or_else(|| Refusal::internal(&std::io::Error::other("a change without a subscription")))?;
+    Ok(Json(Changed {
+        subscription: subscription.into(),
+        invoice_id: reply.invoice_id.show(),
+        checkout_url: reply.checkout_url.show(),
+    }))
 }
 
 /// Suspend by hand.
@@ -207,7 +230,11 @@ async fn suspend(
 
 /// Lift a suspension.
 #[utoipa::path(post, path = "/subscriptions/{id}/unsuspend", tag = "subscriptions", operation_id = "unsuspend_subscription", params(("id" = String, Path)), responses((status = 200, body = Subscription)))]
-async fn unsuspend(State(state): State<AppState>, caller: Caller, Path(subscription_id): Path<String>) -> Reply<Json<Subscription>> {
+async fn unsuspend(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(subscription_id): Path<String>,
+) -> Reply<Json<Subscription>> {
     let request = billing::UnsuspendSubscriptionRequest { subscription_id };
     Ok(Json(state.clients.billing(&caller.call()).unsuspend_subscription(request).await?.into_inner().into()))
 }

@@ -118,13 +118,18 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// List departments.
 #[utoipa::path(get, path = "/departments", tag = "tickets", operation_id = "list_departments", responses((status = 200, body = List<String>)))]
 async fn departments(State(state): State<AppState>, caller: Caller) -> Reply<Json<List<String>>> {
-    let reply = state.clients.support(&caller.call()).list_departments(support::ListDepartmentsRequest {}).await?.into_inner();
+    let reply =
+        state.clients.support(&caller.call()).list_departments(support::ListDepartmentsRequest {}).await?.into_inner();
     Ok(Json(List::of(reply.departments)))
 }
 
 /// List tickets.
 #[utoipa::path(get, path = "/tickets", tag = "tickets", operation_id = "list_tickets", params(TicketQuery), responses((status = 200, body = Page<Ticket>)))]
-async fn list(State(state): State<AppState>, caller: Caller, Query(query): Query<TicketQuery>) -> Reply<Json<Page<Ticket>>> {
+async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<TicketQuery>,
+) -> Reply<Json<Page<Ticket>>> {
     let request = support::ListTicketsRequest {
         page: page(query.cursor, query.limit)?,
         account_id: query.account_id.unwrap_or_default(),
@@ -148,7 +153,8 @@ async fn open(State(state): State<AppState>, caller: Caller, Json(input): Json<T
         caller.account().cloned().ok_or_else(Refusal::sign_in)?
     } else {
         let named = input.account_id.clone();
-        let account_id = named.ok_or_else(|| Refusal::invalid("account_id", "missing", "name the customer the ticket is for"))?;
+        let account_id =
+            named.ok_or_else(|| Refusal::invalid("account_id", "missing", "name the customer the ticket is for"))?;
         state.clients.identity(&caller.call()).get_account(GetAccountRequest { account_id }).await?.into_inner()
     };
     let request = support::OpenTicketRequest {

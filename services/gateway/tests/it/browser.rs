@@ -30,9 +30,10 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 
-    /// The problem's code.
+    /// The problem's code; empty for other answers.
     pub fn code(&self) -> String {
-        self.json()["code"].as_str().unwrap_or_default().to_owned()
+        let body: Value = serde_json::from_str(&self.text).unwrap_or_default();
+        body["code"].as_str().unwrap_or_default().to_owned()
     }
 
     pub fn header(&self, name: &str) -> &str {
@@ -76,9 +77,13 @@ impl Browser {
     }
 
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        let cookies: Vec<_> = self.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let mut request =
-            self.client.request(method, format!("http://{}{path}", self.address)).header("host", &self.host).headers(self.headers.clone());
+        let cookies: Vec<_> =
+            self.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut request = self
+            .client
+            .request(method, format!("http://{}{path}", self.address))
+            .header("host", &self.host)
+            .headers(self.headers.clone());
         if !cookies.is_empty() {
             request = request.header("cookie", cookies.join("; "));
         }
@@ -131,7 +136,8 @@ impl Browser {
 
     /// Signs a new customer up.
     pub async fn sign_up(&self, email: &str) -> String {
-        let body = json!({ "email": email, "password": "correct staple battery", "country": "DE", "display_name": "Ada" });
+        let body =
+            json!({ "email": email, "password": "correct staple battery", "country": "DE", "display_name": "Ada" });
         let done = self.post("/api/v1/auth/sign-up", body).await.expect(201);
         done["session"]["account"]["id"].as_str().unwrap().to_owned()
     }

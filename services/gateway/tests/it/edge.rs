@@ -29,7 +29,8 @@ async fn secure_s04_a_page_of_another_site_changes_nothing() {
         customer.send(attack(headers)).await.refused(status, code);
     }
     customer.get("/api/v1/me").await.expect(200);
-    let answer = customer.send(customer.request(Method::OPTIONS, "/api/v1/me").header("origin", "http://evil.example")).await;
+    let answer =
+        customer.send(customer.request(Method::OPTIONS, "/api/v1/me").header("origin", "http://evil.example")).await;
     assert!(answer.headers.get("access-control-allow-origin").is_none());
 }
 
@@ -55,7 +56,10 @@ async fn secure_s40_every_refusal_is_a_problem_with_a_request_id() {
     let world = world().await;
     let shop = world.browser(SHOP);
     let post = |path: &str, body: &'static str| {
-        shop.request(Method::POST, path).header("origin", shop.origin()).header("content-type", "application/json").body(body)
+        shop.request(Method::POST, path)
+            .header("origin", shop.origin())
+            .header("content-type", "application/json")
+            .body(body)
     };
     let answers = [
         (shop.get("/api/v1/nothing").await, 404, "not_found"),
@@ -75,7 +79,10 @@ async fn secure_s40_every_refusal_is_a_problem_with_a_request_id() {
         assert!(!answer.text.contains("src/") && !answer.text.contains("sqlx") && !answer.text.contains("SELECT"));
     }
     let huge = "x".repeat(1024 * 1024 + 10);
-    let request = shop.request(Method::POST, "/api/v1/quotes").header("origin", shop.origin()).header("content-type", "application/json");
+    let request = shop
+        .request(Method::POST, "/api/v1/quotes")
+        .header("origin", shop.origin())
+        .header("content-type", "application/json");
     shop.send(request.body(huge)).await.refused(413, "body_too_large");
 }
 

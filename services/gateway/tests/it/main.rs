@@ -1,5 +1,7 @@
 //! The gateway over real HTTP, with real services behind it.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 mod browser;
 mod edge;
 mod https;

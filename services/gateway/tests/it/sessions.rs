@@ -13,12 +13,17 @@ async fn secure_s01_a_session_is_a_cookie_of_one_host_and_portal() {
     let body = json!({ "email": "ada@example.com", "password": "correct staple battery", "country": "DE" });
     let signed_up = customer.post("/api/v1/auth/sign-up", body).await;
     let cookie = signed_up.header("set-cookie").to_owned();
-    assert!(cookie.starts_with("ottery_shop=") && cookie.contains("; Path=/; HttpOnly; SameSite=Lax; Max-Age="), "{cookie}");
+    assert!(
+        cookie.starts_with("ottery_shop=") && cookie.contains("; Path=/; HttpOnly; SameSite=Lax; Max-Age="),
+        "{cookie}"
+    );
     let secret = cookie.split(['=', ';']).nth(1).unwrap().to_owned();
     assert!(secret.len() >= 43 && !signed_up.text.contains(&secret), "the secret is in the cookie alone");
     assert_eq!(customer.get("/api/v1/me").await.expect(200)["account"]["email"], "ada@example.com");
     // The same secret under another brand's host, or as the other portal's cookie, opens nothing.
-    for (host, name) in [(OTHER, "ottery_shop"), (STAFF_HOST, "ottery_shop"), (STAFF_HOST, "ottery_staff"), (SHOP, "ottery_staff")] {
+    for (host, name) in
+        [(OTHER, "ottery_shop"), (STAFF_HOST, "ottery_shop"), (STAFF_HOST, "ottery_staff"), (SHOP, "ottery_staff")]
+    {
         let thief = world.browser(host);
         thief.cookies.lock().unwrap().insert(name.to_owned(), secret.clone());
         thief.get("/api/v1/me").await.refused(401, "sign_in_required");
@@ -46,7 +51,9 @@ async fn secure_s02_signing_out_everywhere_works_within_a_second_on_every_device
     let world = world().await;
     let (laptop, phone) = (world.browser(SHOP), world.browser(SHOP));
     laptop.sign_up("ada@example.com").await;
-    let signed_in = phone.post("/api/v1/auth/sign-in", json!({ "email": "ada@example.com", "password": "correct staple battery" })).await;
+    let signed_in = phone
+        .post("/api/v1/auth/sign-in", json!({ "email": "ada@example.com", "password": "correct staple battery" }))
+        .await;
     assert_eq!(signed_in.expect(200)["outcome"], "session");
     assert_eq!(phone.get("/api/v1/auth/sessions").await.expect(200)["items"].as_array().unwrap().len(), 2);
     laptop.post("/api/v1/auth/sign-out-everywhere", json!({})).await.expect(200);
@@ -63,7 +70,10 @@ async fn secure_s02_a_session_is_new_with_every_sign_in() {
     browser.sign_up("ada@example.com").await;
     let first = browser.cookies.lock().unwrap()["ottery_shop"].clone();
     assert_ne!(first, "planted-by-somebody-else");
-    browser.post("/api/v1/auth/sign-in", json!({ "email": "ada@example.com", "password": "correct staple battery" })).await.expect(200);
+    browser
+        .post("/api/v1/auth/sign-in", json!({ "email": "ada@example.com", "password": "correct staple battery" }))
+        .await
+        .expect(200);
     let second = browser.cookies.lock().unwrap()["ottery_shop"].clone();
     assert_ne!(first, second);
     browser.post("/api/v1/auth/sign-out", json!({})).await.expect(204);

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use ottery_kernel::Clock as _;
 use ottery_kernel::OrderId;
 use ottery_kit::outbox::Event;
 use ottery_proto::billing::v1::OrderPlaced;
-use ottery_kernel::Clock as _;
 use reqwest::Method;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
@@ -35,7 +35,9 @@ impl Stream {
         loop {
             if let Some(end) = self.buffer.find("\n\n") {
                 let event: String = self.buffer.drain(..end + 2).collect();
-                let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(|text| text.trim().to_owned());
+                let field = |name: &str| {
+                    event.lines().find_map(|line| line.strip_prefix(name)).map(|text| text.trim().to_owned())
+                };
                 if let (Some(id), Some(data)) = (field("id:"), field("data:")) {
                     assert_eq!(field("event:").as_deref(), Some("progress"));
                     return Some((id, serde_json::from_str(&data).unwrap()));

@@ -78,9 +78,20 @@ pub async fn world_with(config: gateway::Config) -> World {
     let brand = brand_of(&owner, "nordlicht", SHOP).await;
     let other_brand = brand_of(&owner, "suedwind", OTHER).await;
     let plan = plan(&owner.with("ottery-brand", &brand)).await;
-    World { host, address, identity, billing, owner, brand, other_brand, plan, _running: vec![running], _catalog: catalog, _support: support }
+    World {
+        host,
+        address,
+        identity,
+        billing,
+        owner,
+        brand,
+        other_brand,
+        plan,
+        _running: vec![running],
+        _catalog: catalog,
+        _support: support,
+    }
 }
-
 
 async fn owner(host: &TestHost, identity: &TestDatabase, address: SocketAddr) -> Browser {
     let owner = Browser::new(address, STAFF_HOST);
@@ -149,7 +160,8 @@ impl World {
     /// A program with these permissions in a brand.
     pub async fn key(&self, brand: &str, permissions: &[&str]) -> Browser {
         let owner = self.owner.with("ottery-brand", brand);
-        let made = owner.post("/api/v1/api-keys", json!({ "name": "test", "permissions": permissions })).await.expect(201);
+        let made =
+            owner.post("/api/v1/api-keys", json!({ "name": "test", "permissions": permissions })).await.expect(201);
         self.browser(STAFF_HOST).with("authorization", &format!("Bearer {}", made["secret"].as_str().unwrap()))
     }
 

@@ -59,7 +59,8 @@ fn caller(role: Role, brand: Option<BrandId>) -> Caller {
 /// What must come out, said once more and differently: the status a refused caller sees, none when let in.
 fn expected(rule: &Rule, role: Role, is_shop: bool, has_brand: bool) -> Option<u16> {
     let is_staff = matches!(role, Role::StaffWith(_) | Role::StaffWithout | Role::Owner);
-    let holds = |wanted| matches!(role, Role::Owner) || role == Role::StaffWith(wanted) || role == Role::KeyWith(wanted);
+    let holds =
+        |wanted| matches!(role, Role::Owner) || role == Role::StaffWith(wanted) || role == Role::KeyWith(wanted);
     let by_permission = |wanted| match role {
         Role::Visitor => Some(401),
         Role::Customer => Some(404),
@@ -77,7 +78,9 @@ fn expected(rule: &Rule, role: Role, is_shop: bool, has_brand: bool) -> Option<u
         Who::Staff if is_staff => None,
         Who::Staff if is_shop => Some(404),
         Who::Person | Who::Enrolling if is_staff || role == Role::Customer => None,
-        Who::Customer | Who::Staff | Who::Person | Who::Enrolling => Some(if role == Role::Visitor { 401 } else { 403 }),
+        Who::Customer | Who::Staff | Who::Person | Who::Enrolling => {
+            Some(if role == Role::Visitor { 401 } else { 403 })
+        }
         Who::Holder(wanted) => by_permission(wanted),
         Who::Owner(_) if role == Role::Customer => None,
         Who::Owner(wanted) => by_permission(wanted),
@@ -116,9 +119,17 @@ fn secure_s12_every_route_and_role_is_decided_as_the_table_says() {
         for role in roles {
             for (site, brand) in [(shop(), Some(brand())), (Site::Staff, Some(brand())), (Site::Staff, None)] {
                 let is_shop = site.brand().is_some();
-                let verdict = rule.check(&site, &caller(role, brand), now()).err().map(|refusal| refusal.status.as_u16());
+                let verdict =
+                    rule.check(&site, &caller(role, brand), now()).err().map(|refusal| refusal.status.as_u16());
                 let expected = expected(rule, role, is_shop, brand.is_some());
-                assert_eq!(verdict, expected, "{} {} as {role:?}, shop {is_shop}, brand {}", rule.method, rule.path, brand.is_some());
+                assert_eq!(
+                    verdict,
+                    expected,
+                    "{} {} as {role:?}, shop {is_shop}, brand {}",
+                    rule.method,
+                    rule.path,
+                    brand.is_some()
+                );
             }
         }
     }
@@ -130,9 +141,13 @@ fn secure_s12_the_table_has_exactly_the_routes_there_are() {
     let mut routes = BTreeSet::new();
     for (path, item) in &api.paths.paths {
         let path = path.strip_prefix(super::super::BASE).unwrap();
-        for (method, operation) in
-            [("GET", &item.get), ("POST", &item.post), ("PUT", &item.put), ("DELETE", &item.delete), ("PATCH", &item.patch)]
-        {
+        for (method, operation) in [
+            ("GET", &item.get),
+            ("POST", &item.post),
+            ("PUT", &item.put),
+            ("DELETE", &item.delete),
+            ("PATCH", &item.patch),
+        ] {
             if operation.is_some() {
                 routes.insert((method, path.to_owned()));
             }
@@ -157,7 +172,8 @@ fn secure_s28_every_route_that_changes_something_names_its_audit_action() {
 
 #[test]
 fn secure_s03_sensitive_routes_want_a_proof_of_ten_minutes() {
-    let sensitive: BTreeSet<_> = RULES.iter().filter(|rule| rule.is_step_up).map(|rule| (rule.method, rule.path)).collect();
+    let sensitive: BTreeSet<_> =
+        RULES.iter().filter(|rule| rule.is_step_up).map(|rule| (rule.method, rule.path)).collect();
     for wanted in [
         ("POST", "/payments/{id}/refunds"),
         ("POST", "/provider-accounts"),
@@ -174,7 +190,12 @@ fn secure_s03_sensitive_routes_want_a_proof_of_ten_minutes() {
         let mut old = caller(Role::Owner, Some(brand()));
         old.actor.authenticated_at = Some(now() - TimeDelta::minutes(11));
         let refusal = rule.check(&Site::Staff, &old, now()).unwrap_err();
-        assert_eq!((refusal.status, refusal.code.as_str()), (StatusCode::FORBIDDEN, "reauth_required"), "{}", rule.path);
+        assert_eq!(
+            (refusal.status, refusal.code.as_str()),
+            (StatusCode::FORBIDDEN, "reauth_required"),
+            "{}",
+            rule.path
+        );
         assert!(rule.check(&Site::Staff, &caller(Role::Owner, Some(brand())), now()).is_ok(), "{}", rule.path);
     }
 }
@@ -189,10 +210,34 @@ fn every_route_that_moves_money_wants_an_idempotency_key() {
 #[test]
 fn permissions_are_words_services_know() {
     let known = [
-        "brand.read", "brand.update", "plan.read", "plan.update", "panel.read", "panel.update", "panel.reveal", "order.read",
-        "order.create", "order.manage", "invoice.read", "invoice.refund", "subscription.read", "subscription.manage",
-        "service.read", "service.manage", "ticket.read", "ticket.reply", "affiliate.read", "analytics.read", "delivery.read",
-        "account.read", "account.manage", "grant.manage", "apikey.manage", "audit.read", "clock.advance", "ledger.read",
+        "brand.read",
+        "brand.update",
+        "plan.read",
+        "plan.update",
+        "panel.read",
+        "panel.update",
+        "panel.reveal",
+        "order.read",
+        "order.create",
+        "order.manage",
+        "invoice.read",
+        "invoice.refund",
+        "subscription.read",
+        "subscription.manage",
+        "service.read",
+        "service.manage",
+        "ticket.read",
+        "ticket.reply",
+        "affiliate.read",
+        "analytics.read",
+        "delivery.read",
+        "account.read",
+        "account.manage",
+        "grant.manage",
+        "apikey.manage",
+        "audit.read",
+        "clock.advance",
+        "ledger.read",
     ];
     for rule in RULES {
         if let Who::Holder(permission) | Who::Owner(permission) = rule.who {
