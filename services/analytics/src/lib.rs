@@ -41,7 +41,9 @@ pub async fn build(config: Config, host: Host) -> anyhow::Result<Service> {
 /// The database cannot be read.
 pub async fn invariants(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
     let mut findings = ottery_kit::doctor::invariants(pool).await?;
-    for brand in store::log::brands(&mut *pool.acquire().await?).await? {
+    // Read first, so that the connection is back before the next one is asked for.
+    let brands = store::log::brands(&mut *pool.acquire().await?).await?;
+    for brand in brands {
         let rebuilt = app::differences(pool, brand).await?;
         if rebuilt.different > 0 {
             let detail = format!(

@@ -39,7 +39,11 @@ pub async fn run(config: Option<&Path>, options: DoctorOptions) -> anyhow::Resul
         for (service, finding) in &findings {
             println!("{:?}: {service}: {}: {}", finding.severity, finding.invariant, finding.detail);
         }
-        println!("checked {} services, {errors} errors, {} warnings", services::WITH_DATABASE.len(), findings.len() - errors);
+        println!(
+            "checked {} services, {errors} errors, {} warnings",
+            services::WITH_DATABASE.len(),
+            findings.len() - errors
+        );
     }
     anyhow::ensure!(errors == 0, "{errors} invariants do not hold");
     Ok(())
@@ -59,7 +63,7 @@ fn database(config: Option<&Path>, options: &DoctorOptions) -> anyhow::Result<Da
 /// Reads with the administrator's eyes: row-level security would hide other brands' rows.
 async fn check(database: &DatabaseSettings, name: &str) -> anyhow::Result<Vec<Finding>> {
     let options = database.admin_options()?.database(&database.database_name(name));
-    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(1).connect_with(options).await?;
+    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(2).connect_with(options).await?;
     let findings = services::invariants(name, &pool).await;
     pool.close().await;
     findings

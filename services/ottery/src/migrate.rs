@@ -41,7 +41,9 @@ pub async fn everything(database: &DatabaseSettings, with_broker: bool) -> anyho
     futures::future::try_join_all(schemas).await?;
     if with_broker {
         db::provision(database, assemble::BROKER).await.context("database of the broker")?;
-        db::migrate_plain(database, assemble::BROKER, &broker::in_process::MIGRATIONS).await.context("schema of the broker")?;
+        db::migrate_plain(database, assemble::BROKER, &broker::in_process::MIGRATIONS)
+            .await
+            .context("schema of the broker")?;
     }
     Ok(())
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use ottery_kit::http::GuardSettings;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::{Backoff, BreakerRules};
 
 /// Settings of the service.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Our address as panels see it.
@@ -24,7 +24,7 @@ pub struct Config {
 }
 
 /// The reconciler.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reconcile {
     /// Services worked on at the same time.
@@ -58,7 +58,7 @@ impl Reconcile {
 }
 
 /// Breakers.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Breaker {
     /// Calls looked back at.
@@ -85,7 +85,7 @@ impl Breaker {
 }
 
 /// Looking after panels.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Health {
     /// Pace of connection tests.

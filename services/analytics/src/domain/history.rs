@@ -86,13 +86,16 @@ impl Worth {
     }
 }
 
+/// From each instant on, it is worth that; oldest first.
+pub type Steps = Vec<(DateTime<Utc>, Worth)>;
+
 /// The steps of one subscription's worth: from each instant on, it is worth that. `events` are one subscription's, any order.
 /// A step may lie ahead: the end of the grace of a renewal that is not paid yet.
 #[must_use]
-pub fn steps(events: &[Event]) -> Vec<(DateTime<Utc>, Worth)> {
+pub fn steps(events: &[Event]) -> Steps {
     let mut events: Vec<&Event> = events.iter().collect();
     events.sort_by_key(|event| (event.version, event.effective_at));
-    let mut steps: Vec<(DateTime<Utc>, Worth)> = Vec::new();
+    let mut steps = Steps::new();
     let (mut worth, mut failing_since) = (Worth::Nothing, None);
     for event in events {
         // The grace of an earlier failure may have ended before this event.

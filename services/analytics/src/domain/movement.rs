@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use ottery_kernel::{AccountId, Currency, Money, MovementId, SubscriptionId};
 use uuid::Uuid;
 
-use super::history::{Event, Worth, steps, worth_at};
+use super::history::{Event, Steps, Worth, steps, worth_at};
 
 /// What kind of movement it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,7 +70,7 @@ pub fn movements(account: AccountId, events: &[Event]) -> Vec<Movement> {
     for event in events {
         by_subscription.entry(event.subscription).or_default().push(*event);
     }
-    let lives: Vec<(SubscriptionId, Vec<(DateTime<Utc>, Worth)>)> =
+    let lives: Vec<(SubscriptionId, Steps)> =
         by_subscription.into_iter().map(|(id, events)| (id, steps(&events))).collect();
     let instants: BTreeSet<DateTime<Utc>> =
         lives.iter().flat_map(|(_, steps)| steps.iter().map(|(at, _)| *at)).collect();
@@ -101,7 +101,7 @@ struct Customer {
 }
 
 impl Customer {
-    fn at(lives: &[(SubscriptionId, Vec<(DateTime<Utc>, Worth)>)], at: DateTime<Utc>) -> Self {
+    fn at(lives: &[(SubscriptionId, Steps)], at: DateTime<Utc>) -> Self {
         let mut customer = Self::default();
         for (_, steps) in lives {
             let worth = worth_at(steps, at);

@@ -264,6 +264,9 @@ mod tests {
         assert_eq!(to_provider(Money::new(500, Currency::JPY), 0), Ok(500));
         assert_eq!(from_provider(12_990, Currency::EUR, 3), eur);
         assert_eq!(from_provider(13, Currency::EUR, 0), Money::new(1300, Currency::EUR));
-        assert_eq!(to_provider(Money::new(i64::MAX, Currency::EUR), 3), Err(CallError::Amount(Money::new(i64::MAX, Currency::EUR))));
+        assert_eq!(
+            to_provider(Money::new(i64::MAX, Currency::EUR), 3),
+            Err(CallError::Amount(Money::new(i64::MAX, Currency::EUR)))
+        );
     }
 }

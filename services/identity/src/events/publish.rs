@@ -22,7 +22,8 @@ pub async fn registered(tx: &mut PgTransaction<'_>, account: &Account, now: Date
         country: account.country.clone(),
     };
     // A hint: nobody keeps a copy of accounts yet.
-    let event = Event::new("identity.account.registered.v1", account.id, version, account.realm.brand(), now, &payload).optional();
+    let event = Event::new("identity.account.registered.v1", account.id, version, account.realm.brand(), now, &payload)
+        .optional();
     append(tx, event).await?;
     Ok(())
 }

@@ -1,14 +1,14 @@
 //! The machinery against real servers.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod redis;
-mod grpc;
-mod stage;
-mod database;
-mod outbox;
 mod brokers;
 mod consume;
-mod small;
+mod database;
 mod faults;
-mod serve;
+mod grpc;
+mod outbox;
 mod rabbitmq;
+mod redis;
+mod serve;
+mod small;
+mod stage;

@@ -19,7 +19,9 @@ pub fn print(options: &UpOptions, state: &State, took: Duration) {
         println!("               authenticator secret {}", people.staff_totp_secret);
         println!("  mails        {}", sandbox.mail_url());
         println!("  API          {base}/api/v1   (openapi.json; Authorization: Bearer {})", people.api_key);
-        println!("\n  Panel, payments and mails are a SANDBOX. Cards: 4242 4242 4242 4242 pays, 4000 0000 0000 0002 is declined.");
+        println!(
+            "\n  Panel, payments and mails are a SANDBOX. Cards: 4242 4242 4242 4242 pays, 4000 0000 0000 0002 is declined."
+        );
     } else {
         let token = options.data_dir.join("setup-token");
         println!("  first steps  {base}/staff/setup");

@@ -11,8 +11,8 @@ use ottery_kit::grpc::{Actor, ActorKind, CallContext, Channel};
 use ottery_proto::common::v1::ActorContext;
 use ottery_proto::identity::v1::identity_service_client::IdentityServiceClient;
 use ottery_proto::identity::v1::{
-    AuthenticateRequest, CompleteSetupRequest, ConfirmTotpRequest, CreateApiKeyRequest, Device, EnrolTotpRequest, Realm,
-    Session, SignUpRequest,
+    AuthenticateRequest, CompleteSetupRequest, ConfirmTotpRequest, CreateApiKeyRequest, Device, EnrolTotpRequest,
+    Realm, Session, SignUpRequest,
 };
 use totp_rs::{Algorithm, Secret, TOTP};
 
@@ -117,7 +117,12 @@ async fn brand(host: &Host, sandbox: &SandboxState) -> anyhow::Result<DemoBrand>
 ///
 /// # Errors
 /// The provider or billing does not answer.
-pub async fn connect_webhooks(host: &Host, sandbox: &SandboxState, brand: &str, http: std::net::SocketAddr) -> anyhow::Result<()> {
+pub async fn connect_webhooks(
+    host: &Host,
+    sandbox: &SandboxState,
+    brand: &str,
+    http: std::net::SocketAddr,
+) -> anyhow::Result<()> {
     use operator::Target as _;
     let target = operator::GrpcTarget::new(host.for_service(services::OPERATOR)?);
     let accounts = target.provider_accounts(brand).await?;

@@ -72,7 +72,9 @@ impl Up {
 
         let postgres = match &options.database_url {
             Some(_) => None,
-            None => Some(Postgres::start(postgres_options(&folder)).await.context("cannot start the private PostgreSQL")?),
+            None => {
+                Some(Postgres::start(postgres_options(&folder)).await.context("cannot start the private PostgreSQL")?)
+            }
         };
         let admin_url = match (&options.database_url, &postgres) {
             (Some(url), _) => url.clone(),
@@ -168,7 +170,13 @@ fn postgres_options(folder: &DataFolder) -> PostgresOptions {
 }
 
 /// The settings of one process in which everything runs; what the operator set elsewhere stays in force.
-fn embedded(sources: Sources, options: &UpOptions, folder: &DataFolder, state: &State, admin_url: &str) -> anyhow::Result<Sources> {
+fn embedded(
+    sources: Sources,
+    options: &UpOptions,
+    folder: &DataFolder,
+    state: &State,
+    admin_url: &str,
+) -> anyhow::Result<Sources> {
     let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
     let mut sources = sources
         .with_override("process.keys_folder", path("keys"))
@@ -208,8 +216,9 @@ fn remember_database(folder: &DataFolder, admin_url: &str) -> anyhow::Result<()>
 /// The folder holds no running installation.
 pub fn database_of(folder: &Path) -> anyhow::Result<DatabaseSettings> {
     let file = folder.join("database-url");
-    let url = std::fs::read_to_string(&file)
-        .with_context(|| format!("{} is not there: start `ottery up --data-dir {}` once", file.display(), folder.display()))?;
+    let url = std::fs::read_to_string(&file).with_context(|| {
+        format!("{} is not there: start `ottery up --data-dir {}` once", file.display(), folder.display())
+    })?;
     Ok(DatabaseSettings::for_server(url.trim(), ""))
 }
 
