@@ -1,6 +1,6 @@
 //! gRPC between services: who calls (signed), until when (deadline), as part of what (trace), and what a refusal says.
 //!
-//! - [`actor`] gives a handler its caller; nothing reaches a handler without a verified one.
+//! - [`actor()`] gives a handler its caller; nothing reaches a handler without a verified one.
 //! - [`Channel`] is what generated clients are built on: `BillingServiceClient::new(host.client_channel("billing"))`.
 //! - [`Problem`] is every refusal: a code, a stable reason and a sentence for people.
 
@@ -53,7 +53,7 @@ pub fn actor<T>(request: &Request<T>) -> Result<Actor, Status> {
 /// The context for calls made on behalf of this request: same actor, request id, deadline and idempotency key.
 ///
 /// # Errors
-/// `UNAUTHENTICATED` as for [`actor`].
+/// `UNAUTHENTICATED` as for [`actor()`].
 pub fn context<T>(request: &Request<T>) -> Result<CallContext, Status> {
     let mut context = CallContext::new(actor(request)?);
     context.idempotency_key = idempotency_key(request)?;
