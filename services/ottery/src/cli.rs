@@ -38,6 +38,8 @@ pub enum Command {
         /// One section only.
         service: Option<String>,
     },
+    /// Tell the whole story on a running system over public HTTP; exits with 1 at the first difference.
+    Demo(DemoOptions),
     /// Check what must always hold; exits with 1 when something does not.
     Doctor(DoctorOptions),
     /// Ask an address for its health; exits with 1 unless it answers 2xx.
@@ -65,6 +67,23 @@ pub struct UpOptions {
     /// Use this PostgreSQL (an account that may create roles and databases) instead of a private one.
     #[arg(long, value_name = "URL")]
     pub database_url: Option<String>,
+}
+
+/// Options of `ottery demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoOptions {
+    /// Address of a running system; a private one is started otherwise.
+    #[arg(long, value_name = "URL", requires = "data_dir")]
+    pub url: Option<String>,
+    /// Data folder of that system, for its credentials.
+    #[arg(long, value_name = "DIR", requires = "url")]
+    pub data_dir: Option<PathBuf>,
+    /// How many customers buy and watch.
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    pub purchases: u32,
+    /// One JSON object instead of a timeline.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `ottery doctor`.

@@ -3,6 +3,7 @@
 mod assemble;
 mod cli;
 mod config;
+mod demo;
 mod doctor;
 mod healthcheck;
 mod migrate;
@@ -51,6 +52,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Serve { what } => serve::run(config, &what).await,
         Command::Migrate { database_url } => migrate::run(config, database_url).await,
         Command::Config { service } => config::run(config, service.as_deref()),
+        Command::Demo(options) => demo::run(options).await,
         Command::Doctor(options) => doctor::run(config, options).await,
         Command::Healthcheck { url } => healthcheck::run(&url).await,
         Command::Render => Ok(()),

@@ -3,7 +3,7 @@
 mod announce;
 mod first_run;
 mod sandbox;
-mod state;
+pub mod state;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
