@@ -58,7 +58,7 @@ pub async fn list(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
     });
     let table = Table::new(
         "",
-        &["Service", "State", "User name", "Paid until"],
+        &["Service", "State", "User name", "Works until"],
         "You have no service yet. It is made as soon as you buy a plan.",
     )
     .rows(rows)
@@ -112,7 +112,7 @@ async fn render(state: &AppState, customer: &Customer, ui: &Ui, id: &str, shown:
         vec![
             ("Streams", Cell::text(format!("{} at a time", counted(u64::from(service.connections.max(1)), "stream")))),
             (
-                "Paid until",
+                "Works until",
                 Cell::text(manner.date(service.expires_at.as_ref())).note(manner.relative(service.expires_at.as_ref())),
             ),
             ("Subscription", Cell::text("Manage").to(format!("/account/subscriptions/{}", service.subscription_id))),

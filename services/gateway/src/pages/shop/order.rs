@@ -94,7 +94,7 @@ pub fn view(manner: &Manner, brand: &Brand, ui: &Ui, id: &str, progress: &Progre
     let order = progress.detail.order.clone().unwrap_or_default();
     let mut page = Page::new(headline).with_some(shown.clone());
     if let Some(service) = progress.service.as_ref().filter(|service| service.sandbox) {
-        let text = format!("{} is a simulated panel; its lines play nothing.", service.panel_name);
+        let text = format!("{} is a simulated panel; it plays a test picture.", service.panel_name);
         page = page.with(Block::note(Tone::Warn, "SANDBOX", text));
     }
     match outcome {

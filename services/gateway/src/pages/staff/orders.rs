@@ -248,7 +248,7 @@ async fn with_service(
                     .note(if service.sandbox { "SANDBOX" } else { "" }),
             ),
             ("User name", Cell::code(&service.username).copied()),
-            ("Paid until", Cell::text(manner.moment(service.expires_at.as_ref()))),
+            ("Works until", Cell::text(manner.moment(service.expires_at.as_ref()))),
             ("Attempts", Cell::text(service.attempts.to_string())),
             (
                 "Next attempt",

@@ -190,7 +190,7 @@ async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>)
     let here = desk.at(&format!("/panels/{}", panel.id));
     let mut page = Page::new(&panel.name).badge(tone, word).up("Panels", desk.at("/panels")).refused(failed);
     if panel.sandbox {
-        page = page.with(Block::note(Tone::Warn, "SANDBOX", "A simulated panel: its lines play nothing."));
+        page = page.with(Block::note(Tone::Warn, "SANDBOX", "A simulated panel: its lines play a test picture."));
     }
     if !panel.problem.is_empty() {
         page = page.with(Block::note(
