@@ -55,9 +55,9 @@ pub async fn claim(
 ) -> sqlx::Result<Vec<Claim>> {
     let rows = sqlx::query!(
         "UPDATE due SET lease_until = now() + make_interval(secs => $4), fence = fence + 1
-          WHERE subscription_id IN (
+          WHERE subscription_id = ANY (ARRAY(
               SELECT subscription_id FROM due WHERE brand_id = $1 AND due_at <= $2 AND lease_until < now()
-               ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+               ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED))
          RETURNING subscription_id, fence",
         brand.as_uuid(),
         now,

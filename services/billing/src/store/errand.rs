@@ -102,8 +102,8 @@ pub async fn wake(tx: &mut PgTransaction<'_>) -> sqlx::Result<()> {
 pub async fn claim(pool: &PgPool, limit: i64, lease: Duration) -> sqlx::Result<Vec<Claim>> {
     let rows = sqlx::query!(
         "UPDATE errand SET lease_until = now() + make_interval(secs => $2), fence = fence + 1
-          WHERE id IN (SELECT id FROM errand WHERE due_at <= now() AND lease_until < now()
-                        ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+          WHERE id = ANY (ARRAY(SELECT id FROM errand WHERE due_at <= now() AND lease_until < now()
+                        ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED))
          RETURNING id, kind, brand_id, tries",
         limit,
         lease.as_secs_f64(),

@@ -72,8 +72,8 @@ pub struct Claim {
 pub async fn claim(pool: &PgPool, limit: i64, lease: Duration) -> sqlx::Result<Vec<Claim>> {
     let rows = sqlx::query!(
         "UPDATE provider_event_due SET lease_until = now() + make_interval(secs => $2), fence = fence + 1
-          WHERE id IN (SELECT id FROM provider_event_due WHERE due_at <= now() AND lease_until < now()
-                        ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+          WHERE id = ANY (ARRAY(SELECT id FROM provider_event_due WHERE due_at <= now() AND lease_until < now()
+                        ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED))
          RETURNING id, received_at, brand_id, tries",
         limit,
         lease.as_secs_f64(),

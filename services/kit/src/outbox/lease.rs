@@ -114,8 +114,8 @@ impl Shares {
     async fn claim(&self, tx: &mut PgTransaction<'_>, count: usize) -> sqlx::Result<Vec<(i16, i64)>> {
         sqlx::query_as(
             "UPDATE relay_lease SET owner = $1, token = token + 1, lease_until = now() + make_interval(secs => $2) \
-             WHERE shard IN (SELECT shard FROM relay_lease WHERE lease_until <= now() \
-                             ORDER BY shard LIMIT $3 FOR UPDATE SKIP LOCKED) \
+             WHERE shard = ANY (ARRAY(SELECT shard FROM relay_lease WHERE lease_until <= now() \
+                             ORDER BY shard LIMIT $3 FOR UPDATE SKIP LOCKED)) \
              RETURNING shard, token",
         )
         .bind(&self.owner)

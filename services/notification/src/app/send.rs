@@ -40,7 +40,7 @@ pub async fn run(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
         while let Some(done) = working.try_join_next() {
             done?;
         }
-        let free = most - working.len();
+        let free = most.saturating_sub(working.len());
         let claims = if free > 0 && !shutdown.is_cancelled() { app.claim(free).await? } else { Vec::new() };
         let is_idle = claims.len() < free;
         for claim in claims {

@@ -34,9 +34,9 @@ pub async fn add(tx: &mut PgConnection, delivery: DeliveryId, brand: BrandId) ->
 pub async fn claim(pool: &PgPool, limit: i64, lease: Duration, stale: Duration) -> sqlx::Result<Vec<Claim>> {
     let rows = sqlx::query!(
         r#"UPDATE delivery_due SET fence = fence + 1, lease_until = now() + make_interval(secs => $2)
-           WHERE delivery_id IN (
+           WHERE delivery_id = ANY (ARRAY(
                SELECT delivery_id FROM delivery_due WHERE due_at <= now() AND lease_until <= now()
-               ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+               ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED))
            RETURNING delivery_id, brand_id, fence, since < now() - make_interval(secs => $3) AS "is_stale!""#,
         limit,
         lease.as_secs_f64(),

@@ -28,10 +28,10 @@ pub struct Claim {
 pub async fn claim(pool: &PgPool, busy: &[Uuid], limit: i64, lease: Duration) -> sqlx::Result<Vec<Claim>> {
     let rows = sqlx::query!(
         r#"UPDATE reconcile_due SET fence = fence + 1, lease_until = now() + make_interval(secs => $3)
-           WHERE service_id IN (
+           WHERE service_id = ANY (ARRAY(
                SELECT service_id FROM reconcile_due
                WHERE due_at <= now() AND lease_until <= now() AND (key_id IS NULL OR key_id <> ALL($1))
-               ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+               ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED))
            RETURNING service_id, brand_id, key_id, fence"#,
         busy,
         limit,
