@@ -51,8 +51,12 @@ pub async fn tell(story: &Story, timeline: &mut Timeline) -> anyhow::Result<()> 
     timeline.step("reminders", reminded(story, &patience, &fickle, end)).await?;
     timeline.step("suspension", suspended(story, &patience, &fickle, &open, end)).await?;
     timeline.step("late payment", paid_late(story, &fickle, &open)).await?;
+    // Recurring revenue nets what happens at one instant, so each change gets an hour of its own.
+    let paid_at = end + patience.grace + TimeDelta::hours(1);
+    operator::advance(story, paid_at + TimeDelta::hours(1)).await?;
     timeline.step("upgrade", upgraded(story, &fickle)).await?;
     timeline.step("partial refund", refunded(story, &fickle, &open)).await?;
+    operator::advance(story, paid_at + TimeDelta::hours(2)).await?;
     timeline.step("termination", terminated(story, &fickle)).await?;
     timeline.step("commission approved", commission(story, &good, &referred, "approved")).await?;
     timeline.step("MRR after", mrr_after(story, &good, &fickle)).await

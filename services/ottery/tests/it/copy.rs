@@ -1,0 +1,90 @@
+//! A private `ottery up` on a folder and a port of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+/// The binary under test.
+pub const OTTERY: &str = env!("CARGO_BIN_EXE_ottery");
+const START_LIMIT: Duration = Duration::from_secs(120);
+
+/// A data folder that PostgreSQL's account may pass through; removed in the end.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("ottery-it-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.0.join("data")
+    }
+
+    pub fn state(&self) -> toml::Table {
+        toml::from_str(&std::fs::read_to_string(self.path().join("state.toml")).unwrap()).unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// A running copy. Killed when a test ends early.
+pub struct Copy {
+    child: Child,
+    _lines: Lines<BufReader<ChildStdout>>,
+    pub port: u16,
+}
+
+impl Copy {
+    /// Starts it and waits until it says that it is ready.
+    pub async fn start(folder: &Path, port: u16) -> Self {
+        let mut child = up(folder, port).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let ready = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if line.contains("ottery is ready") {
+                    return;
+                }
+            }
+            panic!("it ended before it was ready");
+        };
+        tokio::time::timeout(START_LIMIT, ready).await.expect("ready in time");
+        Self { child, _lines: lines, port }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    /// Sends a signal and waits for the end; how long that took.
+    pub async fn end(mut self, signal: &str) -> (std::process::ExitStatus, Duration) {
+        let began = Instant::now();
+        let sent = Command::new("kill").arg(signal).arg(self.pid().to_string()).status().await.unwrap();
+        assert!(sent.success());
+        let status = tokio::time::timeout(Duration::from_secs(60), self.child.wait()).await.expect("an end").unwrap();
+        (status, began.elapsed())
+    }
+}
+
+pub fn up(folder: &Path, port: u16) -> Command {
+    let mut command = Command::new(OTTERY);
+    command
+        .args(["up", "--http", &format!("127.0.0.1:{port}"), "--data-dir"])
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true);
+    command
+}

@@ -1,0 +1,51 @@
+//! The whole story, on everything in one process.
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::copy::{Copy, Folder, OTTERY, free_port};
+
+const PURCHASES: usize = 3;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_story_goes_as_it_should() {
+    let folder = Folder::new("story");
+    let copy = Copy::start(&folder.path(), free_port()).await;
+    let url = format!("http://127.0.0.1:{}", copy.port);
+    let told = Command::new(OTTERY)
+        .args(["demo", "--json", "--purchases", &PURCHASES.to_string(), "--url", &url, "--data-dir"])
+        .arg(folder.path())
+        .output()
+        .await
+        .unwrap();
+    let (said, errors) = (String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
+    assert!(told.status.success(), "{said}\n{errors}");
+    let result: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(result["ok"], true);
+    assert_eq!(result["ledger_balanced"], true);
+    let steps: Vec<&str> =
+        result["steps"].as_array().unwrap().iter().map(|step| step["name"].as_str().unwrap()).collect();
+    assert_eq!(steps.iter().filter(|name| name.starts_with("purchase ")).count(), PURCHASES);
+    for name in
+        ["renewal", "renewal declined", "suspension", "late payment", "upgrade", "partial refund", "termination"]
+    {
+        assert!(steps.contains(&name), "{name} is missing in {steps:?}");
+    }
+    assert!(result["activation_ms"]["p99"].as_u64().unwrap() >= result["activation_ms"]["p50"].as_u64().unwrap());
+    let (status, _) = copy.end("-TERM").await;
+    assert!(status.success(), "{status}");
+}
+
+#[tokio::test]
+async fn a_system_that_is_not_there_is_named() {
+    let folder = Folder::new("nothing");
+    let told = Command::new(OTTERY)
+        .args(["demo", "--url", "http://127.0.0.1:9", "--data-dir"])
+        .arg(folder.path())
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(told.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&told.stderr);
+    assert!(said.contains("state.toml") && said.contains("--data-dir"), "{said}");
+}
