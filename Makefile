@@ -4,10 +4,9 @@ SHELL := /usr/bin/env bash
 
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-OTTERY := $(CARGO) run --quiet --locked --profile quick --bin ottery --
-BENCH ?= activation
+OTTERY := $(CARGO) run --locked --profile quick --bin ottery --
 
-.PHONY: help setup build check test test-full run cluster demo bench
+.PHONY: help setup build check test test-full run demo
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -39,14 +38,8 @@ test-full: ## Run every test, also the slow ones and those in documentation
 	$(TARGET)/debug/ottery-test-services --with postgres,rabbitmq,redis -- \
 		$(CARGO) nextest run --locked --workspace --profile ci --run-ignored all
 
-run: ## Start everything in one process with a private PostgreSQL and a demo brand
+run: setup ## Install what is missing, build, start everything with a demo brand
 	$(OTTERY) up
 
-cluster: ## Start one process per service with PostgreSQL, RabbitMQ and Redis, without Docker
-	$(OTTERY) cluster
-
-demo: ## Fill a running system with demonstration data
+demo: ## Drive a private system as customers, provider and operator would, and check what they see
 	$(OTTERY) demo
-
-bench: ## Measure; BENCH names what (activation, renewals, storefront, reconcile, portal, scale)
-	$(CARGO) run --quiet --locked --release --bin ottery -- bench $(BENCH) --json

@@ -42,6 +42,8 @@ pub enum Command {
     Demo(DemoOptions),
     /// Check what must always hold; exits with 1 when something does not.
     Doctor(DoctorOptions),
+    /// Print the custom resource definitions `Brand`, `Panel` and `Plan` for a cluster.
+    Crd,
     /// Ask an address for its health; exits with 1 unless it answers 2xx.
     Healthcheck {
         /// For example http://127.0.0.1:8080/readyz

@@ -54,6 +54,10 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Config { service } => config::run(config, service.as_deref()),
         Command::Demo(options) => demo::run(options).await,
         Command::Doctor(options) => doctor::run(config, options).await,
+        Command::Crd => {
+            print!("{}", operator::crds_yaml()?);
+            Ok(())
+        }
         Command::Healthcheck { url } => healthcheck::run(&url).await,
         Command::Render => Ok(()),
     }
