@@ -16,7 +16,16 @@ use crate::services;
 pub const PROCESS: Section = Section { name: "process", defaults: include_str!("process.default.toml") };
 
 /// Variables that belong to no section.
-const PLAIN_VARIABLES: [&str; 3] = ["OTTERY_CONFIG", "OTTERY_PG_BIN", "OTTERY_CRASH_POINT"];
+const PLAIN_VARIABLES: [&str; 7] = [
+    "OTTERY_CONFIG",
+    "OTTERY_PG_BIN",
+    "OTTERY_CRASH_POINT",
+    // Servers of a test run, in which the binary is started as well.
+    "OTTERY_TEST_POSTGRES",
+    "OTTERY_TEST_AMQP",
+    "OTTERY_TEST_REDIS",
+    "OTTERY_TEST_KEEP",
+];
 
 /// Settings of the process.
 #[derive(Clone, Debug, Deserialize, Serialize)]

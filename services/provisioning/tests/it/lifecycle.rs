@@ -137,6 +137,8 @@ async fn case_100_an_upgrade_before_the_line_exists_is_merged_into_its_creation(
     world.until(&subscription, Step::Waiting).await;
     subscription.connections = 5;
     world.want(&mut subscription, Wanted::Active).await;
+    // The upgrade has arrived before there is a panel to create anything on.
+    world.until_that(&subscription, "upgraded", |service| service.wanted_version == subscription.version).await;
     world.admin_panel().await;
     world.until(&subscription, Step::Ready).await;
     assert_eq!(world.lines().await[0]["max_connections"], 5);
