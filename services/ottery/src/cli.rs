@@ -40,6 +40,8 @@ pub enum Command {
     },
     /// Tell the whole story on a running system over public HTTP; exits with 1 at the first difference.
     Demo(DemoOptions),
+    /// Measure what the platform does beside what the machine could do at most; starts everything it needs.
+    Bench(BenchOptions),
     /// Check what must always hold; exits with 1 when something does not.
     Doctor(DoctorOptions),
     /// Print the custom resource definitions `Brand`, `Panel` and `Plan` for a cluster.
@@ -86,6 +88,41 @@ pub struct DemoOptions {
     /// One JSON object instead of a timeline.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `ottery bench`.
+#[derive(Clone, Debug, Args)]
+pub struct BenchOptions {
+    /// One JSON object instead of lines.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What is measured.
+    #[command(subcommand)]
+    pub name: BenchName,
+}
+
+/// What can be measured.
+#[derive(Clone, Debug, Subcommand)]
+pub enum BenchName {
+    /// Pages of a shop, beside a bare server that sends the same bytes.
+    Storefront(StorefrontOptions),
+}
+
+impl BenchName {
+    /// As it is typed.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Storefront(_) => "storefront",
+        }
+    }
+}
+
+/// Options of `ottery bench storefront`.
+#[derive(Clone, Debug, Args)]
+pub struct StorefrontOptions {
+    /// Seconds of one measurement.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]
+    pub seconds: f64,
 }
 
 /// Options of `ottery doctor`.

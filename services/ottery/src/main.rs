@@ -1,12 +1,14 @@
 //! `ottery`: every service of the platform from one binary.
 
 mod assemble;
+mod bench;
 mod cli;
 mod config;
 mod demo;
 mod doctor;
 mod healthcheck;
 mod migrate;
+mod private;
 mod serve;
 mod services;
 mod settings;
@@ -53,6 +55,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate { database_url } => migrate::run(config, database_url).await,
         Command::Config { service } => config::run(config, service.as_deref()),
         Command::Demo(options) => demo::run(options).await,
+        Command::Bench(options) => bench::run(options).await,
         Command::Doctor(options) => doctor::run(config, options).await,
         Command::Crd => {
             print!("{}", operator::crds_yaml()?);

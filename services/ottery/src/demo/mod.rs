@@ -5,13 +5,13 @@
 
 mod books;
 mod customer;
-mod http;
+pub mod http;
 mod operator;
 mod panel;
 mod story;
-mod system;
+pub mod system;
 mod timeline;
-mod wait;
+pub mod wait;
 
 use anyhow::Context;
 

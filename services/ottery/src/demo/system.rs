@@ -1,21 +1,15 @@
 //! The running system the story is told on: one that was named, or a private one.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
 
 use anyhow::Context;
-use ottery_kit::local::{Leash, LeashedCommand, Signal};
 use reqwest::{Client, Url};
 
 use super::http;
 use crate::cli::DemoOptions;
-use crate::up::state::{People, SandboxState, State, random_hex};
-
-/// A first start sets up a database server and eight schemas, on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(120);
-/// The services' own grace period, and PostgreSQL's.
-const STOP_GRACE: Duration = Duration::from_secs(40);
+use crate::private::Private;
+use crate::up::state::{People, SandboxState, State};
 
 /// Where everything is, and who we are there.
 pub struct System {
@@ -32,12 +26,6 @@ pub struct System {
     private: Option<Private>,
 }
 
-/// A system of our own.
-struct Private {
-    leash: Leash,
-    folder: PathBuf,
-}
-
 impl System {
     /// Finds the named system, or starts one.
     ///
@@ -46,7 +34,7 @@ impl System {
     pub async fn find(options: &DemoOptions) -> anyhow::Result<Self> {
         match (&options.url, &options.data_dir) {
             (Some(url), Some(folder)) => Self::connect(url, folder, None).await,
-            _ => Self::start().await,
+            _ => Self::start("demo", "").await,
         }
     }
 
@@ -55,46 +43,24 @@ impl System {
     /// # Errors
     /// A child that does not end.
     pub async fn leave(self, is_well: bool) -> anyhow::Result<()> {
-        let Some(private) = self.private else { return Ok(()) };
-        private.leash.stop().await?;
-        if is_well {
-            std::fs::remove_dir_all(&private.folder)
-                .with_context(|| format!("cannot remove {}", private.folder.display()))?;
-        } else {
-            eprintln!("ottery: the private system's data and log (up.log) are in {}", private.folder.display());
+        match self.private {
+            Some(private) => private.leave(is_well).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    async fn start() -> anyhow::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("ottery-demo-{}", random_hex(6)));
-        std::fs::create_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        let data = folder.join("data");
-        let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let address = format!("127.0.0.1:{port}");
-        eprintln!("ottery: starting a private system on {address}");
-        let mut leash = LeashedCommand::new(std::env::current_exe().context("where is this program?")?)
-            .args(["up", "--http", &address, "--data-dir"])
-            .arg(&data)
-            .folder(&folder)
-            .log(&folder.join("up.log"))
-            .stops_on(Signal::Terminate, STOP_GRACE)
-            .spawn()?;
-        let log = folder.join("up.log");
-        let began = Instant::now();
-        // The last thing a start does is to announce itself.
-        while !std::fs::read_to_string(&log).unwrap_or_default().contains("ottery is ready") {
-            if let Some(status) = leash.ended()? {
-                anyhow::bail!("the private system did not start ({status}); its log is {}", log.display());
-            }
-            anyhow::ensure!(
-                began.elapsed() < START_LIMIT,
-                "the private system is not ready; its log is {}",
-                log.display()
-            );
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        Self::connect(&format!("http://{address}"), &data, Some(Private { leash, folder })).await
+    /// Starts a private one with these settings (the text of a configuration file).
+    ///
+    /// # Errors
+    /// It did not become ready.
+    pub async fn start(name: &str, settings: &str) -> anyhow::Result<Self> {
+        let private = Private::start(name, settings).await?;
+        Self::connect(&private.url(), &private.data(), Some(private)).await
+    }
+
+    /// The process number of the private system.
+    pub fn pid(&self) -> Option<u32> {
+        self.private.as_ref().and_then(Private::pid)
     }
 
     async fn connect(url: &str, folder: &Path, private: Option<Private>) -> anyhow::Result<Self> {

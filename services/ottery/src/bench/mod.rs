@@ -1,0 +1,30 @@
+//! `ottery bench <name>`: what the platform does in a time, beside what the machine could do at most, measured in one run.
+//!
+//! Every bench starts what it measures by itself, from this very program, and prints one object of one shape
+//! ([`result::Bench`]). Speed is judged by whoever reads it; the exit status says only whether everything was answered.
+
+mod process;
+mod result;
+mod storefront;
+
+use crate::cli::{BenchName, BenchOptions};
+
+/// Measures and prints.
+///
+/// # Errors
+/// What was measured did not start, or did not do what it was asked to.
+pub async fn run(options: BenchOptions) -> anyhow::Result<()> {
+    let before = result::Surroundings::look();
+    let measured = match &options.name {
+        BenchName::Storefront(wanted) => storefront::run(wanted).await?,
+    };
+    let failures = measured.failures;
+    let bench = result::Bench::new(options.name.as_str(), measured, &before);
+    if options.json {
+        println!("{}", serde_json::to_string(&bench)?);
+    } else {
+        println!("{bench}");
+    }
+    anyhow::ensure!(failures == 0, "{failures} of the requests were not answered as they should have been");
+    Ok(())
+}
