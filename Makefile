@@ -6,7 +6,7 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 OTTERY := $(CARGO) run --locked --profile quick --bin ottery --
 
-.PHONY: help setup build check test test-full run demo
+.PHONY: help setup build check test test-full run cluster demo
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ test-full: ## Run every test, also the slow ones and those in documentation
 
 run: setup ## Install what is missing, build, start everything with a demo brand
 	$(OTTERY) up
+
+cluster: setup ## As run, distributed: every service a process of its own over PostgreSQL, RabbitMQ and Redis
+	$(OTTERY) cluster
 
 demo: ## Drive a private system as customers, provider and operator would, and check what they see
 	$(OTTERY) demo

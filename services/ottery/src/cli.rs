@@ -22,6 +22,9 @@ pub struct Cli {
 pub enum Command {
     /// Run everything in this process, with a private PostgreSQL and a demo brand.
     Up(UpOptions),
+    /// Run the distributed topology on this machine: every service a process of its own over private PostgreSQL,
+    /// RabbitMQ and Redis, with a demo brand.
+    Cluster(ClusterOptions),
     /// Run one service (`billing`), all of them (`all`), or the simulated panels and providers (`sandbox`).
     Serve {
         /// Name of a service, `all` or `sandbox`.
@@ -71,6 +74,17 @@ pub struct UpOptions {
     /// Use this PostgreSQL (an account that may create roles and databases) instead of a private one.
     #[arg(long, value_name = "URL")]
     pub database_url: Option<String>,
+}
+
+/// Options of `ottery cluster`.
+#[derive(Clone, Debug, Args)]
+pub struct ClusterOptions {
+    /// Where everything is kept.
+    #[arg(long, value_name = "DIR", default_value = "data-cluster")]
+    pub data_dir: PathBuf,
+    /// Where the gateway listens.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    pub http: SocketAddr,
 }
 
 /// Options of `ottery demo`.

@@ -3,6 +3,7 @@
 mod assemble;
 mod bench;
 mod cli;
+mod cluster;
 mod config;
 mod demo;
 mod doctor;
@@ -51,6 +52,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
     let config = cli.config.as_deref();
     match cli.command {
         Command::Up(options) => up::run(config, options).await,
+        Command::Cluster(options) => cluster::run(config, options).await,
         Command::Serve { what } => serve::run(config, &what).await,
         Command::Migrate { database_url } => migrate::run(config, database_url).await,
         Command::Config { service } => config::run(config, service.as_deref()),

@@ -2,18 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use ottery_kit::config::{Section, Sources};
 use ottery_kit::db::DatabaseSettings;
 use ottery_kit::secret::Secret;
 use ottery_kit::telemetry::TelemetrySettings;
+use ottery_sandbox::SandboxConfig;
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 use crate::services;
 
 /// Section of the process.
 pub const PROCESS: Section = Section { name: "process", defaults: include_str!("process.default.toml") };
+
+/// Table of the simulated surroundings. It is read as it is (`ottery_sandbox::SandboxConfig` has all defaults), so that
+/// this crate alone knows both; `ottery config` does not show it.
+pub const SANDBOX: Section = Section { name: "sandbox", defaults: "" };
 
 /// Variables that belong to no section.
 const PLAIN_VARIABLES: [&str; 7] = [
@@ -130,9 +137,31 @@ pub struct Cache {
     pub memory_bytes: u64,
 }
 
-/// Every section there is.
+/// Every section that services and process have.
 pub fn sections() -> Vec<Section> {
     std::iter::once(PROCESS).chain(services::ALL.iter().filter_map(|name| services::section(name))).collect()
+}
+
+/// The configuration file's own text: the one of the flag, or of `OTTERY_CONFIG`.
+///
+/// # Errors
+/// It cannot be read or is no TOML.
+pub fn file(flag: Option<&Path>) -> anyhow::Result<Table> {
+    let path = flag.map(Path::to_owned).or_else(|| std::env::var_os("OTTERY_CONFIG").map(PathBuf::from));
+    let Some(path) = path else { return Ok(Table::new()) };
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    text.parse().with_context(|| format!("{} is no TOML", path.display()))
+}
+
+/// The simulated surroundings that the configuration file describes; without it, one of each on free ports.
+///
+/// # Errors
+/// The file cannot be read, or has a key or value the sandbox does not know.
+pub fn sandbox(flag: Option<&Path>) -> anyhow::Result<SandboxConfig> {
+    match file(flag)?.remove(SANDBOX.name) {
+        Some(table) => table.try_into().context("the table `sandbox` of the configuration file"),
+        None => Ok(SandboxConfig::default()),
+    }
 }
 
 /// The process's settings; refuses anything that no section knows.
@@ -140,6 +169,7 @@ pub fn sections() -> Vec<Section> {
 /// # Errors
 /// Unknown keys, malformed values, an unreadable file.
 pub fn load(sources: &Sources) -> anyhow::Result<Process> {
-    sources.refuse_unknown(&sections(), &PLAIN_VARIABLES)?;
+    let known: Vec<Section> = sections().into_iter().chain([SANDBOX]).collect();
+    sources.refuse_unknown(&known, &PLAIN_VARIABLES)?;
     Ok(ottery_kit::config::load(PROCESS, sources)?.value)
 }

@@ -94,7 +94,9 @@ impl Drop for TelemetryGuard {
 /// Settings that cannot be right, each naming its key, and a second call in one process.
 pub fn init(service: &str, settings: &TelemetrySettings) -> Result<TelemetryGuard, TelemetryError> {
     let filter = EnvFilter::try_new(&settings.log)
-        .map_err(|source| TelemetryError::Filter { filter: settings.log.clone(), source })?;
+        .map_err(|source| TelemetryError::Filter { filter: settings.log.clone(), source })?
+        // It prints whole messages, personal data and all; the relay counts and names what nobody listens to.
+        .add_directive("lapin::returned_messages=off".parse().expect("a directive"));
     let provider = traces::provider(service, settings)?;
     let tracer = opentelemetry::trace::TracerProvider::tracer(&provider, "ottery");
     let lines = match settings.format {

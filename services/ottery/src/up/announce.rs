@@ -1,16 +1,17 @@
 //! What a person at the terminal needs to know.
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use super::state::State;
-use crate::cli::UpOptions;
 
 /// Prints addresses and, for a demo, the credentials that were made.
-pub fn print(options: &UpOptions, state: &State, took: Duration) {
-    let base = format!("http://{}", options.http);
+pub fn print(data_dir: &Path, http: SocketAddr, state: &State, took: Duration) {
+    let base = format!("http://{http}");
     println!("\nottery is ready ({:.1} s). Plain HTTP: a demo mode, not for the open network.\n", took.as_secs_f64());
     if let (Some(people), Some(sandbox)) = (&state.people, &state.sandbox) {
-        let shop = format!("http://{}:{}", people.brand_host, options.http.port());
+        let shop = format!("http://{}:{}", people.brand_host, http.port());
         println!("  storefront   {shop}/");
         println!("  account      {shop}/account");
         println!("               {} / {}", people.customer_email, people.customer_password);
@@ -23,9 +24,9 @@ pub fn print(options: &UpOptions, state: &State, took: Duration) {
             "\n  Panel, payments and mails are a SANDBOX. Cards: 4242 4242 4242 4242 pays, 4000 0000 0000 0002 is declined."
         );
     } else {
-        let token = options.data_dir.join("setup-token");
+        let token = data_dir.join("setup-token");
         println!("  first steps  {base}/staff/setup");
         println!("               the single-use token is in {}", token.display());
     }
-    println!("\n  Everything is kept in {}. Ctrl-C stops all of it.\n", options.data_dir.display());
+    println!("\n  Everything is kept in {}. Ctrl-C stops all of it.\n", data_dir.display());
 }

@@ -47,11 +47,40 @@ const API_PERMISSIONS: [&str; 21] = [
 /// Argon2 takes its time on a busy machine.
 const SLOW_CALL: Duration = Duration::from_secs(20);
 
+/// Mints the set-up token, and for a demo uses it: owner, brand, customer, key, once; webhooks at each start.
+///
+/// # Errors
+/// The first call that was refused, or the disk.
+pub async fn run(
+    host: &Host,
+    folder: &DataFolder,
+    state: &mut State,
+    with_demo: bool,
+    http: std::net::SocketAddr,
+) -> anyhow::Result<()> {
+    setup_token(host, folder, state).await?;
+    if let Some(sandbox) = state.sandbox.clone().filter(|_| with_demo) {
+        if state.people.is_none() {
+            let token = state.setup_token.clone().context("the set-up token of this data folder is lost")?;
+            state.people = Some(demo(host, &sandbox, &token).await?);
+            state.setup_token = None;
+            folder.remember(state)?;
+        }
+        if let Some(people) = &state.people {
+            connect_webhooks(host, &sandbox, &people.brand_id, http).await?;
+        }
+    }
+    if let Some(token) = &state.setup_token {
+        folder.write_private("setup-token", token)?;
+    }
+    Ok(())
+}
+
 /// The single-use set-up token, when it was not used yet: minted once and remembered until then.
 ///
 /// # Errors
 /// Identity's database, or the disk.
-pub async fn setup_token(host: &Host, folder: &DataFolder, state: &mut State) -> anyhow::Result<()> {
+async fn setup_token(host: &Host, folder: &DataFolder, state: &mut State) -> anyhow::Result<()> {
     let pool = host.pool(identity::NAME).await?;
     let minted = identity::setup_token(&pool).await;
     pool.close().await;
@@ -66,7 +95,7 @@ pub async fn setup_token(host: &Host, folder: &DataFolder, state: &mut State) ->
 ///
 /// # Errors
 /// The first call that was refused.
-pub async fn demo(host: &Host, sandbox: &SandboxState, setup_token: &str) -> anyhow::Result<People> {
+async fn demo(host: &Host, sandbox: &SandboxState, setup_token: &str) -> anyhow::Result<People> {
     let people = Visitor { host: host.for_service(gateway::NAME)? };
     let owner = people.owner(setup_token).await.context("making the owner")?;
     let brand = brand(host, sandbox).await.context("making the demo brand")?;
@@ -117,7 +146,7 @@ async fn brand(host: &Host, sandbox: &SandboxState) -> anyhow::Result<DemoBrand>
 ///
 /// # Errors
 /// The provider or billing does not answer.
-pub async fn connect_webhooks(
+async fn connect_webhooks(
     host: &Host,
     sandbox: &SandboxState,
     brand: &str,

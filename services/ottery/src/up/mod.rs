@@ -1,8 +1,8 @@
 //! `ottery up`: every service in this process, a private PostgreSQL, no other dependency.
 
-mod announce;
-mod first_run;
-mod sandbox;
+pub mod announce;
+pub mod first_run;
+pub mod sandbox;
 pub mod state;
 
 use std::path::Path;
@@ -12,13 +12,13 @@ use anyhow::Context;
 use ottery_kit::config::Sources;
 use ottery_kit::db::DatabaseSettings;
 use ottery_kit::local::postgres::{Postgres, PostgresOptions};
-use ottery_kit::{Host, RunSettings, Running};
+use ottery_kit::{RunSettings, Running};
 use tokio::signal::unix::{SignalKind, signal};
 use toml::Value;
 
 use crate::cli::UpOptions;
 use crate::{assemble, migrate, services, settings};
-use state::{DataFolder, State};
+use state::{DataFolder, State, Topology};
 
 /// Starts everything, tells where it is, and stops everything at a signal.
 ///
@@ -33,7 +33,7 @@ pub async fn run(config: Option<&Path>, options: UpOptions) -> anyhow::Result<()
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    announce::print(&options, &up.state, began.elapsed());
+    announce::print(&options.data_dir, options.http, &up.state, began.elapsed());
     let outcome = tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
@@ -68,7 +68,7 @@ impl Up {
                 .with_context(|| format!("cannot listen on {}: choose another address with --http", options.http))?,
         );
         let folder = DataFolder::claim(&options.data_dir)?;
-        let mut state = folder.state(options.http.port(), !options.no_demo)?;
+        let mut state = folder.state(options.http.port(), !options.no_demo, Topology::Embedded)?;
 
         let postgres = match &options.database_url {
             Some(_) => None,
@@ -81,7 +81,7 @@ impl Up {
             (None, Some(postgres)) => postgres.socket_url().unwrap_or_else(|| postgres.admin_url()),
             (None, None) => anyhow::bail!("no database was named and none was started"),
         };
-        remember_database(&folder, &admin_url)?;
+        folder.remember_database(&admin_url)?;
         let sandbox = match &state.sandbox {
             Some(wanted) if !options.no_demo => Some(sandbox::start(wanted, &folder).await?),
             _ => None,
@@ -103,31 +103,13 @@ impl Up {
         }
         let running = ottery_kit::start(built, RunSettings::local()).await?;
         let mut up = Self { running, sandbox, postgres, state: state.clone(), _telemetry: telemetry, folder };
-        if let Err(error) = up.first_run(&host, options, &mut state).await {
+        let first = first_run::run(&host, &up.folder, &mut state, !options.no_demo, options.http).await;
+        up.state = state;
+        if let Err(error) = first {
             up.stop().await?;
             return Err(error.context("the first start did not get through; the next start tries again"));
         }
         Ok(up)
-    }
-
-    async fn first_run(&mut self, host: &Host, options: &UpOptions, state: &mut State) -> anyhow::Result<()> {
-        first_run::setup_token(host, &self.folder, state).await?;
-        if let Some(sandbox) = state.sandbox.clone().filter(|_| !options.no_demo) {
-            if state.people.is_none() {
-                let token = state.setup_token.clone().context("the set-up token of this data folder is lost")?;
-                state.people = Some(first_run::demo(host, &sandbox, &token).await?);
-                state.setup_token = None;
-                self.folder.remember(state)?;
-            }
-            if let Some(people) = &state.people {
-                first_run::connect_webhooks(host, &sandbox, &people.brand_id, options.http).await?;
-            }
-        }
-        if let Some(token) = &state.setup_token {
-            self.folder.write_private("setup-token", token)?;
-        }
-        self.state = state.clone();
-        Ok(())
     }
 
     async fn stop(&mut self) -> anyhow::Result<()> {
@@ -160,7 +142,7 @@ async fn broken(running: &mut Running, postgres: &mut Option<Postgres>, folder: 
 }
 
 /// Small enough for one host beside everything else, with every promise of durability on.
-fn postgres_options(folder: &DataFolder) -> PostgresOptions {
+pub fn postgres_options(folder: &DataFolder) -> PostgresOptions {
     PostgresOptions::new(folder.join("postgres"))
         .setting("max_connections", "120")
         .setting("shared_buffers", "96MB")
@@ -203,11 +185,6 @@ fn embedded(
         }
     }
     Ok(sources)
-}
-
-/// `ottery doctor --data-dir` finds the database by this.
-fn remember_database(folder: &DataFolder, admin_url: &str) -> anyhow::Result<()> {
-    folder.write_private("database-url", admin_url)
 }
 
 /// The databases of a data folder in use.

@@ -40,12 +40,9 @@ impl SandboxState {
     }
 }
 
-/// Starts the surroundings; what they know survives in a journal.
-///
-/// # Errors
-/// A port that was taken meanwhile.
-pub async fn start(wanted: &SandboxState, folder: &DataFolder) -> anyhow::Result<ottery_sandbox::Running> {
-    let config = SandboxConfig {
+/// What the surroundings consist of; what they know survives in a journal.
+pub fn config(wanted: &SandboxState, folder: &DataFolder) -> SandboxConfig {
+    SandboxConfig {
         panel_listen: wanted.address(0),
         payments_listen: wanted.address(1),
         smtp_listen: wanted.address(2),
@@ -68,8 +65,15 @@ pub async fn start(wanted: &SandboxState, folder: &DataFolder) -> anyhow::Result
             ..PaymentsSpec::default()
         },
         ..SandboxConfig::default()
-    };
-    Sandbox::start(config).await.with_context(|| {
+    }
+}
+
+/// Starts the surroundings in this process.
+///
+/// # Errors
+/// A port that was taken meanwhile.
+pub async fn start(wanted: &SandboxState, folder: &DataFolder) -> anyhow::Result<ottery_sandbox::Running> {
+    Sandbox::start(config(wanted, folder)).await.with_context(|| {
         format!(
             "cannot start the sandbox on its ports {:?}; free them, or delete `sandbox` from {}",
             wanted.ports,

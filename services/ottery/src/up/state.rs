@@ -13,8 +13,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
+    /// How the services run on this folder; what waits in one broker is not seen by the other.
+    #[serde(default)]
+    pub topology: Topology,
     /// Password of the application roles.
     pub database_password: String,
+    /// RabbitMQ keeps its messages under a name made of its port; none embedded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amqp_port: Option<u16>,
     /// The simulated surroundings; none without demo.
     pub sandbox: Option<SandboxState>,
     /// Sign-in data that were made for people; none until the first start is through.
@@ -22,6 +28,26 @@ pub struct State {
     /// Makes the first owner; gone once it was used.
     #[serde(default)]
     pub setup_token: Option<String>,
+}
+
+/// One process, or one per service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Topology {
+    /// `ottery up`
+    #[default]
+    Embedded,
+    /// `ottery cluster`
+    Distributed,
+}
+
+impl Topology {
+    const fn command(self) -> &'static str {
+        match self {
+            Self::Embedded => "ottery up",
+            Self::Distributed => "ottery cluster",
+        }
+    }
 }
 
 /// Ports and keys of the simulated surroundings.
@@ -107,16 +133,27 @@ impl DataFolder {
     /// What was remembered; made when this is the first start.
     ///
     /// # Errors
-    /// A file that cannot be read or written.
-    pub fn state(&self, http_port: u16, with_sandbox: bool) -> anyhow::Result<State> {
+    /// A file that cannot be read or written, or a folder of the other topology.
+    pub fn state(&self, http_port: u16, with_sandbox: bool, topology: Topology) -> anyhow::Result<State> {
         let file = self.join("state.toml");
         let mut state = match fs::read_to_string(&file) {
             Ok(text) => toml::from_str(&text).with_context(|| format!("{} is damaged", file.display()))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                State { database_password: random_hex(24), sandbox: None, people: None, setup_token: None }
+                let amqp_port = match topology {
+                    Topology::Embedded => None,
+                    Topology::Distributed => Some(ottery_kit::local::free_port()?),
+                };
+                let database_password = random_hex(24);
+                State { topology, database_password, amqp_port, sandbox: None, people: None, setup_token: None }
             }
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
         };
+        anyhow::ensure!(
+            state.topology == topology,
+            "{} belongs to `{}`; choose another folder with --data-dir",
+            self.path.display(),
+            state.topology.command()
+        );
         if with_sandbox && state.sandbox.is_none() {
             state.sandbox = Some(SandboxState {
                 ports: free_ports(http_port)?,
@@ -136,6 +173,14 @@ impl DataFolder {
     /// The disk.
     pub fn remember(&self, state: &State) -> anyhow::Result<()> {
         self.write_private("state.toml", &toml::to_string(state)?)
+    }
+
+    /// `ottery doctor --data-dir` finds the databases by this.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn remember_database(&self, admin_url: &str) -> anyhow::Result<()> {
+        self.write_private("database-url", admin_url)
     }
 
     /// Writes a file that only its owner reads, whole or not at all.

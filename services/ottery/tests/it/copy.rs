@@ -1,4 +1,4 @@
-//! A private `ottery up` on a folder and a port of its own.
+//! A private `ottery up` or `ottery cluster` on a folder and a port of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -40,17 +40,29 @@ pub fn free_port() -> u16 {
     std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
+/// What is started.
+#[derive(Clone, Copy)]
+pub enum Topology {
+    Embedded,
+    Distributed,
+}
+
 /// A running copy. Killed when a test ends early.
 pub struct Copy {
     child: Child,
-    _lines: Lines<BufReader<ChildStdout>>,
+    lines: Lines<BufReader<ChildStdout>>,
     pub port: u16,
 }
 
 impl Copy {
     /// Starts it and waits until it says that it is ready.
     pub async fn start(folder: &Path, port: u16) -> Self {
-        let mut child = up(folder, port).stdout(Stdio::piped()).spawn().unwrap();
+        Self::start_as(Topology::Embedded, folder, port).await
+    }
+
+    /// As [`Copy::start`], in that topology.
+    pub async fn start_as(topology: Topology, folder: &Path, port: u16) -> Self {
+        let mut child = command(topology, folder, port).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let ready = async {
             while let Some(line) = lines.next_line().await.unwrap() {
@@ -61,7 +73,20 @@ impl Copy {
             panic!("it ended before it was ready");
         };
         tokio::time::timeout(START_LIMIT, ready).await.expect("ready in time");
-        Self { child, _lines: lines, port }
+        Self { child, lines, port }
+    }
+
+    /// The process number that a cluster announces for a member.
+    pub async fn pid_of(&mut self, member: &str) -> u32 {
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            if words.first() == Some(&member)
+                && let ["pid", pid] = words[words.len() - 2..]
+            {
+                return pid.parse().unwrap();
+            }
+        }
+        panic!("{member} is not announced");
     }
 
     pub fn pid(&self) -> u32 {
@@ -79,12 +104,29 @@ impl Copy {
 }
 
 pub fn up(folder: &Path, port: u16) -> Command {
+    command(Topology::Embedded, folder, port)
+}
+
+fn command(topology: Topology, folder: &Path, port: u16) -> Command {
+    let what = match topology {
+        Topology::Embedded => "up",
+        Topology::Distributed => "cluster",
+    };
     let mut command = Command::new(OTTERY);
     command
-        .args(["up", "--http", &format!("127.0.0.1:{port}"), "--data-dir"])
+        .args([what, "--http", &format!("127.0.0.1:{port}"), "--data-dir"])
         .arg(folder)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .kill_on_drop(true);
     command
+}
+
+/// Everything that must always hold does.
+pub async fn doctor(folder: &Path) {
+    let said = Command::new(OTTERY).args(["doctor", "--json", "--data-dir"]).arg(folder).output().await.unwrap();
+    let findings = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.status.success(), "{findings}{}", String::from_utf8_lossy(&said.stderr));
+    let report: serde_json::Value = serde_json::from_str(findings.trim()).unwrap();
+    assert_eq!(report["findings"], serde_json::json!([]), "not even a warning is expected after a story");
 }

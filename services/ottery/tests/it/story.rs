@@ -1,9 +1,12 @@
-//! The whole story, on everything in one process.
+//! The whole story, on everything in one process and on a process per service.
+
+use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::copy::{Copy, Folder, OTTERY, free_port};
+use crate::copy::{Copy, Folder, OTTERY, Topology, doctor, free_port};
 
 const PURCHASES: usize = 3;
 
@@ -11,10 +14,51 @@ const PURCHASES: usize = 3;
 async fn the_whole_story_goes_as_it_should() {
     let folder = Folder::new("story");
     let copy = Copy::start(&folder.path(), free_port()).await;
-    let url = format!("http://127.0.0.1:{}", copy.port);
+    tell(&folder.path(), copy.port).await;
+    doctor(&folder.path()).await;
+    let (status, _) = copy.end("-TERM").await;
+    assert!(status.success(), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_story_goes_as_it_should_over_rabbitmq() {
+    let folder = Folder::new("story-cluster");
+    let copy = Copy::start_as(Topology::Distributed, &folder.path(), free_port()).await;
+    tell(&folder.path(), copy.port).await;
+    doctor(&folder.path()).await;
+    let (status, _) = copy.end("-TERM").await;
+    assert!(status.success(), "{status}");
+}
+
+/// Whoever only hears events may be killed at any moment of the story; the second replica of provisioning too.
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_f04_services_killed_during_the_story_change_nothing_over_rabbitmq() {
+    let folder = Folder::new("story-kills");
+    let mut copy = Copy::start_as(Topology::Distributed, &folder.path(), free_port()).await;
+    let port = copy.port;
+    let mut victims = Vec::new();
+    for name in ["provisioning-1", "provisioning-2", "affiliate", "analytics", "notification"] {
+        victims.push((name, copy.pid_of(name).await));
+    }
+    let (path, killed) = (folder.path(), async {
+        for (name, pid) in victims {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            let sent = Command::new("kill").args(["-KILL", &pid.to_string()]).status().await.unwrap();
+            assert!(sent.success(), "{name} was gone already");
+        }
+    });
+    tokio::join!(tell(&path, port), killed);
+    doctor(&path).await;
+    let (status, _) = copy.end("-TERM").await;
+    assert!(status.success(), "{status}");
+}
+
+/// Tells the story to the end and looks at what it says.
+async fn tell(folder: &Path, port: u16) {
+    let url = format!("http://127.0.0.1:{port}");
     let told = Command::new(OTTERY)
         .args(["demo", "--json", "--purchases", &PURCHASES.to_string(), "--url", &url, "--data-dir"])
-        .arg(folder.path())
+        .arg(folder)
         .output()
         .await
         .unwrap();
@@ -32,8 +76,6 @@ async fn the_whole_story_goes_as_it_should() {
         assert!(steps.contains(&name), "{name} is missing in {steps:?}");
     }
     assert!(result["activation_ms"]["p99"].as_u64().unwrap() >= result["activation_ms"]["p50"].as_u64().unwrap());
-    let (status, _) = copy.end("-TERM").await;
-    assert!(status.success(), "{status}");
 }
 
 #[tokio::test]
