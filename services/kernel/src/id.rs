@@ -1,13 +1,17 @@
 //! Identifiers: one type per thing, time-ordered, with a readable prefix.
 //!
 //! Inside is a UUIDv7; outside (JSON, protobuf, logs, addresses) it is the prefix and 32 hexadecimal digits, for
-//! example `sub_0192f0c1a2b37c4d8e5f60718293a4b5`. An id of one thing is never an id of another.
+//! example `sub_0192f0c1a2b37c4d8e5f60718293a4b5`. An id of one thing is never an id of another. Ids sort by their
+//! instant and, within a millisecond, in the order in which a process made them: on a test clock that stands still too.
 
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::str::FromStr;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
-use uuid::{NoContext, Timestamp, Uuid};
+use uuid::{Timestamp, Uuid};
 
 use crate::text::serde_as_text;
 
@@ -32,11 +36,23 @@ pub enum IdError {
     },
 }
 
-/// A UUIDv7 of that instant: millisecond order from the clock, the rest random.
+/// Bits that order the ids of one millisecond; what follows them is random.
+const ORDER_BITS: u8 = 42;
+
+/// A UUIDv7 of that instant. Its milliseconds are those of the argument, always: brands on test clocks are years apart in
+/// one process, so the usual way out, holding back a time that is behind the last one, would give ids wrong times.
+/// Instead every millisecond has a starting point that only this process knows, and all ids share one count on top of
+/// it: ids of one millisecond sort in the order they were made, ids of different ones say nothing about the count.
 fn uuid_at(now: DateTime<Utc>) -> Uuid {
+    static STARTS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static MADE: AtomicU64 = AtomicU64::new(0);
     // Instants before 1970 have no UUIDv7; they only occur with a manual clock and sort first.
-    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
-    Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.timestamp_subsec_nanos()))
+    let millis = u64::try_from(now.timestamp_millis()).unwrap_or(0);
+    // Both below half of what fits, so that the sum does: 2 * 10^12 ids are more than a process lives to make.
+    let half = (1_u64 << (ORDER_BITS - 1)) - 1;
+    let order = (STARTS.hash_one(millis) & half) + (MADE.fetch_add(1, Ordering::Relaxed) & half);
+    let (seconds, nanos) = (millis / 1_000, u32::try_from(millis % 1_000).unwrap_or(0) * 1_000_000);
+    Uuid::new_v7(Timestamp::from_unix_time(seconds, nanos, u128::from(order), ORDER_BITS))
 }
 
 fn parse(text: &str, expected: &'static str) -> Result<Uuid, IdError> {
@@ -60,7 +76,8 @@ macro_rules! ids {
             /// What the text form starts with.
             pub const PREFIX: &'static str = $prefix;
 
-            /// A fresh id of that instant; ids of later milliseconds sort after it.
+            /// A fresh id of that instant. Ids of later milliseconds sort after it, and so do those of the same one
+            /// that this process makes later.
             #[must_use]
             pub fn new(now: DateTime<Utc>) -> Self {
                 Self(uuid_at(now))
@@ -187,6 +204,7 @@ mod tests {
     use std::collections::HashSet;
 
     use chrono::TimeZone;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -234,6 +252,52 @@ mod tests {
         let late = PaymentId::new(noon() + chrono::TimeDelta::milliseconds(1));
         assert!(early < late);
         assert_ne!(PaymentId::new(noon()), PaymentId::new(noon()));
+    }
+
+    proptest! {
+        /// Several brands, each at a time of its own, one of them standing still: whatever is asked for in between, ids of
+        /// one millisecond are in the order they were made, later milliseconds sort later, and each says its own time.
+        #[test]
+        fn ids_of_one_instant_sort_as_they_were_made(
+            asked in prop::collection::vec((0_i64..4, prop_oneof![Just(0_i64), 0_i64..3_000_000]), 2..200),
+        ) {
+            let made: Vec<(i64, MessageId)> = asked
+                .iter()
+                .map(|(brand, micros)| {
+                    let now = noon() + chrono::TimeDelta::days(400 * brand) + chrono::TimeDelta::microseconds(*micros);
+                    (now.timestamp_millis(), MessageId::new(now))
+                })
+                .collect();
+            let mut sorted = made.clone();
+            sorted.sort_by_key(|(_, id)| *id);
+            let mut expected = made;
+            // A stable sort: of one millisecond, first made is first.
+            expected.sort_by_key(|(millis, _)| *millis);
+            prop_assert_eq!(&sorted, &expected);
+            for (millis, id) in &sorted {
+                let (seconds, nanos) = id.as_uuid().get_timestamp().unwrap().to_unix();
+                prop_assert_eq!(seconds * 1_000 + u64::from(nanos) / 1_000_000, u64::try_from(*millis).unwrap());
+            }
+            prop_assert_eq!(sorted.iter().map(|(_, id)| id).collect::<HashSet<_>>().len(), sorted.len());
+        }
+    }
+
+    #[test]
+    fn ids_of_one_instant_sort_across_threads_that_wait_for_each_other() {
+        let mut ids = vec![TicketId::new(noon())];
+        for _ in 0..50 {
+            ids.push(std::thread::spawn(|| TicketId::new(noon())).join().unwrap());
+            ids.push(TicketId::new(noon()));
+        }
+        assert!(ids.is_sorted());
+        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
+    }
+
+    #[test]
+    fn instants_before_the_epoch_come_first_and_keep_their_order() {
+        let ids =
+            [TicketId::new(DateTime::UNIX_EPOCH - chrono::TimeDelta::days(1)), TicketId::new(DateTime::UNIX_EPOCH)];
+        assert!(ids.is_sorted() && ids[1] < TicketId::new(noon()));
     }
 
     #[test]
