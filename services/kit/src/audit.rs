@@ -3,7 +3,6 @@
 //! The entry is an event in the outbox of the change it describes, so neither exists without the other; `identity`
 //! links it into the brand's hash chain. Never put a secret into `before` or `after`.
 
-use chrono::{DateTime, Utc};
 use ottery_proto::common::v1::AuditRecorded;
 use serde_json::Value;
 use sqlx::postgres::PgTransaction;
@@ -24,8 +23,8 @@ pub async fn append(
 ) -> sqlx::Result<Uuid> {
     let target = target.to_string();
     // The database knows whose it is, and its time cannot be set back by a test clock.
-    let (service, now): (String, DateTime<Utc>) =
-        sqlx::query_as("SELECT name, clock_timestamp() FROM kit_service").fetch_one(&mut **tx).await?;
+    let here =
+        sqlx::query!(r#"SELECT name, clock_timestamp() AS "now!" FROM kit_service"#).fetch_one(&mut **tx).await?;
     let recorded = AuditRecorded {
         action: action.to_owned(),
         actor_kind: actor.kind.to_string(),
@@ -36,11 +35,12 @@ pub async fn append(
         client_ip: actor.client_ip.clone().unwrap_or_default(),
         request_id: actor.request_id.clone(),
         occurred_at: Some(prost_types::Timestamp {
-            seconds: now.timestamp(),
-            nanos: i32::try_from(now.timestamp_subsec_nanos()).unwrap_or(0),
+            seconds: here.now.timestamp(),
+            nanos: i32::try_from(here.now.timestamp_subsec_nanos()).unwrap_or(0),
         }),
     };
-    let mut event = Event::new(format!("{service}.audit.recorded.v1"), target, 0, actor.brand, now, &recorded);
+    let kind = format!("{}.audit.recorded.v1", here.name);
+    let mut event = Event::new(kind, target, 0, actor.brand, here.now, &recorded);
     event.correlation_id.clone_from(&actor.request_id);
     outbox::append(tx, event).await
 }

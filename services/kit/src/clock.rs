@@ -22,20 +22,19 @@ pub async fn brand_now(tx: &mut PgTransaction<'_>, brand: BrandId, clock: &dyn C
 
 /// Time on the brand's test clock; `None` when it lives in real time.
 pub async fn test_clock(tx: &mut PgTransaction<'_>, brand: BrandId) -> sqlx::Result<Option<DateTime<Utc>>> {
-    sqlx::query_scalar("SELECT now FROM brand_clock WHERE brand_id = $1")
-        .bind(brand.as_uuid())
+    sqlx::query_scalar!("SELECT now FROM brand_clock WHERE brand_id = $1", brand.as_uuid())
         .fetch_optional(&mut **tx)
         .await
 }
 
 /// Moves the brand's test clock to `now`. Clocks only go forward: an older instant changes nothing.
 pub async fn set_brand_clock(tx: &mut PgTransaction<'_>, brand: BrandId, now: DateTime<Utc>) -> sqlx::Result<()> {
-    sqlx::query(
-        "INSERT INTO brand_clock AS c (brand_id, now) VALUES ($1, $2) \
+    sqlx::query!(
+        "INSERT INTO brand_clock AS c (brand_id, now) VALUES ($1, $2)
          ON CONFLICT (brand_id) DO UPDATE SET now = EXCLUDED.now, updated_at = now() WHERE c.now < EXCLUDED.now",
+        brand.as_uuid(),
+        now
     )
-    .bind(brand.as_uuid())
-    .bind(now)
     .execute(&mut **tx)
     .await?;
     Ok(())

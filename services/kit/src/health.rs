@@ -90,7 +90,7 @@ impl Health {
 }
 
 async fn check(service: &str, pool: &PgPool) -> Option<String> {
-    match tokio::time::timeout(CHECK_TIMEOUT, sqlx::query("SELECT 1").execute(pool)).await {
+    match tokio::time::timeout(CHECK_TIMEOUT, sqlx::query_scalar!("SELECT 1").fetch_one(pool)).await {
         Ok(Ok(_)) => None,
         Ok(Err(error)) => {
             tracing::warn!(service, %error, "own database does not answer");

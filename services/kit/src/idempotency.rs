@@ -85,43 +85,51 @@ pub async fn begin(
     }
     let brand = brand_of(scope);
     // A second caller is told so at once instead of waiting for the first one's commit.
-    let free: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock(hashtextextended(concat_ws(chr(31), $1::uuid, $2::text, $3::text, $4::text), 0))")
-        .bind(brand)
-        .bind(&scope.actor)
-        .bind(scope.route)
-        .bind(key)
-        .fetch_one(&mut **tx)
-        .await?;
+    let free = sqlx::query_scalar!(
+        r#"SELECT pg_try_advisory_xact_lock(hashtextextended(
+               concat_ws(chr(31), $1::uuid, $2::text, $3::text, $4::text), 0)) AS "free!""#,
+        brand,
+        scope.actor,
+        scope.route,
+        key
+    )
+    .fetch_one(&mut **tx)
+    .await?;
     if !free {
         return Err(IdempotencyError::InProgress);
     }
-    let found: Option<(Vec<u8>, Option<Vec<u8>>, bool)> = sqlx::query_as(
-        "SELECT request_hash, response, lease_until > now() FROM idempotency \
-         WHERE brand_id = $1 AND actor = $2 AND route = $3 AND key = $4",
+    let found = sqlx::query!(
+        r#"SELECT request_hash, response, lease_until > now() AS "is_live!" FROM idempotency
+            WHERE brand_id = $1 AND actor = $2 AND route = $3 AND key = $4"#,
+        brand,
+        scope.actor,
+        scope.route,
+        key
     )
-    .bind(brand)
-    .bind(&scope.actor)
-    .bind(scope.route)
-    .bind(key)
     .fetch_optional(&mut **tx)
     .await?;
-    match found {
-        Some((hash, _, _)) if hash != request_hash => return Err(IdempotencyError::Reused),
-        Some((_, Some(response), _)) => return Ok(Begin::Replay(response)),
-        Some((_, None, true)) => return Err(IdempotencyError::InProgress),
-        Some((_, None, false)) | None => {}
+    if let Some(found) = found {
+        if found.request_hash != request_hash {
+            return Err(IdempotencyError::Reused);
+        }
+        if let Some(response) = found.response {
+            return Ok(Begin::Replay(response));
+        }
+        if found.is_live {
+            return Err(IdempotencyError::InProgress);
+        }
     }
-    sqlx::query(
-        "INSERT INTO idempotency (brand_id, actor, route, key, request_hash, state, lease_until) \
-         VALUES ($1, $2, $3, $4, $5, 'started', now() + make_interval(secs => $6)) \
+    sqlx::query!(
+        "INSERT INTO idempotency (brand_id, actor, route, key, request_hash, state, lease_until)
+         VALUES ($1, $2, $3, $4, $5, 'started', now() + make_interval(secs => $6))
          ON CONFLICT (brand_id, actor, route, key) DO UPDATE SET lease_until = EXCLUDED.lease_until",
+        brand,
+        scope.actor,
+        scope.route,
+        key,
+        request_hash,
+        STARTED_LEASE.as_secs_f64()
     )
-    .bind(brand)
-    .bind(&scope.actor)
-    .bind(scope.route)
-    .bind(key)
-    .bind(request_hash)
-    .bind(STARTED_LEASE.as_secs_f64())
     .execute(&mut **tx)
     .await?;
     Ok(Begin::Fresh)
@@ -129,15 +137,15 @@ pub async fn begin(
 
 /// Keeps the answer; call it in the transaction that makes the effect final.
 pub async fn finish(tx: &mut PgTransaction<'_>, scope: &KeyScope, key: &str, response: &[u8]) -> sqlx::Result<()> {
-    sqlx::query(
-        "UPDATE idempotency SET state = 'done', response = $5 \
-         WHERE brand_id = $1 AND actor = $2 AND route = $3 AND key = $4",
+    sqlx::query!(
+        "UPDATE idempotency SET state = 'done', response = $5
+          WHERE brand_id = $1 AND actor = $2 AND route = $3 AND key = $4",
+        brand_of(scope),
+        scope.actor,
+        scope.route,
+        key,
+        response
     )
-    .bind(brand_of(scope))
-    .bind(&scope.actor)
-    .bind(scope.route)
-    .bind(key)
-    .bind(response)
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -145,14 +153,14 @@ pub async fn finish(tx: &mut PgTransaction<'_>, scope: &KeyScope, key: &str, res
 
 /// Forgets at most `limit` keys older than `keep` (7 days); returns how many.
 pub async fn prune(pool: &PgPool, keep: Duration, limit: i64) -> sqlx::Result<u64> {
-    let deleted = sqlx::query(
-        "DELETE FROM idempotency i USING ( \
-             SELECT brand_id, actor, route, key FROM idempotency \
-             WHERE created_at < now() - make_interval(secs => $1) LIMIT $2) old \
-         WHERE (i.brand_id, i.actor, i.route, i.key) = (old.brand_id, old.actor, old.route, old.key)",
+    let deleted = sqlx::query!(
+        "DELETE FROM idempotency i USING (
+             SELECT brand_id, actor, route, key FROM idempotency
+              WHERE created_at < now() - make_interval(secs => $1) LIMIT $2) old
+          WHERE (i.brand_id, i.actor, i.route, i.key) = (old.brand_id, old.actor, old.route, old.key)",
+        keep.as_secs_f64(),
+        limit
     )
-    .bind(keep.as_secs_f64())
-    .bind(limit)
     .execute(pool)
     .await?;
     Ok(deleted.rows_affected())

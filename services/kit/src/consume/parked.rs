@@ -8,7 +8,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 /// A parked delivery.
-#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Parked {
     /// Its number in this service.
     pub id: i64,
@@ -53,35 +53,38 @@ pub struct Filter {
 
 /// At most `limit` parked deliveries, newest first.
 pub async fn list(pool: &PgPool, filter: &Filter, limit: i64) -> sqlx::Result<Vec<Parked>> {
-    sqlx::query_as(
-        "SELECT id, consumer, event_id, kind, aggregate_id, aggregate_version, brand_id, occurred_at, reason, error, \
-                attempts, coalesce(parked_at, failed_at) AS parked_at, envelope \
-         FROM retry_delivery \
-         WHERE state = 'parked' AND ($1::text IS NULL OR consumer = $1) AND ($2::text IS NULL OR kind = $2) \
-           AND ($3::uuid IS NULL OR brand_id = $3) AND ($4::bigint IS NULL OR id < $4) \
-         ORDER BY id DESC LIMIT $5",
+    sqlx::query_as!(
+        Parked,
+        r#"SELECT id, consumer, event_id, kind, aggregate_id, aggregate_version, brand_id, occurred_at, reason, error,
+                  attempts, coalesce(parked_at, failed_at) AS "parked_at!", envelope
+             FROM retry_delivery
+            WHERE state = 'parked' AND ($1::text IS NULL OR consumer = $1) AND ($2::text IS NULL OR kind = $2)
+              AND ($3::uuid IS NULL OR brand_id = $3) AND ($4::bigint IS NULL OR id < $4)
+            ORDER BY id DESC LIMIT $5"#,
+        filter.consumer.as_deref(),
+        filter.kind.as_deref(),
+        filter.brand.map(|brand| brand.as_uuid()),
+        filter.before,
+        limit.clamp(1, 100)
     )
-    .bind(&filter.consumer)
-    .bind(&filter.kind)
-    .bind(filter.brand.map(|brand| brand.as_uuid()))
-    .bind(filter.before)
-    .bind(limit.clamp(1, 100))
     .fetch_all(pool)
     .await
 }
 
 /// How many deliveries are parked; a number for metrics and alarms.
 pub async fn count(pool: &PgPool) -> sqlx::Result<i64> {
-    sqlx::query_scalar("SELECT count(*) FROM retry_delivery WHERE state = 'parked'").fetch_one(pool).await
+    sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM retry_delivery WHERE state = 'parked'"#)
+        .fetch_one(pool)
+        .await
 }
 
 /// Tries one again from the first attempt on; false when it is not parked (any more).
 pub async fn retry_one(pool: &PgPool, id: i64) -> sqlx::Result<bool> {
-    let moved = sqlx::query(
-        "UPDATE retry_delivery SET state = 'waiting', attempts = 0, due_at = now(), parked_at = NULL \
-         WHERE id = $1 AND state = 'parked'",
+    let moved = sqlx::query!(
+        "UPDATE retry_delivery SET state = 'waiting', attempts = 0, due_at = now(), parked_at = NULL
+          WHERE id = $1 AND state = 'parked'",
+        id
     )
-    .bind(id)
     .execute(pool)
     .await?;
     Ok(moved.rows_affected() == 1)
@@ -89,11 +92,11 @@ pub async fn retry_one(pool: &PgPool, id: i64) -> sqlx::Result<bool> {
 
 /// Tries all parked deliveries of a type again; returns how many.
 pub async fn retry_all(pool: &PgPool, kind: &str) -> sqlx::Result<u64> {
-    let moved = sqlx::query(
-        "UPDATE retry_delivery SET state = 'waiting', attempts = 0, due_at = now(), parked_at = NULL \
-         WHERE kind = $1 AND state = 'parked'",
+    let moved = sqlx::query!(
+        "UPDATE retry_delivery SET state = 'waiting', attempts = 0, due_at = now(), parked_at = NULL
+          WHERE kind = $1 AND state = 'parked'",
+        kind
     )
-    .bind(kind)
     .execute(pool)
     .await?;
     Ok(moved.rows_affected())
@@ -101,13 +104,13 @@ pub async fn retry_all(pool: &PgPool, kind: &str) -> sqlx::Result<u64> {
 
 /// Gives one up. The row stays, with who and why; false when it is not parked (any more).
 pub async fn discard(pool: &PgPool, id: i64, by: &str, reason: &str) -> sqlx::Result<bool> {
-    let moved = sqlx::query(
-        "UPDATE retry_delivery SET state = 'discarded', closed_by = $2, closed_reason = $3 \
-         WHERE id = $1 AND state = 'parked'",
+    let moved = sqlx::query!(
+        "UPDATE retry_delivery SET state = 'discarded', closed_by = $2, closed_reason = $3
+          WHERE id = $1 AND state = 'parked'",
+        id,
+        by,
+        reason
     )
-    .bind(id)
-    .bind(by)
-    .bind(reason)
     .execute(pool)
     .await?;
     Ok(moved.rows_affected() == 1)

@@ -101,7 +101,6 @@ async fn drain(consumer: &Consumer, shutdown: &CancellationToken) -> sqlx::Resul
     Ok(())
 }
 
-#[derive(sqlx::FromRow)]
 struct Claim {
     id: i64,
     kind: String,
@@ -113,21 +112,22 @@ struct Claim {
 /// Takes the next due delivery and counts the attempt before it is made. In an ordered group only the oldest
 /// waiting event of an aggregate comes into question.
 async fn claim(consumer: &Consumer) -> sqlx::Result<Option<Claim>> {
-    sqlx::query_as(
-        "UPDATE retry_delivery SET attempts = attempts + 1, due_at = now() + make_interval(secs => $3) \
-         WHERE id = ( \
-             SELECT d.id FROM retry_delivery d \
-             WHERE d.consumer = $1 AND d.state = 'waiting' AND d.due_at <= now() \
-               AND (NOT $2 OR d.aggregate_version = 0 OR NOT EXISTS ( \
-                   SELECT FROM retry_delivery e \
-                   WHERE e.consumer = d.consumer AND e.aggregate_id = d.aggregate_id AND e.state = 'waiting' \
-                     AND e.aggregate_version > 0 AND e.aggregate_version < d.aggregate_version)) \
-             ORDER BY d.due_at, d.id LIMIT 1 FOR UPDATE SKIP LOCKED) \
+    sqlx::query_as!(
+        Claim,
+        "UPDATE retry_delivery SET attempts = attempts + 1, due_at = now() + make_interval(secs => $3)
+          WHERE id = (
+              SELECT d.id FROM retry_delivery d
+               WHERE d.consumer = $1 AND d.state = 'waiting' AND d.due_at <= now()
+                 AND (NOT $2 OR d.aggregate_version = 0 OR NOT EXISTS (
+                     SELECT FROM retry_delivery e
+                      WHERE e.consumer = d.consumer AND e.aggregate_id = d.aggregate_id AND e.state = 'waiting'
+                        AND e.aggregate_version > 0 AND e.aggregate_version < d.aggregate_version))
+               ORDER BY d.due_at, d.id LIMIT 1 FOR UPDATE SKIP LOCKED)
          RETURNING id, kind, reason, attempts, envelope",
+        consumer.group.name,
+        consumer.group.ordered,
+        CLAIM.as_secs_f64()
     )
-    .bind(&consumer.group.name)
-    .bind(consumer.group.ordered)
-    .bind(CLAIM.as_secs_f64())
     .fetch_optional(&consumer.pool)
     .await
 }
@@ -135,20 +135,21 @@ async fn claim(consumer: &Consumer) -> sqlx::Result<Option<Claim>> {
 /// The attempt succeeded: nothing is left to retry.
 pub(super) async fn forget(tx: &mut PgTransaction<'_>, how: Attempt) -> sqlx::Result<()> {
     if let Attempt::Retried { row, .. } = how {
-        sqlx::query("DELETE FROM retry_delivery WHERE id = $1").bind(row).execute(&mut **tx).await?;
+        sqlx::query!("DELETE FROM retry_delivery WHERE id = $1", row).execute(&mut **tx).await?;
     }
     Ok(())
 }
 
 /// The next version may come at once instead of at its time.
 pub(super) async fn wake_followers(tx: &mut PgTransaction<'_>, delivery: &Delivery) -> sqlx::Result<()> {
-    sqlx::query(
-        "UPDATE retry_delivery SET due_at = now() \
-         WHERE consumer = $1 AND aggregate_id = $2 AND state = 'waiting' AND reason IN ('gap', 'held') AND event_id <> $3",
+    sqlx::query!(
+        "UPDATE retry_delivery SET due_at = now()
+          WHERE consumer = $1 AND aggregate_id = $2 AND state = 'waiting' AND reason IN ('gap', 'held')
+            AND event_id <> $3",
+        delivery.consumer,
+        delivery.aggregate_id(),
+        delivery.event_id
     )
-    .bind(&delivery.consumer)
-    .bind(delivery.aggregate_id())
-    .bind(delivery.event_id)
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -181,17 +182,17 @@ pub(super) async fn record(
     let counted = if gap_expired { attempts - consumer.schedule.gap.len() as i32 } else { attempts };
     let wait = consumer.schedule.wait(failure.reason, counted);
     let reason = if gap_expired { "gap" } else { failure.reason };
-    sqlx::query(
-        "UPDATE retry_delivery SET reason = $2, error = $3, failed_at = now(), \
-                state = CASE WHEN $4::float8 IS NULL THEN 'parked' ELSE 'waiting' END, \
-                parked_at = CASE WHEN $4 IS NULL THEN now() END, \
-                due_at = now() + make_interval(secs => coalesce($4, 0)) \
-         WHERE id = $1 AND state = 'waiting'",
+    sqlx::query!(
+        "UPDATE retry_delivery SET reason = $2, error = $3, failed_at = now(),
+                state = CASE WHEN $4::float8 IS NULL THEN 'parked' ELSE 'waiting' END,
+                parked_at = CASE WHEN $4 IS NULL THEN now() END,
+                due_at = now() + make_interval(secs => coalesce($4, 0))
+          WHERE id = $1 AND state = 'waiting'",
+        row,
+        reason,
+        failure.error,
+        wait.map(|wait| wait.as_secs_f64())
     )
-    .bind(row)
-    .bind(reason)
-    .bind(&failure.error)
-    .bind(wait.map(|wait| wait.as_secs_f64()))
     .execute(&consumer.pool)
     .await?;
     Ok(())
@@ -216,11 +217,14 @@ pub(super) async fn park_unreadable(consumer: &Consumer, message: &Incoming, err
     };
     insert(&consumer.pool, &row).await?;
     // It may come from the retry table itself, where a person asked for another try.
-    sqlx::query("UPDATE retry_delivery SET state = 'parked', parked_at = now() WHERE consumer = $1 AND event_id = $2 AND state = 'waiting'")
-        .bind(row.consumer)
-        .bind(row.event_id)
-        .execute(&consumer.pool)
-        .await?;
+    sqlx::query!(
+        "UPDATE retry_delivery SET state = 'parked', parked_at = now()
+          WHERE consumer = $1 AND event_id = $2 AND state = 'waiting'",
+        row.consumer,
+        row.event_id
+    )
+    .execute(&consumer.pool)
+    .await?;
     Ok(())
 }
 
@@ -270,26 +274,26 @@ impl<'a> Row<'a> {
 
 /// A delivery already in the table stays as it is: this was a duplicate of it.
 async fn insert(executor: impl sqlx::PgExecutor<'_>, row: &Row<'_>) -> sqlx::Result<()> {
-    sqlx::query(
-        "INSERT INTO retry_delivery (consumer, event_id, kind, aggregate_id, aggregate_version, brand_id, occurred_at, \
-                                     envelope, state, reason, attempts, error, due_at, parked_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, now() + make_interval(secs => $13), \
-                 CASE WHEN $9 = 'parked' THEN now() END) \
+    sqlx::query!(
+        "INSERT INTO retry_delivery (consumer, event_id, kind, aggregate_id, aggregate_version, brand_id, occurred_at,
+                                     envelope, state, reason, attempts, error, due_at, parked_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, now() + make_interval(secs => $13),
+                 CASE WHEN $9 = 'parked' THEN now() END)
          ON CONFLICT (consumer, event_id) DO NOTHING",
+        row.consumer,
+        row.event_id,
+        row.kind,
+        row.aggregate_id,
+        row.aggregate_version,
+        row.brand_id,
+        row.occurred_at,
+        row.envelope,
+        row.state,
+        row.reason,
+        row.attempts,
+        row.error,
+        row.wait_secs
     )
-    .bind(row.consumer)
-    .bind(row.event_id)
-    .bind(row.kind)
-    .bind(row.aggregate_id)
-    .bind(row.aggregate_version)
-    .bind(row.brand_id)
-    .bind(row.occurred_at)
-    .bind(row.envelope)
-    .bind(row.state)
-    .bind(row.reason)
-    .bind(row.attempts)
-    .bind(&row.error)
-    .bind(row.wait_secs)
     .execute(executor)
     .await?;
     Ok(())
@@ -297,13 +301,17 @@ async fn insert(executor: impl sqlx::PgExecutor<'_>, row: &Row<'_>) -> sqlx::Res
 
 /// Deliveries waiting for another attempt; a number for metrics.
 pub async fn waiting(pool: &PgPool) -> sqlx::Result<i64> {
-    sqlx::query_scalar("SELECT count(*) FROM retry_delivery WHERE state = 'waiting'").fetch_one(pool).await
+    sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM retry_delivery WHERE state = 'waiting'"#)
+        .fetch_one(pool)
+        .await
 }
 
 /// Deliveries of a brand waiting for another attempt; part of the answer to "is this brand drained?".
 pub async fn waiting_of_brand(pool: &PgPool, brand: ottery_kernel::BrandId) -> sqlx::Result<i64> {
-    sqlx::query_scalar("SELECT count(*) FROM retry_delivery WHERE state = 'waiting' AND brand_id = $1")
-        .bind(brand.as_uuid())
-        .fetch_one(pool)
-        .await
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM retry_delivery WHERE state = 'waiting' AND brand_id = $1"#,
+        brand.as_uuid()
+    )
+    .fetch_one(pool)
+    .await
 }

@@ -185,7 +185,7 @@ impl Sink for Consumer {
     }
 
     async fn ready(&self) -> bool {
-        sqlx::query("SELECT 1").execute(&self.pool).await.is_ok()
+        sqlx::query_scalar!("SELECT 1").fetch_one(&self.pool).await.is_ok()
     }
 }
 

@@ -15,11 +15,13 @@ pub enum Sequence {
 
 /// Version a consumer applied last of an aggregate; `None` before the first. The row stays locked until the commit.
 pub async fn last_version(tx: &mut PgTransaction<'_>, consumer: &str, aggregate_id: &str) -> sqlx::Result<Option<i64>> {
-    sqlx::query_scalar("SELECT version FROM seen_version WHERE consumer = $1 AND aggregate_id = $2 FOR UPDATE")
-        .bind(consumer)
-        .bind(aggregate_id)
-        .fetch_optional(&mut **tx)
-        .await
+    sqlx::query_scalar!(
+        "SELECT version FROM seen_version WHERE consumer = $1 AND aggregate_id = $2 FOR UPDATE",
+        consumer,
+        aggregate_id
+    )
+    .fetch_optional(&mut **tx)
+    .await
 }
 
 /// For consumers that need every event: records the next version, says "ignore" for an older one and returns
@@ -31,11 +33,13 @@ pub async fn advance(tx: &mut PgTransaction<'_>, delivery: &Delivery) -> Result<
         return Ok(Sequence::Next);
     }
     // The row has to exist to be locked: two first events of one aggregate must not both find nothing.
-    sqlx::query("INSERT INTO seen_version (consumer, aggregate_id, version) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING")
-        .bind(consumer)
-        .bind(aggregate)
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query!(
+        "INSERT INTO seen_version (consumer, aggregate_id, version) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING",
+        consumer,
+        aggregate
+    )
+    .execute(&mut **tx)
+    .await?;
     let last = last_version(tx, consumer, aggregate).await?.unwrap_or(0);
     if got <= last {
         return Ok(Sequence::Older);
@@ -55,14 +59,14 @@ pub async fn accept_newer(
     aggregate_id: &str,
     version: i64,
 ) -> sqlx::Result<bool> {
-    let moved = sqlx::query(
-        "INSERT INTO seen_version AS seen (consumer, aggregate_id, version) VALUES ($1, $2, $3) \
-         ON CONFLICT (consumer, aggregate_id) DO UPDATE SET version = EXCLUDED.version \
-         WHERE seen.version < EXCLUDED.version",
+    let moved = sqlx::query!(
+        "INSERT INTO seen_version AS seen (consumer, aggregate_id, version) VALUES ($1, $2, $3)
+         ON CONFLICT (consumer, aggregate_id) DO UPDATE SET version = EXCLUDED.version
+          WHERE seen.version < EXCLUDED.version",
+        consumer,
+        aggregate_id,
+        version
     )
-    .bind(consumer)
-    .bind(aggregate_id)
-    .bind(version)
     .execute(&mut **tx)
     .await?;
     Ok(moved.rows_affected() == 1)

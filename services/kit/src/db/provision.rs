@@ -66,9 +66,8 @@ pub async fn drop_database(settings: &DatabaseSettings, database: &str) -> Resul
 }
 
 async fn lock(admin: &mut PgConnection) -> Result<(), DatabaseError> {
-    sqlx::query("SELECT pg_advisory_lock($1)")
-        .bind(PROVISION_LOCK)
-        .execute(admin)
+    sqlx::query!("SELECT pg_advisory_lock($1)", PROVISION_LOCK)
+        .fetch_one(admin)
         .await
         .map(|_| ())
         .map_err(|source| DatabaseError::Query { step: "waiting for other migrations", source })
@@ -77,13 +76,13 @@ async fn lock(admin: &mut PgConnection) -> Result<(), DatabaseError> {
 async fn roles(admin: &mut PgConnection, settings: &DatabaseSettings, service: &str) -> Result<(), DatabaseError> {
     let role = DatabaseSettings::role_name(service);
     let owner = DatabaseSettings::owner_name(service);
-    if !exists(admin, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", &owner).await? {
+    if !role_exists(admin, &owner).await? {
         run(admin, format!("CREATE ROLE \"{owner}\" NOLOGIN NOSUPERUSER NOBYPASSRLS"), "creating the owner role")
             .await?;
         // An administrator that is no superuser has to be a member to act as the owner.
         run(admin, format!("GRANT \"{owner}\" TO CURRENT_USER"), "joining the owner role").await?;
     }
-    if !exists(admin, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", &role).await? {
+    if !role_exists(admin, &role).await? {
         run(
             admin,
             format!("CREATE ROLE \"{role}\" LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE"),
@@ -122,7 +121,14 @@ async fn roles(admin: &mut PgConnection, settings: &DatabaseSettings, service: &
 
 async fn ensure_database(admin: &mut PgConnection, database: &str, service: &str) -> Result<(), DatabaseError> {
     plain_name(database)?;
-    if !exists(admin, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", database).await? {
+    let exists = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1::text) AS "exists!""#,
+        database
+    )
+    .fetch_one(&mut *admin)
+    .await
+    .map_err(|source| DatabaseError::Query { step: "looking for the database", source })?;
+    if !exists {
         let owner = DatabaseSettings::owner_name(service);
         run(admin, format!("CREATE DATABASE \"{database}\" OWNER \"{owner}\""), "creating the database").await?;
     }
@@ -133,15 +139,15 @@ async fn ensure_database(admin: &mut PgConnection, database: &str, service: &str
         .await
 }
 
-async fn exists(admin: &mut PgConnection, query: &'static str, name: &str) -> Result<bool, DatabaseError> {
-    sqlx::query_scalar(query)
-        .bind(name)
+async fn role_exists(admin: &mut PgConnection, name: &str) -> Result<bool, DatabaseError> {
+    sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1::text) AS "exists!""#, name)
         .fetch_one(admin)
         .await
-        .map_err(|source| DatabaseError::Query { step: "looking for roles and databases", source })
+        .map_err(|source| DatabaseError::Query { step: "looking for roles", source })
 }
 
-/// Roles and databases cannot be bound as parameters; names went through [`plain_name`].
+/// Runs statements that only exist at run time: roles and databases cannot be bound as parameters, and neither can the
+/// values of `SET`. Names went through [`plain_name`].
 pub(super) async fn run(
     connection: &mut PgConnection,
     statement: String,

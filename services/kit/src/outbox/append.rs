@@ -102,31 +102,31 @@ pub async fn append_all(tx: &mut PgTransaction<'_>, events: Vec<Event>) -> sqlx:
         columns.push(event, &cause.causation_id, &cause.correlation_id);
     }
     // NOTIFY is delivered at commit and only then; equal notifications of one transaction are sent once.
-    sqlx::query(
-        "WITH wake AS (SELECT pg_notify($12, '')) \
-         INSERT INTO outbox (event_id, shard, kind, aggregate_id, aggregate_version, brand_id, occurred_at, \
-                             causation_id, correlation_id, traceparent, optional, payload) \
-         SELECT event_id, shard, kind, aggregate_id, aggregate_version, brand_id, occurred_at, \
-                causation_id, correlation_id, $10, optional, payload \
-         FROM wake, UNNEST($1::uuid[], $2::smallint[], $3::text[], $4::text[], $5::bigint[], $6::uuid[], \
-                     $7::timestamptz[], $8::text[], $9::text[], $11::boolean[], $13::bytea[]) WITH ORDINALITY \
-              AS e(event_id, shard, kind, aggregate_id, aggregate_version, brand_id, occurred_at, \
-                   causation_id, correlation_id, optional, payload, place) \
-         ORDER BY place",
+    sqlx::query!(
+        "WITH wake AS (SELECT pg_notify($12, ''))
+         INSERT INTO outbox (event_id, shard, kind, aggregate_id, aggregate_version, brand_id, occurred_at,
+                             causation_id, correlation_id, traceparent, optional, payload)
+         SELECT event_id, shard, kind, aggregate_id, aggregate_version, brand_id, occurred_at,
+                causation_id, correlation_id, $10::text, optional, payload
+           FROM wake, UNNEST($1::uuid[], $2::smallint[], $3::text[], $4::text[], $5::bigint[], $6::uuid[],
+                       $7::timestamptz[], $8::text[], $9::text[], $11::boolean[], $13::bytea[]) WITH ORDINALITY
+                AS e(event_id, shard, kind, aggregate_id, aggregate_version, brand_id, occurred_at,
+                     causation_id, correlation_id, optional, payload, place)
+          ORDER BY place",
+        &columns.event_ids,
+        &columns.shards,
+        &columns.kinds,
+        &columns.aggregate_ids,
+        &columns.versions,
+        &columns.brands as _,
+        &columns.occurred_at,
+        &columns.causations,
+        &columns.correlations,
+        traceparent,
+        &columns.optional,
+        CHANNEL,
+        &columns.payloads,
     )
-    .bind(&columns.event_ids)
-    .bind(&columns.shards)
-    .bind(&columns.kinds)
-    .bind(&columns.aggregate_ids)
-    .bind(&columns.versions)
-    .bind(&columns.brands)
-    .bind(&columns.occurred_at)
-    .bind(&columns.causations)
-    .bind(&columns.correlations)
-    .bind(&traceparent)
-    .bind(&columns.optional)
-    .bind(CHANNEL)
-    .bind(&columns.payloads)
     .execute(&mut **tx)
     .await?;
     Ok(columns.event_ids)

@@ -74,7 +74,7 @@ impl Shares {
     pub(super) async fn leave(&mut self, pool: &PgPool) -> sqlx::Result<()> {
         let mut tx = pool.begin().await?;
         release(&mut tx, &self.owner, &self.shards()).await?;
-        sqlx::query("DELETE FROM relay_member WHERE owner = $1").bind(&self.owner).execute(&mut *tx).await?;
+        sqlx::query!("DELETE FROM relay_member WHERE owner = $1", self.owner).execute(&mut *tx).await?;
         tx.commit().await?;
         self.held.clear();
         self.next_tick = Instant::now();
@@ -82,55 +82,58 @@ impl Shares {
     }
 
     async fn show_up(&self, tx: &mut PgTransaction<'_>) -> sqlx::Result<i64> {
-        sqlx::query("DELETE FROM relay_member WHERE seen_until < now() - interval '1 minute'")
+        sqlx::query!("DELETE FROM relay_member WHERE seen_until < now() - interval '1 minute'")
             .execute(&mut **tx)
             .await?;
-        sqlx::query(
-            "INSERT INTO relay_member (owner, seen_until) VALUES ($1, now() + make_interval(secs => $2)) \
+        sqlx::query!(
+            "INSERT INTO relay_member (owner, seen_until) VALUES ($1, now() + make_interval(secs => $2))
              ON CONFLICT (owner) DO UPDATE SET seen_until = EXCLUDED.seen_until",
+            self.owner,
+            self.lease.as_secs_f64()
         )
-        .bind(&self.owner)
-        .bind(self.lease.as_secs_f64())
         .execute(&mut **tx)
         .await?;
-        let members: i64 = sqlx::query_scalar("SELECT count(*) FROM relay_member WHERE seen_until > now()")
+        let members = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM relay_member WHERE seen_until > now()"#)
             .fetch_one(&mut **tx)
             .await?;
         Ok(members.max(1))
     }
 
     async fn renew(&self, tx: &mut PgTransaction<'_>) -> sqlx::Result<BTreeMap<i16, i64>> {
-        let rows: Vec<(i16, i64)> = sqlx::query_as(
-            "UPDATE relay_lease SET lease_until = now() + make_interval(secs => $2) WHERE owner = $1 \
+        let rows = sqlx::query!(
+            "UPDATE relay_lease SET lease_until = now() + make_interval(secs => $2) WHERE owner = $1
              RETURNING shard, token",
+            self.owner,
+            self.lease.as_secs_f64()
         )
-        .bind(&self.owner)
-        .bind(self.lease.as_secs_f64())
         .fetch_all(&mut **tx)
         .await?;
-        Ok(rows.into_iter().collect())
+        Ok(rows.into_iter().map(|row| (row.shard, row.token)).collect())
     }
 
     async fn claim(&self, tx: &mut PgTransaction<'_>, count: usize) -> sqlx::Result<Vec<(i16, i64)>> {
-        sqlx::query_as(
-            "UPDATE relay_lease SET owner = $1, token = token + 1, lease_until = now() + make_interval(secs => $2) \
-             WHERE shard = ANY (ARRAY(SELECT shard FROM relay_lease WHERE lease_until <= now() \
-                             ORDER BY shard LIMIT $3 FOR UPDATE SKIP LOCKED)) \
+        let rows = sqlx::query!(
+            "UPDATE relay_lease SET owner = $1, token = token + 1, lease_until = now() + make_interval(secs => $2)
+              WHERE shard = ANY (ARRAY(SELECT shard FROM relay_lease WHERE lease_until <= now()
+                              ORDER BY shard LIMIT $3 FOR UPDATE SKIP LOCKED))
              RETURNING shard, token",
+            self.owner,
+            self.lease.as_secs_f64(),
+            i64::try_from(count).unwrap_or(i64::from(SHARDS))
         )
-        .bind(&self.owner)
-        .bind(self.lease.as_secs_f64())
-        .bind(i64::try_from(count).unwrap_or(i64::from(SHARDS)))
         .fetch_all(&mut **tx)
-        .await
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.shard, row.token)).collect())
     }
 }
 
 async fn release(tx: &mut PgTransaction<'_>, owner: &str, shards: &[i16]) -> sqlx::Result<()> {
-    sqlx::query("UPDATE relay_lease SET owner = NULL, lease_until = '-infinity' WHERE owner = $1 AND shard = ANY($2)")
-        .bind(owner)
-        .bind(shards)
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query!(
+        "UPDATE relay_lease SET owner = NULL, lease_until = '-infinity' WHERE owner = $1 AND shard = ANY($2)",
+        owner,
+        shards
+    )
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }

@@ -84,7 +84,6 @@ pub enum RelayError {
     Broker(PublishError),
 }
 
-#[derive(sqlx::FromRow)]
 struct Row {
     seq: i64,
     appended_at: DateTime<Utc>,
@@ -218,14 +217,15 @@ impl Relay {
         if shards.is_empty() {
             return Ok(Vec::new());
         }
-        sqlx::query_as(
-            "SELECT seq, appended_at, event_id, shard, kind, aggregate_id, aggregate_version, brand_id, occurred_at, \
-                    causation_id, correlation_id, traceparent, optional, payload \
-             FROM outbox WHERE sent_at IS NULL AND seq > $1 AND shard = ANY($2) ORDER BY seq LIMIT $3",
+        sqlx::query_as!(
+            Row,
+            "SELECT seq, appended_at, event_id, shard, kind, aggregate_id, aggregate_version, brand_id, occurred_at,
+                    causation_id, correlation_id, traceparent, optional, payload
+               FROM outbox WHERE sent_at IS NULL AND seq > $1 AND shard = ANY($2) ORDER BY seq LIMIT $3",
+            after,
+            &shards,
+            self.settings.batch
         )
-        .bind(after)
-        .bind(shards)
-        .bind(self.settings.batch)
         .fetch_all(&self.pool)
         .await
     }
@@ -327,18 +327,18 @@ impl Relay {
             return Ok(0);
         }
         // Losing this commit in a crash means sending again, so it need not wait for the disk.
-        let marked = sqlx::query(
-            "WITH quick AS (SELECT set_config('synchronous_commit', 'off', true)), \
-             sent AS (SELECT * FROM quick, UNNEST($1::bigint[], $2::timestamptz[], $3::smallint[], $4::bigint[]) \
-                      AS s(seq, appended_at, shard, token)) \
-             UPDATE outbox o SET sent_at = clock_timestamp() FROM sent s, relay_lease l \
-             WHERE o.seq = s.seq AND o.appended_at = s.appended_at AND o.sent_at IS NULL \
-               AND l.shard = s.shard AND l.token = s.token",
+        let marked = sqlx::query!(
+            "WITH quick AS (SELECT set_config('synchronous_commit', 'off', true)),
+             sent AS (SELECT * FROM quick, UNNEST($1::bigint[], $2::timestamptz[], $3::smallint[], $4::bigint[])
+                      AS s(seq, appended_at, shard, token))
+             UPDATE outbox o SET sent_at = clock_timestamp() FROM sent s, relay_lease l
+              WHERE o.seq = s.seq AND o.appended_at = s.appended_at AND o.sent_at IS NULL
+                AND l.shard = s.shard AND l.token = s.token",
+            &fenced.iter().map(|(row, _)| row.seq).collect::<Vec<_>>(),
+            &fenced.iter().map(|(row, _)| row.appended_at).collect::<Vec<_>>(),
+            &fenced.iter().map(|(row, _)| row.shard).collect::<Vec<_>>(),
+            &fenced.iter().map(|(_, token)| *token).collect::<Vec<_>>(),
         )
-        .bind(fenced.iter().map(|(row, _)| row.seq).collect::<Vec<_>>())
-        .bind(fenced.iter().map(|(row, _)| row.appended_at).collect::<Vec<_>>())
-        .bind(fenced.iter().map(|(row, _)| row.shard).collect::<Vec<_>>())
-        .bind(fenced.iter().map(|(_, token)| *token).collect::<Vec<_>>())
         .execute(&self.pool)
         .await?;
         Ok(marked.rows_affected())

@@ -16,34 +16,37 @@ pub struct OutboxStats {
 
 /// How far behind the outbox of this database is.
 pub async fn stats(pool: &PgPool) -> sqlx::Result<OutboxStats> {
-    let (unsent, age_ms): (i64, i64) = sqlx::query_as(
-        "SELECT count(*), \
-                coalesce(extract(epoch FROM clock_timestamp() - min(appended_at)) * 1000, 0)::bigint \
-         FROM outbox WHERE sent_at IS NULL",
+    let behind = sqlx::query!(
+        r#"SELECT count(*) AS "unsent!",
+                  coalesce(extract(epoch FROM clock_timestamp() - min(appended_at)) * 1000, 0)::bigint AS "age_ms!"
+             FROM outbox WHERE sent_at IS NULL"#
     )
     .fetch_one(pool)
     .await?;
-    Ok(OutboxStats { unsent, oldest_unsent_age: Duration::from_millis(age_ms.max(0).unsigned_abs()) })
+    let oldest_unsent_age = Duration::from_millis(behind.age_ms.max(0).unsigned_abs());
+    Ok(OutboxStats { unsent: behind.unsent, oldest_unsent_age })
 }
 
 /// Events of a brand that were not sent yet; part of the answer to "is this brand drained?".
 pub async fn unsent_of_brand(pool: &PgPool, brand: BrandId) -> sqlx::Result<i64> {
-    sqlx::query_scalar("SELECT count(*) FROM outbox WHERE sent_at IS NULL AND brand_id = $1")
-        .bind(brand.as_uuid())
-        .fetch_one(pool)
-        .await
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM outbox WHERE sent_at IS NULL AND brand_id = $1"#,
+        brand.as_uuid()
+    )
+    .fetch_one(pool)
+    .await
 }
 
 /// Removes at most `limit` events sent more than `keep` ago; returns how many went.
 pub async fn prune(pool: &PgPool, keep: Duration, limit: i64) -> sqlx::Result<u64> {
-    let deleted = sqlx::query(
-        "DELETE FROM outbox o USING ( \
-             SELECT seq, appended_at FROM outbox \
-             WHERE sent_at IS NOT NULL AND sent_at < now() - make_interval(secs => $1) LIMIT $2) old \
-         WHERE o.seq = old.seq AND o.appended_at = old.appended_at",
+    let deleted = sqlx::query!(
+        "DELETE FROM outbox o USING (
+             SELECT seq, appended_at FROM outbox
+              WHERE sent_at IS NOT NULL AND sent_at < now() - make_interval(secs => $1) LIMIT $2) old
+          WHERE o.seq = old.seq AND o.appended_at = old.appended_at",
+        keep.as_secs_f64(),
+        limit
     )
-    .bind(keep.as_secs_f64())
-    .bind(limit)
     .execute(pool)
     .await?;
     Ok(deleted.rows_affected())
