@@ -3,6 +3,7 @@
 use sqlx::PgPool;
 
 use crate::consume::parked;
+use crate::db::{DAYS_AHEAD_MIN, PartitionState, partition_state};
 use crate::outbox;
 
 /// How bad a finding is.
@@ -69,8 +70,9 @@ pub async fn invariants(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
             format!("outbox shards {ownerless:?} have an owner whose lease ran out, and nobody took over: is the service running?"),
         ));
     }
-    let stuck: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM retry_delivery WHERE state = 'waiting' AND due_at < now() - interval '10 minutes'",
+    let stuck = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM retry_delivery
+            WHERE state = 'waiting' AND due_at < now() - interval '10 minutes'"#
     )
     .fetch_one(pool)
     .await?;
@@ -80,7 +82,34 @@ pub async fn invariants(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
             format!("{stuck} retries are more than 10 minutes overdue: is the service running?"),
         ));
     }
+    findings.extend(partition_state(pool, None).await?.iter().flat_map(partitions));
     Ok(findings)
+}
+
+/// What is wrong with the partitions of a table.
+fn partitions(state: &PartitionState) -> Vec<Finding> {
+    let PartitionState { table, days_ahead, strays } = state;
+    let mut findings = Vec::new();
+    if *days_ahead < DAYS_AHEAD_MIN {
+        findings.push(Finding::warning(
+            "partitions.ahead",
+            format!(
+                "`{table}` has partitions for {} more days: run `ottery migrate --partitions` every day (`ottery up` \
+                 does it by itself)",
+                days_ahead.max(&0)
+            ),
+        ));
+    }
+    if *strays > 0 {
+        findings.push(Finding::warning(
+            "partitions.default",
+            format!(
+                "{strays} rows of `{table}` are in its DEFAULT partition although their month has come: \
+                 `ottery migrate --partitions` makes their partition and moves them"
+            ),
+        ));
+    }
+    findings
 }
 
 /// Numbers for metrics: parked deliveries.
@@ -89,16 +118,19 @@ pub async fn parked_count(pool: &PgPool) -> sqlx::Result<i64> {
 }
 
 async fn parked_by_kind(pool: &PgPool) -> sqlx::Result<Vec<(String, String, i64)>> {
-    sqlx::query_as(
-        "SELECT kind, reason, count(*) FROM retry_delivery WHERE state = 'parked' GROUP BY kind, reason ORDER BY kind, reason",
+    let rows = sqlx::query!(
+        r#"SELECT kind, reason, count(*) AS "count!" FROM retry_delivery
+            WHERE state = 'parked' GROUP BY kind, reason ORDER BY kind, reason"#
     )
     .fetch_all(pool)
-    .await
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.kind, row.reason, row.count)).collect())
 }
 
 async fn expired_leases(pool: &PgPool) -> sqlx::Result<Vec<i16>> {
-    sqlx::query_scalar(
-        "SELECT shard FROM relay_lease WHERE owner IS NOT NULL AND lease_until < now() - interval '1 minute' ORDER BY shard",
+    sqlx::query_scalar!(
+        "SELECT shard FROM relay_lease
+          WHERE owner IS NOT NULL AND lease_until < now() - interval '1 minute' ORDER BY shard"
     )
     .fetch_all(pool)
     .await

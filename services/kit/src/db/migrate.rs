@@ -4,17 +4,13 @@ use std::borrow::Cow;
 
 use sqlx::Connection;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::PgConnection;
 
 use super::provision::run;
-use super::{DatabaseError, DatabaseSettings, admin_connection, plain_name};
+use super::{DatabaseError, DatabaseSettings, admin_connection, partitions, plain_name};
 
 /// Tables every service has: outbox, inbox, retries, idempotency, brand clock, leases. None of them is behind
 /// row-level security: relay, consumers and key look-ups work for all brands at once (each table says why).
 pub static BASE: Migrator = sqlx::migrate!("./migrations");
-
-/// Months of partitions made ahead; later rows go to the DEFAULT partitions until the next migration.
-const PARTITION_MONTHS: i32 = 3;
 
 /// Brings the database of `service` to the newest schema: [`BASE`], then `own`, as the owner role.
 ///
@@ -69,9 +65,14 @@ async fn migrate_with(
         .map_err(|source| DatabaseError::Migration { database: database.clone(), source })?;
 
     if has_base {
-        keep_house(&mut connection, service)
-            .await
-            .map_err(|source| DatabaseError::Query { step: "making partitions", source })?;
+        sqlx::query!(
+            "INSERT INTO kit_service (name) VALUES ($1) ON CONFLICT (only_row) DO UPDATE SET name = $1",
+            service
+        )
+        .execute(&mut connection)
+        .await
+        .map_err(|source| DatabaseError::Query { step: "writing down whose database it is", source })?;
+        partitions::keep(&mut connection, None).await?;
     }
     run(
         &mut connection,
@@ -80,21 +81,4 @@ async fn migrate_with(
     )
     .await?;
     connection.close().await.map_err(|source| DatabaseError::Query { step: "closing the owner's session", source })
-}
-
-/// What needs the owner's rights and comes due with time: partitions ahead, empty ones behind.
-async fn keep_house(connection: &mut PgConnection, service: &str) -> sqlx::Result<()> {
-    sqlx::query("INSERT INTO kit_service (name) VALUES ($1) ON CONFLICT (only_row) DO UPDATE SET name = $1")
-        .bind(service)
-        .execute(&mut *connection)
-        .await?;
-    for (table, key) in [("outbox", "appended_at"), ("inbox", "occurred_at")] {
-        sqlx::query("SELECT ottery_ensure_partitions($1, $2, $3), ottery_drop_empty_partitions($1)")
-            .bind(table)
-            .bind(key)
-            .bind(PARTITION_MONTHS)
-            .execute(&mut *connection)
-            .await?;
-    }
-    Ok(())
 }

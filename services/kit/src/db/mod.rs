@@ -1,17 +1,19 @@
 //! One database and one role per service.
 //!
-//! Three identities exist: an administrator (`admin_url`, used by [`provision`] and [`migrate`] only), the owner role
-//! `ottery_<service>_owner` (cannot sign in; owns the schema) and the application role `ottery_<service>` (owns
-//! nothing, cannot bypass row-level security). A running service knows only the last one.
+//! Three identities exist: an administrator (`admin_url`, used by [`provision`], [`migrate`] and [`keep_partitions`]
+//! only), the owner role `ottery_<service>_owner` (cannot sign in; owns the schema) and the application role
+//! `ottery_<service>` (owns nothing, cannot bypass row-level security). A running service knows only the last one.
 
 mod connect;
 mod migrate;
+mod partitions;
 mod provision;
 mod scope;
 mod settings;
 
 pub use connect::{connect, connect_url};
 pub use migrate::{BASE, migrate, migrate_plain};
+pub use partitions::{DAYS_AHEAD_MIN, Kept, PartitionState, keep_partitions, partition_state};
 pub use provision::{admin_connection, create_database, drop_database, provision};
 pub use scope::{Scope, begin, is_retryable, is_unique_violation};
 pub use settings::{DatabaseSettings, ServiceDatabase};

@@ -4,10 +4,8 @@
 //! the broker's confirm and marks them. A crash in between sends twice, never zero times; consumers mark what they
 //! have handled ([`crate::consume`]).
 //!
-//! Partitions: the table is partitioned by month of `appended_at`. The application role owns nothing and cannot make
-//! or drop partitions, and a `SECURITY DEFINER` function would be a hole, so `ottery migrate` makes three months
-//! ahead each time it runs and drops empty old ones; rows beyond that go to the DEFAULT partition, and the
-//! [`prune`] worker removes sent rows after 30 days with ordinary deletes, wherever they lie.
+//! The table is partitioned by month of `appended_at` ([`crate::db::keep_partitions`]). A partition goes when all its
+//! events were sent 30 days ago; what is left behind, wherever it lies, [`prune`] removes row by row.
 
 mod append;
 mod cause;

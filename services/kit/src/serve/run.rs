@@ -281,13 +281,14 @@ impl Running {
                 work: Arc::new(move |stop| Box::pin(backlog::measure(measured.clone(), metrics.clone(), stop))),
             },
         );
+        let metrics = host.metrics.clone();
         self.spawn_worker(
             name,
             &host,
             Worker {
                 name: "upkeep",
                 work: Arc::new(move |stop| {
-                    let work = upkeep::run(pool.clone(), stop);
+                    let work = upkeep::run(pool.clone(), metrics.clone(), stop);
                     Box::pin(async move {
                         work.await;
                         Ok(())

@@ -7,6 +7,7 @@ mod database;
 mod faults;
 mod grpc;
 mod outbox;
+mod partitions;
 mod rabbitmq;
 mod redis;
 mod serve;
