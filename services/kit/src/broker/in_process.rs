@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use ottery_kernel::BrandId;
 use ottery_proto::common::v1::Envelope;
 use prost::Message;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use tokio::sync::{Notify, broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::lanes::Lanes;
 use super::{Broker, BrokerError, ConsumerGroup, Depth, Incoming, PublishError, Sink, backoff, check, matches};
@@ -45,6 +47,14 @@ struct State {
     transient: Vec<(ConsumerGroup, broadcast::Sender<(String, Bytes)>)>,
 }
 
+/// A message on its way into the table of one consumer.
+struct Addressed {
+    consumer: String,
+    /// None: the platform's, or nobody's who can be read.
+    brand: Option<Uuid>,
+    body: Bytes,
+}
+
 /// What the process knows of a durable group.
 #[derive(Default)]
 struct Group {
@@ -61,7 +71,8 @@ impl Group {
 impl InProcess {
     /// Opens the broker over its own database; bindings of earlier runs are still in force.
     pub async fn open(pool: PgPool) -> Result<Self, BrokerError> {
-        let bindings = sqlx::query_as("SELECT pattern, consumer FROM binding").fetch_all(&pool).await?;
+        let known = sqlx::query!("SELECT pattern, consumer FROM binding").fetch_all(&pool).await?;
+        let bindings = known.into_iter().map(|row| (row.pattern, row.consumer)).collect();
         Ok(Self { pool, state: Mutex::new(State { bindings, ..State::default() }) })
     }
 
@@ -95,16 +106,19 @@ impl InProcess {
         (consumers, hinted)
     }
 
-    async fn store(&self, rows: &[(String, Bytes)]) -> sqlx::Result<()> {
-        let consumers: Vec<&str> = rows.iter().map(|(consumer, _)| consumer.as_str()).collect();
-        let bodies: Vec<&[u8]> = rows.iter().map(|(_, body)| body.as_ref()).collect();
-        sqlx::query(
-            "INSERT INTO delivery (consumer, envelope) \
-             SELECT consumer, envelope FROM UNNEST($1::text[], $2::bytea[]) WITH ORDINALITY AS d(consumer, envelope, place) \
-             ORDER BY place",
+    async fn store(&self, rows: &[Addressed]) -> sqlx::Result<()> {
+        let consumers: Vec<&str> = rows.iter().map(|row| row.consumer.as_str()).collect();
+        let brands: Vec<Option<Uuid>> = rows.iter().map(|row| row.brand).collect();
+        let bodies: Vec<&[u8]> = rows.iter().map(|row| row.body.as_ref()).collect();
+        sqlx::query!(
+            "INSERT INTO delivery (consumer, brand_id, envelope)
+             SELECT consumer, brand_id, envelope
+               FROM UNNEST($1::text[], $2::uuid[], $3::bytea[]) WITH ORDINALITY AS d(consumer, brand_id, envelope, place)
+              ORDER BY place",
+            &consumers as _,
+            &brands as _,
+            &bodies as _,
         )
-        .bind(consumers)
-        .bind(bodies)
         .execute(&self.pool)
         .await?;
         Ok(())
@@ -117,23 +131,23 @@ impl InProcess {
         if free == 0 {
             return Ok(0);
         }
-        let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        let rows = sqlx::query!(
             "SELECT id, envelope FROM delivery WHERE consumer = $1 AND NOT (id = ANY($2)) ORDER BY id LIMIT $3",
+            name,
+            &at_work,
+            i64::try_from(free).unwrap_or(i64::MAX)
         )
-        .bind(name)
-        .bind(at_work)
-        .bind(i64::try_from(free).unwrap_or(i64::MAX))
         .fetch_all(&self.pool)
         .await?;
         let count = rows.len();
-        for (id, body) in rows {
-            group.at_work().insert(id);
-            let mut message = Incoming::new(body.into(), String::new());
+        for row in rows {
+            group.at_work().insert(row.id);
+            let mut message = Incoming::new(row.envelope.into(), String::new());
             if let Ok(envelope) = &message.envelope {
                 message.kind.clone_from(&envelope.r#type);
             }
-            if !lanes.send(message, id).await {
-                group.at_work().remove(&id);
+            if !lanes.send(message, row.id).await {
+                group.at_work().remove(&row.id);
             }
         }
         Ok(count)
@@ -210,11 +224,11 @@ async fn acknowledge(pool: &PgPool, group: &Group, mut finished: mpsc::Receiver<
     while finished.recv_many(&mut ids, 256).await > 0 {
         let mut failures = 0_u32;
         loop {
-            let deleted = sqlx::query(
-                "DELETE FROM delivery USING (SELECT set_config('synchronous_commit', 'off', true)) AS quick \
-                 WHERE id = ANY($1)",
+            let deleted = sqlx::query!(
+                "DELETE FROM delivery USING (SELECT set_config('synchronous_commit', 'off', true)) AS quick
+                  WHERE id = ANY($1)",
+                &ids
             )
-            .bind(&ids)
             .execute(pool)
             .await;
             match deleted {
@@ -247,13 +261,14 @@ impl Broker for InProcess {
         let mut answers = Vec::with_capacity(batch.len());
         for envelope in batch {
             let body = Bytes::from(envelope.encode_to_vec());
+            let brand = envelope.brand_id.parse::<BrandId>().ok().map(|brand| brand.as_uuid());
             let (consumers, hinted) = self.route(&envelope.r#type, &body);
             answers.push(if consumers.is_empty() && !hinted {
                 Err(PublishError::Unroutable { kind: envelope.r#type })
             } else {
                 Ok(())
             });
-            rows.extend(consumers.into_iter().map(|consumer| (consumer, body.clone())));
+            rows.extend(consumers.into_iter().map(|consumer| Addressed { consumer, brand, body: body.clone() }));
         }
         if rows.is_empty() {
             return answers;
@@ -262,9 +277,8 @@ impl Broker for InProcess {
             let lost = PublishError::Unavailable(error.to_string());
             return answers.into_iter().map(|answer| answer.and(Err(lost.clone()))).collect();
         }
-        rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        rows.dedup_by(|(a, _), (b, _)| a == b);
-        for (consumer, _) in &rows {
+        let consumers: HashSet<&str> = rows.iter().map(|row| row.consumer.as_str()).collect();
+        for consumer in consumers {
             self.group(consumer).wake.notify_one();
         }
         answers
@@ -277,16 +291,20 @@ impl Broker for InProcess {
                 continue;
             }
             let mut tx = self.pool.begin().await?;
-            sqlx::query("DELETE FROM binding WHERE consumer = $1 AND NOT (pattern = ANY($2))")
-                .bind(&group.name)
-                .bind(&group.bindings)
-                .execute(&mut *tx)
-                .await?;
-            sqlx::query("INSERT INTO binding (consumer, pattern) SELECT $1, UNNEST($2::text[]) ON CONFLICT DO NOTHING")
-                .bind(&group.name)
-                .bind(&group.bindings)
-                .execute(&mut *tx)
-                .await?;
+            sqlx::query!(
+                "DELETE FROM binding WHERE consumer = $1 AND NOT (pattern = ANY($2))",
+                group.name,
+                &group.bindings
+            )
+            .execute(&mut *tx)
+            .await?;
+            sqlx::query!(
+                "INSERT INTO binding (consumer, pattern) SELECT $1::text, UNNEST($2::text[]) ON CONFLICT DO NOTHING",
+                group.name,
+                &group.bindings
+            )
+            .execute(&mut *tx)
+            .await?;
             tx.commit().await?;
             let mut state = self.state();
             state.bindings.retain(|(_, consumer)| *consumer != group.name);
@@ -312,11 +330,25 @@ impl Broker for InProcess {
     }
 
     async fn depth(&self, group: &str) -> Result<Depth, BrokerError> {
-        let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM delivery WHERE consumer = $1")
-            .bind(group)
+        let rows = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM delivery WHERE consumer = $1"#, group)
             .fetch_one(&self.pool)
             .await?;
         let in_flight = self.group(group).at_work().len() as u64;
         Ok(Depth { waiting: rows.unsigned_abs().saturating_sub(in_flight), in_flight })
+    }
+
+    async fn depth_of_brand(&self, group: &str, brand: BrandId) -> Result<Depth, BrokerError> {
+        let at_work: Vec<i64> = self.group(group).at_work().iter().copied().collect();
+        let depth = sqlx::query!(
+            r#"SELECT count(*) AS "rows!", count(*) FILTER (WHERE id = ANY($3)) AS "in_flight!"
+                 FROM delivery WHERE consumer = $1 AND (brand_id = $2 OR brand_id IS NULL)"#,
+            group,
+            brand.as_uuid(),
+            &at_work
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        let (rows, in_flight) = (depth.rows.unsigned_abs(), depth.in_flight.unsigned_abs());
+        Ok(Depth { waiting: rows - in_flight, in_flight })
     }
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use ottery_kernel::BrandId;
 use ottery_proto::common::v1::Envelope;
 use prost::Message;
 use tokio_util::sync::CancellationToken;
@@ -209,6 +210,13 @@ pub trait Broker: Send + Sync + 'static {
 
     /// What is on its way to this group.
     async fn depth(&self, group: &str) -> Result<Depth, BrokerError>;
+
+    /// What is on its way to this group and concerns this brand: its own messages and those of no brand. A broker that
+    /// cannot look into its queues answers with everything, which is more and never less.
+    async fn depth_of_brand(&self, group: &str, brand: BrandId) -> Result<Depth, BrokerError> {
+        let _ = brand;
+        self.depth(group).await
+    }
 }
 
 /// Topic matching as RabbitMQ does it: `*` is exactly one word, `#` any number of words.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use ottery_kernel::BrandId;
 use ottery_proto::common::v1::Envelope;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -108,5 +109,9 @@ impl Broker for Shuffled {
 
     async fn depth(&self, group: &str) -> Result<Depth, BrokerError> {
         self.inner.depth(group).await
+    }
+
+    async fn depth_of_brand(&self, group: &str, brand: BrandId) -> Result<Depth, BrokerError> {
+        self.inner.depth_of_brand(group, brand).await
     }
 }

@@ -26,9 +26,11 @@ pub struct Drain {
 impl Drain {
     /// What is left, or nothing. In the order work flows, so that a piece on its way from one place to the next is
     /// seen in at least one of them: messages, handlers, due rows, unsent events.
+    ///
+    /// Everything is counted per brand but messages in RabbitMQ, which cannot look into a queue: there a brand also
+    /// waits until what others had in the same queues is through. Later than need be, never too early.
     async fn waiting_for(&self, brand: BrandId, clock: DateTime<Utc>) -> Result<Option<String>, Problem> {
-        let shown: Option<DateTime<Utc>> = sqlx::query_scalar("SELECT now FROM brand_clock WHERE brand_id = $1")
-            .bind(brand.as_uuid())
+        let shown = sqlx::query_scalar!("SELECT now FROM brand_clock WHERE brand_id = $1", brand.as_uuid())
             .fetch_optional(&self.pool)
             .await?;
         if shown.is_none_or(|shown| shown < clock) {
@@ -36,7 +38,7 @@ impl Drain {
         }
         for consumer in &self.consumers {
             let group = &consumer.group().name;
-            let depth = self.broker.depth(group).await.map_err(|error| {
+            let depth = self.broker.depth_of_brand(group, brand).await.map_err(|error| {
                 Problem::unavailable("BROKER_AWAY", format!("cannot see the queue of {group}: {error}"))
             })?;
             if !depth.is_empty() {

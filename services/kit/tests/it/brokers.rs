@@ -11,7 +11,7 @@ use ottery_proto::common::v1::Envelope;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::stage::{Kind, Stage, now, until};
+use crate::stage::{Kind, Stage, brand, now, until};
 
 macro_rules! on_both {
     ($($name:ident)*) => {
@@ -22,6 +22,7 @@ macro_rules! on_both {
 
 on_both! {
     every_group_gets_every_event_it_wants
+    messages_of_a_brand_are_counted_where_they_can_be
     unroutable_events_are_told_apart_from_their_neighbours
     events_of_one_aggregate_come_in_order
     a_stuck_consumer_holds_up_nobody_else
@@ -119,6 +120,38 @@ async fn every_group_gets_every_event_it_wants(kind: Kind) {
     for task in running {
         task.await.unwrap();
     }
+}
+
+async fn messages_of_a_brand_are_counted_where_they_can_be(kind: Kind) {
+    let stage = Stage::with(kind).await;
+    let group = stage.group("listener");
+    stage.broker.declare(std::slice::from_ref(&group)).await.unwrap();
+    let (mine, other) = (brand(), brand());
+    let of = |brand_id: String, aggregate: &str| Envelope { brand_id, ..envelope(&stage.kind(), aggregate, 1) };
+    let batch = vec![
+        of(mine.to_string(), "a"),
+        of(mine.to_string(), "b"),
+        of(other.to_string(), "c"),
+        of(String::new(), "of the platform"),
+    ];
+    assert!(stage.broker.publish(batch).await.iter().all(Result::is_ok));
+    until(|| async { (stage.broker.depth(&group.name).await.unwrap().waiting == 4).then_some(()) }).await;
+    let mut counted = Vec::new();
+    for brand in [mine, other, brand()] {
+        counted.push(stage.broker.depth_of_brand(&group.name, brand).await.unwrap().waiting);
+    }
+    // RabbitMQ cannot look into a queue: everything in it, which is never too little.
+    assert_eq!(counted, if matches!(kind, Kind::InProcess) { [3, 2, 1] } else { [4, 4, 4] });
+
+    // At work is on its way too, and still its brand's.
+    let stuck = Arc::new(Notebook { hangs: true, ..Notebook::default() });
+    let running = consume(&stage, &group, &stuck, &stage.shutdown);
+    until(|| async {
+        let depth = stage.broker.depth_of_brand(&group.name, other).await.unwrap();
+        (depth.in_flight > 0 && !depth.is_empty()).then_some(())
+    })
+    .await;
+    running.abort();
 }
 
 async fn unroutable_events_are_told_apart_from_their_neighbours(kind: Kind) {

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use ottery_kernel::{Clock as _, SystemClock};
 use ottery_kit::cache::MemoryCache;
+use ottery_kit::clock::set_brand_clock;
+use ottery_kit::consume::{Delivery, HandleError, Handler};
+use ottery_kit::db::{Scope, begin};
 use ottery_kit::grpc::{Actor, ActorKind, CallContext, ChannelSettings, Directory, Problem, ServiceKeys};
 use ottery_kit::keyring::Keyring;
 use ottery_kit::limit::LocalLimiter;
@@ -18,6 +22,7 @@ use ottery_proto::catalog::v1::ClockAdvanced;
 use ottery_proto::common::v1::drain_service_client::DrainServiceClient;
 use ottery_proto::common::v1::{DrainedReply, DrainedRequest};
 use ottery_testkit::proxy::{Proxy, Toxic};
+use sqlx::postgres::PgTransaction;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 use tonic_health::pb::HealthCheckRequest;
@@ -118,7 +123,7 @@ async fn a_brand_is_drained_when_its_time_has_come_and_nothing_is_left() {
 
     let now = Some(prost_types::Timestamp { seconds: clock.timestamp(), nanos: 0 });
     let advanced = ClockAdvanced { brand_id: brand.to_string(), now };
-    let mut tx = ottery_kit::db::begin(&stage.pool(), ottery_kit::db::Scope::Brand(brand)).await.unwrap();
+    let mut tx = begin(&stage.pool(), Scope::Brand(brand)).await.unwrap();
     let event = Event::new("catalog.clock.advanced.v1", brand, 1, brand, SystemClock.now(), &advanced);
     outbox::append(&mut tx, event).await.unwrap();
     tx.commit().await.unwrap();
@@ -132,6 +137,50 @@ async fn a_brand_is_drained_when_its_time_has_come_and_nothing_is_left() {
     until(|| async { drained(&host, catalog.clone(), clock).await.unwrap().drained.then_some(()) }).await;
     let later = drained(&host, catalog, clock + TimeDelta::days(1)).await.unwrap();
     assert!(!later.drained, "it has not heard of the next day");
+    running.stop().await;
+}
+
+/// Holds every event until it is let go.
+struct Held(Arc<tokio::sync::Semaphore>);
+
+#[async_trait]
+impl Handler for Held {
+    async fn handle(&self, _: &mut PgTransaction<'_>, _: &Delivery) -> Result<(), HandleError> {
+        self.0.acquire().await.map_err(HandleError::transient)?.forget();
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_brand_is_drained_although_others_have_messages_left() {
+    let stage = Stage::new().await;
+    let host = host(&stage, "127.0.0.1:0");
+    let let_go = Arc::new(tokio::sync::Semaphore::new(0));
+    let group = stage.group("slow");
+    let service = Service::new("billing", &host, stage.pool())
+        .grpc(Routes::default())
+        .consumer(group.clone(), Held(let_go.clone()));
+    let mut running = start(vec![service], RunSettings::local()).await.unwrap();
+    let (mine, other, clock) = (brand(), brand(), SystemClock.now() + TimeDelta::days(365));
+    for brand in [mine, other] {
+        let mut tx = begin(&stage.pool(), Scope::Brand(brand)).await.unwrap();
+        set_brand_clock(&mut tx, brand, clock).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    stage.append(other, "a", [1]).await;
+    stage.append(other, "b", [1]).await;
+    let (asks_mine, asks_other) = (Actor::service("catalog", Some(mine)), Actor::service("catalog", Some(other)));
+    let backlog = format!("2 messages for {}", group.name);
+    until(|| async {
+        let reply = drained(&host, asks_other.clone(), clock).await.unwrap();
+        (reply.waiting_for == backlog).then_some(())
+    })
+    .await;
+    let reply = drained(&host, asks_mine, clock).await.unwrap();
+    assert!(reply.drained, "waits for {}", reply.waiting_for);
+
+    let_go.add_permits(2);
+    until(|| async { drained(&host, asks_other.clone(), clock).await.unwrap().drained.then_some(()) }).await;
     running.stop().await;
 }
 

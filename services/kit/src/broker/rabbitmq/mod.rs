@@ -83,6 +83,7 @@ impl Broker for RabbitMq {
         Ok(())
     }
 
+    // `depth_of_brand` stays the whole queue: RabbitMQ counts messages and does not look into them.
     async fn depth(&self, group: &str) -> Result<Depth, BrokerError> {
         let channel = self.consuming.channel().await?;
         let asked = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
