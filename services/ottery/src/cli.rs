@@ -35,6 +35,9 @@ pub enum Command {
         /// Account that may create roles and databases; instead of `database.admin_url`.
         #[arg(long, value_name = "URL")]
         database_url: Option<String>,
+        /// Only make the partitions of the months to come and drop spent ones; for every day (`ottery up` does it itself).
+        #[arg(long)]
+        partitions: bool,
     },
     /// Show the settings in force and where each comes from.
     Config {

@@ -6,6 +6,7 @@ use anyhow::Context;
 use ottery_kit::config::Sources;
 use ottery_kit::db::DatabaseSettings;
 use ottery_kit::doctor::{Finding, Severity};
+use sqlx::PgPool;
 
 use crate::cli::DoctorOptions;
 use crate::{services, settings, up};
@@ -64,7 +65,17 @@ fn database(config: Option<&Path>, options: &DoctorOptions) -> anyhow::Result<Da
 async fn check(database: &DatabaseSettings, name: &str) -> anyhow::Result<Vec<Finding>> {
     let options = database.admin_options()?.database(&database.database_name(name));
     let pool = sqlx::postgres::PgPoolOptions::new().max_connections(2).connect_with(options).await?;
-    let findings = services::invariants(name, &pool).await;
+    let findings = findings(&pool, name).await;
     pool.close().await;
     findings
+}
+
+/// What kit says of every database, then what the service says of its own. Some services ask kit by themselves.
+async fn findings(pool: &PgPool, name: &str) -> anyhow::Result<Vec<Finding>> {
+    let mut found = ottery_kit::doctor::invariants(pool).await?;
+    let own = services::invariants(name, pool).await?;
+    let new: Vec<Finding> =
+        own.into_iter().filter(|one| found.iter().all(|known| known.invariant != one.invariant)).collect();
+    found.extend(new);
+    Ok(found)
 }

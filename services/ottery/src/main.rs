@@ -54,7 +54,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Up(options) => up::run(config, options).await,
         Command::Cluster(options) => cluster::run(config, options).await,
         Command::Serve { what } => serve::run(config, &what).await,
-        Command::Migrate { database_url } => migrate::run(config, database_url).await,
+        Command::Migrate { database_url, partitions } => migrate::run(config, database_url, partitions).await,
         Command::Config { service } => config::run(config, service.as_deref()),
         Command::Demo(options) => demo::run(options).await,
         Command::Bench(options) => bench::run(options).await,

@@ -102,6 +102,7 @@ impl Up {
             built.push(services::build(name, &sources, &host).await?);
         }
         let running = ottery_kit::start(built, RunSettings::local()).await?;
+        tokio::spawn(migrate::keep_partitions(process.database.to_kit(), host.shutdown.clone()));
         let mut up = Self { running, sandbox, postgres, state: state.clone(), _telemetry: telemetry, folder };
         let first = first_run::run(&host, &up.folder, &mut state, !options.no_demo, options.http).await;
         up.state = state;
