@@ -17,6 +17,18 @@ pub struct Stored {
     pub label: String,
 }
 
+/// Lets one at a time look for and keep methods of a customer, until the transaction ends: a customer has one default, and
+/// may pay two orders at the same moment.
+pub async fn lock(tx: &mut PgTransaction<'_>, account: AccountId) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"SELECT pg_advisory_xact_lock(hashtextextended('payment_method ' || $1::uuid::text, 0)) AS "held!: ()""#,
+        account.as_uuid()
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 /// The method with this token hash, when the customer has saved it before.
 pub async fn find(
     tx: &mut PgTransaction<'_>,
@@ -53,7 +65,7 @@ pub struct New<'a> {
     pub label: &'a str,
 }
 
-/// Keeps a method and makes it the customer's default. The caller holds the lock on its payment.
+/// Keeps a method and makes it the customer's default. The caller holds [`lock`].
 pub async fn insert(tx: &mut PgTransaction<'_>, brand: BrandId, new: &New<'_>, now: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query!(
         "UPDATE payment_method SET is_default = false WHERE brand_id = $1 AND account_id = $2 AND is_default",

@@ -319,3 +319,27 @@ async fn two_workers_make_one_call() {
     assert_eq!(one.unwrap() + two.unwrap(), 1);
     assert_eq!(shop.charges(renewal.id).await, (1, 1));
 }
+
+/// Both webhooks arrive before either is applied, and are applied side by side. Each saves a card; only one is the default.
+#[tokio::test]
+async fn two_orders_a_customer_pays_at_the_same_moment_are_both_settled_at_once() {
+    let shop = shop().await;
+    let account = shop.world.account();
+    let mut payments = Vec::new();
+    for card in [GOOD, "4000000000000341"] {
+        let id = shop.place(account).await.payment.expect("something is due");
+        let page = open_checkout(&shop.world.billing, shop.world.brand, id).await.expect("a page");
+        assert_eq!(shop.card(&page, card).await, 303);
+        payments.push(id);
+    }
+    for id in &payments {
+        shop.hear("payment.succeeded", *id).await;
+    }
+    assert_eq!(shop.world.billing.work_events().await.expect("events"), 2);
+    for id in payments {
+        assert_eq!(shop.payment(id).await.state, State::Succeeded, "it should not have to be tried again");
+    }
+    assert_eq!(shop.count("payment_method WHERE is_default").await, 1);
+    assert_eq!(shop.count("payment_method").await, 2);
+    shop.world.assert_sound().await;
+}

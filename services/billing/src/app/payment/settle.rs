@@ -246,6 +246,7 @@ async fn saved_method(
     };
     let fresh = PaymentMethodId::new(now);
     let (token_sealed, token_hash) = billing.seal_token(brand, fresh, token);
+    store::payment_method::lock(tx, payment.account).await?;
     let known = store::payment_method::find(tx, payment.account, provider_account, &token_hash).await?;
     let id = if let Some(id) = known {
         id
