@@ -66,7 +66,7 @@ pub(super) async fn refund_payment(
     request: proto::RefundPaymentRequest,
 ) -> Result<proto::Refund, Problem> {
     let caller = Caller::staff(actor, "invoice.refund")?;
-    caller.actor.require_recent_auth(app.clock.now())?;
+    caller.actor.require_step_up(app.clock.now())?;
     let hash = request_hash(&request);
     let policy = match request.policy() {
         proto::refund_payment_request::Policy::Keep => Policy::Keep,
@@ -104,7 +104,7 @@ pub(super) async fn put_provider_account(
     request: proto::PutProviderAccountRequest,
 ) -> Result<proto::ProviderAccount, Problem> {
     let caller = Caller::staff(actor, "brand.update")?;
-    caller.actor.require_recent_auth(app.clock.now())?;
+    caller.actor.require_step_up(app.clock.now())?;
     let id = match request.id.as_str() {
         "" => None,
         text => Some(text.parse().map_err(|error| Problem::invalid("id", "ID_INVALID", format!("id: {error}")))?),
@@ -115,6 +115,8 @@ pub(super) async fn put_provider_account(
         base_url: request.base_url,
         api_key: Secret::new(request.api_key),
         webhook_secrets: request.webhook_secrets.into_iter().map(Secret::new).collect(),
+        expected_version: request.expected_version,
+        is_dry_run: request.dry_run,
     };
     let account = app.put_provider_account(&caller.actor, caller.brand, put).await?;
     Ok(shown(app, &account))
@@ -139,6 +141,7 @@ fn shown(app: &Billing, account: &ProviderAccount) -> proto::ProviderAccount {
         test_mode: app.providers.get(&account.provider).is_some_and(|provider| provider.capabilities().is_test_mode),
         updated_at: Some(timestamp(account.updated_at)),
         webhook_path: format!("/webhooks/{}/{}", account.provider, account.id),
+        version: account.version.cast_unsigned(),
     }
 }
 

@@ -24,6 +24,8 @@ pub struct ProviderAccount {
     pub secrets_sealed: Vec<Vec<u8>>,
     /// When it changed last.
     pub updated_at: DateTime<Utc>,
+    /// Grows with every change.
+    pub version: i64,
 }
 
 impl std::fmt::Debug for ProviderAccount {
@@ -43,6 +45,7 @@ struct Row {
     api_key_hint: String,
     secrets_sealed: Vec<Vec<u8>>,
     updated_at: DateTime<Utc>,
+    version: i64,
 }
 
 impl From<Row> for ProviderAccount {
@@ -55,6 +58,7 @@ impl From<Row> for ProviderAccount {
             api_key_hint: row.api_key_hint,
             secrets_sealed: row.secrets_sealed,
             updated_at: row.updated_at,
+            version: row.version,
         }
     }
 }
@@ -63,12 +67,13 @@ impl From<Row> for ProviderAccount {
 pub async fn put(tx: &mut PgTransaction<'_>, brand: BrandId, account: &ProviderAccount) -> sqlx::Result<()> {
     sqlx::query!(
         "INSERT INTO provider_account
-                (id, brand_id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
+                (id, brand_id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, created_at, updated_at,
+                 version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)
          ON CONFLICT (id) DO UPDATE
             SET base_url = EXCLUDED.base_url, api_key_sealed = EXCLUDED.api_key_sealed,
                 api_key_hint = EXCLUDED.api_key_hint, secrets_sealed = EXCLUDED.secrets_sealed,
-                updated_at = EXCLUDED.updated_at",
+                updated_at = EXCLUDED.updated_at, version = EXCLUDED.version",
         account.id.as_uuid(),
         brand.as_uuid(),
         account.provider,
@@ -77,6 +82,7 @@ pub async fn put(tx: &mut PgTransaction<'_>, brand: BrandId, account: &ProviderA
         account.api_key_hint,
         &account.secrets_sealed,
         account.updated_at,
+        account.version,
     )
     .execute(&mut **tx)
     .await?;
@@ -98,11 +104,24 @@ pub async fn brand_of(pool: &PgPool, id: ProviderAccountId) -> sqlx::Result<Opti
     Ok(brand.map(BrandId::from_uuid))
 }
 
+/// One account, held until the transaction ends.
+pub async fn lock(tx: &mut PgTransaction<'_>, id: ProviderAccountId) -> sqlx::Result<Option<ProviderAccount>> {
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, updated_at, version
+           FROM provider_account WHERE id = $1 FOR UPDATE",
+        id.as_uuid()
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(row.map(Into::into))
+}
+
 /// One account.
 pub async fn get(tx: &mut PgTransaction<'_>, id: ProviderAccountId) -> sqlx::Result<Option<ProviderAccount>> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, updated_at
+        "SELECT id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, updated_at, version
            FROM provider_account WHERE id = $1",
         id.as_uuid()
     )
@@ -115,7 +134,7 @@ pub async fn get(tx: &mut PgTransaction<'_>, id: ProviderAccountId) -> sqlx::Res
 pub async fn list(tx: &mut PgTransaction<'_>, brand: BrandId) -> sqlx::Result<Vec<ProviderAccount>> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, updated_at
+        "SELECT id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, updated_at, version
            FROM provider_account WHERE brand_id = $1 ORDER BY id",
         brand.as_uuid()
     )

@@ -368,3 +368,26 @@ fn the_defaults_are_a_configuration_and_unknown_keys_are_refused() {
     assert!(refused.contains("batch_sice"), "{refused}");
     assert_eq!(crate::world::config().renewals.batch_size, 200);
 }
+
+#[tokio::test]
+async fn secure_s03_a_refund_wants_a_fresh_proof_of_people_and_the_permission_alone_of_keys() {
+    let served = served().await;
+    let (brand, now) = (served.world.brand, served.world.now());
+    let refund = async |actor: Actor| {
+        let request = proto::RefundPaymentRequest {
+            payment_id: ottery_kernel::PaymentId::new(now).to_string(),
+            reason: "Did not work".into(),
+            policy: proto::refund_payment_request::Policy::Keep.into(),
+            ..proto::RefundPaymentRequest::default()
+        };
+        Problem::from(served.client(actor).refund_payment(request).await.unwrap_err()).reason.into_owned()
+    };
+    let person = |minutes| {
+        let proved = now - TimeDelta::minutes(minutes);
+        actor::proved_at(actor::staff(brand, ["invoice.refund"]), proved)
+    };
+    assert_eq!(refund(person(11)).await, "REAUTH_REQUIRED");
+    assert_eq!(refund(person(9)).await, "PAYMENT_NOT_FOUND");
+    assert_eq!(refund(actor::api_key(brand, "key_1", ["invoice.refund"])).await, "PAYMENT_NOT_FOUND");
+    assert_eq!(refund(actor::api_key(brand, "key_1", ["invoice.read"])).await, "PERMISSION_MISSING");
+}

@@ -1,6 +1,7 @@
 //! Billing against a real PostgreSQL.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod accounts;
 mod calls;
 mod changes;
 mod lifecycle;

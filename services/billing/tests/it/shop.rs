@@ -51,6 +51,12 @@ pub async fn shop() -> Shop {
 }
 
 impl Shop {
+    /// Of the account that is there; 0 before there is one.
+    async fn account_version(&self) -> u64 {
+        let accounts = self.world.billing.provider_accounts(self.world.brand).await.expect("a list");
+        accounts.first().map_or(0, |account| account.version.cast_unsigned())
+    }
+
     pub async fn put_account(&self, secrets: &[&str]) -> String {
         let put = PutAccount {
             id: self.account.parse().ok(),
@@ -58,6 +64,8 @@ impl Shop {
             base_url: format!("http://{}", self.sandbox.addresses().payments),
             api_key: Secret::new("sk_sandbox_demo"),
             webhook_secrets: secrets.iter().map(|secret| Secret::new(*secret)).collect(),
+            expected_version: self.account_version().await,
+            is_dry_run: false,
         };
         let owner = ottery_testkit::actor::owner(self.world.brand);
         let account = self.world.billing.put_provider_account(&owner, self.world.brand, put).await.expect("kept");

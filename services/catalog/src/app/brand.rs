@@ -40,7 +40,7 @@ impl App {
         store::insert(&mut tx, id, &brand, now).await.map_err(|error| taken(error, &brand))?;
         audit::append(&mut tx, &of_brand(actor, id), "brand.create", id, None, Some(summary(&brand))).await?;
         let stored = events::brand_changed(&mut tx, id, now).await?;
-        tx.commit().await?;
+        self.finish(tx).await?;
         Ok(stored)
     }
 
@@ -80,7 +80,7 @@ impl App {
         )
         .await?;
         let stored = events::brand_changed(&mut tx, id, now).await?;
-        tx.commit().await?;
+        self.finish(tx).await?;
         Ok(stored)
     }
 

@@ -43,7 +43,7 @@ impl App {
         let before = json!({ "now": stored.clock.now() });
         audit::append(&mut tx, &actor, "clock.advance", id, Some(before), Some(json!({ "now": to }))).await?;
         events::clock_advanced(&mut tx, id, to).await?;
-        tx.commit().await?;
+        self.finish(tx).await?;
         Ok(clock)
     }
 
@@ -57,7 +57,7 @@ impl App {
         store::brand::set_clock(&mut tx, id, &TestClock::Ready(at)).await?;
         store::brand::touch_catalog(&mut tx, id).await?;
         events::brand_changed(&mut tx, id, at).await?;
-        tx.commit().await?;
+        self.finish(tx).await?;
         Ok(())
     }
 }

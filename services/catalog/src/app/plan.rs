@@ -26,10 +26,13 @@ pub struct PutPlan {
     pub content: ContentDraft,
     /// What it costs.
     pub prices: Vec<PriceDraft>,
+    /// Whether it can be bought; none leaves it as it is, and makes a new plan a draft.
+    pub state: Option<PlanState>,
 }
 
 impl App {
-    /// Creates a plan as a draft (no id) or changes one. Other content or prices become the next version.
+    /// Creates a plan (no id) or changes one; saying the same again changes nothing. Other content or prices become the next
+    /// version.
     pub async fn put_plan(
         &self,
         actor: &Actor,
@@ -66,7 +69,7 @@ impl App {
                     prices,
                     published_at: now,
                 };
-                let plan = Plan {
+                let mut plan = Plan {
                     id,
                     brand,
                     slug,
@@ -76,6 +79,10 @@ impl App {
                     version: 1,
                     current,
                 };
+                if let Some(state) = wanted.state {
+                    plan.set_state(state)?;
+                    plan.version = 1;
+                }
                 store::plan::insert(&mut tx, &plan).await.map_err(|error| taken(error, &plan.slug))?;
                 (plan, None)
             }
@@ -83,7 +90,7 @@ impl App {
                 let mut plan = store::plan::lock(&mut tx, id).await?.ok_or(AppError::missing("plan"))?;
                 check_version(expected_version, plan.version)?;
                 let before = plan.clone();
-                if plan.state == PlanState::OnSale && prices.is_empty() {
+                if plan.state == PlanState::OnSale && wanted.state != Some(PlanState::Archived) && prices.is_empty() {
                     return Err(Invalid::new(
                         "content.prices",
                         "PLAN_WITHOUT_PRICE",
@@ -92,16 +99,18 @@ impl App {
                     .into());
                 }
                 let next = plan.next_version(content, prices, now);
-                let is_same = next.is_none()
-                    && (&plan.slug, plan.position, plan.featured) == (&slug, wanted.position, wanted.featured);
-                if is_same {
-                    return Ok(plan);
-                }
                 if let Some(next) = next {
                     store::plan::insert_version(&mut tx, brand, &next).await?;
                     plan.current = next;
                 }
                 (plan.slug, plan.position, plan.featured) = (slug, wanted.position, wanted.featured);
+                if let Some(state) = wanted.state {
+                    plan.set_state(state)?;
+                }
+                plan.version = before.version;
+                if plan == before {
+                    return Ok(plan);
+                }
                 plan.version += 1;
                 store::plan::update(&mut tx, &plan).await.map_err(|error| taken(error, &plan.slug))?;
                 (plan, Some(before))
@@ -111,7 +120,7 @@ impl App {
         audit::append(&mut tx, actor, action, plan.id, before.as_ref().map(summary), Some(summary(&plan))).await?;
         store::brand::touch_catalog(&mut tx, brand).await?;
         events::plan_changed(&mut tx, &plan, now).await?;
-        tx.commit().await?;
+        self.finish(tx).await?;
         Ok(plan)
     }
 
@@ -135,7 +144,7 @@ impl App {
         audit::append(&mut tx, actor, "plan.update", plan.id, Some(before), Some(summary(&plan))).await?;
         store::brand::touch_catalog(&mut tx, brand).await?;
         events::plan_changed(&mut tx, &plan, self.now()).await?;
-        tx.commit().await?;
+        self.finish(tx).await?;
         Ok(plan)
     }
 

@@ -7,7 +7,7 @@ use ottery_proto::catalog::v1::{
     AdvanceTestClockRequest, Brand, GetBrandRequest, GetCatalogVersionReply, GetCatalogVersionRequest, GetPlanRequest,
     GetPlanVersionRequest, GetPriceReply, GetPriceRequest, ListBrandsReply, ListBrandsRequest, ListPlansReply,
     ListPlansRequest, Plan, PlanVersion, PutBrandRequest, PutPlanRequest, ResolveHostRequest, SetPlanStateRequest,
-    TestClock,
+    TestClock, plan,
 };
 use ottery_proto::common::v1::PageReply;
 
@@ -27,6 +27,10 @@ impl Api {
     pub fn new(app: App) -> Self {
         Self { app }
     }
+
+    fn app(&self, is_dry_run: bool) -> App {
+        if is_dry_run { self.app.rehearsal() } else { self.app.clone() }
+    }
 }
 
 /// Visitors and customers see what can be bought; drafts and archived plans are for staff and services.
@@ -36,6 +40,12 @@ fn sees_everything(actor: &Actor) -> bool {
         ActorKind::Staff | ActorKind::ApiKey => actor.has("plan.read"),
         ActorKind::Service => true,
     }
+}
+
+/// Everybody sees the brand they are in; any other one is seen from outside all of them, by whoever may read there. What
+/// somebody holds in one brand opens no other.
+fn may_see_brand(actor: &Actor, id: BrandId) -> bool {
+    actor.brand == Some(id) || actor.is_service() || (actor.brand.is_none() && actor.has("brand.read"))
 }
 
 /// A change of one brand: in its own context, or by somebody who holds the permission everywhere.
@@ -68,7 +78,7 @@ impl CatalogService for Api {
             }
         }
         let stored = self
-            .app
+            .app(request.dry_run)
             .put_brand(&actor, id, parse::brand(given), request.expected_version)
             .await
             .map_err(Problem::from)?;
@@ -80,8 +90,7 @@ impl CatalogService for Api {
         let request = request.into_inner();
         let id = parse::optional_id("brand_id", &request.brand_id)?;
         let stored = self.app.get_brand(id, &request.slug).await.map_err(Problem::from)?;
-        let is_own = actor.brand == Some(stored.id);
-        if !is_own && !actor.has("brand.read") {
+        if !may_see_brand(&actor, stored.id) {
             return Err(Problem::not_found("BRAND_NOT_FOUND", "no brand of that name or id").into());
         }
         Ok(Response::new(convert::brand(&stored)))
@@ -112,7 +121,7 @@ impl CatalogService for Api {
     ) -> Result<Response<GetCatalogVersionReply>, Status> {
         let actor = actor(&request)?;
         let id: BrandId = parse::id("brand_id", &request.into_inner().brand_id)?;
-        if actor.brand != Some(id) && !actor.has("brand.read") {
+        if !may_see_brand(&actor, id) {
             return Err(Problem::not_found("BRAND_NOT_FOUND", "no brand of that name or id").into());
         }
         let stored = self.app.get_brand(Some(id), "").await.map_err(Problem::from)?;
@@ -125,17 +134,24 @@ impl CatalogService for Api {
         let brand = actor.brand_or_problem()?;
         let request = request.into_inner();
         let id: Option<PlanId> = parse::optional_id("plan_id", &request.plan_id)?;
-        let given =
-            request.content.ok_or_else(|| Problem::invalid("content", "MISSING", "say what the plan offers"))?;
+        let given = request
+            .content
+            .clone()
+            .ok_or_else(|| Problem::invalid("content", "MISSING", "say what the plan offers"))?;
+        let state = match request.state() {
+            plan::State::Unspecified => None,
+            state => Some(parse::plan_state(state)?),
+        };
         let wanted = PutPlan {
             slug: request.slug,
             position: request.position,
             featured: request.featured,
             content: parse::content(&given),
             prices: given.prices.into_iter().map(parse::price).collect(),
+            state,
         };
-        let plan =
-            self.app.put_plan(&actor, brand, id, wanted, request.expected_version).await.map_err(Problem::from)?;
+        let app = self.app(request.dry_run);
+        let plan = app.put_plan(&actor, brand, id, wanted, request.expected_version).await.map_err(Problem::from)?;
         Ok(Response::new(convert::plan(&plan)))
     }
 

@@ -81,5 +81,6 @@ fn plan_draft(slug: &str, amounts_minor: &[i64]) -> PutPlan {
             ..ContentDraft::default()
         },
         prices: (1..).zip(amounts_minor).map(price).collect(),
+        state: None,
     }
 }

@@ -59,3 +59,44 @@ async fn a_list_is_read_page_by_page_in_the_order_of_the_storefront() {
     let refused = world.app.list_plans(brand, false, "rubbish", 2).await.unwrap_err();
     assert_eq!(Problem::from(refused).reason, "CURSOR_MALFORMED");
 }
+
+#[tokio::test]
+async fn content_and_state_are_put_in_one_step_and_the_same_again_changes_nothing() {
+    let world = world().await;
+    let brand = world.app.put_brand(&owner(), None, brand_draft("nordlicht"), 0).await.unwrap().id;
+    let draft = |amount, state| catalog::app::PutPlan { state: Some(state), ..plan_draft("family", &[amount]) };
+    let made = world.app.put_plan(&owner(), brand, None, draft(1000, PlanState::OnSale), 0).await.unwrap();
+    assert_eq!((made.state, made.version), (PlanState::OnSale, 1));
+    let put = async |amount, state, version| {
+        world.app.put_plan(&owner(), brand, Some(made.id), draft(amount, state), version).await
+    };
+    assert_eq!(put(1000, PlanState::OnSale, 1).await.unwrap(), made);
+    let archived = put(1200, PlanState::Archived, 1).await.unwrap();
+    assert_eq!((archived.state, archived.version, archived.current.number), (PlanState::Archived, 2, 2));
+    let refused = put(1300, PlanState::Draft, 2).await.unwrap_err();
+    assert_eq!(Problem::from(refused).reason, "PLAN_PUBLISHED");
+    let stored = world.app.get_plan(brand, Some(made.id), "").await.unwrap();
+    assert_eq!(stored.current.number, 2, "a refusal leaves nothing behind");
+    let none = catalog::app::PutPlan { state: Some(PlanState::OnSale), ..plan_draft("empty", &[]) };
+    let refused = world.app.put_plan(&owner(), brand, None, none, 0).await.unwrap_err();
+    assert_eq!(Problem::from(refused).reason, "PLAN_WITHOUT_PRICE");
+}
+
+#[tokio::test]
+async fn a_rehearsal_answers_and_refuses_as_the_real_thing_and_nothing_stays() {
+    let world = world().await;
+    let brand = world.app.put_brand(&owner(), None, brand_draft("nordlicht"), 0).await.unwrap();
+    let plan = world.app.put_plan(&owner(), brand.id, None, plan_draft("family", &[1000]), 0).await.unwrap();
+    let told = "SELECT count(*) FROM outbox";
+    let before: i64 = sqlx::query_scalar(told).fetch_one(&world.database.pool).await.unwrap();
+    let trial = world.app.rehearsal();
+    let tried = trial.put_plan(&owner(), brand.id, Some(plan.id), plan_draft("family", &[1200]), 1).await.unwrap();
+    assert_eq!((tried.version, tried.current.number), (2, 2));
+    trial.put_brand(&owner(), None, brand_draft("suedwind"), 0).await.unwrap();
+    let taken = trial.put_brand(&owner(), None, brand_draft("nordlicht"), 0).await.unwrap_err();
+    assert_eq!(Problem::from(taken).reason, "HOST_TAKEN");
+    assert_eq!(world.app.get_plan(brand.id, Some(plan.id), "").await.unwrap(), plan);
+    assert!(world.app.get_brand(None, "suedwind").await.is_err());
+    let after: i64 = sqlx::query_scalar(told).fetch_one(&world.database.pool).await.unwrap();
+    assert_eq!(after, before, "nobody hears of it");
+}

@@ -26,8 +26,8 @@ pub enum Who {
     Person,
     /// As [`Who::Person`], and staff who still have to enrol their second factor.
     Enrolling,
-    /// Signed-in staff, whatever they hold.
-    Staff,
+    /// Signed-in staff and API keys, whatever they hold; the answer has only what they may see.
+    Team,
     /// Staff and API keys with this permission.
     Holder(&'static str),
     /// Customers, for what is theirs; staff and API keys with this permission.
@@ -56,8 +56,11 @@ pub struct Rule {
     pub who: Who,
     /// In which brand.
     pub scope: Scope,
-    /// Whether people must have proved who they are within ten minutes.
+    /// Whether people must have proved who they are within ten minutes. An API key has nobody to ask: somebody proved who
+    /// they are to make it, so its permission is enough.
     pub is_step_up: bool,
+    /// Whether only people may, because it changes who may do what: a key that could, could raise itself.
+    pub is_for_people: bool,
     /// Whether it needs an `Idempotency-Key`.
     pub is_money: bool,
     /// The action in the audit chain; every route that changes something has one. A dash: it changes nothing that lasts.
@@ -69,17 +72,21 @@ impl Rule {
         Self { is_step_up: true, ..self }
     }
 
+    const fn for_people(self) -> Self {
+        Self { is_for_people: true, ..self }
+    }
+
     const fn money(self) -> Self {
         Self { is_money: true, ..self }
     }
 }
 
 const fn read(path: &'static str, who: Who, scope: Scope) -> Rule {
-    Rule { method: "GET", path, who, scope, is_step_up: false, is_money: false, audit: "" }
+    Rule { method: "GET", path, who, scope, is_step_up: false, is_for_people: false, is_money: false, audit: "" }
 }
 
 const fn write(method: &'static str, path: &'static str, who: Who, scope: Scope, audit: &'static str) -> Rule {
-    Rule { method, path, who, scope, is_step_up: false, is_money: false, audit }
+    Rule { method, path, who, scope, is_step_up: false, is_for_people: false, is_money: false, audit }
 }
 
 const fn post(path: &'static str, who: Who, scope: Scope, audit: &'static str) -> Rule {
@@ -87,7 +94,7 @@ const fn post(path: &'static str, who: Who, scope: Scope, audit: &'static str) -
 }
 
 use Scope::{Brand, Either, Platform};
-use Who::{Anyone, Customer, Enrolling, Holder, Owner, Person, Setup, Staff, Visitor};
+use Who::{Anyone, Customer, Enrolling, Holder, Owner, Person, Setup, Team, Visitor};
 
 /// Every route.
 pub const RULES: &[Rule] = &[
@@ -184,7 +191,7 @@ pub const RULES: &[Rule] = &[
     write("PUT", "/templates/{name}/{locale}", Holder("brand.update"), Brand, "template.update"),
     post("/templates/preview", Holder("brand.read"), Brand, "-"),
     // brands and plans
-    read("/brands", Staff, Platform),
+    read("/brands", Team, Either),
     post("/brands", Holder("brand.update"), Platform, "brand.create"),
     read("/brands/{id}", Holder("brand.read"), Either),
     write("PUT", "/brands/{id}", Holder("brand.update"), Either, "brand.update"),
@@ -201,12 +208,12 @@ pub const RULES: &[Rule] = &[
     post("/accounts/{id}/sign-out-everywhere", Holder("account.manage"), Either, "session.end_all"),
     read("/roles", Holder("account.read"), Either),
     read("/grants", Holder("grant.manage"), Either),
-    post("/grants", Holder("grant.manage"), Either, "grant.create").step_up(),
-    write("DELETE", "/grants/{id}", Holder("grant.manage"), Either, "grant.revoke").step_up(),
-    post("/staff", Holder("grant.manage"), Either, "staff.invite").step_up(),
-    read("/api-keys", Holder("apikey.manage"), Brand),
-    post("/api-keys", Holder("apikey.manage"), Brand, "apikey.create").step_up(),
-    write("DELETE", "/api-keys/{id}", Holder("apikey.manage"), Brand, "apikey.revoke"),
+    post("/grants", Holder("grant.manage"), Either, "grant.create").step_up().for_people(),
+    write("DELETE", "/grants/{id}", Holder("grant.manage"), Either, "grant.revoke").step_up().for_people(),
+    post("/staff", Holder("grant.manage"), Either, "staff.invite").step_up().for_people(),
+    read("/api-keys", Holder("apikey.manage"), Either),
+    post("/api-keys", Holder("apikey.manage"), Either, "apikey.create").step_up().for_people(),
+    write("DELETE", "/api-keys/{id}", Holder("apikey.manage"), Either, "apikey.revoke"),
     read("/audit", Holder("audit.read"), Either),
     post("/audit/verify", Holder("audit.read"), Either, "-"),
     read("/tasks", Holder("order.manage"), Brand),
@@ -236,9 +243,14 @@ impl Rule {
     pub fn check(&self, site: &Site, caller: &Caller, now: DateTime<Utc>) -> Result<(), Refusal> {
         self.check_who(site, caller)?;
         self.check_scope(caller)?;
-        let is_person = matches!(caller.actor.kind, ActorKind::Customer | ActorKind::Staff);
-        if self.is_step_up && is_person {
-            caller.actor.require_recent_auth(now)?;
+        if self.is_for_people && caller.actor.kind == ActorKind::ApiKey {
+            return Err(Refusal::denied(
+                "staff_only",
+                "who may do what is decided by members of staff, not by API keys",
+            ));
+        }
+        if self.is_step_up {
+            caller.actor.require_step_up(now)?;
         }
         Ok(())
     }
@@ -273,7 +285,7 @@ impl Rule {
             },
             Who::Customer => only(kind == ActorKind::Customer, site.brand().is_some()),
             Who::Person | Who::Enrolling => only(matches!(kind, ActorKind::Customer | ActorKind::Staff), true),
-            Who::Staff => only(kind == ActorKind::Staff, matches!(site, Site::Staff)),
+            Who::Team => only(matches!(kind, ActorKind::Staff | ActorKind::ApiKey), matches!(site, Site::Staff)),
             Who::Holder(permission) => holds(permission),
             Who::Owner(_) if kind == ActorKind::Customer => Ok(()),
             Who::Owner(permission) => holds(permission),

@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use ottery_kernel::BrandId;
 use ottery_kit::grpc::Code;
 use ottery_proto::catalog::v1 as catalog;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::clocks::TestClock;
 use super::storefront::TokensView;
-use super::view::{Page, PageQuery, Time, view};
+use super::view::{DryRun, Page, Time, page, view};
 use crate::limits::{Json, Query};
 use crate::problem::{Refusal, Reply};
 use crate::session::{Caller, Portal};
@@ -140,12 +139,14 @@ pub struct BrandInput {
     pub hosts: Vec<String>,
     /// Who sells.
     pub entity: Option<Entity>,
-    /// BCP 47.
+    /// BCP 47; the first of `locales` when left out.
+    #[serde(default)]
     pub default_locale: String,
     /// BCP 47.
     #[serde(default)]
     pub locales: Vec<String>,
-    /// ISO 4217.
+    /// ISO 4217; the first of `currencies` when left out.
+    #[serde(default)]
     pub default_currency: String,
     /// ISO 4217.
     #[serde(default)]
@@ -191,27 +192,59 @@ pub struct BrandInput {
     pub version: u64,
 }
 
+/// Which brands.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct BrandQuery {
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// 1 to 100.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// The one brand of this slug.
+    slug: Option<String>,
+}
+
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(read, update))
 }
 
 /// List the brands I work for.
-#[utoipa::path(get, path = "/brands", tag = "brands", operation_id = "list_brands", params(PageQuery), responses((status = 200, body = Page<BrandView>)))]
+#[utoipa::path(get, path = "/brands", tag = "brands", operation_id = "list_brands", params(BrandQuery), responses((status = 200, body = Page<BrandView>)))]
 async fn list(
     State(state): State<AppState>,
     caller: Caller,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<BrandQuery>,
 ) -> Reply<Json<Page<BrandView>>> {
-    if !caller.may("brand.read") {
-        return own(&state, &caller).await;
+    let request = page(query.cursor, query.limit)?;
+    let is_wanted = |brand: &catalog::Brand| query.slug.as_ref().is_none_or(|slug| *slug == brand.slug);
+    let brands = match (caller.actor.brand, &query.slug) {
+        // Whoever works in one brand, as a brand's API key always does, is shown that one.
+        (Some(brand), _) => found(&state, &caller, brand.to_string(), String::new()).await?,
+        (None, _) if !caller.may("brand.read") => own(&state, &caller).await?,
+        (None, Some(slug)) => found(&state, &caller, String::new(), slug.clone()).await?,
+        (None, None) => {
+            let request = catalog::ListBrandsRequest { page: request };
+            let reply = state.clients.catalog(&caller.call()).list_brands(request).await?.into_inner();
+            return Ok(Json(Page::of(reply.brands, reply.page)));
+        }
+    };
+    Ok(Json(Page::of(brands.into_iter().filter(is_wanted).collect(), None)))
+}
+
+/// The brand of that id or slug, when there is one for this caller.
+async fn found(state: &AppState, caller: &Caller, brand_id: String, slug: String) -> Reply<Vec<catalog::Brand>> {
+    let request = catalog::GetBrandRequest { brand_id, slug };
+    match state.clients.catalog(&caller.call()).get_brand(request).await {
+        Ok(brand) => Ok(vec![brand.into_inner()]),
+        Err(status) if status.code() == Code::NotFound => Ok(Vec::new()),
+        Err(status) => Err(status.into()),
     }
-    let request = catalog::ListBrandsRequest { page: query.request()? };
-    let reply = state.clients.catalog(&caller.call()).list_brands(request).await?.into_inner();
-    Ok(Json(Page::of(reply.brands, reply.page)))
 }
 
 /// Somebody without rights on the platform sees the brands they hold something in.
-async fn own(state: &AppState, caller: &Caller) -> Reply<Json<Page<BrandView>>> {
+async fn own(state: &AppState, caller: &Caller) -> Reply<Vec<catalog::Brand>> {
     let session = caller.session.clone().ok_or_else(Refusal::sign_in)?;
     let mut brands: Vec<catalog::Brand> = Vec::new();
     for &brand in session.brands.iter().take(OWN_BRANDS_MAX) {
@@ -225,7 +258,7 @@ async fn own(state: &AppState, caller: &Caller) -> Reply<Json<Page<BrandView>>> 
             Err(status) => return Err(status.into()),
         }
     }
-    Ok(Json(Page::of(brands, None)))
+    Ok(brands)
 }
 
 /// Get a brand.
@@ -246,25 +279,31 @@ fn known(brand_id: &str) -> Reply<()> {
 }
 
 /// Add a brand.
-#[utoipa::path(post, path = "/brands", tag = "brands", operation_id = "create_brand", request_body = BrandInput, responses((status = 201, body = BrandView)))]
-async fn create(State(state): State<AppState>, caller: Caller, Json(input): Json<BrandInput>) -> Reply<Response> {
-    let brand = put(&state, &caller, String::new(), input).await?;
-    Ok((StatusCode::CREATED, Json(brand)).into_response())
+#[utoipa::path(post, path = "/brands", tag = "brands", operation_id = "create_brand", params(DryRun), request_body = BrandInput, responses((status = 201, body = BrandView)))]
+async fn create(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(mode): Query<DryRun>,
+    Json(input): Json<BrandInput>,
+) -> Reply<Response> {
+    let brand = put(&state, &caller, String::new(), input, mode).await?;
+    Ok((mode.created(), Json(brand)).into_response())
 }
 
 /// Change a brand.
-#[utoipa::path(put, path = "/brands/{id}", tag = "brands", operation_id = "update_brand", params(("id" = String, Path)), request_body = BrandInput, responses((status = 200, body = BrandView)))]
+#[utoipa::path(put, path = "/brands/{id}", tag = "brands", operation_id = "update_brand", params(("id" = String, Path), DryRun), request_body = BrandInput, responses((status = 200, body = BrandView)))]
 async fn update(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<String>,
+    Query(mode): Query<DryRun>,
     Json(input): Json<BrandInput>,
 ) -> Reply<Json<BrandView>> {
     known(&id)?;
-    put(&state, &caller, id, input).await.map(Json)
+    put(&state, &caller, id, input, mode).await.map(Json)
 }
 
-async fn put(state: &AppState, caller: &Caller, id: String, input: BrandInput) -> Reply<BrandView> {
+async fn put(state: &AppState, caller: &Caller, id: String, input: BrandInput, mode: DryRun) -> Reply<BrandView> {
     let hosts = &state.config.http.admin_hosts;
     if let Some(taken) = input.hosts.iter().find(|host| hosts.iter().any(|admin| admin.eq_ignore_ascii_case(host))) {
         return Err(Refusal::invalid(
@@ -304,9 +343,12 @@ async fn put(state: &AppState, caller: &Caller, id: String, input: BrandInput) -
         published: input.published,
         ..Default::default()
     };
-    let request = catalog::PutBrandRequest { brand: Some(brand), expected_version: input.version };
+    let request =
+        catalog::PutBrandRequest { brand: Some(brand), expected_version: input.version, dry_run: mode.dry_run };
     let brand = state.clients.catalog(&caller.call()).put_brand(request).await?.into_inner();
-    // This replica need not wait for the event.
-    state.catalog.forget_hosts();
+    if !mode.dry_run {
+        // This replica need not wait for the event.
+        state.catalog.forget_hosts();
+    }
     Ok(brand.into())
 }

@@ -58,12 +58,15 @@ fn describe(operation: &mut Operation, rule: &Rule) {
         Who::Anyone | Who::Visitor | Who::Setup => "Open to everybody.".to_owned(),
         Who::Customer => "For customers.".to_owned(),
         Who::Person | Who::Enrolling => "For whoever is signed in.".to_owned(),
-        Who::Staff => "For staff.".to_owned(),
+        Who::Team => "For staff and API keys.".to_owned(),
         Who::Holder(permission) => format!("Needs the permission `{permission}`."),
         Who::Owner(permission) => format!("Customers see their own; others need the permission `{permission}`."),
     }];
     if rule.is_step_up {
         notes.push("People must have proved who they are within ten minutes (403 `reauth_required`).".to_owned());
+    }
+    if rule.is_for_people {
+        notes.push("Not for API keys (403 `staff_only`).".to_owned());
     }
     let said = operation.description.take().unwrap_or_default();
     operation.description = Some([said, notes.join(" ")].join("\n\n").trim().to_owned());
@@ -100,7 +103,7 @@ fn describe(operation: &mut Operation, rule: &Rule) {
     if !open {
         let session = SecurityRequirement::new("session", Vec::<String>::new());
         let key = SecurityRequirement::new("api_key", Vec::<String>::new());
-        let takes_keys = matches!(rule.who, Who::Holder(_) | Who::Owner(_));
+        let takes_keys = matches!(rule.who, Who::Team | Who::Holder(_) | Who::Owner(_)) && !rule.is_for_people;
         operation.security = Some(if takes_keys { vec![session, key] } else { vec![session] });
     }
     let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name(ProblemBody::name()))).build();

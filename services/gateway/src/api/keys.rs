@@ -1,4 +1,5 @@
-//! API keys of a brand.
+//! API keys: of one brand, or outside any brand of the platform. A platform's key works in every brand its maker works in,
+//! also in those that come later; with the header `Ottery-Brand` in one of them, without it on the platform itself.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -19,6 +20,7 @@ view! {
     Key from identity::ApiKey {
         id: String,
         name: String,
+        /// The one brand it works in; none: it is the platform's and works in all of them.
         brand_id: Option<String>,
         permissions: Vec<String>,
         created_at: Option<Time>,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::view::{Page, PageQuery, Show as _, Time, view, words};
+use super::view::{DryRun, Page, PageQuery, Show as _, Time, view, words};
 use crate::limits::{Json, Query};
 use crate::problem::Reply;
 use crate::session::Caller;
@@ -174,24 +174,30 @@ async fn read(State(state): State<AppState>, caller: Caller, Path(panel_id): Pat
 }
 
 /// Add a panel.
-#[utoipa::path(post, path = "/panels", tag = "panels", operation_id = "create_panel", request_body = PanelInput, responses((status = 201, body = Panel)))]
-async fn create(State(state): State<AppState>, caller: Caller, Json(input): Json<PanelInput>) -> Reply<Response> {
-    let panel = put(&state, &caller, String::new(), input).await?;
-    Ok((StatusCode::CREATED, Json(panel)).into_response())
+#[utoipa::path(post, path = "/panels", tag = "panels", operation_id = "create_panel", params(DryRun), request_body = PanelInput, responses((status = 201, body = Panel)))]
+async fn create(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(mode): Query<DryRun>,
+    Json(input): Json<PanelInput>,
+) -> Reply<Response> {
+    let panel = put(&state, &caller, String::new(), input, mode).await?;
+    Ok((mode.created(), Json(panel)).into_response())
 }
 
 /// Change a panel.
-#[utoipa::path(put, path = "/panels/{id}", tag = "panels", operation_id = "update_panel", params(("id" = String, Path)), request_body = PanelInput, responses((status = 200, body = Panel)))]
+#[utoipa::path(put, path = "/panels/{id}", tag = "panels", operation_id = "update_panel", params(("id" = String, Path), DryRun), request_body = PanelInput, responses((status = 200, body = Panel)))]
 async fn update(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<String>,
+    Query(mode): Query<DryRun>,
     Json(input): Json<PanelInput>,
 ) -> Reply<Json<Panel>> {
-    put(&state, &caller, id, input).await.map(Json)
+    put(&state, &caller, id, input, mode).await.map(Json)
 }
 
-async fn put(state: &AppState, caller: &Caller, id: String, input: PanelInput) -> Reply<Panel> {
+async fn put(state: &AppState, caller: &Caller, id: String, input: PanelInput, mode: DryRun) -> Reply<Panel> {
     let panel = provisioning::Panel {
         id,
         name: input.name,
@@ -213,6 +219,7 @@ async fn put(state: &AppState, caller: &Caller, id: String, input: PanelInput) -
         panel: Some(panel),
         api_key: input.api_key.expose().to_owned(),
         expected_version: input.version,
+        dry_run: mode.dry_run,
     };
     Ok(state.clients.provisioning(&caller.call()).put_panel(request).await?.into_inner().into())
 }

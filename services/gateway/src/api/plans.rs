@@ -1,14 +1,13 @@
 //! Plans, their versions and prices.
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use ottery_proto::catalog::v1 as catalog;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::view::{Money, Page, PageQuery, Show as _, Time, view, words};
+use super::view::{DryRun, Money, Page, PageQuery, Show as _, Time, view, words};
 use crate::limits::{Json, Query};
 use crate::problem::Reply;
 use crate::session::Caller;
@@ -178,6 +177,9 @@ pub struct PlanInput {
     /// Days; 0 for none.
     #[serde(default)]
     pub trial_days: u32,
+    /// Whether it can be bought; left out, it stays as it is, and a new plan is a draft.
+    #[serde(default)]
+    pub state: Option<PlanState>,
     /// The version that was read; 0 to create.
     #[serde(default)]
     pub version: u64,
@@ -217,24 +219,30 @@ async fn read(State(state): State<AppState>, caller: Caller, Path(plan_id): Path
 }
 
 /// Add a plan.
-#[utoipa::path(post, path = "/plans", tag = "plans", operation_id = "create_plan", request_body = PlanInput, responses((status = 201, body = Plan)))]
-async fn create(State(state): State<AppState>, caller: Caller, Json(input): Json<PlanInput>) -> Reply<Response> {
-    let plan = put(&state, &caller, String::new(), input).await?;
-    Ok((StatusCode::CREATED, Json(plan)).into_response())
+#[utoipa::path(post, path = "/plans", tag = "plans", operation_id = "create_plan", params(DryRun), request_body = PlanInput, responses((status = 201, body = Plan)))]
+async fn create(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(mode): Query<DryRun>,
+    Json(input): Json<PlanInput>,
+) -> Reply<Response> {
+    let plan = put(&state, &caller, String::new(), input, mode).await?;
+    Ok((mode.created(), Json(plan)).into_response())
 }
 
 /// Change a plan.
-#[utoipa::path(put, path = "/plans/{id}", tag = "plans", operation_id = "update_plan", params(("id" = String, Path)), request_body = PlanInput, responses((status = 200, body = Plan)))]
+#[utoipa::path(put, path = "/plans/{id}", tag = "plans", operation_id = "update_plan", params(("id" = String, Path), DryRun), request_body = PlanInput, responses((status = 200, body = Plan)))]
 async fn update(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<String>,
+    Query(mode): Query<DryRun>,
     Json(input): Json<PlanInput>,
 ) -> Reply<Json<Plan>> {
-    put(&state, &caller, id, input).await.map(Json)
+    put(&state, &caller, id, input, mode).await.map(Json)
 }
 
-async fn put(state: &AppState, caller: &Caller, plan_id: String, input: PlanInput) -> Reply<Plan> {
+async fn put(state: &AppState, caller: &Caller, plan_id: String, input: PlanInput, mode: DryRun) -> Reply<Plan> {
     let price = |price: PriceInput| catalog::Price {
         id: price.id,
         term: Some(price.term.into()),
@@ -258,9 +266,13 @@ async fn put(state: &AppState, caller: &Caller, plan_id: String, input: PlanInpu
         featured: input.featured,
         content: Some(content),
         expected_version: input.version,
+        state: input.state.map_or(0, Into::into),
+        dry_run: mode.dry_run,
     };
     let plan = state.clients.catalog(&caller.call()).put_plan(request).await?.into_inner();
-    state.catalog.forget_brand(caller.brand()?).await;
+    if !mode.dry_run {
+        state.catalog.forget_brand(caller.brand()?).await;
+    }
     Ok(plan.into())
 }
 

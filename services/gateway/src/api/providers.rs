@@ -1,7 +1,6 @@
 //! Accounts at payment providers. Their secrets go in and never come out.
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use ottery_kit::secret::Secret;
 use ottery_proto::billing::v1 as billing;
@@ -9,8 +8,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::view::{List, Time, view};
-use crate::limits::Json;
+use super::view::{DryRun, List, Time, view};
+use crate::limits::{Json, Query};
 use crate::problem::Reply;
 use crate::session::Caller;
 use crate::state::AppState;
@@ -27,6 +26,7 @@ view! {
         updated_at: Option<Time>,
         /// Address to enter at the provider, below the brand's host.
         webhook_path: String,
+        version: u64,
     }
 }
 
@@ -47,6 +47,9 @@ pub struct ProviderInput {
     #[serde(default)]
     #[schema(value_type = Vec<String>, max_items = 2)]
     pub webhook_secrets: Vec<Secret>,
+    /// The version that was read; 0 to create.
+    #[serde(default)]
+    pub version: u64,
 }
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -62,30 +65,44 @@ async fn list(State(state): State<AppState>, caller: Caller) -> Reply<Json<List<
 }
 
 /// Add a provider account.
-#[utoipa::path(post, path = "/provider-accounts", tag = "providers", operation_id = "create_provider_account", request_body = ProviderInput, responses((status = 201, body = ProviderAccount)))]
-async fn create(State(state): State<AppState>, caller: Caller, Json(input): Json<ProviderInput>) -> Reply<Response> {
-    let account = put(&state, &caller, String::new(), input).await?;
-    Ok((StatusCode::CREATED, Json(account)).into_response())
+#[utoipa::path(post, path = "/provider-accounts", tag = "providers", operation_id = "create_provider_account", params(DryRun), request_body = ProviderInput, responses((status = 201, body = ProviderAccount)))]
+async fn create(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(mode): Query<DryRun>,
+    Json(input): Json<ProviderInput>,
+) -> Reply<Response> {
+    let account = put(&state, &caller, String::new(), input, mode).await?;
+    Ok((mode.created(), Json(account)).into_response())
 }
 
 /// Change a provider account.
-#[utoipa::path(put, path = "/provider-accounts/{id}", tag = "providers", operation_id = "update_provider_account", params(("id" = String, Path)), request_body = ProviderInput, responses((status = 200, body = ProviderAccount)))]
+#[utoipa::path(put, path = "/provider-accounts/{id}", tag = "providers", operation_id = "update_provider_account", params(("id" = String, Path), DryRun), request_body = ProviderInput, responses((status = 200, body = ProviderAccount)))]
 async fn update(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<String>,
+    Query(mode): Query<DryRun>,
     Json(input): Json<ProviderInput>,
 ) -> Reply<Json<ProviderAccount>> {
-    put(&state, &caller, id, input).await.map(Json)
+    put(&state, &caller, id, input, mode).await.map(Json)
 }
 
-async fn put(state: &AppState, caller: &Caller, id: String, input: ProviderInput) -> Reply<ProviderAccount> {
+async fn put(
+    state: &AppState,
+    caller: &Caller,
+    id: String,
+    input: ProviderInput,
+    mode: DryRun,
+) -> Reply<ProviderAccount> {
     let request = billing::PutProviderAccountRequest {
         id,
         provider: input.provider,
         base_url: input.base_url,
         api_key: input.api_key.expose().to_owned(),
         webhook_secrets: input.webhook_secrets.iter().map(|secret| secret.expose().to_owned()).collect(),
+        expected_version: input.version,
+        dry_run: mode.dry_run,
     };
     Ok(state.clients.billing(&caller.call()).put_provider_account(request).await?.into_inner().into())
 }

@@ -179,8 +179,12 @@ async fn answer(
     Path(ticket_id): Path<String>,
     Json(input): Json<ReplyInput>,
 ) -> Reply<Json<Ticket>> {
-    let author_name = caller.account().map(|account| account.display_name.clone()).unwrap_or_default();
-    let request = support::ReplyToTicketRequest { ticket_id, text: input.text, internal: input.internal, author_name };
+    let request = support::ReplyToTicketRequest {
+        ticket_id,
+        text: input.text,
+        internal: input.internal,
+        author_name: caller.name().to_owned(),
+    };
     Ok(Json(state.clients.support(&caller.call()).reply_to_ticket(request).await?.into_inner().into()))
 }
 

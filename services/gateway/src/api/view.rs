@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use axum::http::StatusCode;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use ottery_proto::common::v1 as common;
 use prost_types::Timestamp;
@@ -121,6 +122,26 @@ impl PageQuery {
     /// See [`page`].
     pub fn request(self) -> Result<Option<common::PageRequest>, Refusal> {
         page(self.cursor, self.limit)
+    }
+}
+
+/// Whether a change is only tried.
+#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DryRun {
+    /// Check everything and answer with what would be there afterwards, but change nothing: 200, and ids of new things are
+    /// ids of nothing.
+    #[serde(default)]
+    #[param(required = false)]
+    pub dry_run: bool,
+}
+
+impl DryRun {
+    /// The status of an answer about something new.
+    #[must_use]
+    pub fn created(self) -> StatusCode {
+        if self.dry_run { StatusCode::OK } else { StatusCode::CREATED }
     }
 }
 

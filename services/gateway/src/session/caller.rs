@@ -43,6 +43,12 @@ impl Caller {
         self.session.as_ref().and_then(|session| session.account.as_ref())
     }
 
+    /// As others know them: a person's name, or what an API key was called when it was made.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.session.as_ref().map(|session| session.name()).unwrap_or_default()
+    }
+
     /// The session's secret, for calls that work on the session itself.
     ///
     /// # Errors

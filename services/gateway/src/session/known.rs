@@ -36,6 +36,7 @@ pub struct Session {
     /// Whether it holds a grant in all of them.
     pub has_all_brands: bool,
     pub(super) actor: Actor,
+    key_name: String,
 }
 
 /// Sessions as identity sees them, remembered for a second at most.
@@ -137,6 +138,12 @@ impl Session {
         Actor { brand, ..self.actor.clone() }
     }
 
+    /// As others know whoever this is: the person's name, or the API key's.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.account.as_ref().map_or(&self.key_name, |account| &account.display_name)
+    }
+
     fn of(reply: identity::AuthenticateReply, secret: Secret) -> Result<Self, Refusal> {
         let actor = reply
             .actor
@@ -150,6 +157,7 @@ impl Session {
             brands: reply.brand_ids.iter().filter_map(|id| id.parse().ok()).collect(),
             has_all_brands: reply.all_brands,
             actor,
+            key_name: reply.api_key_name,
         })
     }
 }
@@ -168,6 +176,7 @@ impl Session {
             brands: Vec::new(),
             has_all_brands: true,
             actor,
+            key_name: String::new(),
         }
     }
 }

@@ -5,6 +5,7 @@
 mod browser;
 mod edge;
 mod https;
+mod keys;
 mod openapi;
 mod sessions;
 mod setup;

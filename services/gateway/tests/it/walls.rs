@@ -87,9 +87,9 @@ async fn secure_s12_a_key_gets_exactly_what_its_permissions_say() {
         let answer = knock(&key, rule).await;
         is_sane(&answer, rule);
         let is_allowed = match rule.who {
-            Who::Anyone | Who::Setup => true,
+            Who::Anyone | Who::Setup | Who::Team => true,
             Who::Holder(permission) | Who::Owner(permission) => reader.contains(&permission),
-            Who::Visitor | Who::Customer | Who::Person | Who::Enrolling | Who::Staff => false,
+            Who::Visitor | Who::Customer | Who::Person | Who::Enrolling => false,
         } && rule.scope != Scope::Platform;
         assert_eq!(is_turned_away(&answer), !is_allowed, "{} {}: {}", rule.method, rule.path, answer.text);
         let foreign = knock(&sibling, rule).await;

@@ -43,11 +43,11 @@ impl App {
     ) -> Result<NewApiKey, AppError> {
         actor.require("apikey.manage")?;
         let now = self.now();
-        actor.require_recent_auth(now)?;
         let creator: AccountId = match actor.kind {
             ActorKind::Staff => actor.subject.parse().map_err(|_| AppError::missing("account"))?,
             _ => return Err(Problem::denied("STAFF_ONLY", "API keys are made by members of staff").into()),
         };
+        actor.require_recent_auth(now)?;
         let name = name.trim();
         if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
             return Err(Invalid::new("name", "NAME_MALFORMED", "say in 1 to 100 characters what the key is for").into());

@@ -198,6 +198,10 @@ impl App {
     /// Nobody hands out, or takes away, more than they hold themselves, nor anywhere else.
     fn may_grant(&self, actor: &Actor, held: Held) -> Result<(), AppError> {
         actor.require("grant.manage")?;
+        // A key that hands out roles could raise its own maker, or outlive them.
+        if actor.kind == ActorKind::ApiKey {
+            return Err(Problem::denied("STAFF_ONLY", "roles are given and taken by members of staff").into());
+        }
         actor.require_recent_auth(self.now())?;
         if let Some(own) = actor.brand
             && held.brand != Some(own)

@@ -96,6 +96,7 @@ pub(super) fn authenticated(call: &Actor, found: Authenticated, client_ip: Strin
         enrolment_only: found.session.kind == SessionKind::Enrolment,
         brand_ids: found.brands.iter().map(ToString::to_string).collect(),
         all_brands: found.all_brands,
+        api_key_name: String::new(),
     }
 }
 
@@ -108,6 +109,7 @@ pub(super) fn authenticated_key(key: &StoredApiKey, caller: &Actor, client_ip: S
         enrolment_only: false,
         brand_ids: key.brand.iter().map(ToString::to_string).collect(),
         all_brands: key.brand.is_none(),
+        api_key_name: key.name.clone(),
     }
 }
 

@@ -1,6 +1,6 @@
 use chrono::TimeDelta;
 use ottery_kernel::BrandId;
-use ottery_kit::grpc::Actor;
+use ottery_kit::grpc::{Actor, ActorKind};
 use ottery_proto::identity::v1::identity_service_server::IdentityService as _;
 use ottery_proto::identity::v1::*;
 use tonic::Status;
@@ -64,6 +64,30 @@ async fn a_key_never_holds_more_than_its_maker() {
     world.api.revoke_grant(call(&root, RevokeGrantRequest { grant_id: grant.id })).await.unwrap();
     let actor = enter(&world, &world.visitor(), &made.secret).await.unwrap().actor.unwrap();
     assert_eq!(actor.permissions, ["order.read"], "what its maker lost, it lost");
+}
+
+#[tokio::test]
+async fn secure_s03_a_key_makes_no_keys_and_gives_and_takes_no_roles() {
+    let world = world().await;
+    let owner = world.owner().await;
+    let key =
+        Actor { kind: ActorKind::ApiKey, subject: "key_1".to_owned(), ..world.staff(&owner.account, None, &["*"]) };
+    assert_eq!(reason(create(&world, &key, &["order.read"]).await.unwrap_err()), "STAFF_ONLY");
+    let viewer = world.hire("vera@operator.example", "viewer", Some(world.brand)).await;
+    let role = GrantRoleRequest { account_id: viewer.account.clone(), role: "viewer".into(), brand_id: String::new() };
+    assert_eq!(reason(world.api.grant_role(call(&key, role)).await.unwrap_err()), "STAFF_ONLY");
+    let list = ListGrantsRequest { account_id: viewer.account };
+    let grant = world.api.list_grants(call(&key, list)).await.unwrap().into_inner().grants.remove(0);
+    let revoke = RevokeGrantRequest { grant_id: grant.id };
+    assert_eq!(reason(world.api.revoke_grant(call(&key, revoke)).await.unwrap_err()), "STAFF_ONLY");
+}
+
+#[tokio::test]
+async fn a_key_says_what_it_is_called() {
+    let world = world().await;
+    let owner = world.owner().await;
+    let made = create(&world, &world.staff(&owner.account, None, &["*"]), &["order.read"]).await.unwrap();
+    assert_eq!(enter(&world, &world.visitor(), &made.secret).await.unwrap().api_key_name, "reports");
 }
 
 #[tokio::test]

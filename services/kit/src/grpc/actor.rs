@@ -145,7 +145,8 @@ impl Actor {
             .with("permission", permission))
     }
 
-    /// Insists that the person proved who they are within the last ten minutes. Services are exempt.
+    /// Insists that a person proved who they are within the last ten minutes. Services are exempt; an API key never passes.
+    /// This guards who may do what; everything else that is sensitive asks for [`Self::require_step_up`].
     ///
     /// # Errors
     /// `PERMISSION_DENIED`, reason `REAUTH_REQUIRED`.
@@ -155,6 +156,21 @@ impl Actor {
             return Ok(());
         }
         Err(Problem::denied("REAUTH_REQUIRED", "confirm your password or second factor first"))
+    }
+
+    /// Insists that whoever does something sensitive is not just a session that somebody left open: people must have proved
+    /// who they are within the last ten minutes. An API key has nobody to ask; somebody proved who they are to make it, for
+    /// named permissions and a limited time, and that permission is its proof.
+    ///
+    /// # Errors
+    /// `PERMISSION_DENIED`, reason `REAUTH_REQUIRED`.
+    pub fn require_step_up(&self, now: DateTime<Utc>) -> Result<(), Problem> {
+        match self.kind {
+            ActorKind::ApiKey => Ok(()),
+            ActorKind::Anonymous | ActorKind::Customer | ActorKind::Staff | ActorKind::Service => {
+                self.require_recent_auth(now)
+            }
+        }
     }
 
     /// Insists that the caller is one of our services.
@@ -223,6 +239,17 @@ mod tests {
         assert!(at(10).require_recent_auth(now).is_ok());
         assert_eq!(at(11).require_recent_auth(now).unwrap_err().reason, "REAUTH_REQUIRED");
         assert!(Actor::new(ActorKind::Staff, "acc_1", None).require_recent_auth(now).is_err());
+    }
+
+    #[test]
+    fn secure_s03_a_key_was_made_with_a_proof_and_cannot_give_another() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(1);
+        let of = |kind| Actor::new(kind, "somebody", None);
+        assert!(of(ActorKind::ApiKey).require_step_up(now).is_ok());
+        assert!(of(ActorKind::ApiKey).require_recent_auth(now).is_err());
+        for kind in [ActorKind::Staff, ActorKind::Customer, ActorKind::Anonymous] {
+            assert_eq!(of(kind).require_step_up(now).unwrap_err().reason, "REAUTH_REQUIRED", "{kind:?}");
+        }
     }
 
     #[test]

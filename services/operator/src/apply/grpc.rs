@@ -73,7 +73,7 @@ impl Target for GrpcTarget {
     }
 
     async fn put_brand(&self, brand: Brand, expected_version: u64) -> Result<Brand, Problem> {
-        let request = PutBrandRequest { brand: Some(brand), expected_version };
+        let request = PutBrandRequest { brand: Some(brand), expected_version, dry_run: false };
         Ok(self.catalog("")?.put_brand(request).await?.into_inner())
     }
 
@@ -124,7 +124,7 @@ impl Target for GrpcTarget {
         api_key: String,
         expected_version: u64,
     ) -> Result<Panel, Problem> {
-        let request = PutPanelRequest { panel: Some(panel), api_key, expected_version };
+        let request = PutPanelRequest { panel: Some(panel), api_key, expected_version, dry_run: false };
         Ok(self.provisioning(brand)?.put_panel(request).await?.into_inner())
     }
 

@@ -148,6 +148,8 @@ impl Run<'_> {
             base_url: payments.base_url.clone(),
             api_key,
             webhook_secrets,
+            expected_version: before.as_ref().map_or(0, |account| account.version),
+            dry_run: false,
         };
         let after = self.target.put_provider_account(brand, request).await.map_err(refused)?;
         let change = if before.is_none() { Change::Created } else { Change::Configured };
@@ -200,6 +202,7 @@ impl Run<'_> {
             featured: document.spec.featured,
             content: Some(content),
             expected_version: version,
+            ..PutPlanRequest::default()
         };
         let mut after = self.target.put_plan(&brand, request).await.map_err(refused)?;
         let state = match document.spec.state {

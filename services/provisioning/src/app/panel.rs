@@ -45,9 +45,11 @@ pub struct Input {
     pub time_zone: String,
     pub api_key: Secret,
     pub expected_version: u64,
+    /// Nothing of it stays.
+    pub is_dry_run: bool,
 }
 
-/// Adds or changes a panel.
+/// Adds or changes a panel; saying the same again changes nothing.
 ///
 /// # Errors
 /// Names the field and the rule; a version that moved on; a name that is taken.
@@ -59,8 +61,11 @@ pub async fn put(app: &App, actor: &Actor, brand: BrandId, input: Input) -> Resu
         Some(id) => Some(panel::lock(&mut tx, id).await?.ok_or_else(|| missing(id))?),
         None => None,
     };
-    let before = stored.as_ref().map(audited);
     let row = merged(app, brand, stored.as_ref(), &input, now)?;
+    if let Some(stored) = stored.as_ref().filter(|stored| says_the_same(stored, &row)) {
+        return Ok(stored.clone());
+    }
+    let before = stored.as_ref().map(audited);
     let written = match &stored {
         Some(_) => panel::update(&mut tx, &row).await,
         None => {
@@ -79,6 +84,10 @@ pub async fn put(app: &App, actor: &Actor, brand: BrandId, input: Input) -> Resu
     panel::look_now(&mut tx, row.panel_id()).await?;
     due::wake_unplaced(&mut tx, brand).await?;
     let row = panel::get(&mut tx, row.panel_id()).await?.ok_or_else(|| missing(row.panel_id()))?;
+    if input.is_dry_run {
+        tx.rollback().await?;
+        return Ok(row);
+    }
     tx.commit().await?;
     app.panels.forget(row.id);
     app.panels.key(row.key_id).reset();
@@ -156,6 +165,27 @@ fn check_version(row: &Row, expected: u64) -> Result<(), Problem> {
     }
     Err(Problem::conflict("VERSION_CONFLICT", "the panel was changed meanwhile; read it again and repeat")
         .with("version", row.version))
+}
+
+/// Whether what people decide about a panel is the same; what was observed does not count.
+fn says_the_same(stored: &Row, row: &Row) -> bool {
+    let texts = |row: &Row| {
+        [
+            &row.name,
+            &row.driver,
+            &row.base_url,
+            &row.player_url,
+            &row.region,
+            &row.pool,
+            &row.sandbox_control_url,
+            &row.time_zone,
+        ]
+        .map(Clone::clone)
+    };
+    // The id of the key is made of the key itself.
+    let numbers =
+        |row: &Row| (row.capacity, row.rate_per_second, row.concurrency, row.enabled, row.sandbox, row.key_id);
+    texts(stored) == texts(row) && numbers(stored) == numbers(row)
 }
 
 /// What the audit chain may know.

@@ -51,6 +51,7 @@ pub fn input(request: proto::PutPanelRequest) -> Result<Input, Problem> {
         time_zone: panel.time_zone,
         api_key: Secret::new(request.api_key.trim()),
         expected_version: request.expected_version,
+        is_dry_run: request.dry_run,
     })
 }
 

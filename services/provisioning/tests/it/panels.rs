@@ -25,18 +25,55 @@ async fn a_panel_is_entered_tested_and_never_shows_its_key() {
 
     // The key stays when none is sent, and a wrong one is diagnosed.
     let renamed = proto::Panel { name: "Renamed".into(), ..panel.clone() };
-    let request = proto::PutPanelRequest { panel: Some(renamed), api_key: String::new(), expected_version: 1 };
+    let request = proto::PutPanelRequest {
+        panel: Some(renamed),
+        api_key: String::new(),
+        expected_version: 1,
+        ..Default::default()
+    };
     let renamed = world.staff().put_panel(request.clone()).await.unwrap().into_inner();
     assert_eq!((renamed.version, renamed.name.as_str()), (2, "Renamed"));
     let stale = refusal(world.staff().put_panel(request).await);
     assert_eq!((stale.code, stale.reason.as_ref()), (Code::Aborted, "VERSION_CONFLICT"));
-    let request =
-        proto::PutPanelRequest { panel: Some(renamed), api_key: "wrong-key-wrong-key".into(), expected_version: 2 };
+    let request = proto::PutPanelRequest {
+        panel: Some(renamed),
+        api_key: "wrong-key-wrong-key".into(),
+        expected_version: 2,
+        ..Default::default()
+    };
     world.staff().put_panel(request).await.unwrap();
     let probed =
         world.staff().probe_panel(proto::ProbePanelRequest { panel_id: panel.id.clone() }).await.unwrap().into_inner();
     assert_eq!(probed.health(), proto::panel::Health::Down);
     assert!(probed.remedy.contains("API key"), "{}", probed.remedy);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn saying_the_same_again_changes_nothing_and_a_dry_run_leaves_nothing() {
+    let world = World::new().await;
+    let panel = world.admin_panel().await;
+    let put = async |panel: &proto::Panel, api_key: &str, dry_run| {
+        let request = proto::PutPanelRequest {
+            panel: Some(panel.clone()),
+            api_key: api_key.into(),
+            expected_version: 1,
+            dry_run,
+        };
+        world.staff().put_panel(request).await.map(|reply| reply.into_inner().version)
+    };
+    for key in [ADMIN_KEY, ""] {
+        assert_eq!(put(&panel, key, false).await.unwrap(), 1);
+    }
+    let renamed = proto::Panel { name: "Renamed".into(), ..panel.clone() };
+    assert_eq!(put(&renamed, "", true).await.unwrap(), 2);
+    // The end of a key is shown to tell keys apart; it is not the key.
+    let twin = format!("another-key-{}", &ADMIN_KEY[ADMIN_KEY.len() - 4..]);
+    assert_eq!(put(&panel, &twin, true).await.unwrap(), 2);
+    let refused = put(&proto::Panel { base_url: "http://10.0.0.1/x".into(), ..panel.clone() }, "", true).await;
+    assert_eq!(refusal(refused).field.as_deref(), Some("panel.base_url"));
+    let stored = world.staff().get_panel(proto::GetPanelRequest { panel_id: panel.id.clone() }).await.unwrap();
+    assert_eq!((stored.get_ref().version, stored.get_ref().name.as_str()), (1, panel.name.as_str()));
+    world.inv().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,14 +96,29 @@ async fn a_panel_with_a_wrong_field_is_refused_by_its_name() {
         ("panel.sandbox_control_url", proto::Panel { sandbox: false, ..good.clone() }),
     ];
     for (field, panel) in cases {
-        let request = proto::PutPanelRequest { panel: Some(panel), api_key: ADMIN_KEY.into(), expected_version: 0 };
+        let request = proto::PutPanelRequest {
+            panel: Some(panel),
+            api_key: ADMIN_KEY.into(),
+            expected_version: 0,
+            ..Default::default()
+        };
         let refused = refusal(world.staff().put_panel(request).await);
         assert_eq!((refused.code, refused.field.as_deref()), (Code::InvalidArgument, Some(field)), "{refused}");
     }
-    let request = proto::PutPanelRequest { panel: Some(good.clone()), api_key: String::new(), expected_version: 0 };
+    let request = proto::PutPanelRequest {
+        panel: Some(good.clone()),
+        api_key: String::new(),
+        expected_version: 0,
+        ..Default::default()
+    };
     assert_eq!(refusal(world.staff().put_panel(request).await).field.as_deref(), Some("api_key"));
     world.put_panel(good.clone(), ADMIN_KEY).await;
-    let request = proto::PutPanelRequest { panel: Some(good), api_key: ADMIN_KEY.into(), expected_version: 0 };
+    let request = proto::PutPanelRequest {
+        panel: Some(good),
+        api_key: ADMIN_KEY.into(),
+        expected_version: 0,
+        ..Default::default()
+    };
     assert_eq!(refusal(world.staff().put_panel(request).await).reason, "PANEL_NAME_TAKEN");
 }
 
@@ -115,7 +167,12 @@ async fn secure_s12_people_see_what_their_permissions_and_their_brand_allow() {
     assert_eq!(refusal(reader.reveal_credentials(reveal()).await).code, Code::PermissionDenied);
     let retry = proto::RetryServiceRequest { service_id: service.id.clone() };
     assert_eq!(refusal(reader.retry_service(retry).await).code, Code::PermissionDenied);
-    let put = proto::PutPanelRequest { panel: Some(panel.clone()), api_key: String::new(), expected_version: 1 };
+    let put = proto::PutPanelRequest {
+        panel: Some(panel.clone()),
+        api_key: String::new(),
+        expected_version: 1,
+        ..Default::default()
+    };
     assert_eq!(refusal(reader.put_panel(put).await).code, Code::PermissionDenied);
     let mut own = world.client(own);
     assert_eq!(refusal(own.list_panels(proto::ListPanelsRequest::default()).await).code, Code::PermissionDenied);
@@ -176,7 +233,12 @@ async fn capacity_is_never_exceeded_by_orders_in_parallel() {
     }
     assert_eq!((ready, world.lines().await.len()), (3, 3));
     let larger = proto::Panel { capacity: 6, ..panel };
-    let request = proto::PutPanelRequest { panel: Some(larger), api_key: String::new(), expected_version: 1 };
+    let request = proto::PutPanelRequest {
+        panel: Some(larger),
+        api_key: String::new(),
+        expected_version: 1,
+        ..Default::default()
+    };
     world.staff().put_panel(request).await.unwrap();
     for subscription in &subscriptions {
         world.until(subscription, proto::service::Step::Ready).await;

@@ -119,7 +119,12 @@ impl World {
     }
 
     pub async fn put_panel(&self, panel: proto::Panel, key: &str) -> proto::Panel {
-        let request = proto::PutPanelRequest { panel: Some(panel), api_key: key.into(), expected_version: 0 };
+        let request = proto::PutPanelRequest {
+            panel: Some(panel),
+            api_key: key.into(),
+            expected_version: 0,
+            ..Default::default()
+        };
         self.staff().put_panel(request).await.unwrap().into_inner()
     }
 

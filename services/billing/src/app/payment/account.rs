@@ -40,6 +40,10 @@ pub struct PutAccount {
     pub api_key: Secret,
     /// Webhook secrets, the newest last; empty keeps the stored ones.
     pub webhook_secrets: Vec<Secret>,
+    /// The version that was read; 0 to create.
+    pub expected_version: u64,
+    /// Nothing of it stays.
+    pub is_dry_run: bool,
 }
 
 /// An account, opened for a call.
@@ -63,10 +67,10 @@ fn sealed(error: SealError) -> Problem {
 }
 
 impl Billing {
-    /// Creates or changes an account. Secrets that are left out stay as they are.
+    /// Creates or changes an account; saying the same again changes nothing. Secrets that are left out stay as they are.
     ///
     /// # Errors
-    /// When the provider is unknown, the address is not allowed, or a secret is missing.
+    /// When the provider is unknown, the address is not allowed, a secret is missing, or somebody else changed it meanwhile.
     pub async fn put_provider_account(
         &self,
         actor: &Actor,
@@ -92,7 +96,7 @@ impl Billing {
         let before = match put.id {
             None => None,
             Some(id) => {
-                let stored = store::provider_account::get(&mut tx, id).await?;
+                let stored = store::provider_account::lock(&mut tx, id).await?;
                 Some(stored.filter(|stored| stored.provider == put.provider).ok_or_else(|| {
                     Problem::not_found(
                         "PROVIDER_ACCOUNT_NOT_FOUND",
@@ -102,6 +106,18 @@ impl Billing {
                 })?)
             }
         };
+        let version = before.as_ref().map_or(0, |stored| stored.version);
+        if i64::try_from(put.expected_version).ok() != Some(version) {
+            let message = "the account was changed meanwhile; read it again and repeat";
+            return Err(Problem::conflict("VERSION_CONFLICT", message).with("version", version));
+        }
+        let base_url = url.as_str().trim_end_matches('/').to_owned();
+        if let Some(stored) = &before
+            && stored.base_url == base_url
+            && self.holds_these_secrets(brand, stored, &put)?
+        {
+            return Ok(stored.clone());
+        }
         let id = put.id.unwrap_or_else(ProviderAccountId::fresh);
         let missing =
             |field: &'static str| Problem::invalid(field, "MISSING", format!("{field}: a new account needs it"));
@@ -122,7 +138,6 @@ impl Billing {
                 put.webhook_secrets.iter().map(|secret| keyring.seal(&at, secret.expose().as_bytes())).collect()
             }
         };
-        let base_url = url.as_str().trim_end_matches('/').to_owned();
         let account = ProviderAccount {
             id,
             provider: put.provider,
@@ -131,12 +146,26 @@ impl Billing {
             api_key_hint,
             secrets_sealed,
             updated_at: now,
+            version: version + 1,
         };
         store::provider_account::put(&mut tx, brand, &account).await?;
         audit::append(&mut tx, actor, "provider_account.put", id, before.as_ref().map(shown), Some(shown(&account)))
             .await?;
-        tx.commit().await?;
+        if put.is_dry_run {
+            tx.rollback().await?
+        } else {
+            tx.commit().await?
+        }
         Ok(account)
+    }
+
+    /// Whether the secrets that were entered are the stored ones. Whoever enters secrets may learn that much.
+    fn holds_these_secrets(&self, brand: BrandId, stored: &ProviderAccount, put: &PutAccount) -> Result<bool, Problem> {
+        let at = place(brand, stored.id, "api_key_sealed");
+        let api_key = self.host.keyring.open_text(&at, &stored.api_key_sealed).map_err(sealed)?;
+        let webhook_secrets = self.webhook_secrets(brand, stored)?;
+        Ok((put.api_key.is_empty() || put.api_key == api_key)
+            && (put.webhook_secrets.is_empty() || put.webhook_secrets == webhook_secrets))
     }
 
     /// The brand's accounts.

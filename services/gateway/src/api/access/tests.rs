@@ -56,14 +56,20 @@ fn caller(role: Role, brand: Option<BrandId>) -> Caller {
     Caller { actor, session, request: RequestInfo::read(&parts, &crate::testing::config().http) }
 }
 
+/// Routes that no API key may use, whatever it holds: they say who may do what.
+const PEOPLE_ONLY: [(&str, &str); 4] =
+    [("POST", "/grants"), ("DELETE", "/grants/{id}"), ("POST", "/staff"), ("POST", "/api-keys")];
+
 /// What must come out, said once more and differently: the status a refused caller sees, none when let in.
 fn expected(rule: &Rule, role: Role, is_shop: bool, has_brand: bool) -> Option<u16> {
     let is_staff = matches!(role, Role::StaffWith(_) | Role::StaffWithout | Role::Owner);
     let holds =
         |wanted| matches!(role, Role::Owner) || role == Role::StaffWith(wanted) || role == Role::KeyWith(wanted);
+    let is_key = matches!(role, Role::KeyWith(_) | Role::KeyWithout);
     let by_permission = |wanted| match role {
         Role::Visitor => Some(401),
         Role::Customer => Some(404),
+        _ if is_key && PEOPLE_ONLY.contains(&(rule.method, rule.path)) => Some(403),
         _ if holds(wanted) => None,
         _ => Some(403),
     };
@@ -75,12 +81,10 @@ fn expected(rule: &Rule, role: Role, is_shop: bool, has_brand: bool) -> Option<u
         Who::Setup => is_shop.then_some(404),
         Who::Customer if role == Role::Customer => None,
         Who::Customer if !is_shop => Some(404),
-        Who::Staff if is_staff => None,
-        Who::Staff if is_shop => Some(404),
+        Who::Team if is_staff || is_key => None,
+        Who::Team if is_shop => Some(404),
         Who::Person | Who::Enrolling if is_staff || role == Role::Customer => None,
-        Who::Customer | Who::Staff | Who::Person | Who::Enrolling => {
-            Some(if role == Role::Visitor { 401 } else { 403 })
-        }
+        Who::Customer | Who::Team | Who::Person | Who::Enrolling => Some(if role == Role::Visitor { 401 } else { 403 }),
         Who::Holder(wanted) => by_permission(wanted),
         Who::Owner(_) if role == Role::Customer => None,
         Who::Owner(wanted) => by_permission(wanted),
@@ -197,6 +201,18 @@ fn secure_s03_sensitive_routes_want_a_proof_of_ten_minutes() {
             rule.path
         );
         assert!(rule.check(&Site::Staff, &caller(Role::Owner, Some(brand())), now()).is_ok(), "{}", rule.path);
+    }
+}
+
+#[test]
+fn secure_s03_a_key_proved_itself_when_it_was_made_but_never_says_who_may_do_what() {
+    for rule in RULES.iter().filter(|rule| rule.is_step_up) {
+        let (Who::Holder(wanted) | Who::Owner(wanted)) = rule.who else { continue };
+        let mut key = caller(Role::KeyWith(wanted), Some(brand()));
+        key.actor.authenticated_at = None;
+        let refused = rule.check(&Site::Staff, &key, now()).err().map(|refusal| refusal.code);
+        let expected = PEOPLE_ONLY.contains(&(rule.method, rule.path)).then_some("staff_only");
+        assert_eq!(refused.as_deref(), expected, "{} {}", rule.method, rule.path);
     }
 }
 

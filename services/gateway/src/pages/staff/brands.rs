@@ -100,8 +100,8 @@ pub async fn new_page(staff: Staff, ui: Ui) -> Reply<Response> {
 /// `POST /staff/brands/new`
 pub async fn create(State(state): State<AppState>, staff: Staff, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
     let made = async {
-        let asked =
-            catalog::PutBrandRequest { brand: Some(read(&sent, catalog::Brand::default())?), expected_version: 0 };
+        let brand = Some(read(&sent, catalog::Brand::default())?);
+        let asked = catalog::PutBrandRequest { brand, ..Default::default() };
         Ok::<_, Refusal>(state.clients.catalog(&staff.caller.call()).put_brand(asked).await?.into_inner())
     };
     match made.await {
@@ -151,8 +151,9 @@ fn edit(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) -> Repl
 /// `POST /staff/b/{brand}/settings`
 pub async fn save(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
     let saved = async {
-        let brand = read(&sent, desk.brand.content.clone())?;
-        let asked = catalog::PutBrandRequest { brand: Some(brand), expected_version: sent.number("expected_version")? };
+        let brand = Some(read(&sent, desk.brand.content.clone())?);
+        let expected_version = sent.number("expected_version")?;
+        let asked = catalog::PutBrandRequest { brand, expected_version, dry_run: false };
         Ok::<_, Refusal>(state.clients.catalog(&desk.call()).put_brand(asked).await?)
     };
     match saved.await {

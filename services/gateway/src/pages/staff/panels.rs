@@ -139,7 +139,7 @@ pub async fn new_page(desk: Desk, ui: Ui) -> Reply<Response> {
 pub async fn create(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
     let made = async {
         let panel = Some(read(&sent, Panel::default())?);
-        let asked = provisioning::PutPanelRequest { panel, api_key: sent.text("api_key"), expected_version: 0 };
+        let asked = provisioning::PutPanelRequest { panel, api_key: sent.text("api_key"), ..Default::default() };
         Ok::<_, Refusal>(state.clients.provisioning(&desk.call()).put_panel(asked).await?.into_inner())
     };
     match made.await {
@@ -261,6 +261,7 @@ pub async fn save(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent):
             panel,
             api_key: sent.text("api_key"),
             expected_version: sent.number("expected_version")?,
+            dry_run: false,
         };
         Ok::<_, Refusal>(state.clients.provisioning(&desk.call()).put_panel(asked).await?)
     };

@@ -168,6 +168,7 @@ pub fn read(sent: &Sent, before: &Plan) -> Reply<PutPlanRequest> {
             ..PlanVersion::default()
         }),
         expected_version: sent.number("expected_version")?,
+        ..PutPlanRequest::default()
     })
 }
 

@@ -192,11 +192,11 @@ async fn render_providers(state: &AppState, desk: &Desk, ui: &Ui, failed: Option
         ]
     });
     let mut options = vec![(String::new(), "a new account".to_owned())];
-    options.extend(found.accounts.iter().map(|one| (one.id.clone(), format!("{} ({})", one.provider, one.base_url))));
+    options.extend(found.accounts.iter().map(|one| (id_as_read(one), format!("{} ({})", one.provider, one.base_url))));
     let last = found.accounts.last();
     let form = Form::new("Connect a payment provider", desk.at("/providers"), "Save")
         .intro("Secrets can be written, never read. Two webhook secrets may be live while you change them.")
-        .field(Field::select("id", "Change", options).value(last.map(|one| one.id.clone()).unwrap_or_default()).half())
+        .field(Field::select("id", "Change", options).value(last.map(id_as_read).unwrap_or_default()).half())
         .field(
             Field::select("provider", "Provider", vec![("sandbox".into(), "Sandbox".into())]).value("sandbox").half(),
         )
@@ -220,6 +220,11 @@ async fn render_providers(state: &AppState, desk: &Desk, ui: &Ui, failed: Option
     desk.show(ui, Page::new("Payments").refused(failed).with(Block::Table(table)).with(Block::Form(form)))
 }
 
+/// Which account, as it was when the form was drawn: somebody else's change in between must not be overwritten.
+fn id_as_read(account: &billing::ProviderAccount) -> String {
+    format!("{} {}", account.id, account.version)
+}
+
 /// `POST /staff/b/{brand}/providers`
 pub async fn put_provider(
     State(state): State<AppState>,
@@ -227,12 +232,16 @@ pub async fn put_provider(
     ui: Ui,
     Body(sent): Body<Sent>,
 ) -> Reply<Response> {
+    let chosen = sent.text("id");
+    let (id, version) = chosen.split_once(' ').unwrap_or_default();
     let asked = billing::PutProviderAccountRequest {
-        id: sent.text("id"),
+        id: id.to_owned(),
         provider: sent.text("provider"),
         base_url: sent.text("base_url"),
         api_key: sent.text("api_key"),
         webhook_secrets: sent.list("webhook_secrets"),
+        expected_version: version.parse().unwrap_or(0),
+        dry_run: false,
     };
     match state.clients.billing(&desk.call()).put_provider_account(asked).await {
         Ok(_) => Ok(go_done(&desk.at("/providers"), "saved")),
