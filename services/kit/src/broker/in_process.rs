@@ -5,6 +5,7 @@
 //! finds everything where it was. One process at a time: the wake-ups and the messages at work are in its memory.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ struct Addressed {
 struct Group {
     wake: Notify,
     at_work: Mutex<HashSet<i64>>,
+    /// More rows may wait than there was room for; whoever makes room wakes the group.
+    is_full: AtomicBool,
 }
 
 impl Group {
@@ -124,12 +127,15 @@ impl InProcess {
         Ok(())
     }
 
-    /// Fetches rows nobody works at, oldest first, and puts them in their lanes. Returns how many.
-    async fn hand_out(&self, name: &str, group: &Group, room: usize, lanes: &Lanes<i64>) -> sqlx::Result<usize> {
+    /// Fetches rows nobody works at, oldest first, and puts them in their lanes. Returns whether more may wait for which
+    /// there is room.
+    async fn hand_out(&self, name: &str, group: &Group, room: usize, lanes: &Lanes<i64>) -> sqlx::Result<bool> {
+        // Set before looking: who makes room while we look must wake us.
+        group.is_full.store(true, Ordering::Release);
         let at_work: Vec<i64> = group.at_work().iter().copied().collect();
         let free = room.saturating_sub(at_work.len());
         if free == 0 {
-            return Ok(0);
+            return Ok(false);
         }
         let rows = sqlx::query!(
             "SELECT id, envelope FROM delivery WHERE consumer = $1 AND NOT (id = ANY($2)) ORDER BY id LIMIT $3",
@@ -139,7 +145,8 @@ impl InProcess {
         )
         .fetch_all(&self.pool)
         .await?;
-        let count = rows.len();
+        let is_full = rows.len() == free;
+        group.is_full.store(is_full, Ordering::Release);
         for row in rows {
             group.at_work().insert(row.id);
             let mut message = Incoming::new(row.envelope.into(), String::new());
@@ -150,7 +157,7 @@ impl InProcess {
                 group.at_work().remove(&row.id);
             }
         }
-        Ok(count)
+        Ok(is_full)
     }
 
     async fn consume_durable(&self, group: &ConsumerGroup, sink: &Arc<dyn Sink>, shutdown: &CancellationToken) {
@@ -163,8 +170,8 @@ impl InProcess {
             let mut failures = 0_u32;
             while !shutdown.is_cancelled() {
                 let pause = match self.hand_out(&group.name, &known, room, &lanes).await {
-                    Ok(count) if count > 0 => continue,
-                    Ok(_) => {
+                    Ok(true) => continue,
+                    Ok(false) => {
                         failures = 0;
                         POLL
                     }
@@ -250,7 +257,9 @@ async fn acknowledge(pool: &PgPool, group: &Group, mut finished: mpsc::Receiver<
                 at_work.remove(&id);
             }
         }
-        group.wake.notify_one();
+        if group.is_full.load(Ordering::Acquire) {
+            group.wake.notify_one();
+        }
     }
 }
 
