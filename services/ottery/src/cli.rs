@@ -57,6 +57,12 @@ pub enum Command {
         /// For example http://127.0.0.1:8080/readyz
         url: String,
     },
+    /// Ask for a page again and again and say how it went (used by benches).
+    #[command(hide = true)]
+    Generate(GenerateOptions),
+    /// Send what a shop sent once, again and again (used by benches).
+    #[command(hide = true)]
+    Bare(BareOptions),
     /// Draw the document on standard input as PDF (used by services).
     #[command(hide = true)]
     Render,
@@ -140,6 +146,55 @@ pub struct StorefrontOptions {
     /// Seconds of one measurement.
     #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]
     pub seconds: f64,
+    /// How often each measurement is made; medians count.
+    #[arg(long, value_name = "NUMBER", default_value_t = 5)]
+    pub rounds: u32,
+    /// Connections that ask at the same time.
+    #[arg(long, value_name = "NUMBER", default_value_t = 64)]
+    pub connections: u32,
+    /// Share of the measured capacity at which waiting times are measured.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
+    pub share: f64,
+}
+
+/// Options of `ottery generate`.
+#[derive(Clone, Debug, Args)]
+pub struct GenerateOptions {
+    /// Address of the server.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub to: SocketAddr,
+    /// Its name.
+    #[arg(long, value_name = "NAME")]
+    pub host: String,
+    /// Page that is asked for.
+    #[arg(long, value_name = "PATH")]
+    pub path: String,
+    /// Connections that ask at the same time.
+    #[arg(long, value_name = "NUMBER")]
+    pub connections: u32,
+    /// For how long.
+    #[arg(long, value_name = "SECONDS")]
+    pub seconds: f64,
+    /// So many a second, evenly; as fast as answers come otherwise.
+    #[arg(long, value_name = "NUMBER")]
+    pub rate: Option<f64>,
+}
+
+/// Options of `ottery bare`.
+#[derive(Clone, Debug, Args)]
+pub struct BareOptions {
+    /// Where to listen.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: SocketAddr,
+    /// Address of the shop whose pages are sent.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub like: SocketAddr,
+    /// The shop's name.
+    #[arg(long, value_name = "NAME")]
+    pub host: String,
+    /// The pages.
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<String>,
 }
 
 /// Options of `ottery doctor`.

@@ -64,6 +64,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Healthcheck { url } => healthcheck::run(&url).await,
+        Command::Generate(options) => bench::generate(options).await,
+        Command::Bare(options) => bench::bare(options).await,
         Command::Render => Ok(()),
     }
 }

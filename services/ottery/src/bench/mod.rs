@@ -3,11 +3,17 @@
 //! Every bench starts what it measures by itself, from this very program, and prints one object of one shape
 //! ([`result::Bench`]). Speed is judged by whoever reads it; the exit status says only whether everything was answered.
 
+mod bare;
+mod collector;
+mod load;
 mod process;
 mod result;
 mod storefront;
 
 use crate::cli::{BenchName, BenchOptions};
+
+pub use bare::run as bare;
+pub use load::run as generate;
 
 /// Measures and prints.
 ///

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::process::Usage;
@@ -30,7 +30,7 @@ pub struct Measured {
 }
 
 /// How long one of many took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     /// Half were faster.
     pub p50_ms: f64,
@@ -41,6 +41,14 @@ pub struct Latency {
 }
 
 impl Latency {
+    /// An empty histogram of microseconds, up to the longest wait that is told apart from an even longer one.
+    ///
+    /// # Errors
+    /// Never in practice: the bounds are fixed.
+    pub fn histogram() -> anyhow::Result<Histogram<u64>> {
+        Ok(Histogram::new_with_bounds(1, 10 * 60 * 1_000_000, 3)?)
+    }
+
     /// Of a histogram in microseconds.
     pub fn of_micros(histogram: &Histogram<u64>) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "latencies are far below 2^52 microseconds")]
@@ -110,6 +118,18 @@ pub fn ratio(value: f64, limit: f64) -> f64 {
 pub fn rounded(number: f64, decimals: i32) -> f64 {
     let scale = 10_f64.powi(decimals);
     (number * scale).round() / scale
+}
+
+/// The middle one of several rounds; 0 of none.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => 0.0,
+        length if length % 2 == 1 => sorted[middle],
+        _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
+    }
 }
 
 /// How busy the machine was with everything together.
@@ -196,8 +216,26 @@ mod tests {
     }
 
     #[test]
+    fn a_long_wait_is_not_cut_short() {
+        let mut histogram = Latency::histogram().unwrap();
+        for micros in [1_000, 1_000, 2_500_000] {
+            histogram.saturating_record(micros);
+        }
+        let latency = Latency::of_micros(&histogram);
+        assert_eq!(latency.p50_ms, 1.0);
+        assert!((2_500.0..2_504.0).contains(&latency.max_ms), "{latency:?}");
+    }
+
+    #[test]
     fn a_ratio_of_nothing_is_nothing() {
         assert_eq!(ratio(5.0, 0.0), 0.0);
         assert_eq!(ratio(1.0, 3.0), 0.333);
+    }
+
+    #[test]
+    fn the_median_is_not_moved_by_one_bad_round() {
+        assert_eq!(median(&[10.0, 11.0, 1_000.0]), 11.0);
+        assert_eq!(median(&[10.0, 12.0]), 11.0);
+        assert_eq!(median(&[]), 0.0);
     }
 }

@@ -69,6 +69,12 @@ impl Door {
         json(answer, &what).await
     }
 
+    /// Replaces something.
+    pub async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let (answer, what) = self.send(self.request(Method::PUT, path).json(body), "PUT", path).await?;
+        json(answer, &what).await
+    }
+
     /// Does something that creates or moves money, under a key of its own.
     pub async fn post_money(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         let request = self.request(Method::POST, path).header("idempotency-key", random_hex(16)).json(body);

@@ -1,0 +1,41 @@
+//! Benches run, answer in their shape and lose nothing; how fast they are is for people to read, never for a test.
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::copy::OTTERY;
+
+async fn bench(arguments: &[&str]) -> Value {
+    let said = Command::new(OTTERY).arg("bench").args(arguments).arg("--json").output().await.unwrap();
+    let (out, errors) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    assert!(said.status.success(), "{out}\n{errors}");
+    serde_json::from_str(out.trim()).unwrap_or_else(|error| panic!("{error}: {out}"))
+}
+
+#[track_caller]
+fn has_the_shape(result: &Value, name: &str) {
+    assert_eq!(result["bench"], name);
+    for number in ["value", "limit", "ratio", "p50_ms", "p99_ms", "max_ms", "rss_mb", "cpu_s"] {
+        assert!(result[number].as_f64().is_some_and(|number| number > 0.0), "{number} in {result}");
+    }
+    assert!(result["unit"].is_string() && result["details"]["build"]["version"].is_string(), "{result}");
+    assert_eq!(result["details"]["failures"], 0, "{result}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_storefront_is_measured_with_limits_traces_and_changes_on() {
+    let result = bench(&["storefront", "--seconds", "0.4", "--rounds", "1", "--connections", "8"]).await;
+    has_the_shape(&result, "storefront");
+    let details = &result["details"];
+    assert!(details["limits"]["one_client_was_stopped_after"].as_u64().unwrap() >= 400, "{details}");
+    assert!(details["tracing"]["spans"].as_u64().unwrap() > 0, "{details}");
+    let pages = details["pages"].as_array().unwrap();
+    assert_eq!(pages.len(), 2);
+    for page in pages {
+        assert!(page["changes"]["made"].as_u64().unwrap() > 0, "{page}");
+        assert!(page["changes"]["staleness_max_ms"].as_f64().is_some(), "{page}");
+        for server in ["bare", "shop", "shop_with_changes"] {
+            assert!(page[server]["at_rate"]["answers"].as_u64().unwrap() > 0, "{server}: {page}");
+        }
+    }
+}
