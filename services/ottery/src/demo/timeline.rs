@@ -6,6 +6,9 @@ use anyhow::Context;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
+/// Longer activations are not told apart.
+const LONGEST_MS: u64 = 3_600_000;
+
 /// One thing that was done and held what it promised.
 #[derive(Clone, Debug)]
 struct Step {
@@ -27,7 +30,12 @@ impl Timeline {
     /// # Errors
     /// Never in practice: the histogram's bounds are fixed.
     pub fn begin(is_json: bool) -> anyhow::Result<Self> {
-        Ok(Self { began: Instant::now(), is_json, steps: Vec::new(), activations: Histogram::new(3)? })
+        Ok(Self {
+            began: Instant::now(),
+            is_json,
+            steps: Vec::new(),
+            activations: Histogram::new_with_bounds(1, LONGEST_MS, 3)?,
+        })
     }
 
     /// Does one step. What it returns beside its value is said to people.
