@@ -3,7 +3,9 @@
 pub mod apply;
 pub mod types;
 
-pub use apply::{Applied, ApplyError, Change, GrpcTarget, Target, apply};
+pub use apply::{
+    Applied, ApplyError, Change, Document, FieldChange, GrpcTarget, HttpTarget, Mode, Target, apply, parse,
+};
 pub use types::{Brand, Panel, Plan, crds_yaml};
 
 /// The documents of the demo brand, with `${…}` left to fill in: `payments_url`, `payments_key`, `webhook_secret`,

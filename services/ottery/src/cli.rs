@@ -50,6 +50,9 @@ pub enum Command {
     Bench(BenchOptions),
     /// Check what must always hold; exits with 1 when something does not.
     Doctor(DoctorOptions),
+    /// Make a running system agree with `Brand`, `Panel` and `Plan` documents, over its public API; exits with 1 at the
+    /// first one that is refused.
+    Apply(ApplyOptions),
     /// Print the custom resource definitions `Brand`, `Panel` and `Plan` for a cluster.
     Crd,
     /// Ask an address for its health; exits with 1 unless it answers 2xx.
@@ -94,6 +97,29 @@ pub struct ClusterOptions {
     /// Where the gateway listens.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     pub http: SocketAddr,
+}
+
+/// Options of `ottery apply`.
+#[derive(Clone, Debug, Args)]
+pub struct ApplyOptions {
+    /// YAML file, folder of *.yaml and *.yml, or - for the standard input; may be given more than once.
+    #[arg(short = 'f', long = "file", value_name = "FILE|DIR|-", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Address of the system's staff area; also OTTERY_URL. By default where `ottery up` listens.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// API key, of the platform to make brands; better as OTTERY_API_KEY, which others on this machine do not see.
+    #[arg(long, value_name = "KEY", conflicts_with = "data_dir")]
+    pub api_key: Option<String>,
+    /// Data folder of a running `ottery up`, for its address and the key its first start made.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// One JSON object instead of lines.
+    #[arg(long)]
+    pub json: bool,
+    /// Say what would change, field by field, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Options of `ottery demo`.

@@ -1,5 +1,6 @@
 //! `ottery`: every service of the platform from one binary.
 
+mod apply;
 mod assemble;
 mod bench;
 mod cli;
@@ -59,6 +60,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(options) => demo::run(options).await,
         Command::Bench(options) => bench::run(options).await,
         Command::Doctor(options) => doctor::run(config, options).await,
+        Command::Apply(options) => apply::run(options).await,
         Command::Crd => {
             print!("{}", operator::crds_yaml()?);
             Ok(())

@@ -23,8 +23,11 @@ pub const PROCESS: Section = Section { name: "process", defaults: include_str!("
 pub const SANDBOX: Section = Section { name: "sandbox", defaults: "" };
 
 /// Variables that belong to no section.
-const PLAIN_VARIABLES: [&str; 7] = [
+const PLAIN_VARIABLES: [&str; 9] = [
     "OTTERY_CONFIG",
+    // Of `ottery apply`; they may be set for a whole shell.
+    "OTTERY_URL",
+    "OTTERY_API_KEY",
     "OTTERY_PG_BIN",
     "OTTERY_CRASH_POINT",
     // Servers of a test run, in which the binary is started as well.

@@ -1,11 +1,13 @@
 //! Documents to contract.
 
 use ottery_kernel::{Currency, Money};
-use ottery_proto::catalog::v1::{Brand, DesignTokens, LegalEntity, PanelMapping, PlanVersion, Price, Term, TermUnit};
+use ottery_proto::catalog::v1::{
+    Brand, DesignTokens, LegalEntity, PanelMapping, PlanVersion, Price, PutPlanRequest, Term, TermUnit, plan,
+};
 use ottery_proto::common::v1;
 use ottery_proto::provisioning::v1::Panel;
 
-use crate::types::{BrandSpec, PanelSpec, PlanSpec, PriceSpec, TermUnit as Unit};
+use crate::types::{BrandSpec, PanelSpec, PlanSpec, PriceSpec, SaleState, TermUnit as Unit};
 
 pub(super) fn brand(slug: &str, spec: &BrandSpec) -> Brand {
     let entity = &spec.entity;
@@ -49,7 +51,8 @@ pub(super) fn brand(slug: &str, spec: &BrandSpec) -> Brand {
 
 pub(super) fn panel(name: &str, spec: &PanelSpec) -> Panel {
     Panel {
-        name: if spec.display_name.is_empty() { name.to_owned() } else { spec.display_name.clone() },
+        // As it is stored: panels are found by their name.
+        name: if spec.display_name.is_empty() { name } else { spec.display_name.trim() }.to_owned(),
         driver: spec.driver.clone(),
         base_url: spec.base_url.clone(),
         player_url: spec.player_url.clone(),
@@ -66,31 +69,24 @@ pub(super) fn panel(name: &str, spec: &PanelSpec) -> Panel {
     }
 }
 
-/// Whether what an operator decides about a panel is the same; what was observed does not count.
-pub(super) fn same_panel(stored: &Panel, wanted: &Panel) -> bool {
-    let decided = |panel: &Panel| Panel {
-        name: panel.name.clone(),
-        driver: panel.driver.clone(),
-        base_url: panel.base_url.clone(),
-        player_url: panel.player_url.clone(),
-        region: panel.region.clone(),
-        pool: panel.pool.clone(),
-        capacity: panel.capacity,
-        rate_per_second: panel.rate_per_second,
-        concurrency: panel.concurrency,
-        enabled: panel.enabled,
-        sandbox: panel.sandbox,
-        sandbox_control_url: panel.sandbox_control_url.clone(),
-        time_zone: panel.time_zone.clone(),
-        ..Panel::default()
+/// The plan to put; its slug is the document's name unless it says otherwise.
+///
+/// # Errors
+/// The field that cannot be read, and why.
+pub(super) fn plan(name: &str, spec: &PlanSpec) -> Result<PutPlanRequest, (String, String)> {
+    let state = match spec.state {
+        SaleState::Draft => plan::State::Draft,
+        SaleState::OnSale => plan::State::OnSale,
+        SaleState::Archived => plan::State::Archived,
     };
-    decided(stored) == decided(wanted)
-}
-
-/// Whether a hint (the end of a secret, after dots) fits this secret.
-pub(super) fn hints_at(hint: &str, secret: &str) -> bool {
-    let end: String = hint.chars().filter(char::is_ascii_alphanumeric).collect();
-    !end.is_empty() && secret.ends_with(&end)
+    Ok(PutPlanRequest {
+        slug: if spec.slug.is_empty() { name.to_owned() } else { spec.slug.clone() },
+        position: spec.position,
+        featured: spec.featured,
+        content: Some(content(spec)?),
+        state: state.into(),
+        ..PutPlanRequest::default()
+    })
 }
 
 /// What a plan says and costs.
@@ -159,12 +155,5 @@ mod tests {
         for bad in ["9.99", "9.999 EUR", "1.5 JPY", "ten EUR", "9.99 EURO"] {
             assert!(money(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_hint_fits_the_secret_it_was_made_of() {
-        assert!(hints_at("••••cdef", "0123456789abcdef"));
-        assert!(!hints_at("••••", "0123456789abcdef"));
-        assert!(!hints_at("••••0000", "0123456789abcdef"));
     }
 }

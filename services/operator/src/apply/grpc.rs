@@ -9,9 +9,7 @@ use ottery_kit::grpc::{CallContext, Channel, Code, Problem};
 use ottery_proto::billing::v1::billing_service_client::BillingServiceClient;
 use ottery_proto::billing::v1::{ListProviderAccountsRequest, ProviderAccount, PutProviderAccountRequest};
 use ottery_proto::catalog::v1::catalog_service_client::CatalogServiceClient;
-use ottery_proto::catalog::v1::{
-    Brand, GetBrandRequest, ListPlansRequest, Plan, PutBrandRequest, PutPlanRequest, SetPlanStateRequest, plan,
-};
+use ottery_proto::catalog::v1::{Brand, GetBrandRequest, ListPlansRequest, Plan, PutBrandRequest, PutPlanRequest};
 use ottery_proto::common::v1::PageRequest;
 use ottery_proto::provisioning::v1::provisioning_service_client::ProvisioningServiceClient;
 use ottery_proto::provisioning::v1::{ListPanelsRequest, Panel, PutPanelRequest};
@@ -72,8 +70,7 @@ impl Target for GrpcTarget {
         }
     }
 
-    async fn put_brand(&self, brand: Brand, expected_version: u64) -> Result<Brand, Problem> {
-        let request = PutBrandRequest { brand: Some(brand), expected_version, dry_run: false };
+    async fn put_brand(&self, request: PutBrandRequest) -> Result<Brand, Problem> {
         Ok(self.catalog("")?.put_brand(request).await?.into_inner())
     }
 
@@ -94,17 +91,6 @@ impl Target for GrpcTarget {
         Ok(self.catalog(brand)?.put_plan(request).await?.into_inner())
     }
 
-    async fn set_plan_state(
-        &self,
-        brand: &str,
-        plan: &str,
-        state: plan::State,
-        expected_version: u64,
-    ) -> Result<Plan, Problem> {
-        let request = SetPlanStateRequest { plan_id: plan.to_owned(), state: state.into(), expected_version };
-        Ok(self.catalog(brand)?.set_plan_state(request).await?.into_inner())
-    }
-
     async fn panels(&self, brand: &str) -> Result<Vec<Panel>, Problem> {
         let (mut client, mut panels, mut cursor) = (self.provisioning(brand)?, Vec::new(), String::new());
         loop {
@@ -117,14 +103,7 @@ impl Target for GrpcTarget {
         }
     }
 
-    async fn put_panel(
-        &self,
-        brand: &str,
-        panel: Panel,
-        api_key: String,
-        expected_version: u64,
-    ) -> Result<Panel, Problem> {
-        let request = PutPanelRequest { panel: Some(panel), api_key, expected_version, dry_run: false };
+    async fn put_panel(&self, brand: &str, request: PutPanelRequest) -> Result<Panel, Problem> {
         Ok(self.provisioning(brand)?.put_panel(request).await?.into_inner())
     }
 

@@ -29,7 +29,7 @@ pub struct PanelSpec {
     /// As staff read it; the document's name by default.
     #[serde(default)]
     pub display_name: String,
-    /// `xui`: XUI.ONE and XC_VM admin API.
+    /// `xui`: XUI.ONE or XC_VM with an admin's key; `xui-reseller`: with a reseller's.
     pub driver: String,
     /// Admin API below its access code.
     pub base_url: String,

@@ -1,4 +1,4 @@
-//! `Plan`: what a brand sells. Its slug is the document's name without the brand's slug in front.
+//! `Plan`: what a brand sells. Its slug is the document's name unless it says otherwise.
 
 use kube::CustomResource;
 use schemars::JsonSchema;

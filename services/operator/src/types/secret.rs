@@ -33,10 +33,10 @@ pub enum SecretError {
     #[error("name exactly one of env, file and value")]
     NotOne,
     /// The variable is not set.
-    #[error("environment variable `{0}` is not set")]
+    #[error("environment variable `{0}` is not set; set it, or name another `env`, a `file` or a `value`")]
     Unset(String),
     /// The file cannot be read.
-    #[error("cannot read `{path}`")]
+    #[error("cannot read the file `{path}`")]
     Unreadable {
         /// Which file.
         path: PathBuf,

@@ -24,7 +24,7 @@ pub async fn advance(story: &Story, to: DateTime<Utc>) -> anyhow::Result<()> {
     .await
 }
 
-/// A member of the staff who just proved who they are: money goes back for nobody else.
+/// A member of the staff who just proved who they are: no person gives money back without.
 pub async fn sign_in(story: &Story) -> anyhow::Result<Door> {
     let people = &story.system.people;
     let mut door = Door::browser(&story.system.client, &story.system.staff_origin);

@@ -64,7 +64,7 @@ impl System {
     }
 
     async fn connect(url: &str, folder: &Path, private: Option<Private>) -> anyhow::Result<Self> {
-        let state = state_of(folder)?;
+        let state = State::read(folder)?;
         let no_demo = || format!("{} holds no demo: start `ottery up` without --no-demo", folder.display());
         let (people, sandbox) = (state.people.with_context(no_demo)?, state.sandbox.with_context(no_demo)?);
         let url = Url::parse(url).with_context(|| format!("--url {url} is no address"))?;
@@ -81,14 +81,6 @@ impl System {
         let shop_origin = origin(&people.brand_host);
         Ok(Self { client, staff_origin, shop_origin, people, sandbox, private })
     }
-}
-
-fn state_of(folder: &Path) -> anyhow::Result<State> {
-    let file = folder.join("state.toml");
-    let text = std::fs::read_to_string(&file).with_context(|| {
-        format!("cannot read {}: --data-dir is the folder of a running `ottery up`", file.display())
-    })?;
-    toml::from_str(&text).with_context(|| format!("{} is damaged", file.display()))
 }
 
 async fn address_of(url: &Url) -> anyhow::Result<SocketAddr> {

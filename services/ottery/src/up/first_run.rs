@@ -44,6 +44,9 @@ const API_PERMISSIONS: [&str; 21] = [
     "ticket.read",
     "ticket.reply",
 ];
+/// What `ottery apply` needs, in brands that are there and those that it makes.
+const APPLY_PERMISSIONS: [&str; 6] =
+    ["brand.read", "brand.update", "panel.read", "panel.update", "plan.read", "plan.update"];
 /// Argon2 takes its time on a busy machine.
 const SLOW_CALL: Duration = Duration::from_secs(20);
 
@@ -73,7 +76,8 @@ pub async fn run(
     if let Some(token) = &state.setup_token {
         folder.write_private("setup-token", token)?;
     }
-    Ok(())
+    // For `ottery apply --data-dir`.
+    folder.write_private(super::state::ADDRESS_FILE, &format!("http://127.0.0.1:{}", http.port()))
 }
 
 /// The single-use set-up token, when it was not used yet: minted once and remembered until then.
@@ -101,14 +105,18 @@ async fn demo(host: &Host, sandbox: &SandboxState, setup_token: &str) -> anyhow:
     let brand = brand(host, sandbox).await.context("making the demo brand")?;
     let customer_password = format!("demo {}", random_hex(8));
     people.customer(&brand.id, &customer_password).await.context("making a customer")?;
-    let api_key = people.api_key(&owner, &brand.id).await.context("making an API key")?;
+    let demo_brand: BrandId = brand.id.parse()?;
+    // What `ottery demo` and a first look at the API need; a real key holds less.
+    let api_key = people.api_key(&owner, Some(demo_brand), "demo", &API_PERMISSIONS).await;
+    let platform_api_key = people.api_key(&owner, None, "apply", &APPLY_PERMISSIONS).await;
     Ok(People {
         staff_email: OWNER.to_owned(),
         staff_password: owner.password,
         staff_totp_secret: owner.totp_secret,
         customer_email: CUSTOMER.to_owned(),
         customer_password,
-        api_key,
+        api_key: api_key.context("making an API key")?,
+        platform_api_key: Some(platform_api_key.context("making the platform's API key")?),
         brand_host: brand.host,
         brand_id: brand.id,
     })
@@ -133,7 +141,9 @@ async fn brand(host: &Host, sandbox: &SandboxState) -> anyhow::Result<DemoBrand>
     ]
     .into_iter()
     .fold(operator::DEMO.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), &value));
-    let applied = operator::apply(&target, &documents).await?;
+    let documents = operator::parse("demo", &documents)?;
+    let mut applied = Vec::new();
+    operator::apply(&target, &documents, operator::Mode::Apply, &mut |one| applied.push(one)).await?;
     let id = applied
         .iter()
         .find(|applied| applied.what == "brand/nordlicht")
@@ -222,12 +232,17 @@ impl Visitor {
         Ok(())
     }
 
-    async fn api_key(&self, owner: &Owner, brand: &str) -> anyhow::Result<String> {
-        let brand: BrandId = brand.parse()?;
-        // What `ottery demo` and a first look at the API need; a real key holds less.
-        let permissions = API_PERMISSIONS.iter().map(|permission| (*permission).to_owned()).collect();
-        let request = CreateApiKeyRequest { name: "demo".to_owned(), permissions, expires_at: None };
-        Ok(self.identity(person(&owner.actor, Some(brand))?).create_api_key(request).await?.into_inner().secret)
+    /// A key for one brand, or for the platform.
+    async fn api_key(
+        &self,
+        owner: &Owner,
+        brand: Option<BrandId>,
+        name: &str,
+        permissions: &[&str],
+    ) -> anyhow::Result<String> {
+        let permissions = permissions.iter().map(|permission| (*permission).to_owned()).collect();
+        let request = CreateApiKeyRequest { name: name.to_owned(), permissions, expires_at: None };
+        Ok(self.identity(person(&owner.actor, brand)?).create_api_key(request).await?.into_inner().secret)
     }
 
     async fn actor_of(&self, session: &Session) -> anyhow::Result<ActorContext> {

@@ -9,6 +9,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
+/// What is remembered is in this file.
+pub const FILE: &str = "state.toml";
+/// The address of the system's staff area, as it was at the last start, is in this one.
+pub const ADDRESS_FILE: &str = "staff-address";
+
 /// What is remembered.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +33,25 @@ pub struct State {
     /// Makes the first owner; gone once it was used.
     #[serde(default)]
     pub setup_token: Option<String>,
+}
+
+impl State {
+    /// What the system of that folder remembers, for somebody who does not run it.
+    ///
+    /// # Errors
+    /// There is none, or it is damaged.
+    pub fn read(folder: &Path) -> anyhow::Result<Self> {
+        let file = folder.join(FILE);
+        let text = fs::read_to_string(&file).with_context(|| {
+            format!("cannot read {}: --data-dir is the folder of a running `ottery up`", file.display())
+        })?;
+        toml::from_str(&text).with_context(|| format!("{} is damaged", file.display()))
+    }
+}
+
+/// The address of that folder's staff area, as it was at the last start.
+pub fn address_of(folder: &Path) -> Option<String> {
+    fs::read_to_string(folder.join(ADDRESS_FILE)).ok().map(|text| text.trim().to_owned())
 }
 
 /// One process, or one per service.
@@ -80,8 +104,11 @@ pub struct People {
     pub customer_email: String,
     /// Made at random.
     pub customer_password: String,
-    /// For the API.
+    /// For the API, in the demo brand.
     pub api_key: String,
+    /// For `ottery apply`, which makes brands; folders of an earlier version have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform_api_key: Option<String>,
     /// The demo brand's host name.
     pub brand_host: String,
     /// The demo brand.
@@ -135,7 +162,7 @@ impl DataFolder {
     /// # Errors
     /// A file that cannot be read or written, or a folder of the other topology.
     pub fn state(&self, http_port: u16, with_sandbox: bool, topology: Topology) -> anyhow::Result<State> {
-        let file = self.join("state.toml");
+        let file = self.join(FILE);
         let mut state = match fs::read_to_string(&file) {
             Ok(text) => toml::from_str(&text).with_context(|| format!("{} is damaged", file.display()))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -172,7 +199,7 @@ impl DataFolder {
     /// # Errors
     /// The disk.
     pub fn remember(&self, state: &State) -> anyhow::Result<()> {
-        self.write_private("state.toml", &toml::to_string(state)?)
+        self.write_private(FILE, &toml::to_string(state)?)
     }
 
     /// `ottery doctor --data-dir` finds the databases by this.

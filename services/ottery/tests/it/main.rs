@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
 mod bench;
+mod apply;
 mod copy;
 mod partitions;
 mod story;
