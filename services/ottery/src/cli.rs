@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
+
+use crate::up::state::Topology;
 
 /// Billing and subscriber management for streaming operators.
 #[derive(Debug, Parser)]
@@ -66,6 +69,9 @@ pub enum Command {
     /// Send what a shop sent once, again and again (used by benches).
     #[command(hide = true)]
     Bare(BareOptions),
+    /// Send signed webhooks on schedule and try lines as players do (used by `bench activation`).
+    #[command(hide = true)]
+    Fire,
     /// Draw the document on standard input as PDF (used by services).
     #[command(hide = true)]
     Render,
@@ -155,6 +161,8 @@ pub struct BenchOptions {
 pub enum BenchName {
     /// Pages of a shop, beside a bare server that sends the same bytes.
     Storefront(StorefrontOptions),
+    /// From a provider's webhook to a player that is let in.
+    Activation(ActivationOptions),
 }
 
 impl BenchName {
@@ -162,6 +170,7 @@ impl BenchName {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Storefront(_) => "storefront",
+            Self::Activation(_) => "activation",
         }
     }
 }
@@ -221,6 +230,54 @@ pub struct BareOptions {
     /// The pages.
     #[arg(value_name = "PATH", required = true)]
     pub paths: Vec<String>,
+}
+
+/// Options of `ottery bench activation`.
+#[derive(Clone, Debug, Args)]
+pub struct ActivationOptions {
+    /// Orders that are paid.
+    #[arg(long, value_name = "NUMBER", default_value_t = 3000)]
+    pub orders: u32,
+    /// Webhooks a second.
+    #[arg(long, value_name = "NUMBER", default_value_t = 50.0)]
+    pub rate: f64,
+    /// One process, or one per service and replica.
+    #[arg(long, value_enum, default_value_t = BenchTopology::Embedded)]
+    pub topology: BenchTopology,
+    /// Customers the orders belong to; a tenth of the orders otherwise.
+    #[arg(long, value_name = "NUMBER")]
+    pub accounts: Option<u32>,
+    /// Simulated panels.
+    #[arg(long, value_name = "NUMBER", default_value_t = 4)]
+    pub panels: u32,
+    /// Calls a second each panel takes.
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    pub panel_rate: u32,
+    /// Calls at a time each panel gets.
+    #[arg(long, value_name = "NUMBER", default_value_t = 8)]
+    pub panel_concurrency: u32,
+    /// Milliseconds each call takes a panel.
+    #[arg(long, value_name = "MS", default_value_t = 20)]
+    pub panel_latency_ms: u32,
+}
+
+/// Which topology a bench starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BenchTopology {
+    /// As `ottery up`.
+    Embedded,
+    /// As `ottery cluster`.
+    Distributed,
+}
+
+impl From<BenchTopology> for Topology {
+    fn from(topology: BenchTopology) -> Self {
+        match topology {
+            BenchTopology::Embedded => Self::Embedded,
+            BenchTopology::Distributed => Self::Distributed,
+        }
+    }
 }
 
 /// Options of `ottery doctor`.

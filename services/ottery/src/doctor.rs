@@ -16,12 +16,7 @@ use crate::{services, settings, up};
 /// # Errors
 /// A database that cannot be read, or at least one finding that is an error.
 pub async fn run(config: Option<&Path>, options: DoctorOptions) -> anyhow::Result<()> {
-    let database = database(config, &options)?;
-    let mut findings: Vec<(&str, Finding)> = Vec::new();
-    for name in services::WITH_DATABASE {
-        let found = check(&database, name).await.with_context(|| format!("checking {name}"))?;
-        findings.extend(found.into_iter().map(|finding| (*name, finding)));
-    }
+    let findings = all_findings(&database(config, &options)?).await?;
     let errors = findings.iter().filter(|(_, finding)| finding.severity == Severity::Error).count();
     if options.json {
         let rows: Vec<_> = findings
@@ -48,6 +43,27 @@ pub async fn run(config: Option<&Path>, options: DoctorOptions) -> anyhow::Resul
     }
     anyhow::ensure!(errors == 0, "{errors} invariants do not hold");
     Ok(())
+}
+
+/// What does not hold in these databases, as sentences.
+///
+/// # Errors
+/// A database that cannot be read.
+pub async fn broken(database: &DatabaseSettings) -> anyhow::Result<Vec<String>> {
+    let mut broken = all_findings(database).await?;
+    broken.retain(|(_, finding)| finding.severity == Severity::Error);
+    let sentence =
+        |(service, finding): (&str, Finding)| format!("{service}: {}: {}", finding.invariant, finding.detail);
+    Ok(broken.into_iter().map(sentence).collect())
+}
+
+async fn all_findings(database: &DatabaseSettings) -> anyhow::Result<Vec<(&'static str, Finding)>> {
+    let mut findings = Vec::new();
+    for name in services::WITH_DATABASE {
+        let found = check(database, name).await.with_context(|| format!("checking {name}"))?;
+        findings.extend(found.into_iter().map(|finding| (*name, finding)));
+    }
+    Ok(findings)
 }
 
 fn database(config: Option<&Path>, options: &DoctorOptions) -> anyhow::Result<DatabaseSettings> {

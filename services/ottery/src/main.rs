@@ -61,6 +61,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Bench(options) => bench::run(options).await,
         Command::Doctor(options) => doctor::run(config, options).await,
         Command::Apply(options) => apply::run(options).await,
+        Command::Fire => bench::fire().await,
         Command::Crd => {
             print!("{}", operator::crds_yaml()?);
             Ok(())

@@ -1,4 +1,4 @@
-//! A private `ottery up`: on a free port, in a folder of its own, gone when it is left.
+//! A private `ottery up` or `ottery cluster`: on a free port, in a folder of its own, gone when it is left.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use ottery_kit::local::{Leash, LeashedCommand, Signal};
 
-use crate::up::state::random_hex;
+use crate::up::state::{Topology, random_hex};
 
 /// A first start sets up a database server and eight schemas, on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -26,7 +26,7 @@ impl Private {
     ///
     /// # Errors
     /// It ended or was not ready in time; the sentence says where its log is.
-    pub async fn start(name: &str, settings: &str) -> anyhow::Result<Self> {
+    pub async fn start(topology: Topology, name: &str, settings: &str) -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("ottery-{name}-{}", random_hex(6)));
         std::fs::create_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
@@ -40,7 +40,7 @@ impl Private {
         }
         let log = folder.join("up.log");
         let leash = command
-            .args(["up", "--http", &address, "--data-dir"])
+            .args([topology.command(), "--http", &address, "--data-dir"])
             .arg(folder.join("data"))
             .folder(&folder)
             .log(&log)

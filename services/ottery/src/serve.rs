@@ -48,7 +48,7 @@ async fn sandbox(config: Option<&Path>, process: &Process) -> anyhow::Result<()>
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let _telemetry = ottery_kit::telemetry::init(settings::SANDBOX.name, &process.telemetry)?;
-    let sandbox = Sandbox::start(settings::sandbox(config)?).await?;
+    let sandbox = Sandbox::start(settings::sandbox(config)?.unwrap_or_default()).await?;
     println!("SANDBOX {:#?}", sandbox.addresses());
     tokio::select! {
         _ = terminate.recv() => {}

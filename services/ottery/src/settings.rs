@@ -11,7 +11,7 @@ use ottery_kit::secret::Secret;
 use ottery_kit::telemetry::TelemetrySettings;
 use ottery_sandbox::SandboxConfig;
 use serde::{Deserialize, Serialize};
-use toml::Table;
+use toml::{Table, Value};
 
 use crate::services;
 
@@ -156,15 +156,13 @@ pub fn file(flag: Option<&Path>) -> anyhow::Result<Table> {
     text.parse().with_context(|| format!("{} is no TOML", path.display()))
 }
 
-/// The simulated surroundings that the configuration file describes; without it, one of each on free ports.
+/// The simulated surroundings that the configuration file describes; none when it says nothing of them.
 ///
 /// # Errors
 /// The file cannot be read, or has a key or value the sandbox does not know.
-pub fn sandbox(flag: Option<&Path>) -> anyhow::Result<SandboxConfig> {
-    match file(flag)?.remove(SANDBOX.name) {
-        Some(table) => table.try_into().context("the table `sandbox` of the configuration file"),
-        None => Ok(SandboxConfig::default()),
-    }
+pub fn sandbox(flag: Option<&Path>) -> anyhow::Result<Option<SandboxConfig>> {
+    let table = file(flag)?.remove(SANDBOX.name);
+    table.map(Value::try_into).transpose().context("the table `sandbox` of the configuration file")
 }
 
 /// The process's settings; refuses anything that no section knows.

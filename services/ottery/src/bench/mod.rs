@@ -3,8 +3,10 @@
 //! Every bench starts what it measures by itself, from this very program, and prints one object of one shape
 //! ([`result::Bench`]). Speed is judged by whoever reads it; the exit status says only whether everything was answered.
 
+mod activation;
 mod bare;
 mod collector;
+mod family;
 mod load;
 mod process;
 mod result;
@@ -12,6 +14,7 @@ mod storefront;
 
 use crate::cli::{BenchName, BenchOptions};
 
+pub use activation::fire;
 pub use bare::run as bare;
 pub use load::run as generate;
 
@@ -23,6 +26,7 @@ pub async fn run(options: BenchOptions) -> anyhow::Result<()> {
     let before = result::Surroundings::look();
     let measured = match &options.name {
         BenchName::Storefront(wanted) => storefront::run(wanted).await?,
+        BenchName::Activation(wanted) => activation::run(wanted).await?,
     };
     let failures = measured.failures;
     let bench = result::Bench::new(options.name.as_str(), measured, &before);

@@ -92,7 +92,8 @@ impl Layout {
         ];
         if let Some(state) = &state.sandbox {
             wanted.extend(sandbox::overrides(state, options.http));
-            wanted.push((SANDBOX.name, Value::try_from(sandbox::config(state, folder))?));
+            let own = settings.get(SANDBOX.name).cloned().map(Value::try_into).transpose()?;
+            wanted.push((SANDBOX.name, Value::try_from(sandbox::config(state, folder, own))?));
         }
         for (key, value) in wanted {
             set(&mut settings, key, value);

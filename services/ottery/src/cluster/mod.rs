@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use ottery_kit::config::Sources;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use self::layout::Layout;
 use self::member::Member;
@@ -68,6 +69,7 @@ struct Cluster {
     members: Vec<Member>,
     servers: Servers,
     state: State,
+    shutdown: CancellationToken,
     folder: DataFolder,
 }
 
@@ -96,11 +98,13 @@ impl Cluster {
         let names: Vec<&str> = services::ALL.iter().copied().chain([services::OPERATOR]).collect();
         let host = assemble::host(&process, &names).await?;
 
+        tokio::spawn(migrate::keep_partitions(servers.admin_settings(&process), host.shutdown.clone()));
+
         let mut members = layout.members(&folder, &file)?;
         for member in &mut members {
             member.start()?;
         }
-        let mut cluster = Self { members, servers, state: state.clone(), folder };
+        let mut cluster = Self { members, servers, state: state.clone(), shutdown: host.shutdown.clone(), folder };
         if let Err(error) = cluster.get_ready(&host, options, &mut state).await {
             cluster.stop().await?;
             return Err(error);
@@ -150,6 +154,7 @@ impl Cluster {
     }
 
     async fn stop(&mut self) -> anyhow::Result<()> {
+        self.shutdown.cancel();
         // The gateway first, so that nobody is accepted whom nobody serves any more; then all others at once.
         while let Some(last) = self.members.pop_if(|member| member.is_front()) {
             last.stop().await?;

@@ -35,19 +35,27 @@ pub struct Door {
     client: Client,
     origin: String,
     caller: Caller,
+    /// What a proxy that is believed says where the caller comes from.
+    address: Option<String>,
 }
 
 impl Door {
     /// A browser that nobody signed in with yet.
     pub fn browser(client: &Client, origin: &str) -> Self {
         let caller = Caller::Browser { cookies: Vec::new(), brand: None };
-        Self { client: client.clone(), origin: origin.to_owned(), caller }
+        Self { client: client.clone(), origin: origin.to_owned(), caller, address: None }
     }
 
     /// A program with an API key, working in one brand.
     pub fn program(client: &Client, origin: &str, key: &str, brand: &str) -> Self {
         let caller = Caller::Program { key: key.to_owned(), brand: brand.to_owned() };
-        Self { client: client.clone(), origin: origin.to_owned(), caller }
+        Self { client: client.clone(), origin: origin.to_owned(), caller, address: None }
+    }
+
+    /// Comes from this address, as a trusted proxy would report it.
+    pub fn from_address(mut self, address: String) -> Self {
+        self.address = Some(address);
+        self
     }
 
     /// Chooses the brand staff work in.
@@ -98,6 +106,10 @@ impl Door {
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.client.request(method, format!("{}/api/v1{path}", self.origin));
+        let request = match &self.address {
+            Some(address) => request.header("x-forwarded-for", address),
+            None => request,
+        };
         match &self.caller {
             Caller::Program { key, brand } => request.bearer_auth(key).header("ottery-brand", brand),
             Caller::Browser { cookies, brand } => {

@@ -4,9 +4,9 @@
 //! panel and the ledger must be as the step should have left them; the first difference ends the story.
 
 mod books;
-mod customer;
+pub mod customer;
 pub mod http;
-mod operator;
+pub mod operator;
 mod panel;
 mod story;
 pub mod system;
@@ -35,7 +35,7 @@ pub async fn run(options: DemoOptions) -> anyhow::Result<()> {
     let mut timeline = Timeline::begin(options.json)?;
     let story = Story::new(system);
     let outcome = tell(&story, &mut timeline, options.purchases).await;
-    let left = story.system.leave(outcome.is_ok()).await;
+    let left = story.leave(outcome.is_ok()).await;
     match outcome.and(left) {
         Ok(()) => {
             timeline.finish();
@@ -50,22 +50,34 @@ pub async fn run(options: DemoOptions) -> anyhow::Result<()> {
 
 /// Everything the steps need.
 pub struct Story {
-    system: System,
+    /// Where everything is.
+    pub system: System,
     panel: Panel,
-    books: Books,
-    operator: Door,
+    /// The ledger as the operator reads it.
+    pub books: Books,
+    /// The operator's key.
+    pub operator: Door,
 }
 
 impl Story {
-    fn new(system: System) -> Self {
+    /// Told on this system.
+    pub fn new(system: System) -> Self {
         let control = format!("{}/control/panels/{}", system.sandbox.control_url(), system.sandbox.panel_code);
         let operator =
             Door::program(&system.client, &system.staff_origin, &system.people.api_key, &system.people.brand_id);
         Self { panel: Panel::new(&system.client, control), books: Books::new(&operator), operator, system }
     }
 
+    /// Leaves the system; see [`System::leave`].
+    ///
+    /// # Errors
+    /// A child that does not end.
+    pub async fn leave(self, is_well: bool) -> anyhow::Result<()> {
+        self.system.leave(is_well).await
+    }
+
     /// A plan's price for a month in the shop's first currency, and its streams at a time.
-    async fn monthly(&self, plan: &str) -> anyhow::Result<(String, i64)> {
+    pub async fn monthly(&self, plan: &str) -> anyhow::Result<(String, i64)> {
         let shop = Door::browser(&self.system.client, &self.system.shop_origin);
         let offer = shop.get(&format!("/storefront/plans/{plan}")).await?;
         let is_monthly = |price: &&serde_json::Value| {

@@ -1,7 +1,7 @@
 //! The running system the story is told on: one that was named, or a private one.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use reqwest::{Client, Url};
@@ -9,7 +9,7 @@ use reqwest::{Client, Url};
 use super::http;
 use crate::cli::DemoOptions;
 use crate::private::Private;
-use crate::up::state::{People, SandboxState, State};
+use crate::up::state::{People, SandboxState, State, Topology};
 
 /// Where everything is, and who we are there.
 pub struct System {
@@ -23,6 +23,8 @@ pub struct System {
     pub people: People,
     /// The simulated surroundings.
     pub sandbox: SandboxState,
+    /// Its data folder.
+    pub folder: PathBuf,
     private: Option<Private>,
 }
 
@@ -54,7 +56,15 @@ impl System {
     /// # Errors
     /// It did not become ready.
     pub async fn start(name: &str, settings: &str) -> anyhow::Result<Self> {
-        let private = Private::start(name, settings).await?;
+        Self::start_as(Topology::Embedded, name, settings).await
+    }
+
+    /// As [`System::start`], in that topology.
+    ///
+    /// # Errors
+    /// It did not become ready.
+    pub async fn start_as(topology: Topology, name: &str, settings: &str) -> anyhow::Result<Self> {
+        let private = Private::start(topology, name, settings).await?;
         Self::connect(&private.url(), &private.data(), Some(private)).await
     }
 
@@ -79,7 +89,7 @@ impl System {
         };
         let staff_origin = origin(url.host_str().context("--url needs a host")?);
         let shop_origin = origin(&people.brand_host);
-        Ok(Self { client, staff_origin, shop_origin, people, sandbox, private })
+        Ok(Self { client, staff_origin, shop_origin, people, sandbox, folder: folder.to_owned(), private })
     }
 }
 

@@ -83,7 +83,9 @@ impl Up {
         };
         folder.remember_database(&admin_url)?;
         let sandbox = match &state.sandbox {
-            Some(wanted) if !options.no_demo => Some(sandbox::start(wanted, &folder).await?),
+            Some(wanted) if !options.no_demo => {
+                Some(sandbox::start(wanted, &folder, settings::sandbox(config)?).await?)
+            }
             _ => None,
         };
 

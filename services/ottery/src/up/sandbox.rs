@@ -40,8 +40,11 @@ impl SandboxState {
     }
 }
 
-/// What the surroundings consist of; what they know survives in a journal.
-pub fn config(wanted: &SandboxState, folder: &DataFolder) -> SandboxConfig {
+/// What the surroundings consist of: the demo's panel and provider, and the operator's own panels beside them. What they
+/// know survives in a journal.
+pub fn config(wanted: &SandboxState, folder: &DataFolder, own: Option<SandboxConfig>) -> SandboxConfig {
+    let demo = PanelSpec { code: wanted.panel_code.clone(), api_key: wanted.panel_key.clone(), ..PanelSpec::default() };
+    let panels = std::iter::once(demo).chain(own.into_iter().flat_map(|own| own.panels)).collect();
     SandboxConfig {
         panel_listen: wanted.address(0),
         payments_listen: wanted.address(1),
@@ -49,11 +52,7 @@ pub fn config(wanted: &SandboxState, folder: &DataFolder) -> SandboxConfig {
         mail_listen: wanted.address(3),
         control_listen: wanted.address(4),
         journal: Some(folder.join("sandbox.journal")),
-        panels: vec![PanelSpec {
-            code: wanted.panel_code.clone(),
-            api_key: wanted.panel_key.clone(),
-            ..PanelSpec::default()
-        }],
+        panels,
         payments: PaymentsSpec {
             accounts: vec![AccountSpec {
                 id: "acct_demo".to_owned(),
@@ -72,8 +71,12 @@ pub fn config(wanted: &SandboxState, folder: &DataFolder) -> SandboxConfig {
 ///
 /// # Errors
 /// A port that was taken meanwhile.
-pub async fn start(wanted: &SandboxState, folder: &DataFolder) -> anyhow::Result<ottery_sandbox::Running> {
-    Sandbox::start(config(wanted, folder)).await.with_context(|| {
+pub async fn start(
+    wanted: &SandboxState,
+    folder: &DataFolder,
+    own: Option<SandboxConfig>,
+) -> anyhow::Result<ottery_sandbox::Running> {
+    Sandbox::start(config(wanted, folder, own)).await.with_context(|| {
         format!(
             "cannot start the sandbox on its ports {:?}; free them, or delete `sandbox` from {}",
             wanted.ports,

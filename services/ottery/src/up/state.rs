@@ -66,10 +66,11 @@ pub enum Topology {
 }
 
 impl Topology {
-    const fn command(self) -> &'static str {
+    /// The subcommand that runs it.
+    pub const fn command(self) -> &'static str {
         match self {
-            Self::Embedded => "ottery up",
-            Self::Distributed => "ottery cluster",
+            Self::Embedded => "up",
+            Self::Distributed => "cluster",
         }
     }
 }
@@ -177,7 +178,7 @@ impl DataFolder {
         };
         anyhow::ensure!(
             state.topology == topology,
-            "{} belongs to `{}`; choose another folder with --data-dir",
+            "{} belongs to `ottery {}`; choose another folder with --data-dir",
             self.path.display(),
             state.topology.command()
         );

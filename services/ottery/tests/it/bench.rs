@@ -39,3 +39,14 @@ async fn the_storefront_is_measured_with_limits_traces_and_changes_on() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn activations_are_measured_from_webhook_to_player_and_none_is_lost() {
+    let result = bench(&["activation", "--orders", "12", "--rate", "6", "--accounts", "3", "--panels", "2"]).await;
+    has_the_shape(&result, "activation");
+    let details = &result["details"];
+    assert_eq!((&details["usable"], &details["unfinished"], &details["strangers"]), (&12.into(), &0.into(), &0.into()));
+    assert_eq!(details["invariants_broken"], serde_json::json!([]), "{details}");
+    assert!(details["spans"].as_u64().unwrap() > 0, "{details}");
+    assert!(details["panel_alone"]["p50_ms"].as_f64().unwrap() > 0.0, "{details}");
+}

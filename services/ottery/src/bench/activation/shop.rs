@@ -1,0 +1,229 @@
+//! What exists before the clock starts: panels, customers, orders that are paid at the provider but not known to be.
+
+use std::collections::HashMap;
+
+use anyhow::Context;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::{Value, json};
+
+use super::plan::Webhook;
+use crate::cli::ActivationOptions;
+use crate::demo::Story;
+use crate::demo::customer::{GOOD_CARD, pay_page};
+use crate::demo::http::{Door, items, json as read, number, text};
+use crate::demo::operator;
+use crate::up::state::random_hex;
+
+/// Accounts at work at the same time while the orders are made.
+const AT_ONCE: usize = 4;
+const PLANS: [&str; 3] = ["solo", "duo", "family"];
+
+/// Access code of a bench panel.
+pub fn code(n: u32) -> String {
+    format!("BENCH{n}")
+}
+
+/// The table `sandbox` of the settings: panels as slow and as fast as the options say.
+pub fn sandbox_settings(options: &ActivationOptions, key: &str) -> toml::Table {
+    let panel = |n: u32| {
+        toml::Value::Table(toml::Table::from_iter([
+            ("code".to_owned(), code(n).into()),
+            ("api_key".to_owned(), format!("{key}{n:04}").into()),
+            ("timezone".to_owned(), "UTC".into()),
+            ("rate_per_second".to_owned(), i64::from(options.panel_rate).into()),
+            ("rate_burst".to_owned(), i64::from(options.panel_rate).into()),
+            (
+                "settings".to_owned(),
+                toml::Table::from_iter([(
+                    "latency_ms".to_owned(),
+                    toml::Value::Integer(i64::from(options.panel_latency_ms)),
+                )])
+                .into(),
+            ),
+        ]))
+    };
+    toml::Table::from_iter([("panels".to_owned(), toml::Value::Array((1..=options.panels).map(panel).collect()))])
+}
+
+/// Switches the demo's own panel off and the bench's on.
+///
+/// # Errors
+/// The system refuses one.
+pub async fn connect_panels(story: &Story, options: &ActivationOptions, key: &str) -> anyhow::Result<()> {
+    let staff = operator::sign_in(story).await?;
+    for panel in items(&staff.get("/panels").await?)? {
+        let id = text(panel, "/id")?;
+        staff.put(&format!("/panels/{id}"), &input(panel, false)).await?;
+    }
+    let sandbox = &story.system.sandbox;
+    for n in 1..=options.panels {
+        let panel = json!({
+            "name": code(n), "driver": "xui", "base_url": format!("{}/{}", sandbox.player_url(), code(n)),
+            "player_url": sandbox.player_url(), "region": "eu", "pool": "main", "time_zone": "UTC", "sandbox": true,
+            "rate_per_second": options.panel_rate, "concurrency": options.panel_concurrency,
+            "api_key": format!("{key}{n:04}"),
+        });
+        let added = staff.post("/panels", &panel).await?;
+        staff.post(&format!("/panels/{}/probe", text(&added, "/id")?), &json!({})).await?;
+    }
+    Ok(())
+}
+
+fn input(panel: &Value, enabled: bool) -> Value {
+    let keep = [
+        "name",
+        "driver",
+        "base_url",
+        "player_url",
+        "region",
+        "pool",
+        "capacity",
+        "rate_per_second",
+        "concurrency",
+        "sandbox",
+        "sandbox_control_url",
+        "time_zone",
+        "version",
+    ];
+    let mut input = json!({"enabled": enabled});
+    for key in keep {
+        if !panel[key].is_null() {
+            input[key] = panel[key].clone();
+        }
+    }
+    input
+}
+
+/// Orders by the payment that pays them.
+pub type Orders = HashMap<String, String>;
+
+/// Holds the provider's webhooks back, lets customers order and pay, and takes the webhooks that wait.
+///
+/// # Errors
+/// A step of a customer that was refused.
+pub async fn fill(story: &Story, options: &ActivationOptions) -> anyhow::Result<(Orders, Vec<Webhook>)> {
+    control(story, "/control/payments/webhooks", &json!({"paused": true})).await?;
+    let mut prices = Vec::new();
+    for plan in PLANS {
+        prices.push(story.monthly(plan).await?.0);
+    }
+    let accounts = options.accounts.unwrap_or(options.orders.div_ceil(10)).clamp(1, options.orders);
+    let share = |n: u32| (options.orders + accounts - 1 - n) / accounts;
+    let orders: Vec<(String, String)> = stream::iter(0..accounts)
+        .map(|n| one_account(story, n, share(n), &prices))
+        .buffer_unordered(AT_ONCE)
+        .try_concat()
+        .await?;
+    let orders: Orders = orders.into_iter().collect();
+    let mut webhooks = waiting(story).await?;
+    webhooks.retain(|webhook| orders.contains_key(&webhook.reference));
+    anyhow::ensure!(
+        webhooks.len() == orders.len(),
+        "{} orders were paid, but {} webhooks wait",
+        orders.len(),
+        webhooks.len()
+    );
+    Ok((orders, webhooks))
+}
+
+async fn one_account(story: &Story, n: u32, orders: u32, prices: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+    // The range set aside for measuring (RFC 2544): limits count per client address, as in production.
+    let address = format!("198.18.{}.{}", n / 250, n % 250 + 1);
+    let mut door = Door::browser(&story.system.client, &story.system.shop_origin).from_address(address);
+    let email = format!("bench-{n}-{}@example.org", random_hex(4));
+    let sign_up = json!({"email": email, "password": format!("bench {}", random_hex(8)), "display_name": "Bench", "country": "DE"});
+    door.enter("/auth/sign-up", &sign_up).await?;
+    let mut made = Vec::new();
+    for k in 0..orders {
+        let price = &prices[usize::try_from(n + k)? % prices.len()];
+        let quote = door.post("/quotes", &json!({"price_id": price, "country": "DE"})).await?;
+        let placed =
+            door.post_money("/orders", &json!({"quote_id": text(&quote, "/id")?, "save_method": true})).await?;
+        let order = text(&placed, "/order/id")?.to_owned();
+        pay_page(story, text(&placed, "/checkout_url")?, GOOD_CARD).await?;
+        let detail = door.get(&format!("/orders/{order}")).await?;
+        made.push((text(&detail, "/payments/0/id")?.to_owned(), order));
+    }
+    Ok(made)
+}
+
+/// The provider's events about successful payments, as the bytes it would send.
+async fn waiting(story: &Story) -> anyhow::Result<Vec<Webhook>> {
+    let url = format!("{}/control/payments/events?type=payment.succeeded", story.system.sandbox.control_url());
+    let events = read(story.system.client.get(url).send().await?, "the provider's events").await?;
+    let mut webhooks = Vec::new();
+    for event in events.as_array().context("events are a list")? {
+        let mut body = event.clone();
+        body.as_object_mut().context("an event is an object")?.remove("delivery");
+        let reference = text(event, "/data/object/reference")?.to_owned();
+        webhooks.push(Webhook { reference, body: body.to_string() });
+    }
+    Ok(webhooks)
+}
+
+async fn control(story: &Story, path: &str, body: &Value) -> anyhow::Result<Value> {
+    let url = format!("{}{path}", story.system.sandbox.control_url());
+    read(story.system.client.post(url).json(body).send().await?, path).await
+}
+
+/// Where the provider sends the webhooks of the demo's account.
+///
+/// # Errors
+/// It was told no address.
+pub async fn webhook_url(story: &Story) -> anyhow::Result<String> {
+    let url = format!("{}/control/payments/accounts", story.system.sandbox.control_url());
+    let accounts = read(story.system.client.get(url).send().await?, "the provider's accounts").await?;
+    Ok(text(&accounts, "/0/webhook_url")?.to_owned())
+}
+
+/// The line the platform made for each order, by the payment that paid it.
+///
+/// # Errors
+/// The services cannot be listed.
+pub async fn lines(story: &Story, orders: &Orders) -> anyhow::Result<HashMap<String, String>> {
+    let (mut by_order, mut cursor) = (HashMap::new(), String::new());
+    loop {
+        let page = story.operator.get(&format!("/services?limit=100{cursor}")).await?;
+        for service in items(&page)? {
+            if let (Some(order), Some(username)) = (service["order_id"].as_str(), service["username"].as_str()) {
+                by_order.insert(order.to_owned(), username.to_owned());
+            }
+        }
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    let line_of = |(payment, order): (&String, &String)| Some((payment.clone(), by_order.get(order)?.clone()));
+    Ok(orders.iter().filter_map(line_of).collect())
+}
+
+/// How long a panel itself takes, in microseconds: a line made and a player let in, with nobody in between.
+///
+/// # Errors
+/// The panel refuses.
+pub async fn floor_us(story: &Story, key: &str, times: u32) -> anyhow::Result<hdrhistogram::Histogram<u64>> {
+    let (client, player) = (&story.system.client, story.system.sandbox.player_url());
+    let mut times_us = hdrhistogram::Histogram::new(3)?;
+    for n in 0..times {
+        let (name, password) = (format!("floor{n:05}"), random_hex(6));
+        let began = std::time::Instant::now();
+        let form = [
+            ("api_key", format!("{key}0001")),
+            ("action", "create_line".to_owned()),
+            ("username", name.clone()),
+            ("password", password.clone()),
+            ("exp_date", "@4102444800".to_owned()),
+            ("bouquets_selected", "[1]".to_owned()),
+            ("access_output[]", "1".to_owned()),
+        ];
+        let made = read(client.post(format!("{player}/{}/", code(1))).form(&form).send().await?, "create_line").await?;
+        anyhow::ensure!(made["status"] == "STATUS_SUCCESS", "the panel does not make a line: {made}");
+        let url = format!("{player}/player_api.php");
+        let said = client.get(url).query(&[("username", &name), ("password", &password)]).send().await?;
+        let said = read(said, "the player API").await?;
+        anyhow::ensure!(number(&said, "/user_info/auth")? == 1, "the panel does not let its own line in: {said}");
+        times_us.record(u64::try_from(began.elapsed().as_micros())?)?;
+    }
+    Ok(times_us)
+}
