@@ -8,9 +8,9 @@ use toml::{Table, Value};
 
 use super::member::{Member, Role};
 use super::servers::Servers;
-use crate::cli::ClusterOptions;
 use crate::services;
 use crate::settings::SANDBOX;
+use crate::up::entrance::Entrance;
 use crate::up::sandbox;
 use crate::up::state::{DataFolder, State};
 
@@ -70,7 +70,7 @@ impl Layout {
     pub fn write_settings(
         &self,
         folder: &DataFolder,
-        options: &ClusterOptions,
+        entrance: Entrance,
         mut settings: Table,
         state: &State,
         servers: &Servers,
@@ -88,10 +88,10 @@ impl Layout {
             ("process.broker.url", servers.amqp_url().into()),
             ("process.cache.kind", "redis".into()),
             ("process.cache.url", servers.redis_url().into()),
-            ("gateway.http.listen", options.http.to_string().into()),
+            ("gateway.http.listen", entrance.address.to_string().into()),
         ];
         if let Some(state) = &state.sandbox {
-            wanted.extend(sandbox::overrides(state, options.http));
+            wanted.extend(sandbox::overrides(state, entrance));
             let own = settings.get(SANDBOX.name).cloned().map(Value::try_into).transpose()?;
             wanted.push((SANDBOX.name, Value::try_from(sandbox::config(state, folder, own))?));
         }

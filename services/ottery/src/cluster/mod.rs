@@ -18,6 +18,7 @@ use self::layout::Layout;
 use self::member::Member;
 use self::servers::Servers;
 use crate::cli::ClusterOptions;
+use crate::up::entrance::Entrance;
 use crate::up::state::{DataFolder, State, Topology};
 use crate::up::{announce, first_run};
 use crate::{assemble, migrate, services, settings};
@@ -70,12 +71,15 @@ struct Cluster {
     servers: Servers,
     state: State,
     shutdown: CancellationToken,
+    entrance: Entrance,
     folder: DataFolder,
 }
 
 impl Cluster {
     async fn start(config: Option<&Path>, options: &ClusterOptions) -> anyhow::Result<Self> {
-        settings::load(&Sources::of_process(config)?)?;
+        let sources = Sources::of_process(config)?;
+        settings::load(&sources)?;
+        let entrance = Entrance::of(options.http, &sources)?;
         let own = settings::file(config)?;
         drop(
             std::net::TcpListener::bind(options.http)
@@ -87,7 +91,7 @@ impl Cluster {
         folder.remember_database(&servers.admin_url())?;
 
         let layout = Layout::plan(options.http)?;
-        let file = layout.write_settings(&folder, options, own, &state, &servers)?;
+        let file = layout.write_settings(&folder, entrance, own, &state, &servers)?;
         let sources = Sources::none().with_file(&file)?;
         let process = settings::load(&sources)?;
         if !process.keyring_file.exists() {
@@ -104,24 +108,20 @@ impl Cluster {
         for member in &mut members {
             member.start()?;
         }
-        let mut cluster = Self { members, servers, state: state.clone(), shutdown: host.shutdown.clone(), folder };
-        if let Err(error) = cluster.get_ready(&host, options, &mut state).await {
+        let mut cluster =
+            Self { members, servers, state: state.clone(), shutdown: host.shutdown.clone(), entrance, folder };
+        if let Err(error) = cluster.get_ready(&host, &mut state).await {
             cluster.stop().await?;
             return Err(error);
         }
         Ok(cluster)
     }
 
-    async fn get_ready(
-        &mut self,
-        host: &ottery_kit::Host,
-        options: &ClusterOptions,
-        state: &mut State,
-    ) -> anyhow::Result<()> {
+    async fn get_ready(&mut self, host: &ottery_kit::Host, state: &mut State) -> anyhow::Result<()> {
         for member in &mut self.members {
             member.until_ready().await?;
         }
-        first_run::run(host, &self.folder, state, true, options.http)
+        first_run::run(host, &self.folder, state, true, self.entrance)
             .await
             .context("the first start did not get through; the next start tries again")?;
         self.state = state.clone();
@@ -145,7 +145,7 @@ impl Cluster {
     }
 
     fn announce(&self, options: &ClusterOptions, took: Duration) {
-        announce::print(&options.data_dir, options.http, &self.state, took);
+        announce::print(&options.data_dir, self.entrance, &self.state, took);
         self.servers.print();
         for member in &self.members {
             println!("  {:<15} {}", member.name(), member.addresses());

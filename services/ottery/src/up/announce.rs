@@ -1,17 +1,18 @@
 //! What a person at the terminal needs to know.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use super::entrance::Entrance;
 use super::state::State;
 
 /// Prints addresses and, for a demo, the credentials that were made.
-pub fn print(data_dir: &Path, http: SocketAddr, state: &State, took: Duration) {
-    let base = format!("http://{http}");
-    println!("\nottery is ready ({:.1} s). Plain HTTP: a demo mode, not for the open network.\n", took.as_secs_f64());
+pub fn print(data_dir: &Path, entrance: Entrance, state: &State, took: Duration) {
+    let base = format!("{}://{}", entrance.scheme(), entrance.address);
+    let label = if entrance.is_https { "" } else { " Plain HTTP: a demo mode, not for the open network." };
+    println!("\nottery is ready ({:.1} s).{label}\n", took.as_secs_f64());
     if let (Some(people), Some(sandbox)) = (&state.people, &state.sandbox) {
-        let shop = format!("http://{}:{}", people.brand_host, http.port());
+        let shop = entrance.origin(&people.brand_host);
         println!("  storefront   {shop}/");
         println!("  account      {shop}/account");
         println!("               {} / {}", people.customer_email, people.customer_password);

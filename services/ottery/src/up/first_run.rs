@@ -16,6 +16,7 @@ use ottery_proto::identity::v1::{
 };
 use totp_rs::{Algorithm, Secret, TOTP};
 
+use super::entrance::Entrance;
 use super::state::{DataFolder, People, SandboxState, State, random_hex};
 use crate::services;
 
@@ -59,7 +60,7 @@ pub async fn run(
     folder: &DataFolder,
     state: &mut State,
     with_demo: bool,
-    http: std::net::SocketAddr,
+    entrance: Entrance,
 ) -> anyhow::Result<()> {
     setup_token(host, folder, state).await?;
     if let Some(sandbox) = state.sandbox.clone().filter(|_| with_demo) {
@@ -70,14 +71,14 @@ pub async fn run(
             folder.remember(state)?;
         }
         if let Some(people) = &state.people {
-            connect_webhooks(host, &sandbox, &people.brand_id, http).await?;
+            connect_webhooks(host, &sandbox, &people.brand_id, entrance).await?;
         }
     }
     if let Some(token) = &state.setup_token {
         folder.write_private("setup-token", token)?;
     }
     // For `ottery apply --data-dir`.
-    folder.write_private(super::state::ADDRESS_FILE, &format!("http://127.0.0.1:{}", http.port()))
+    folder.write_private(super::state::ADDRESS_FILE, &entrance.origin("127.0.0.1"))
 }
 
 /// The single-use set-up token, when it was not used yet: minted once and remembered until then.
@@ -156,17 +157,12 @@ async fn brand(host: &Host, sandbox: &SandboxState) -> anyhow::Result<DemoBrand>
 ///
 /// # Errors
 /// The provider or billing does not answer.
-async fn connect_webhooks(
-    host: &Host,
-    sandbox: &SandboxState,
-    brand: &str,
-    http: std::net::SocketAddr,
-) -> anyhow::Result<()> {
+async fn connect_webhooks(host: &Host, sandbox: &SandboxState, brand: &str, entrance: Entrance) -> anyhow::Result<()> {
     use operator::Target as _;
     let target = operator::GrpcTarget::new(host.for_service(services::OPERATOR)?);
     let accounts = target.provider_accounts(brand).await?;
     let account = accounts.first().context("the demo brand has a payment provider account")?;
-    let url = format!("http://127.0.0.1:{}{}", http.port(), account.webhook_path);
+    let url = format!("{}{}", entrance.origin("127.0.0.1"), account.webhook_path);
     let client = reqwest::Client::builder().no_proxy().timeout(super::PATIENCE).build()?;
     let answer = client
         .post(format!("{}/control/payments/accounts/acct_demo", sandbox.control_url()))

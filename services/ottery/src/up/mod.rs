@@ -1,6 +1,7 @@
 //! `ottery up`: every service in this process, a private PostgreSQL, no other dependency.
 
 pub mod announce;
+pub mod entrance;
 pub mod first_run;
 pub mod sandbox;
 pub mod state;
@@ -18,6 +19,7 @@ use toml::Value;
 
 use crate::cli::UpOptions;
 use crate::{assemble, migrate, services, settings};
+use entrance::Entrance;
 use state::{DataFolder, State, Topology};
 
 /// Starts everything, tells where it is, and stops everything at a signal.
@@ -33,7 +35,7 @@ pub async fn run(config: Option<&Path>, options: UpOptions) -> anyhow::Result<()
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    announce::print(&options.data_dir, options.http, &up.state, began.elapsed());
+    announce::print(&options.data_dir, up.entrance, &up.state, began.elapsed());
     let outcome = tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
@@ -54,6 +56,7 @@ struct Up {
     sandbox: Option<ottery_sandbox::Running>,
     postgres: Option<Postgres>,
     state: State,
+    entrance: Entrance,
     _telemetry: ottery_kit::telemetry::TelemetryGuard,
     folder: DataFolder,
 }
@@ -63,6 +66,7 @@ impl Up {
         // Before anything is started: the most common mistakes should cost no time.
         let sources = Sources::of_process(config)?;
         settings::load(&sources)?;
+        let entrance = Entrance::of(options.http, &sources)?;
         drop(
             std::net::TcpListener::bind(options.http)
                 .with_context(|| format!("cannot listen on {}: choose another address with --http", options.http))?,
@@ -89,7 +93,7 @@ impl Up {
             _ => None,
         };
 
-        let sources = embedded(sources, options, &folder, &state, &admin_url)?;
+        let sources = embedded(sources, options, entrance, &folder, &state, &admin_url)?;
         let process = settings::load(&sources)?;
         let telemetry = ottery_kit::telemetry::init("ottery", &process.telemetry)?;
         if !process.keyring_file.exists() {
@@ -105,8 +109,8 @@ impl Up {
         }
         let running = ottery_kit::start(built, RunSettings::local()).await?;
         tokio::spawn(migrate::keep_partitions(process.database.to_kit(), host.shutdown.clone()));
-        let mut up = Self { running, sandbox, postgres, state: state.clone(), _telemetry: telemetry, folder };
-        let first = first_run::run(&host, &up.folder, &mut state, !options.no_demo, options.http).await;
+        let mut up = Self { running, sandbox, postgres, state: state.clone(), entrance, _telemetry: telemetry, folder };
+        let first = first_run::run(&host, &up.folder, &mut state, !options.no_demo, entrance).await;
         up.state = state;
         if let Err(error) = first {
             up.stop().await?;
@@ -158,6 +162,7 @@ pub fn postgres_options(folder: &DataFolder) -> PostgresOptions {
 fn embedded(
     sources: Sources,
     options: &UpOptions,
+    entrance: Entrance,
     folder: &DataFolder,
     state: &State,
     admin_url: &str,
@@ -183,7 +188,7 @@ fn embedded(
     if let Some(wanted) = &state.sandbox
         && !options.no_demo
     {
-        for (key, value) in sandbox::overrides(wanted, options.http) {
+        for (key, value) in sandbox::overrides(wanted, entrance) {
             sources = sources.with_override(key, value);
         }
     }

@@ -7,6 +7,7 @@ use ottery_sandbox::{AccountSpec, PanelSpec, PaymentsSpec, Sandbox, SandboxConfi
 use toml::Value;
 
 use super::Setting;
+use super::entrance::Entrance;
 use super::state::{DataFolder, SandboxState};
 
 impl SandboxState {
@@ -86,7 +87,7 @@ pub async fn start(
 }
 
 /// Settings of services that talk to the surroundings: loopback is closed to them otherwise.
-pub fn overrides(wanted: &SandboxState, http: SocketAddr) -> Vec<Setting> {
+pub fn overrides(wanted: &SandboxState, entrance: Entrance) -> Vec<Setting> {
     let loopback = || Value::Array(vec![Value::String("127.0.0.0/8".to_owned())]);
     vec![
         ("provisioning.http.allow", loopback()),
@@ -96,8 +97,8 @@ pub fn overrides(wanted: &SandboxState, http: SocketAddr) -> Vec<Setting> {
         ("notification.smtp.host", Value::String("127.0.0.1".to_owned())),
         ("notification.smtp.port", Value::Integer(wanted.ports[2].into())),
         ("notification.smtp.tls", Value::String("none".to_owned())),
-        ("notification.public.scheme", Value::String("http".to_owned())),
-        ("notification.public.port", Value::Integer(http.port().into())),
+        ("notification.public.scheme", Value::String(entrance.scheme().to_owned())),
+        ("notification.public.port", Value::Integer(entrance.address.port().into())),
         ("notification.platform.host", Value::String("127.0.0.1".to_owned())),
     ]
 }

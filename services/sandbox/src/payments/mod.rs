@@ -69,6 +69,8 @@ impl Payments {
         rustls::crypto::ring::default_provider().install_default().ok();
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
+            // Webhooks of a simulation go to this machine, where nobody vouches for a certificate.
+            .tls_danger_accept_invalid_certs(true)
             .timeout(Duration::from_millis(spec.webhook_timeout_ms))
             .build()?;
         let mut state = State { next_seq: 1, ..State::default() };
