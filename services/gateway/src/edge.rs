@@ -165,8 +165,8 @@ async fn pass(
         if class != RouteClass::Webhook {
             *budget = Some(limits::client(state, info).await?);
         }
-        csrf::check(request.method(), class, request.headers(), info)?;
-        // Files are the same for everybody; providers call whatever name we are reached by.
+        // Files are the same for everybody; providers call whatever name we are reached by. Known before anything is refused,
+        // so that the page that says so is the brand's.
         if !matches!(class, RouteClass::Asset | RouteClass::Webhook) {
             let found = resolve(state, info).await?;
             if let Site::Brand(brand) = &found {
@@ -175,6 +175,7 @@ async fn pass(
             *site = Some(found.clone());
             request.extensions_mut().insert(found);
         }
+        csrf::check(request.method(), class, request.headers(), info)?;
         Ok(next.run(request).await)
     };
     match tokio::time::timeout_at(deadline, scope(context, work)).await {

@@ -5,7 +5,7 @@ use ottery_kit::grpc::Actor;
 use ottery_proto::identity::v1 as identity;
 use ottery_proto::identity::v1::sign_in_reply::Outcome;
 
-use super::block::{Field, Form, Sent};
+use super::block::{Block, Field, Form, Link, Sent, Tone};
 use super::words::COUNTRIES;
 use crate::brand::Brand;
 use crate::limits;
@@ -137,6 +137,13 @@ pub fn sign_up_form(title: &str, action: &str, brand: &Brand, hidden: &[(&str, &
         )
 }
 
+/// The way on from recovery codes, which are shown only once.
+#[must_use]
+pub fn codes_kept(href: &str) -> Block {
+    let text = "Print them, or keep them in a password manager: not only on the phone with the app.";
+    Block::advice(Tone::Neutral, "Did you keep them?", text, Link::new("I kept them", href))
+}
+
 /// Asks for the code of the second factor.
 #[must_use]
 pub fn code_form(action: &str, challenge: &str, hidden: &[(&str, &str)]) -> Form {
@@ -144,7 +151,8 @@ pub fn code_form(action: &str, challenge: &str, hidden: &[(&str, &str)]) -> Form
         .fields(hidden.iter().map(|(name, value)| Field::hidden(*name, *value)))
         .field(Field::hidden("challenge", challenge))
         .field(
-            Field::code("code", "Code")
+            // A recovery code has letters too.
+            Field { inputmode: "", ..Field::code("code", "Code") }
                 .required()
                 .help("The six digits your authenticator app shows, or one of your recovery codes."),
         )

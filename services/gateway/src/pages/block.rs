@@ -168,6 +168,30 @@ impl Table {
     }
 }
 
+/// How much of a row a field takes on wide screens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Width {
+    /// All of it.
+    #[default]
+    Whole,
+    /// Half, beside its neighbour.
+    Half,
+    /// A quarter, as one of the parts of one thing.
+    Quarter,
+}
+
+impl Width {
+    /// As CSS class.
+    #[must_use]
+    pub const fn class(self) -> &'static str {
+        match self {
+            Self::Whole => "",
+            Self::Half => "half",
+            Self::Quarter => "quarter",
+        }
+    }
+}
+
 /// One input of a form.
 #[derive(Clone, Debug, Default)]
 pub struct Field {
@@ -187,14 +211,16 @@ pub struct Field {
     pub is_required: bool,
     /// Value of the `autocomplete` attribute.
     pub autocomplete: &'static str,
+    /// Value of the `inputmode` attribute: which keys a phone shows.
+    pub inputmode: &'static str,
     /// Values and labels of a select.
     pub options: Vec<(String, String)>,
     /// Rows of a textarea.
     pub rows: u32,
     /// Shows what kind of value is expected.
     pub placeholder: String,
-    /// Takes half of the width.
-    pub is_half: bool,
+    /// How much of a row it takes.
+    pub width: Width,
 }
 
 impl Field {
@@ -230,7 +256,7 @@ impl Field {
 
     /// The code of a second factor.
     pub fn code(name: impl Into<String>, label: impl Into<String>) -> Self {
-        Self { autocomplete: "one-time-code", ..Self::text(name, label) }
+        Self { autocomplete: "one-time-code", inputmode: "numeric", ..Self::text(name, label) }
     }
 
     /// Holds this.
@@ -260,7 +286,19 @@ impl Field {
     /// Stands beside its neighbour on wide screens.
     #[must_use]
     pub fn half(self) -> Self {
-        Self { is_half: true, ..self }
+        Self { width: Width::Half, ..self }
+    }
+
+    /// One of the parts of one thing, all in a row on wide screens.
+    #[must_use]
+    pub fn quarter(self) -> Self {
+        Self { width: Width::Quarter, ..self }
+    }
+
+    /// Whether leaving it empty is worth a word: a choice is always made, and the parts of one thing are left out together.
+    #[must_use]
+    pub fn is_optional(&self) -> bool {
+        !self.is_required && self.width != Width::Quarter && !matches!(self.kind, "select" | "color")
     }
 
     /// Whether the option is the chosen one.
@@ -359,10 +397,17 @@ impl Form {
             .iter_mut()
             .find(|field| !named.is_empty() && field.kind != "hidden" && is_named(&field.name, named));
         match wrong {
-            Some(field) => failed.refusal.detail.clone_into(&mut field.error),
+            Some(field) => field.error = sentence(&failed.refusal.detail),
             None => self.error = sentence(&failed.refusal.detail),
         }
         self
+    }
+
+    /// The id of one of its inputs: several forms of a page may ask for the same.
+    #[must_use]
+    pub fn id_of(&self, field: &Field) -> String {
+        let form = self.action.rsplit('/').next().unwrap_or_default();
+        format!("{form}-{}", field.name)
     }
 
     /// Whether any field is wrong.
@@ -406,7 +451,8 @@ pub struct Sent(BTreeMap<String, String>);
 
 impl From<Vec<(String, String)>> for Sent {
     fn from(pairs: Vec<(String, String)>) -> Self {
-        Self(pairs.into_iter().collect())
+        // No browser sends a NUL, and no database keeps one.
+        Self(pairs.into_iter().map(|(name, value)| (name, value.replace('\0', ""))).collect())
     }
 }
 
@@ -496,6 +542,8 @@ pub struct Note {
     pub text: String,
     /// What to do.
     pub link: Option<Link>,
+    /// What can be done right here: the button's text, and where it is sent.
+    pub press: Option<(String, String)>,
 }
 
 /// A number worth a place at the top.
@@ -592,12 +640,23 @@ pub struct QrCode {
 impl Block {
     /// A notice.
     pub fn note(tone: Tone, title: impl Into<String>, text: impl Into<String>) -> Self {
-        Self::Note(Note { tone, title: title.into(), text: text.into(), link: None })
+        Self::Note(Note { tone, title: title.into(), text: text.into(), link: None, press: None })
     }
 
     /// A notice with something to do.
     pub fn advice(tone: Tone, title: impl Into<String>, text: impl Into<String>, link: Link) -> Self {
-        Self::Note(Note { tone, title: title.into(), text: text.into(), link: Some(link) })
+        Self::Note(Note { tone, title: title.into(), text: text.into(), link: Some(link), press: None })
+    }
+
+    /// A notice with a button.
+    pub fn offer(
+        tone: Tone,
+        title: impl Into<String>,
+        text: impl Into<String>,
+        press: (impl Into<String>, impl Into<String>),
+    ) -> Self {
+        let press = Some((press.0.into(), press.1.into()));
+        Self::Note(Note { tone, title: title.into(), text: text.into(), link: None, press })
     }
 
     /// Names and values; empty values are left out.
@@ -625,9 +684,17 @@ mod tests {
             .field(Field::password("password", "Password", "new-password"))
             .refused(Some(&failed));
         assert_eq!(form.fields[0].value, "a@b");
-        assert_eq!(form.fields[0].error, "this is no e-mail address");
+        assert_eq!(form.fields[0].error, "This is no e-mail address.");
         assert_eq!(form.fields[1].value, "", "a password is never sent back");
         assert!(form.error.is_empty());
+    }
+
+    #[test]
+    fn two_forms_that_ask_for_the_same_have_different_ids() {
+        let field = Field::new("email", "email", "E-mail");
+        let (one, other) = (Form::new("", "/checkout/account", "Go"), Form::new("", "/checkout/sign-in", "Go"));
+        assert_eq!(one.id_of(&field), "account-email");
+        assert_ne!(one.id_of(&field), other.id_of(&field));
     }
 
     #[test]

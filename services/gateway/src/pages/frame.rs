@@ -88,6 +88,8 @@ pub struct Frame {
     pub menu: Vec<Link>,
     /// Ways within the section being shown.
     pub rail: Vec<Link>,
+    /// Name of that section.
+    pub rail_name: &'static str,
     /// Right at the top, for example the account.
     pub corner: Vec<Link>,
     /// Ways at the bottom.
@@ -112,8 +114,6 @@ pub struct Frame {
     pub who: String,
     /// Where signing out goes; empty when nobody is signed in.
     pub sign_out: String,
-    /// Brands to choose from (staff).
-    pub brands: Vec<Link>,
 }
 
 impl Frame {
@@ -260,7 +260,7 @@ fn done(code: &str) -> Option<Note> {
         "confirmed" => ("Thank you", "You confirmed who you are; do it again now."),
         _ => return None,
     };
-    Some(Note { tone: Tone::Good, title: title.to_owned(), text: text.to_owned(), link: None })
+    Some(Note { tone: Tone::Good, title: title.to_owned(), text: text.to_owned(), link: None, press: None })
 }
 
 /// A page made of blocks.
@@ -276,6 +276,8 @@ pub struct Page {
     pub up: Option<Link>,
     /// What can be done, most wanted first.
     pub actions: Vec<Link>,
+    /// What can be done besides, never the most wanted thing on the page.
+    pub asides: Vec<Link>,
     /// Its pieces.
     pub blocks: Vec<Block>,
     /// A narrow card in the middle, for signing in.
@@ -320,6 +322,13 @@ impl Page {
         self
     }
 
+    /// With something to do besides.
+    #[must_use]
+    pub fn aside(mut self, label: impl Into<String>, href: impl Into<String>) -> Self {
+        self.asides.push(Link::new(label, href));
+        self
+    }
+
     /// With one more piece.
     #[must_use]
     pub fn with(mut self, block: Block) -> Self {
@@ -332,6 +341,18 @@ impl Page {
     pub fn with_some(mut self, block: Option<Block>) -> Self {
         self.blocks.extend(block);
         self
+    }
+
+    /// Whether the first action stands in an empty list already, where it is looked for.
+    #[must_use]
+    pub fn is_first_time(&self) -> bool {
+        let Some(action) = self.actions.first() else { return false };
+        self.blocks.iter().any(|block| match block {
+            Block::Table(table) => {
+                table.rows.is_empty() && table.first.as_ref().is_some_and(|first| first.href == action.href)
+            }
+            _ => false,
+        })
     }
 
     /// Answers with the status of the refusal.

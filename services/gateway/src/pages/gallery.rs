@@ -182,7 +182,7 @@ fn progress() -> Progress {
 fn checkout(brand: &Brand, ui: &Ui) -> String {
     let form = access::sign_up_form("I am new here", "/checkout/account", brand, &[("price", "pri_1")]);
     let page = Page::new("Your account")
-        .intro("So that you can see your access, your invoices and cancel at any time.")
+        .intro("There you find your access and your invoices, and can cancel at any time.")
         .with(Block::Form(form));
     Checkout {
         frame: Frame::shop(brand, ui, "Checkout"),

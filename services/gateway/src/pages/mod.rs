@@ -80,8 +80,16 @@ fn page_of(method: &Method, uri: &Uri) -> String {
     if method.is_safe() {
         return uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
     }
-    let path = uri.path();
-    path.rsplit_once('/').map(|(page, _)| page).filter(|page| !page.is_empty()).unwrap_or("/").to_owned()
+    above(uri.path()).to_owned()
+}
+
+/// The page a path for sending lies below. Without a price there is no checkout, so that leads back to the plans.
+fn above(path: &str) -> &str {
+    match path.rsplit_once('/').map(|(page, _)| page) {
+        None | Some("") => "/",
+        Some("/checkout") => "/plans",
+        Some(page) => page,
+    }
 }
 
 /// A refusal as a page. `site` is absent when the host name is nobody's: the page then names nobody.
@@ -93,6 +101,9 @@ pub async fn problem(
     uri: &Uri,
     refusal: &Refusal,
 ) -> Response {
+    // To a person an address with a mistake in it is an address of nothing.
+    let nothing = Refusal::not_found();
+    let refusal = if method.is_safe() && is_malformed(refusal) { &nothing } else { refusal };
     let page = page_of(method, uri);
     let way = match (site, refusal.code.as_str()) {
         (Some(Site::Brand(_)), "sign_in_required") => Some(format!("/account/sign-in?next={}", quoted(&page))),
@@ -100,6 +111,8 @@ pub async fn problem(
         (Some(Site::Brand(_)), "reauth_required") => Some(format!("/account/confirm?next={}", quoted(&page))),
         (Some(Site::Staff), "reauth_required") => Some(format!("/staff/confirm?next={}", quoted(&page))),
         (Some(Site::Staff), "enrolment_required") => Some("/staff/enrol".to_owned()),
+        // What a form's answer was is looked at again, for example by loading the page again.
+        (Some(_), "method_not_allowed") if method.is_safe() => Some(above(uri.path()).to_owned()),
         _ => None,
     };
     if let Some(way) = way.filter(|way| !way.starts_with(&format!("{}?", uri.path()))) {
@@ -117,11 +130,17 @@ pub async fn problem(
         ),
         None => (Frame::nobody(&ui, &title), Vec::new()),
     };
-    if refusal.is("price_gone") {
+    if refusal.is("cursor_invalid") {
+        links.insert(0, Link::new("To the beginning of the list", uri.path()));
+    }
+    if refusal.is("price_gone") || uri.path() == "/checkout" {
         links.insert(0, Link::new("See plans", "/plans"));
     }
+    let is_below = uri.path().matches('/').count() > 2;
     if !method.is_safe() && site.is_some() {
         links.insert(0, Link::new("Back", page));
+    } else if refusal.status == StatusCode::CONFLICT && site.is_some() && is_below {
+        links.insert(0, Link::new("Back", above(uri.path())));
     }
     let shown = ProblemPage {
         frame,
@@ -135,10 +154,21 @@ pub async fn problem(
     draw_as(refusal.status, &shown).unwrap_or_else(|_| refusal.status.into_response())
 }
 
+/// Whether an id in the address is none.
+fn is_malformed(refusal: &Refusal) -> bool {
+    matches!(refusal.code.as_str(), "id_invalid" | "id_malformed")
+}
+
 /// What happened and what to do, in plain words.
 fn words(refusal: &Refusal) -> (String, String) {
     let told = block::sentence(&refusal.detail);
     let (title, text) = match refusal.status {
+        _ if is_malformed(refusal) => {
+            ("Nothing to do that with", "What you sent is about something that is not there.".to_owned())
+        }
+        _ if refusal.is("cursor_invalid") => {
+            ("That list has changed", "This part of it cannot be shown any more.".to_owned())
+        }
         StatusCode::NOT_FOUND => (
             "Page not found",
             "There is nothing at this address. It may have moved, or the link was cut short.".to_owned(),
@@ -170,6 +200,15 @@ mod tests {
         let uri: Uri = "/account/services/svc_1/reveal".parse().unwrap();
         assert_eq!(page_of(&Method::POST, &uri), "/account/services/svc_1");
         assert_eq!(page_of(&Method::GET, &uri), "/account/services/svc_1/reveal");
+        assert_eq!(above("/checkout/place"), "/plans");
+        assert_eq!(above("/theme"), "/");
+    }
+
+    #[test]
+    fn nobody_reads_how_an_id_is_written() {
+        let refusal = Refusal::invalid("order_id", "id_invalid", "order_id: expected an id that starts with `ord_`");
+        let (_, text) = words(&refusal);
+        assert!(!text.contains('_'), "{text}");
     }
 
     #[test]

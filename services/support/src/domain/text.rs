@@ -16,13 +16,14 @@ pub struct BadLength {
     pub length: usize,
 }
 
-/// A subject: one line, 3 to 200 characters, without card numbers.
+/// A subject: one line, 3 to 200 characters, without card numbers and control characters.
 ///
 /// # Errors
 /// Too short or too long.
 pub fn subject(text: &str) -> Result<String, BadLength> {
-    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    within("subject", line, 3, 200).map(|text| card::mask(&text))
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let clean: String = line.chars().filter(|c| !c.is_control()).collect();
+    within("subject", clean, 3, 200).map(|text| card::mask(&text))
 }
 
 /// A message: 1 to 10 000 characters, lines kept, without card numbers and control characters.
@@ -47,6 +48,7 @@ mod tests {
     #[test]
     fn a_text_has_its_limits() {
         assert_eq!(subject("  No \n picture ").unwrap(), "No picture");
+        assert_eq!(subject("No\0 picture\u{7}").unwrap(), "No picture");
         assert_eq!(subject("No").unwrap_err().field, "subject");
         assert_eq!(message("   ").unwrap_err().length, 0);
         assert_eq!(message(&"x".repeat(10_001)).unwrap_err().max, 10_000);

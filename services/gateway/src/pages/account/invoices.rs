@@ -9,7 +9,7 @@ use ottery_proto::billing::v1::invoice::State as Life;
 
 use super::show as page_of;
 use crate::limits::{self, Form as Body};
-use crate::pages::block::{Block, Cell, Form, Link, Sent, Table, Tone};
+use crate::pages::block::{Block, Cell, Form, Sent, Table, Tone};
 use crate::pages::frame::{Page, Ui, manner};
 use crate::pages::shop::order::pay_invoice;
 use crate::pages::text::Manner;
@@ -149,7 +149,7 @@ pub async fn show(
     let mut page = Page::new(format!("Invoice {number}"))
         .badge(tone, word)
         .up("Invoices", "/account/invoices")
-        .action("Download PDF", pdf.clone());
+        .aside("Download PDF", pdf.clone());
     if invoice.state() == Life::Open {
         let title = if ui.query.get("back") == "1" { "Not paid yet" } else { "This invoice is open" };
         let form = Form::new(
@@ -166,8 +166,7 @@ pub async fn show(
     }
     page = parts(page, &invoice, &manner, &pdf);
     if !invoice.subscription_id.is_empty() {
-        let link = Link::new("Open", format!("/account/subscriptions/{}", invoice.subscription_id));
-        page = page.with(Block::advice(Tone::Neutral, "For your subscription", "", link));
+        page = page.aside("See the subscription", format!("/account/subscriptions/{}", invoice.subscription_id));
     }
     page_of(&customer, &ui, page)
 }

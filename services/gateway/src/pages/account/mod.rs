@@ -94,6 +94,7 @@ fn show(customer: &Customer, ui: &Ui, page: Page) -> Reply<Response> {
             Link { is_current: ui.path == *href || is_below, ..Link::new(*label, *href) }
         })
         .collect();
+    frame.rail_name = "Account";
     "/account/sign-out".clone_into(&mut frame.sign_out);
     let status = page.status.unwrap_or(StatusCode::OK);
     draw_as(status, &View { frame, page })

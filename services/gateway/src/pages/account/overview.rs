@@ -3,6 +3,8 @@
 use axum::extract::State;
 use axum::response::Response;
 use ottery_proto::billing::v1 as billing;
+use ottery_proto::billing::v1::Subscription;
+use ottery_proto::billing::v1::subscription::State as Life;
 use ottery_proto::common::v1::PageRequest;
 use ottery_proto::provisioning::v1 as provisioning;
 use ottery_proto::support::v1 as support;
@@ -10,8 +12,9 @@ use ottery_proto::support::v1 as support;
 use super::services::stage;
 use super::subscriptions::{state_of, title};
 use super::{invoices, show as page_of};
-use crate::pages::block::{Block, Cell, Form, Link, Stat, Table, Tone};
+use crate::pages::block::{Block, Cell, Link, Stat, Table, Tone};
 use crate::pages::frame::{Page, Ui, manner};
+use crate::pages::text::Manner;
 use crate::problem::Reply;
 use crate::session::Customer;
 use crate::state::AppState;
@@ -43,12 +46,11 @@ pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
     } else {
         customer.account.display_name.clone()
     };
-    let mut shown = Page::new(format!("Hello, {name}"));
+    let mut shown = Page::new(format!("Hello, {name}")).intro(format!("Signed in as {}.", customer.account.email));
     if !customer.account.email_verified {
-        let form = Form::new("", "/account/verify/again", "Send the mail again").tone(Tone::Info);
         let text = format!("We sent a link to {}.", customer.account.email);
-        shown =
-            shown.with(Block::note(Tone::Warn, "Confirm your e-mail address", text)).with(Block::Actions(vec![form]));
+        let again = ("Send the mail again", "/account/verify/again");
+        shown = shown.with(Block::offer(Tone::Warn, "Confirm your e-mail address", text, again));
     }
     let away = |what: &str| {
         Block::note(Tone::Warn, format!("{what} cannot be shown at the moment"), "The rest works; reload in a minute.")
@@ -88,33 +90,7 @@ pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
     match &subscriptions {
         Ok(found) => {
             let found = &found.get_ref().subscriptions;
-            let running: Vec<_> =
-                found.iter().filter(|one| one.state() != billing::subscription::State::Ended).collect();
-            if let Some(next) =
-                running.iter().min_by_key(|one| one.period_end.as_ref().map_or(i64::MAX, |at| at.seconds))
-            {
-                let is_ending = next.cancel_at.is_some();
-                shown = shown.with(Block::Stats(vec![
-                    Stat {
-                        label: "Subscriptions".into(),
-                        value: running.len().to_string(),
-                        note: title(next, &manner),
-                        href: "/account/subscriptions".into(),
-                    },
-                    Stat {
-                        label: if is_ending { "Access until".into() } else { "Next renewal".into() },
-                        value: manner.date(next.period_end.as_ref()),
-                        note: manner.relative(next.period_end.as_ref()),
-                        href: String::new(),
-                    },
-                    Stat {
-                        label: "Signed in as".into(),
-                        value: customer.account.email.clone(),
-                        note: String::new(),
-                        href: "/account/security".into(),
-                    },
-                ]));
-            }
+            shown = shown.with_some(next_of(found, &manner));
             let rows = found.iter().map(|one| {
                 let (tone, text) = state_of(one);
                 vec![
@@ -150,4 +126,26 @@ pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
         shown = shown.with(Block::Table(table));
     }
     page_of(&customer, &ui, shown)
+}
+
+/// What happens next, when there is a period that ends.
+fn next_of(found: &[Subscription], manner: &Manner) -> Option<Block> {
+    let running: Vec<_> = found.iter().filter(|one| one.state() != Life::Ended && one.period_end.is_some()).collect();
+    let next = running.iter().min_by_key(|one| one.period_end.as_ref().map_or(i64::MAX, |at| at.seconds))?;
+    let here = format!("/account/subscriptions/{}", next.id);
+    let label = if next.cancel_at.is_some() { "Access until" } else { "Next renewal" };
+    Some(Block::Stats(vec![
+        Stat {
+            label: "Running subscriptions".into(),
+            value: running.len().to_string(),
+            note: String::new(),
+            href: "/account/subscriptions".into(),
+        },
+        Stat {
+            label: label.into(),
+            value: manner.date(next.period_end.as_ref()),
+            note: format!("{}, {}", next.plan_name, manner.relative(next.period_end.as_ref())),
+            href: here,
+        },
+    ]))
 }

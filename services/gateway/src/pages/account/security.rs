@@ -6,6 +6,7 @@ use ottery_proto::identity::v1 as identity;
 
 use super::show as page_of;
 use crate::limits::{self, Form as Body};
+use crate::pages::access;
 use crate::pages::block::{Block, Cell, Failed, Field, Form, Sent, Table, Tone};
 use crate::pages::frame::{Page, Ui, go_done, manner, with_cookie};
 use crate::pages::qr;
@@ -206,8 +207,8 @@ pub async fn confirm(
             let reply = reply.into_inner();
             let page = Page::new("Keep these codes")
                 .intro("Each works once, when your phone is not at hand. They are shown only now.")
-                .action("I kept them", "/account/security?done=enrolled")
-                .with(Block::Codes(reply.recovery_codes));
+                .with(Block::Codes(reply.recovery_codes))
+                .with(access::codes_kept("/account/security?done=enrolled"));
             let response = page_of(&customer, &ui, page)?;
             Ok(match reply.session {
                 Some(session) => {

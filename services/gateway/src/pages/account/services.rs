@@ -96,9 +96,21 @@ async fn render(state: &AppState, customer: &Customer, ui: &Ui, id: &str, shown:
     let title = if service.plan_name.is_empty() { "Service".to_owned() } else { service.plan_name.clone() };
     let mut page = Page::new(title).badge(tone, word).intro(sentence).up("Services", "/account/services");
     if service.sandbox {
-        page = page.with(Block::note(Tone::Warn, "SANDBOX", "This line is on a simulated panel; it plays nothing."));
+        let text = format!("{} is a simulated panel; it plays a test picture.", service.panel_name);
+        page = page.with(Block::note(Tone::Warn, "SANDBOX", text));
     }
-    let is_made = !service.username.is_empty() && service.step() != Step::Terminated;
+    let is_made = match service.step() {
+        Step::Ready | Step::Updating | Step::Suspended => true,
+        Step::Terminated => false,
+        // Was ready before: what happens now is a change to access that exists.
+        Step::Placing
+        | Step::Creating
+        | Step::Verifying
+        | Step::Waiting
+        | Step::Unknown
+        | Step::Stuck
+        | Step::Unspecified => service.ready_at.is_some(),
+    };
     page = match shown {
         Some(shown) => page.with(shown),
         None if is_made => page.with(Block::Form(
@@ -115,7 +127,10 @@ async fn render(state: &AppState, customer: &Customer, ui: &Ui, id: &str, shown:
                 "Works until",
                 Cell::text(manner.date(service.expires_at.as_ref())).note(manner.relative(service.expires_at.as_ref())),
             ),
-            ("Subscription", Cell::text("Manage").to(format!("/account/subscriptions/{}", service.subscription_id))),
+            (
+                "Subscription",
+                Cell::text("Renewal and plan").to(format!("/account/subscriptions/{}", service.subscription_id)),
+            ),
         ],
     ));
     page = page.with(Block::facts("On your devices", vec![

@@ -102,7 +102,7 @@ fn who(
     let manner = manner(state, brand);
     let hidden = wanted.hidden();
     let mut page =
-        Page::new("Your account").intro("So that you can see your access, your invoices and cancel at any time.");
+        Page::new("Your account").intro("There you find your access and your invoices, and can cancel at any time.");
     page.blocks.extend(first);
     let sign_up = access::sign_up_form("I am new here", "/checkout/account", brand, &hidden).refused(failed);
     let sign_in = access::sign_in_form("I have an account", "/checkout/sign-in", &hidden).refused(failed);
@@ -167,9 +167,10 @@ async fn show_review(
     let submit = if is_free { "Start free trial".to_owned() } else { format!("Pay {due}") };
     let consent = if is_free {
         format!(
-            "Start at once. After {} I am charged {} unless I cancel before.",
+            "Start at once. After {} it goes on for {} per {}, which I get an invoice for, unless I cancel before.",
             text::counted(u64::from(quote.trial_days), "day"),
-            manner.money(quote.renewal_total.as_ref())
+            manner.money(quote.renewal_total.as_ref()),
+            text::per(wanted.price.term.as_ref()),
         )
     } else {
         "Start at once. I know that my right to withdraw ends when access is ready.".to_owned()
@@ -178,10 +179,11 @@ async fn show_review(
         .fields(wanted.hidden().map(|(name, value)| Field::hidden(name, value)))
         .field(Field::hidden("quote", &quote.id))
         .keyed()
-        .field(
+        // Who pays nothing today shows no payment method that could be remembered.
+        .fields((!is_free).then(|| {
             Field::check("save_method", "Remember my payment method for renewals", true)
-                .help("Otherwise you get an invoice to pay before each renewal."),
-        )
+                .help("Otherwise you get an invoice to pay before each renewal.")
+        }))
         .field(Field { is_required: true, ..Field::check("consent", consent, false) })
         .refused(failed);
     let page = Page::new("Review and pay")
@@ -215,6 +217,17 @@ async fn show_review(
     if quote.tax.as_ref().is_none_or(|tax| tax.minor == 0) {
         totals.drain(..2);
     }
+    let mut lines = lines_of(&quote, &manner);
+    if is_free {
+        lines = vec![(
+            format!("{} free", text::counted(u64::from(quote.trial_days), "day")),
+            manner.money(quote.due_now.as_ref()),
+        )];
+        totals = vec![(
+            format!("From {}, per {}", manner.date(quote.renews_at.as_ref()), text::per(wanted.price.term.as_ref())),
+            manner.money(quote.renewal_total.as_ref()),
+        )];
+    }
     draw_as(
         failed.map_or(StatusCode::OK, |failed| failed.refusal.status),
         &Checkout {
@@ -222,7 +235,7 @@ async fn show_review(
             page,
             step: 2,
             plan: wanted.version.name.clone(),
-            lines: lines_of(&quote, &manner),
+            lines,
             totals,
             due: if is_free { "Nothing today".to_owned() } else { due },
             note: format!("This offer holds until {}.", manner.moment(quote.expires_at.as_ref())),

@@ -41,8 +41,8 @@ pub struct OrderPage {
     headline: String,
     lead: String,
     steps: Vec<Step>,
+    /// Where the steps come from as they happen; empty when nothing happens any more.
     live: String,
-    is_over: bool,
 }
 
 async fn load(state: &AppState, caller: &Caller, id: &str) -> Reply<Progress> {
@@ -90,7 +90,7 @@ pub fn view(manner: &Manner, brand: &Brand, ui: &Ui, id: &str, progress: &Progre
     if !is_over(outcome) && !is_back {
         frame.refresh_s = 4;
     }
-    let (headline, lead) = words(outcome, is_back, progress);
+    let (headline, lead) = words(outcome, is_back);
     let order = progress.detail.order.clone().unwrap_or_default();
     let mut page = Page::new(headline).with_some(shown.clone());
     if let Some(service) = progress.service.as_ref().filter(|service| service.sandbox) {
@@ -122,18 +122,16 @@ pub fn view(manner: &Manner, brand: &Brand, ui: &Ui, id: &str, progress: &Progre
         facts.push(("Invoice", Cell::text(&invoice.number).to(format!("/account/invoices/{}", invoice.id))));
     }
     page = page.with(Block::facts("Details", facts));
-    OrderPage {
-        frame,
-        headline: page.title.clone(),
-        page,
-        lead,
-        steps: progress.steps(manner),
-        live: format!("/orders/{id}/live"),
-        is_over: is_over(outcome),
-    }
+    // What was revealed is gone with the next page, so this one stays.
+    let live = if is_over(outcome) || shown.is_some() {
+        String::new()
+    } else {
+        format!("/orders/{id}/live?seen={}", outcome.word())
+    };
+    OrderPage { frame, headline: page.title.clone(), page, lead, steps: progress.steps(manner), live }
 }
 
-fn words(outcome: Outcome, is_back: bool, progress: &Progress) -> (String, String) {
+fn words(outcome: Outcome, is_back: bool) -> (String, String) {
     let (headline, lead) = match outcome {
         Outcome::Ready => ("You are ready to watch", "Your access works now. We sent it to you by mail as well."),
         Outcome::Working => {
@@ -146,7 +144,9 @@ fn words(outcome: Outcome, is_back: bool, progress: &Progress) -> (String, Strin
         Outcome::Unknown => {
             ("Confirming your payment", "We are asking the payment provider. You will not be charged twice.")
         }
-        Outcome::Declined => ("The payment did not go through", progress.decline()),
+        Outcome::Declined => {
+            ("The payment did not go through", "Nothing was charged. Try again, perhaps with another card.")
+        }
         Outcome::Unpaid if is_back => {
             ("Not paid yet", "You came back from the payment page. Your order waits for you.")
         }
@@ -224,7 +224,8 @@ pub async fn credentials(state: &AppState, caller: &Caller, service_id: &str) ->
     ))
 }
 
-/// `GET /orders/{id}/live`: the steps again whenever they changed.
+/// `GET /orders/{id}/live?seen=…`: the steps again whenever they changed, and a `turn` when the order's page says something
+/// else by now than the one being looked at.
 pub async fn live(
     State(state): State<AppState>,
     customer: Customer,
@@ -244,6 +245,7 @@ pub async fn live(
     // Whoever may not see the order gets no stream.
     let first = load(&state, &customer.caller, &id).await?;
     let brand_id = customer.brand.id.to_string();
+    let seen = ui.query.text("seen");
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Event, Infallible>>(8);
     let shutdown = state.host.shutdown.clone();
     tokio::spawn(async move {
@@ -253,16 +255,16 @@ pub async fn live(
         let mut progress = Some(first);
         loop {
             if let Some(progress) = progress.take() {
+                if progress.outcome().word() != seen {
+                    let _ = sender.send(Ok(Event::default().event("turn").data(progress.outcome().word()))).await;
+                    break;
+                }
                 let page = view(&manner(&state, &customer.brand), &customer.brand, &ui, &id, &progress, None);
                 let Ok(html) = page.as_live_steps().render() else { break };
                 if html != shown && sender.send(Ok(Event::default().event("steps").data(&html))).await.is_err() {
                     break;
                 }
                 shown = html;
-                if is_over(progress.outcome()) {
-                    let _ = sender.send(Ok(Event::default().event("done").data("done"))).await;
-                    break;
-                }
             }
             tokio::select! {
                 () = shutdown.cancelled() => break,

@@ -133,10 +133,7 @@ pub fn home_html(
     manner: &Manner,
 ) -> Result<String, askama::Error> {
     let mut shelf = shelf(plans, choice, &brand.default_currency, manner);
-    if shelf.offers.len() > ON_HOME_MAX {
-        shelf.offers.sort_by_key(|offer| !offer.is_featured);
-        shelf.offers.truncate(ON_HOME_MAX);
-    }
+    keep_most_wanted(&mut shelf.offers);
     let trial_days = shelf.offers.iter().map(|offer| offer.trial_days).max().unwrap_or(0);
     let questions = words::questions(brand, trial_days);
     let tagline =
@@ -152,6 +149,15 @@ pub fn home_html(
         })).collect::<Vec<_>>(),
     }));
     Home { frame, tagline, shelf, questions, trial_days }.render()
+}
+
+/// As many as fit on the home page, in the order of the shop: what is sold for the usual term, and what is recommended, first.
+fn keep_most_wanted(offers: &mut Vec<Offer>) {
+    let mut wanted: Vec<usize> = (0..offers.len()).collect();
+    wanted.sort_by_key(|at| offers.get(*at).map(|offer| (offer.price.is_none(), !offer.is_featured)));
+    wanted.truncate(ON_HOME_MAX);
+    let mut at = 0..;
+    offers.retain(|_| at.next().is_some_and(|at| wanted.contains(&at)));
 }
 
 /// `/plans`
@@ -265,6 +271,25 @@ mod tests {
     #[test]
     fn structured_data_cannot_end_its_element() {
         assert!(!structured(&json!({ "name": "</script><script>" })).contains('<'));
+    }
+
+    #[test]
+    fn the_home_page_keeps_the_order_of_the_shop() {
+        let offer = |name: &str, is_featured, is_sold: bool| Offer {
+            name: name.into(),
+            is_featured,
+            price: is_sold.then(super::super::offer::PriceView::default),
+            ..Offer::default()
+        };
+        let mut offers = vec![
+            offer("day", true, false),
+            offer("one", false, true),
+            offer("two", true, true),
+            offer("six", true, true),
+        ];
+        keep_most_wanted(&mut offers);
+        let names: Vec<_> = offers.iter().map(|offer| offer.name.as_str()).collect();
+        assert_eq!(names, ["one", "two", "six"]);
     }
 
     #[test]

@@ -36,6 +36,22 @@ pub enum Outcome {
     Cancelled,
 }
 
+impl Outcome {
+    /// As the page says it in the address of its stream.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unpaid => "unpaid",
+            Self::Declined => "declined",
+            Self::Unknown => "unknown",
+            Self::Working => "working",
+            Self::Waiting => "waiting",
+            Self::Ready => "ready",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 impl Progress {
     fn order(&self) -> billing::Order {
         self.detail.order.clone().unwrap_or_default()
@@ -86,12 +102,15 @@ impl Progress {
     #[must_use]
     pub fn decline(&self) -> &'static str {
         match self.last_payment().map(|payment| payment.failure_code.as_str()) {
+            Some("processing_error") => "The bank could not be reached.",
             Some("insufficient_funds") => "There was not enough money on the account or card.",
             Some("card_expired" | "expired_card") => "The card has expired.",
             Some("incorrect_cvc" | "incorrect_number") => "The card details were not right.",
             Some("authentication_failed" | "authentication_required") => "The bank could not confirm that it is you.",
-            Some("card_declined" | "declined" | "do_not_honor") => "The bank declined the payment.",
-            _ => "The payment was not completed.",
+            Some("card_declined" | "declined" | "do_not_honor" | "generic_decline" | "stolen_card") => {
+                "The bank declined the payment."
+            }
+            _ => "The payment provider did not say why.",
         }
     }
 
@@ -124,7 +143,7 @@ impl Progress {
                     .into(),
                 String::new(),
             ),
-            Outcome::Declined => step("Payment was not completed", "bad", self.decline().into(), String::new()),
+            Outcome::Declined => step("Payment declined", "bad", self.decline().into(), String::new()),
             Outcome::Cancelled => step("Order cancelled", "bad", String::new(), String::new()),
             Outcome::Unpaid | Outcome::Working | Outcome::Waiting | Outcome::Ready => {
                 step("Waiting for the payment", "now", "This page notices by itself.".into(), String::new())

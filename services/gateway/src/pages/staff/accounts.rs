@@ -43,7 +43,7 @@ pub async fn customers(State(state): State<AppState>, desk: Desk, ui: Ui) -> Rep
         format!("Nobody's address begins with “{query}”.")
     };
     let base = format!("{}?query={}", desk.at("/customers"), quoted(&query));
-    let table = Table::new("", &["Customer", "Address", "Country", "Since"], empty)
+    let table = Table::new("", &["Customer", "E-mail", "Country", "Since"], empty)
         .rows(rows)
         .next(&base, &found.page.unwrap_or_default().next_cursor);
     let mut search = Form::new("", desk.at("/customers"), "Search")
@@ -86,7 +86,7 @@ pub async fn customer(State(state): State<AppState>, desk: Desk, ui: Ui) -> Repl
         vec![
             ("Name", Cell::text(&account.display_name)),
             (
-                "Address",
+                "E-mail address",
                 if account.email_verified {
                     Cell::badge(Tone::Good, "Confirmed")
                 } else {

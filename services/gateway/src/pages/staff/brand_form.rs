@@ -3,6 +3,7 @@
 use ottery_proto::catalog::v1::{Brand, DesignTokens, LegalEntity};
 
 use crate::pages::block::{Field, Sent};
+use crate::pages::text::percent;
 use crate::problem::{Refusal, Reply};
 
 const COLOURS: [(&str, &str, &str, &str); 10] = [
@@ -26,9 +27,17 @@ fn head(label: &str) -> Field {
 #[must_use]
 pub fn fields(brand: &Brand) -> Vec<Field> {
     let entity = brand.entity.clone().unwrap_or_default();
-    let number =
-        |name: &str, label: &str, value: u32| Field::new("number", name, label).value(value.to_string()).half();
+    let number = |name: &str, label: &str, value: u32| {
+        Field::new("number", name, label).value(value.to_string()).half().required()
+    };
+    let rate = |name: &str, label: &str, basis_points: u32| {
+        Field { inputmode: "decimal", ..Field::text(name, label) }
+            .value(percent(basis_points).trim_end_matches('%'))
+            .half()
+            .required()
+    };
     let line = |name: &str, label: &str, value: &str| Field::text(name, label).value(value).half();
+    let mail = |name: &str, label: &str, value: &str| Field::new("email", name, label).value(value).half().required();
     let hours: Vec<String> = brand.reminder_hours.iter().map(ToString::to_string).collect();
     let mut fields = vec![
         head("Brand"),
@@ -40,17 +49,17 @@ pub fn fields(brand: &Brand) -> Vec<Field> {
         },
         Field::text("tagline", "Promise").value(&brand.tagline).help("The first sentence visitors read."),
         Field::new("textarea", "hosts", "Host names")
+            .required()
             .value(brand.hosts.join("\n"))
             .help("One per line, without port. The shop answers under exactly these."),
         Field::check("published", "Open: search engines may find the shop", brand.published),
-        line("support_email", "Support address", &brand.support_email),
-        line("sender_email", "Sender of mails", &brand.sender_email),
+        mail("support_email", "Support address", &brand.support_email),
+        mail("sender_email", "Sender of mails", &brand.sender_email),
         head("Money and language"),
         line("default_currency", "Currency", &brand.default_currency).required(),
         line("currencies", "All currencies", &brand.currencies.join(", ")).help("Three letters each."),
-        number("tax_rate_bp", "Tax in hundredths of a percent", brand.tax_rate_bp)
-            .help("1900 is 19%, contained in prices."),
-        line("tax_name", "Name of the tax", &brand.tax_name),
+        rate("tax_rate_bp", "Tax in percent", brand.tax_rate_bp).help("Contained in prices; 0 for none."),
+        line("tax_name", "Name of the tax", &brand.tax_name).help("As it stands on invoices."),
         line("default_locale", "Language", &brand.default_locale).required(),
         line("locales", "All languages", &brand.locales.join(", ")),
         line("time_zone", "Time zone", &brand.time_zone).required().example("Europe/Berlin"),
@@ -59,16 +68,18 @@ pub fn fields(brand: &Brand) -> Vec<Field> {
         line("entity.tax_id", "Tax ID", &entity.tax_id),
         Field::new("textarea", "entity.address_lines", "Address").required().value(entity.address_lines.join("\n")),
         line("entity.country", "Country (two letters)", &entity.country).required(),
-        line("entity.email", "E-mail", &entity.email),
+        mail("entity.email", "E-mail", &entity.email),
         line("entity.time_zone", "Time zone of invoices", &entity.time_zone).example("Europe/Berlin"),
         line("entity.invoice_series", "Prefix of invoice numbers", &entity.invoice_series).example("INV"),
         head("Renewals"),
-        number("renewal_lead_hours", "Hours between invoice and renewal", brand.renewal_lead_hours),
-        number("grace_days", "Days until access is paused", brand.grace_days),
-        number("terminate_after_days", "Days from there until it ends", brand.terminate_after_days),
-        line("reminder_hours", "Reminders, in hours from the due time", &hours.join(", ")).help("Negative is before."),
+        number("renewal_lead_hours", "Hours from invoice to renewal", brand.renewal_lead_hours),
+        number("grace_days", "Days from the due date until access is paused", brand.grace_days),
+        number("terminate_after_days", "Days from the pause until the subscription ends", brand.terminate_after_days),
+        line("reminder_hours", "Reminders, in hours from the due time", &hours.join(", "))
+            .help("Negative hours are before it. Empty: none."),
         head("Affiliates"),
-        number("affiliate_rate_bp", "Commission in hundredths of a percent", brand.affiliate_rate_bp),
+        rate("affiliate_rate_bp", "Commission in percent", brand.affiliate_rate_bp)
+            .help("Of the net amount of a customer's first payment."),
         number("affiliate_hold_days", "Days a commission stays pending", brand.affiliate_hold_days),
         head("Look"),
     ];
@@ -149,13 +160,31 @@ pub fn read(sent: &Sent, before: Brand) -> Reply<Brand> {
         grace_days: sent.number("grace_days")?,
         terminate_after_days: sent.number("terminate_after_days")?,
         renewal_lead_hours: sent.number("renewal_lead_hours")?,
-        tax_rate_bp: sent.number("tax_rate_bp")?,
+        tax_rate_bp: basis_points(sent, "tax_rate_bp")?,
         tax_name: sent.text("tax_name"),
-        affiliate_rate_bp: sent.number("affiliate_rate_bp")?,
+        affiliate_rate_bp: basis_points(sent, "affiliate_rate_bp")?,
         affiliate_hold_days: sent.number("affiliate_hold_days")?,
         reminder_hours: hours,
         published: sent.is_on("published"),
         ..before
+    })
+}
+
+/// What people write as `19`, `19.5` or `19,5 %`.
+fn basis_points(sent: &Sent, name: &str) -> Reply<u32> {
+    let text = sent.get(name).trim_end_matches('%').trim().replace(',', ".");
+    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
+    let points = || {
+        let part = (part.len() <= 2).then(|| format!("{part:0<2}"))?;
+        let whole = if whole.is_empty() { 0 } else { whole.parse::<u32>().ok()? };
+        whole.checked_mul(100)?.checked_add(part.parse().ok()?)
+    };
+    points().ok_or_else(|| {
+        Refusal::invalid(
+            name,
+            "percent_invalid",
+            format!("`{}` is no percentage; write for example 19 or 7.5", sent.get(name)),
+        )
     })
 }
 
@@ -179,6 +208,8 @@ mod tests {
             default_currency: "EUR".into(),
             currencies: vec!["EUR".into(), "USD".into()],
             reminder_hours: vec![-72, 24],
+            tax_rate_bp: 1950,
+            affiliate_rate_bp: 1000,
             published: true,
             entity: Some(LegalEntity {
                 name: "One Ltd".into(),
@@ -197,5 +228,17 @@ mod tests {
             .collect();
         let after = read(&Sent::from(sent), before.clone()).unwrap();
         assert_eq!(Brand { tokens: before.tokens.clone(), ..after }, before);
+    }
+
+    #[test]
+    fn percentages_are_read_the_way_people_write_them() {
+        let read = |text: &str| basis_points(&Sent::from(vec![("rate".to_owned(), text.to_owned())]), "rate").ok();
+        let cases = [("19", 1900), ("19.5", 1950), ("7,25 %", 725), ("", 0), (".5", 50)];
+        for (text, points) in cases {
+            assert_eq!(read(text), Some(points), "{text}");
+        }
+        for text in ["nineteen", "1.234", "-1", "99999999999"] {
+            assert_eq!(read(text), None, "{text}");
+        }
     }
 }

@@ -78,6 +78,7 @@ fn new_form(ui: &Ui, who: &str, failed: Option<&Failed>) -> Reply<Response> {
         default_currency: "EUR".into(),
         currencies: vec!["EUR".into()],
         time_zone: "UTC".into(),
+        tax_name: "VAT".into(),
         grace_days: 3,
         terminate_after_days: 30,
         renewal_lead_hours: 72,

@@ -24,7 +24,8 @@ pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
         (state.clients.analytics(&call), state.clients.billing(&call), state.clients.billing(&call));
     let (mut provisioning, mut panels) = (state.clients.provisioning(&call), state.clients.provisioning(&call));
     let mut support = state.clients.support(&call);
-    let (mrr, money_tasks, latest, panel_tasks, all_panels, tickets, plans) = tokio::join!(
+    let mut accounts = state.clients.billing(&call);
+    let (mrr, money_tasks, latest, panel_tasks, all_panels, tickets, plans, providers) = tokio::join!(
         analytics.get_mrr(GetMrrRequest { at: None }),
         billing.list_tasks(billing::ListTasksRequest { page: some() }),
         orders.list_orders(billing::ListOrdersRequest { page: some(), account_id: String::new() }),
@@ -36,6 +37,7 @@ pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
             state: support::ticket::State::Open.into()
         }),
         state.catalog.plans(&desk.brand, &ui.request),
+        accounts.list_provider_accounts(billing::ListProviderAccountsRequest {}),
     );
     let stat =
         |label: &str, value: String, note: String, href: String| Stat { label: label.to_owned(), value, note, href };
@@ -79,6 +81,22 @@ pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
             "Put a plan on sale",
             "Until then the shop says that it opens soon.",
             Link::new("Plans", desk.at("/plans")),
+        ));
+    }
+    if providers.is_ok_and(|found| found.get_ref().accounts.is_empty()) {
+        page = page.with(Block::advice(
+            Tone::Info,
+            "Connect a payment provider",
+            "Until then nobody can pay.",
+            Link::new("Payments", desk.at("/providers")),
+        ));
+    }
+    if !desk.brand.published {
+        page = page.with(Block::advice(
+            Tone::Info,
+            "Open the shop",
+            "Search engines are told to stay away until you do.",
+            Link::new("Settings", desk.at("/settings")),
         ));
     }
     page = page.with(tasks(&desk, money_tasks, panel_tasks));

@@ -12,7 +12,7 @@ use ottery_proto::catalog::v1::GetBrandRequest;
 
 use crate::brand::Brand;
 use crate::pages::assets;
-use crate::pages::block::{Block, Link, Note, Tone, sentence};
+use crate::pages::block::{Block, Link, Tone, sentence};
 use crate::pages::frame::{Frame, Page, Ui, draw_as, manner};
 use crate::pages::text::Manner;
 use crate::problem::{Refusal, Reply};
@@ -116,7 +116,9 @@ impl Desk {
         frame.icon = assets::brand_icon(&self.brand);
         frame.who.clone_from(&self.who);
         "/staff/sign-out".clone_into(&mut frame.sign_out);
-        frame.brands = vec![Link::new("All brands", "/staff"), Link::new("New brand", "/staff/brands/new")];
+        frame.home.clone_from(&self.base);
+        frame.menu = vec![Link::new("All brands", "/staff")];
+        frame.rail_name = "Staff";
         frame.rail = MENU
             .iter()
             .filter(|(_, _, permission)| permission.is_empty() || self.may(permission))
@@ -134,7 +136,7 @@ impl Desk {
 
 /// A page of the staff area outside of any brand.
 pub fn plain(ui: &Ui, who: &str, page: Page) -> Reply<Response> {
-    let mut frame = Frame::nobody(ui, &page.title);
+    let mut frame = Frame { home: "/staff".to_owned(), ..Frame::nobody(ui, &page.title) };
     if !who.is_empty() {
         who.clone_into(&mut frame.who);
         "/staff/sign-out".clone_into(&mut frame.sign_out);
@@ -154,5 +156,5 @@ pub fn away(what: &str, refusal: &Refusal) -> Block {
     } else {
         (Tone::Warn, format!("{} The rest of the page works; reload in a moment.", sentence(&refusal.detail)))
     };
-    Block::Note(Note { tone, title: format!("{what} cannot be shown"), text, link: None })
+    Block::note(tone, format!("{what} cannot be shown"), text)
 }

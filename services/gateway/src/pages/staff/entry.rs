@@ -26,19 +26,21 @@ async fn is_setup_open(state: &AppState, ui: &Ui) -> Reply<bool> {
 }
 
 fn setup_card(ui: &Ui, failed: Option<&Failed>) -> Reply<Response> {
-    let form =
-        Form::new("", "/staff/setup", "Create owner")
-            .field(Field::password("setup_token", "Set-up token", "off").required().value(ui.query.get("token")).help(
-                "Printed when the program started for the first time, and kept in its data folder as `setup-token`.",
-            ))
-            .field(Field { autocomplete: "name", ..Field::text("display_name", "Your name") }.required())
-            .field(Field { autocomplete: "username", ..Field::new("email", "email", "E-mail") }.required())
-            .field(
-                Field::password("password", "Password", "new-password")
-                    .required()
-                    .help("At least 12 characters; a few words are fine."),
-            )
-            .refused(failed);
+    let form = Form::new("", "/staff/setup", "Create owner")
+        .field(
+            Field::password("setup_token", "Set-up token", "off")
+                .required()
+                .value(ui.query.get("token"))
+                .help("It is in the file “setup-token” of the data folder, which was named when the program started."),
+        )
+        .field(Field { autocomplete: "name", ..Field::text("display_name", "Your name") }.required())
+        .field(Field { autocomplete: "username", ..Field::new("email", "email", "E-mail") }.required())
+        .field(
+            Field::password("password", "Password", "new-password")
+                .required()
+                .help("At least 12 characters; a few words are fine."),
+        )
+        .refused(failed);
     let page = Page::card("First steps")
         .intro("Make the first owner. The token works once; the second factor comes next.")
         .refused(failed);
@@ -177,7 +179,7 @@ pub async fn enrol(
             let page = Page::card("Keep these codes")
                 .intro("Each works once, when your phone is not at hand. They are shown only now.")
                 .with(Block::Codes(reply.recovery_codes))
-                .action("I kept them", "/staff");
+                .with(access::codes_kept("/staff"));
             let response = plain(&ui, &staff.account.email, page)?;
             Ok(match reply.session {
                 Some(session) => {

@@ -218,9 +218,9 @@ async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>)
                 ),
                 ("Credits", Cell::text(&panel.credits)),
                 (
-                    "Its clock",
+                    "Clock",
                     Cell::text(if panel.clock_skew_ms == 0 {
-                        "right".to_owned()
+                        "in step with ours".to_owned()
                     } else {
                         format!("{} ms ahead of ours", panel.clock_skew_ms)
                     }),

@@ -35,7 +35,7 @@ pub fn fields(plan: &Plan, currency: &str) -> Vec<Field> {
             .value(&plan.slug)
             .required()
             .half()
-            .help("The end of the plan's address, for example `family`."),
+            .help("The end of its address in the shop, for example “family”."),
         Field::text("summary", "Summary").value(&version.summary),
         Field::new("textarea", "features", "What is in it").value(version.features.join("\n")).help("One per line."),
         Field::new("number", "connections", "Streams at a time")
@@ -60,18 +60,13 @@ pub fn fields(plan: &Plan, currency: &str) -> Vec<Field> {
         let term = price.term.unwrap_or_default();
         let code = price.amount.as_ref().map_or(currency, |amount| amount.currency.as_str());
         let label = if is_new { "New price".to_owned() } else { format!("Price {}", index + 1) };
-        fields.push(Field::hidden(format!("price{index}.id"), &price.id));
-        fields.push(
-            Field::text(format!("price{index}.amount"), label)
-                .value(decimal(price.amount.as_ref()))
-                .half()
-                .example("10.00"),
-        );
-        fields.push(Field::text(format!("price{index}.currency"), "Currency").value(code).half());
-        fields.push(
-            Field::new("number", format!("price{index}.count"), "Every").value(term.count.max(1).to_string()).half(),
-        );
-        fields.push(Field::select(format!("price{index}.unit"), "Unit", units.clone()).value(unit(&term)).half());
+        let part = |name: &str| format!("price{index}.{name}");
+        let amount = Field { inputmode: "decimal", ..Field::text(part("amount"), label) }.example("10.00");
+        fields.push(Field::hidden(part("id"), &price.id));
+        fields.push(amount.value(decimal(price.amount.as_ref())).quarter());
+        fields.push(Field::text(part("currency"), "Currency").value(code).quarter());
+        fields.push(Field::new("number", part("count"), "Every").value(term.count.max(1).to_string()).quarter());
+        fields.push(Field::select(part("unit"), "Unit", units.clone()).value(unit(&term)).quarter());
     }
     fields.extend([
         head("On the panel"),
