@@ -53,7 +53,7 @@ impl Door {
     }
 
     /// Comes from this address, as a trusted proxy would report it.
-    pub fn from_address(mut self, address: String) -> Self {
+    pub fn behind_proxy_from(mut self, address: String) -> Self {
         self.address = Some(address);
         self
     }

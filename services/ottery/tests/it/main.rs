@@ -1,8 +1,8 @@
 //! The binary as people run it.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
-mod bench;
 mod apply;
+mod bench;
 mod copy;
 mod partitions;
 mod story;

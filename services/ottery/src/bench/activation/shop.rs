@@ -129,7 +129,7 @@ pub async fn fill(story: &Story, options: &ActivationOptions) -> anyhow::Result<
 async fn one_account(story: &Story, n: u32, orders: u32, prices: &[String]) -> anyhow::Result<Vec<(String, String)>> {
     // The range set aside for measuring (RFC 2544): limits count per client address, as in production.
     let address = format!("198.18.{}.{}", n / 250, n % 250 + 1);
-    let mut door = Door::browser(&story.system.client, &story.system.shop_origin).from_address(address);
+    let mut door = Door::browser(&story.system.client, &story.system.shop_origin).behind_proxy_from(address);
     let email = format!("bench-{n}-{}@example.org", random_hex(4));
     let sign_up = json!({"email": email, "password": format!("bench {}", random_hex(8)), "display_name": "Bench", "country": "DE"});
     door.enter("/auth/sign-up", &sign_up).await?;
