@@ -424,9 +424,17 @@ fn is_named(field: &str, path: &str) -> bool {
         || path.strip_prefix("brand.").is_some_and(|rest| rest == field)
 }
 
-/// The text with a capital letter and a full stop.
+/// The text with a capital letter and a full stop, and with quotation marks in the place of those for machines.
 #[must_use]
 pub fn sentence(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    let text: String = parts
+        .map(|(at, part)| match at {
+            0 => part.to_owned(),
+            _ if at % 2 == 1 => format!("“{part}"),
+            _ => format!("”{part}"),
+        })
+        .collect();
     let mut letters = text.chars();
     let Some(first) = letters.next() else { return String::new() };
     let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
@@ -695,6 +703,12 @@ mod tests {
         let (one, other) = (Form::new("", "/checkout/account", "Go"), Form::new("", "/checkout/sign-in", "Go"));
         assert_eq!(one.id_of(&field), "account-email");
         assert_ne!(one.id_of(&field), other.id_of(&field));
+    }
+
+    #[test]
+    fn what_services_say_becomes_a_sentence() {
+        assert_eq!(sentence("`a lot` is no amount; write `10.00`"), "“a lot” is no amount; write “10.00”.");
+        assert_eq!(sentence("not now!"), "Not now!");
     }
 
     #[test]

@@ -66,22 +66,23 @@ impl Manner {
         }
     }
 
-    /// `22 Nov 2026`.
+    /// `22 Nov 2026`, never broken.
     #[must_use]
     pub fn date(&self, at: Option<&Timestamp>) -> String {
-        self.written(at, "%-d %b %Y")
+        self.written(at, "%-d\u{a0}%b\u{a0}%Y")
     }
 
     /// `22 Nov 2026, 15:47`.
     #[must_use]
     pub fn moment(&self, at: Option<&Timestamp>) -> String {
-        self.written(at, "%-d %b %Y, %H:%M")
+        self.written(at, "%-d\u{a0}%b\u{a0}%Y, %H:%M")
     }
 
     /// `22 Nov 2026, 15:47:09.250 UTC`, for what is compared with logs.
     #[must_use]
     pub fn exact(&self, at: Option<&Timestamp>) -> String {
-        instant(at).map_or_else(|| "—".to_owned(), |at| at.format("%-d %b %Y, %H:%M:%S%.3f UTC").to_string())
+        instant(at)
+            .map_or_else(|| "—".to_owned(), |at| at.format("%-d\u{a0}%b\u{a0}%Y, %H:%M:%S%.3f\u{a0}UTC").to_string())
     }
 
     fn written(&self, at: Option<&Timestamp>, pattern: &str) -> String {

@@ -21,13 +21,13 @@ fn next(sent: &Sent) -> &str {
 
 fn sign_in_card(brand: &Brand, ui: &Ui, next: &str, failed: Option<&Failed>) -> Reply<Response> {
     let form = access::sign_in_form("", "/account/sign-in", &[("next", next)]).refused(failed);
-    let page = Page::card("Sign in").refused(failed).with(Block::Form(form)).with(Block::advice(
-        Tone::Neutral,
-        "New here, or forgot your password?",
-        "",
-        Link::new("New password", "/account/forgot"),
-    ));
-    card(brand, ui, page.action("Create account", format!("/account/sign-up?next={}", quoted(next))))
+    let sign_up = Link::new("Create account", format!("/account/sign-up?next={}", quoted(next)));
+    let page = Page::card("Sign in")
+        .refused(failed)
+        .with(Block::Form(form))
+        .with(Block::advice(Tone::Neutral, "New here?", "", sign_up))
+        .with(Block::advice(Tone::Neutral, "Forgot your password?", "", Link::new("New password", "/account/forgot")));
+    card(brand, ui, page)
 }
 
 /// `GET /account/sign-in`
@@ -82,8 +82,13 @@ pub async fn code(
 
 fn sign_up_card(brand: &Brand, ui: &Ui, next: &str, failed: Option<&Failed>, note: Option<Block>) -> Reply<Response> {
     let form = access::sign_up_form("", "/account/sign-up", brand, &[("next", next)]).refused(failed);
-    let page = Page::card("Create account").refused(failed).with_some(note).with(Block::Form(form));
-    card(brand, ui, page.action("Sign in instead", format!("/account/sign-in?next={}", quoted(next))))
+    let sign_in = Link::new("Sign in", format!("/account/sign-in?next={}", quoted(next)));
+    let page = Page::card("Create account")
+        .refused(failed)
+        .with_some(note)
+        .with(Block::Form(form))
+        .with(Block::advice(Tone::Neutral, "Have an account already?", "", sign_in));
+    card(brand, ui, page)
 }
 
 /// `GET /account/sign-up`

@@ -19,6 +19,9 @@ use crate::problem::Reply;
 use crate::session::Customer;
 use crate::state::AppState;
 
+/// Open invoices that have a notice each.
+const OPEN_MAX: usize = 2;
+
 /// `GET /account`: every part may be away by itself; the rest is shown.
 pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui) -> Reply<Response> {
     let call = customer.caller.call();
@@ -74,15 +77,17 @@ pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
                 .iter()
                 .filter(|invoice| invoice.state() == billing::invoice::State::Open)
                 .collect();
-            for invoice in open {
-                let text = format!(
-                    "{}, due on {}.",
-                    manner.money(invoice.total.as_ref()),
-                    manner.date(invoice.due_at.as_ref())
-                );
-                let link = Link::new("Pay now", format!("/account/invoices/{}", invoice.id));
-                shown =
-                    shown.with(Block::advice(Tone::Warn, format!("Invoice {} is open", invoice.number), text, link));
+            if open.len() > OPEN_MAX {
+                let title = format!("{} invoices are open", open.len());
+                let link = Link::new("See invoices", "/account/invoices");
+                shown = shown.with(Block::advice(Tone::Warn, title, "Pay them to keep your access.", link));
+            } else {
+                for invoice in open {
+                    let (amount, due) = (manner.money(invoice.total.as_ref()), manner.date(invoice.due_at.as_ref()));
+                    let title = format!("Invoice {} is open", invoice.number);
+                    let link = Link::new("Pay now", format!("/account/invoices/{}", invoice.id));
+                    shown = shown.with(Block::advice(Tone::Warn, title, format!("{amount}, due on {due}."), link));
+                }
             }
         }
         Err(_) => shown = shown.with(away("Invoices")),
