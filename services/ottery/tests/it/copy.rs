@@ -57,12 +57,17 @@ pub struct Copy {
 impl Copy {
     /// Starts it and waits until it says that it is ready.
     pub async fn start(folder: &Path, port: u16) -> Self {
-        Self::start_as(Topology::Embedded, folder, port).await
+        Self::of(up(folder, port), port).await
     }
 
     /// As [`Copy::start`], in that topology.
     pub async fn start_as(topology: Topology, folder: &Path, port: u16) -> Self {
-        let mut child = command(topology, folder, port).stdout(Stdio::piped()).spawn().unwrap();
+        Self::of(command(topology, folder, port), port).await
+    }
+
+    /// The same with a command that says more.
+    pub async fn of(mut command: Command, port: u16) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let ready = async {
             while let Some(line) = lines.next_line().await.unwrap() {
@@ -74,6 +79,16 @@ impl Copy {
         };
         tokio::time::timeout(START_LIMIT, ready).await.expect("ready in time");
         Self { child, lines, port }
+    }
+
+    /// What it goes on to tell the person at the terminal.
+    pub async fn says(&mut self) -> String {
+        let mut said = String::new();
+        while !said.contains("Ctrl-C stops all of it") {
+            said.push_str(&self.lines.next_line().await.unwrap().expect("it says how to end it"));
+            said.push('\n');
+        }
+        said
     }
 
     /// The process number that a cluster announces for a member.
@@ -116,6 +131,9 @@ fn command(topology: Topology, folder: &Path, port: u16) -> Command {
     command
         .args([what, "--http", &format!("127.0.0.1:{port}"), "--data-dir"])
         .arg(folder)
+        // What a test is told, the binary would take for a setting.
+        .env_remove("OTTERY_PICTURES")
+        .env_remove("OTTERY_GALLERY")
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .kill_on_drop(true);

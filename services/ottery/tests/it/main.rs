@@ -3,7 +3,9 @@
 
 mod apply;
 mod bench;
+mod browser;
 mod copy;
+mod pages;
 mod partitions;
 mod story;
 mod up;
