@@ -231,6 +231,7 @@ fn done(code: &str) -> Option<Note> {
         "cancelled" => {
             ("Cancelled", "Nothing will be charged any more; you keep access until the end of the period you paid for.")
         }
+        "change-later" => ("Noted", "The new plan begins with the next renewal."),
         "resumed" => ("Welcome back", "Your subscription goes on as before."),
         "replied" => ("Sent", "We added your message."),
         "noted" => ("Noted", "Only staff can read this."),

@@ -6,6 +6,8 @@ use axum::response::Response;
 use ottery_proto::billing::v1 as billing;
 use ottery_proto::billing::v1::Subscription;
 use ottery_proto::billing::v1::subscription::State as Life;
+use ottery_proto::catalog::v1::{Plan, PlanVersion, Price};
+use ottery_proto::common::v1::Money;
 
 use super::show as page_of;
 use crate::limits::{self, Form as Body};
@@ -117,10 +119,17 @@ pub async fn show(
         "",
         vec![
             ("Price", Cell::text(title(&one, &manner))),
-            ("Current period", Cell::text(format!("{} to {until}", manner.date(one.period_start.as_ref())))),
+            (
+                "Current period",
+                Cell::text(match &one.period_start {
+                    Some(from) => format!("{} to {until}", manner.date(Some(from))),
+                    None => String::new(),
+                }),
+            ),
             (
                 if one.cancel_at.is_some() { "Ends" } else { "Renews" },
-                Cell::text(until.clone()).note(manner.relative(one.period_end.as_ref())),
+                Cell::text(if one.period_end.is_some() { until.clone() } else { String::new() })
+                    .note(manner.relative(one.period_end.as_ref())),
             ),
             ("Renewal", Cell::text(renews)),
             ("Since", Cell::text(manner.date(one.created_at.as_ref()))),
@@ -142,6 +151,16 @@ pub async fn show(
     page_of(&customer, &ui, page)
 }
 
+fn prices(plans: &[Plan]) -> impl Iterator<Item = (&PlanVersion, &Price)> {
+    let versions = plans.iter().filter_map(|plan| plan.current.as_ref());
+    versions.flat_map(|version| version.prices.iter().map(move |price| (version, price)))
+}
+
+/// `Solo, €7.99 per month`
+fn offered(version: &PlanVersion, price: &Price, manner: &Manner) -> String {
+    format!("{}, {} per {}", version.name, manner.money(price.amount.as_ref()), text::per(price.term.as_ref()))
+}
+
 async fn change_form(
     state: &AppState,
     customer: &Customer,
@@ -151,24 +170,11 @@ async fn change_form(
 ) -> Reply<Option<Block>> {
     let plans = state.catalog.plans(&customer.brand, &ui.request).await?;
     let currency = one.price.as_ref().map(|price| price.currency.as_str()).unwrap_or_default();
-    let options: Vec<(String, String)> = plans
-        .iter()
-        .filter_map(|plan| plan.current.as_ref())
-        .flat_map(|version| version.prices.iter().map(move |price| (version, price)))
+    let options: Vec<(String, String)> = prices(&plans)
         .filter(|(_, price)| {
             price.id != one.price_id && price.amount.as_ref().is_some_and(|amount| amount.currency == currency)
         })
-        .map(|(version, price)| {
-            (
-                price.id.clone(),
-                format!(
-                    "{}, {} per {}",
-                    version.name,
-                    manner.money(price.amount.as_ref()),
-                    text::per(price.term.as_ref())
-                ),
-            )
-        })
+        .map(|(version, price)| (price.id.clone(), offered(version, price, manner)))
         .collect();
     if options.is_empty() {
         return Ok(None);
@@ -221,6 +227,10 @@ async fn show_preview(
     let asked = billing::QuoteChangeRequest { subscription_id: id.to_owned(), price_id: price.to_owned() };
     let quote = state.clients.billing(&customer.caller.call()).quote_change(asked).await?.into_inner();
     let manner = manner(state, &customer.brand);
+    let is_nothing = |amount: Option<&Money>| amount.is_none_or(|amount| amount.minor == 0);
+    if is_nothing(quote.new_charge.as_ref()) && is_nothing(quote.unused_credit.as_ref()) {
+        return show_later(state, customer, ui, id, price, failed, &manner).await;
+    }
     let mut rows: Vec<Vec<Cell>> = quote
         .lines
         .iter()
@@ -253,6 +263,44 @@ async fn show_preview(
     page_of(customer, ui, page)
 }
 
+/// A cheaper plan waits for the renewal: nobody loses what is paid.
+async fn show_later(
+    state: &AppState,
+    customer: &Customer,
+    ui: &Ui,
+    id: &str,
+    price: &str,
+    failed: Option<&Failed>,
+    manner: &Manner,
+) -> Reply<Response> {
+    let one = load(state, customer, id).await?;
+    let plans = state.catalog.plans(&customer.brand, &ui.request).await?;
+    let wanted = prices(&plans).find(|(_, offer)| offer.id == price);
+    let wanted = wanted.map(|(version, price)| offered(version, price, manner)).unwrap_or_default();
+    let form = Form::new("", format!("/account/subscriptions/{id}/change"), "Change with the renewal")
+        .field(Field::hidden("price", price))
+        .keyed()
+        .refused(failed);
+    let page = Page::new("Change plan")
+        .intro("You keep what you have until the renewal, because it is paid; then the new plan begins.")
+        .up("Subscription", format!("/account/subscriptions/{id}"))
+        .refused(failed)
+        .with(Block::facts(
+            "",
+            vec![
+                ("Until the renewal", Cell::text(format!("{}, {}", one.plan_name, title(&one, manner)))),
+                ("From then on", Cell::text(wanted)),
+                (
+                    "Renews",
+                    Cell::text(manner.date(one.period_end.as_ref())).note(manner.relative(one.period_end.as_ref())),
+                ),
+                ("Due now", Cell::text("Nothing")),
+            ],
+        ))
+        .with(Block::Form(form));
+    page_of(customer, ui, page)
+}
+
 /// `POST /account/subscriptions/{id}/change`
 pub async fn change(
     State(state): State<AppState>,
@@ -275,7 +323,10 @@ pub async fn change(
         Ok(reply) => {
             let reply = reply.into_inner();
             match (reply.checkout_url.as_str(), reply.invoice_id.as_str()) {
-                ("", "") => Ok(go_done(&page, "saved")),
+                ("", "") => {
+                    let is_done = reply.subscription.is_some_and(|one| one.price_id == sent.get("price"));
+                    Ok(go_done(&page, if is_done { "saved" } else { "change-later" }))
+                }
                 ("", invoice) => Ok(go(&format!("/account/invoices/{invoice}"))),
                 (url, _) => leave(&customer.brand, &ui, url, &page),
             }

@@ -58,18 +58,19 @@ pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
                 ("Price", Cell::text(subscription_price(&one, &manner))),
                 (
                     "Period",
-                    Cell::text(format!(
-                        "{} to {}",
-                        manner.moment(one.period_start.as_ref()),
-                        manner.moment(one.period_end.as_ref())
-                    )),
+                    Cell::text(match (&one.period_start, &one.period_end) {
+                        (Some(from), Some(to)) => {
+                            format!("{} to {}", manner.moment(Some(from)), manner.moment(Some(to)))
+                        }
+                        _ => String::new(),
+                    }),
                 ),
                 ("Ends", Cell::text(one.cancel_at.as_ref().map(|at| manner.moment(Some(at))).unwrap_or_default())),
                 ("Ended", Cell::text(one.ended_at.as_ref().map(|at| manner.moment(Some(at))).unwrap_or_default())),
                 (
                     "Renewal",
                     Cell::text(if one.auto_renew {
-                        format!("by itself {}", one.payment_method_label)
+                        format!("by itself, with {}", one.payment_method_label)
                     } else {
                         "by invoice".into()
                     }),

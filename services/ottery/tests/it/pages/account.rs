@@ -60,8 +60,14 @@ pub async fn in_use(walk: &mut Walk) {
     }
     open_row(walk, "/account/subscriptions", "Duo").await;
     walk.here("subscription", 200).await;
+    choose(walk, "Solo").await;
+    walk.here("change-later", 200).await;
+    assert!(walk.tab.text().await.contains("Change with the renewal"), "{}", walk.tab.text().await);
     walk.tab.press("form[action$='/change'] button").await;
+    walk.here("change-noted", 200).await;
+    choose(walk, "Family").await;
     walk.here("change-preview", 200).await;
+    assert!(walk.tab.text().await.contains("and change"), "{}", walk.tab.text().await);
     open_row(walk, "/account/subscriptions", "Duo").await;
     walk.tab.click(".fold summary").await;
     walk.tab.press("form[action$='/cancel'] button").await;
@@ -93,6 +99,16 @@ pub async fn after_staff_worked(walk: &mut Walk) {
     walk.visit("/account").await;
     walk.tab.press("form[action='/account/sign-out'] button").await;
     assert!(walk.tab.url().await.ends_with("/account/sign-in?done=signed-out"));
+}
+
+/// Asks what another plan would cost.
+async fn choose(walk: &mut Walk, plan: &str) {
+    let script = format!(
+        "(() => {{ const list = document.querySelector('[name=price]'); \
+         list.value = [...list.options].find((option) => option.text.startsWith('{plan},')).value; }})()"
+    );
+    walk.tab.eval::<serde_json::Value>(&script).await;
+    walk.tab.press("form[action$='/change'] button").await;
 }
 
 /// Opens what stands in the first row that says so.
