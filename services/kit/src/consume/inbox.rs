@@ -18,36 +18,52 @@ pub(super) enum Mark {
     Held,
 }
 
-/// Marks a delivery as handled within the transaction of its effect. `may_hold`: keep the order across retries.
-pub(super) async fn mark(tx: &mut PgTransaction<'_>, delivery: &Delivery, may_hold: bool) -> sqlx::Result<Mark> {
-    // One round trip for three questions. Waiting events of a newer version do not hold this one up: it is what
-    // they wait for.
+/// Marks deliveries as handled within the transaction of their effects, all in one statement; one answer each, in the same
+/// places. `may_hold`: keep the order across retries. No two may be of the same event.
+pub(super) async fn mark_all(
+    tx: &mut PgTransaction<'_>,
+    deliveries: &[&Delivery],
+    may_hold: bool,
+) -> sqlx::Result<Vec<Mark>> {
+    let Some(first) = deliveries.first() else { return Ok(Vec::new()) };
+    // Waiting events of a newer version do not hold one up: it is what they wait for.
     let found = sqlx::query!(
-        r#"WITH waiting AS (
-               SELECT aggregate_version FROM retry_delivery
-                WHERE consumer = $1 AND aggregate_id = $4 AND state = 'waiting' AND event_id <> $2),
-           held AS (SELECT FROM waiting
-                     WHERE $6 AND $5::bigint > 0 AND aggregate_version > 0 AND aggregate_version < $5 LIMIT 1),
+        r#"WITH asked AS (
+               SELECT * FROM UNNEST($2::uuid[], $3::timestamptz[], $4::text[], $5::bigint[]) WITH ORDINALITY
+                   AS a(event_id, occurred_at, aggregate_id, version, place)),
+           judged AS (
+               SELECT a.*, EXISTS (
+                   SELECT FROM retry_delivery r
+                    WHERE r.consumer = $1 AND r.aggregate_id = a.aggregate_id AND r.state = 'waiting'
+                      AND r.event_id <> a.event_id) AS followers,
+                   $6 AND a.version > 0 AND EXISTS (
+                   SELECT FROM retry_delivery r
+                    WHERE r.consumer = $1 AND r.aggregate_id = a.aggregate_id AND r.state = 'waiting'
+                      AND r.event_id <> a.event_id AND r.aggregate_version > 0
+                      AND r.aggregate_version < a.version) AS held
+                 FROM asked a),
            mark AS (
                INSERT INTO inbox (consumer, event_id, occurred_at)
-               SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT FROM held)
-               ON CONFLICT DO NOTHING RETURNING 1)
-           SELECT EXISTS (SELECT FROM held) AS "held!", EXISTS (SELECT FROM waiting) AS "followers!",
-                  EXISTS (SELECT FROM mark) AS "marked!""#,
-        delivery.consumer,
-        delivery.event_id,
-        delivery.occurred_at,
-        delivery.aggregate_id(),
-        delivery.aggregate_version(),
+               SELECT $1, event_id, occurred_at FROM judged WHERE NOT held
+               ON CONFLICT DO NOTHING RETURNING event_id)
+           SELECT held AS "held!", followers AS "followers!",
+                  EXISTS (SELECT FROM mark m WHERE m.event_id = j.event_id) AS "marked!"
+             FROM judged j ORDER BY place"#,
+        first.consumer,
+        &deliveries.iter().map(|delivery| delivery.event_id).collect::<Vec<_>>(),
+        &deliveries.iter().map(|delivery| delivery.occurred_at).collect::<Vec<_>>(),
+        &deliveries.iter().map(|delivery| delivery.aggregate_id().to_owned()).collect::<Vec<_>>(),
+        &deliveries.iter().map(|delivery| delivery.aggregate_version()).collect::<Vec<_>>(),
         may_hold
     )
-    .fetch_one(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
-    Ok(match (found.held, found.marked) {
+    let marks = found.into_iter().map(|found| match (found.held, found.marked) {
         (true, _) => Mark::Held,
         (false, true) => Mark::First { followers: found.followers },
         (false, false) => Mark::Duplicate,
-    })
+    });
+    Ok(marks.collect())
 }
 
 /// Removes at most `limit` marks older than `keep` (90 days is the horizon of the longest replay).

@@ -1,10 +1,11 @@
 //! Handling events: at least once delivered, once effective.
 //!
 //! For every delivery the kit opens a transaction in the event's brand, writes the inbox mark (a duplicate is
-//! acknowledged without calling anyone), calls the [`Handler`], commits and only then acknowledges. A handler that
-//! fails leaves no trace: the delivery goes to `retry_delivery` (5 s, 30 s, 5 min, 30 min, then parked for a person),
+//! acknowledged without calling anyone), calls the [`Handler`], commits and only then acknowledges. Deliveries that wait at
+//! the same time share a transaction as long as none of them fails. A handler that fails leaves no trace: the delivery goes to `retry_delivery` (5 s, 30 s, 5 min, 30 min, then parked for a person),
 //! the message is acknowledged, and its neighbours go on.
 
+mod company;
 mod inbox;
 pub mod parked;
 mod retry;
@@ -123,7 +124,8 @@ impl From<anyhow::Error> for HandleError {
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
     /// Applies one event inside `tx`. The inbox mark is already written there; commit and acknowledgement follow.
-    /// Keep it short (30 s is the limit) and call nobody who may hang: record the job and work from the table.
+    /// Keep it short (30 s is the limit) and call nobody who may hang: record the job and work from the table. It is called
+    /// again after a rollback that was the fault of another event, so it must leave no trace outside of `tx`.
     async fn handle(&self, tx: &mut PgTransaction<'_>, delivery: &Delivery) -> Result<(), HandleError>;
 
     /// Asked when the event before this one did not come in time. The default parks it for a person; a consumer that

@@ -14,12 +14,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::inbox::{Mark, mark};
+use super::company::{Company, Job};
+use super::inbox::{Mark, mark_all};
 use super::retry::{self, Failure};
 use super::{ConsumerGroup, Delivery, HandleError, Handler, Schedule};
 use crate::broker::{Broker, BrokerError, Incoming, Sink, Verdict};
 use crate::db::{Scope, begin};
-use crate::outbox::{Cause, set_parent, with_cause};
+use crate::outbox::{set_parent, with_cause};
 
 /// A handler may not take longer; a broker takes messages away from whoever holds them for ever.
 const HANDLER_LIMIT: Duration = Duration::from_secs(30);
@@ -30,6 +31,7 @@ pub struct Consumer {
     pub(super) group: ConsumerGroup,
     pub(super) schedule: Schedule,
     handler: Arc<dyn Handler>,
+    company: Company,
 }
 
 /// Consumes until `shutdown`. Retries are a worker of their own ([`super::run_retries`]), one for all groups.
@@ -54,7 +56,8 @@ pub(super) enum Attempt {
 impl Consumer {
     /// A group whose messages `handler` applies to the database behind `pool`.
     pub fn new(pool: PgPool, group: ConsumerGroup, handler: impl Handler) -> Self {
-        Self { pool, group, schedule: Schedule::default(), handler: Arc::new(handler) }
+        let schedule = Schedule::default();
+        Self { pool, group, schedule, handler: Arc::new(handler), company: Company::default() }
     }
 
     /// With other waiting times than the standard ones; for tests.
@@ -69,13 +72,22 @@ impl Consumer {
         &self.group
     }
 
-    /// Makes one attempt. `Err` means the database is away and nothing was decided.
+    /// Makes one attempt, alone. `Err` means the database is away and nothing was decided.
     pub(super) async fn attempt(&self, message: &Incoming, how: Attempt, attempt: u32) -> sqlx::Result<()> {
+        match self.job(message, attempt).await? {
+            Some(job) => self.alone(&job, how).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Reads a message; what cannot be read is parked, and nothing is left to do.
+    async fn job(&self, message: &Incoming, attempt: u32) -> sqlx::Result<Option<Job>> {
         let delivery = match self.parse(message, attempt) {
             Ok(delivery) => delivery,
             Err(reason) => {
                 tracing::error!(consumer = %self.group.name, kind = %message.kind, reason, "message cannot be read; parked");
-                return retry::park_unreadable(self, message, &reason).await;
+                retry::park_unreadable(self, message, &reason).await?;
+                return Ok(None);
             }
         };
         let span = tracing::info_span!(
@@ -90,17 +102,19 @@ impl Consumer {
             attempt,
         );
         set_parent(&span, &delivery.envelope.traceparent);
-        let cause = Cause {
-            causation_id: delivery.envelope.event_id.clone(),
-            correlation_id: delivery.envelope.correlation_id.clone(),
-        };
-        with_cause(cause, self.apply(message, &delivery, how)).instrument(span).await
+        Ok(Some(Job { message: message.clone(), delivery, span }))
     }
 
-    async fn apply(&self, message: &Incoming, delivery: &Delivery, how: Attempt) -> sqlx::Result<()> {
+    pub(super) async fn alone(&self, job: &Job, how: Attempt) -> sqlx::Result<()> {
+        with_cause(job.cause(), self.apply(job, how)).instrument(job.span.clone()).await
+    }
+
+    async fn apply(&self, job: &Job, how: Attempt) -> sqlx::Result<()> {
+        let Job { message, delivery, .. } = job;
         let mut tx = begin(&self.pool, Scope::from(delivery.brand)).await?;
         let may_hold = self.group.ordered && matches!(how, Attempt::Delivered);
-        let followers = match mark(&mut tx, delivery, may_hold).await? {
+        let mark = mark_all(&mut tx, &[delivery], may_hold).await?.pop().ok_or(sqlx::Error::RowNotFound)?;
+        let followers = match mark {
             Mark::First { followers } => followers,
             Mark::Duplicate => {
                 retry::forget(&mut tx, how).await?;
@@ -111,7 +125,7 @@ impl Consumer {
                 return tx.commit().await;
             }
         };
-        let failure = match self.call(&mut tx, delivery, how).await {
+        let failure = match self.call(&mut tx, delivery, how, HANDLER_LIMIT).await {
             Ok(()) => {
                 retry::forget(&mut tx, how).await?;
                 if followers {
@@ -133,7 +147,13 @@ impl Consumer {
         retry::record(self, delivery, message, how, &failure).await
     }
 
-    async fn call(&self, tx: &mut PgTransaction<'_>, delivery: &Delivery, how: Attempt) -> Result<(), HandleError> {
+    pub(super) async fn call(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        delivery: &Delivery,
+        how: Attempt,
+        limit: Duration,
+    ) -> Result<(), HandleError> {
         let gap_expired = matches!(how, Attempt::Retried { gap_expired: true, .. });
         let work = async {
             if gap_expired {
@@ -145,12 +165,12 @@ impl Consumer {
                 self.handler.handle(tx, delivery).await
             }
         };
-        match tokio::time::timeout(HANDLER_LIMIT, AssertUnwindSafe(work).catch_unwind()).await {
+        match tokio::time::timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => {
                 Err(HandleError::Transient(anyhow::anyhow!("the handler panicked: {}", panic_text(&*panic))))
             }
-            Err(_) => Err(HandleError::Transient(anyhow::anyhow!("the handler took longer than {HANDLER_LIMIT:?}"))),
+            Err(_) => Err(HandleError::Transient(anyhow::anyhow!("the handler took longer than {limit:?}"))),
         }
     }
 
@@ -173,7 +193,12 @@ impl Consumer {
 #[async_trait]
 impl Sink for Consumer {
     async fn deliver(&self, message: Incoming) -> Verdict {
-        verdict(self, self.attempt(&message, Attempt::Delivered, 1).await)
+        let outcome = match self.job(&message, 1).await {
+            Ok(Some(job)) => self.company.apply(self, job).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        verdict(self, outcome)
     }
 
     async fn dead(&self, message: Incoming) -> Verdict {

@@ -95,8 +95,8 @@ async fn a_failed_attempt_leaves_no_trace_and_is_made_again() {
 async fn fault_f27_a_poisoned_event_is_parked_and_its_neighbours_are_delivered() {
     for kind in [Kind::InProcess, Kind::RabbitMq] {
         let stage = Stage::with(kind).await;
-        let poison = Fails::first(1, "poison", || HandleError::permanent("cannot be"));
-        stage.start(stage.consumer("listener", poison)).await;
+        let poison = Arc::new(Fails::first(u32::MAX, "poison", || HandleError::permanent("cannot be")));
+        stage.start(stage.consumer("listener", Arc::clone(&poison))).await;
         let brand = brand();
         for aggregate in ["before", "poison", "after"] {
             stage.append(brand, aggregate, [1]).await;
@@ -115,6 +115,7 @@ async fn fault_f27_a_poisoned_event_is_parked_and_its_neighbours_are_delivered()
         assert_eq!(parked::count(&stage.pool()).await.unwrap(), 1);
 
         // Mended meanwhile: it is tried again and works.
+        poison.attempts.store(0, Ordering::SeqCst);
         assert!(parked::retry_one(&stage.pool(), parked.id).await.unwrap());
         assert!(!parked::retry_one(&stage.pool(), parked.id).await.unwrap(), "it is not parked any more");
         stage.until_effects(3).await;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod brokers;
+mod company;
 mod consume;
 mod database;
 mod faults;
