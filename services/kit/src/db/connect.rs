@@ -1,7 +1,9 @@
 //! Pools, and errors a person can act on.
 
-use sqlx::PgPool;
+use std::time::Duration;
+
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgPool};
 
 use super::{DatabaseError, DatabaseSettings};
 
@@ -12,11 +14,24 @@ impl DatabaseSettings {
     }
 }
 
+/// A connection that was at work this recently is taken to be alive. Asking it first would cost every transaction a round trip;
+/// one that was lost meanwhile fails its first statement, as it could after any answer.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// A pool with the limits of `settings` on any options; one connection is opened at once to find mistakes early.
 pub async fn connect(settings: &DatabaseSettings, options: PgConnectOptions) -> Result<PgPool, DatabaseError> {
     PgPoolOptions::new()
         .max_connections(settings.pool_size)
         .acquire_timeout(settings.acquire_timeout())
+        .test_before_acquire(false)
+        .before_acquire(|connection, about| {
+            Box::pin(async move {
+                if about.idle_for > FRESH {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(options.clone())
         .await
         .map_err(|error| explain(error, &options))
