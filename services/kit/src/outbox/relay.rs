@@ -21,6 +21,8 @@ use crate::broker::{Broker, PublishError, backoff};
 
 /// A publish is answered within this time or counts as not sent; leases must outlast it.
 const PUBLISH_LIMIT: Duration = Duration::from_secs(6);
+/// Commits of this long share a pass. After a quiet moment the first event leaves at once.
+const GATHER: Duration = Duration::from_millis(5);
 /// Longest pause while the broker is away, and longest pause of an aggregate whose event is refused.
 const BROKER_PAUSE_MAX: Duration = Duration::from_secs(5);
 const REFUSED_PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -138,6 +140,7 @@ impl Relay {
         let listening = tokio::spawn(listen(self.pool.clone(), Arc::clone(&self.waker), shutdown.clone()));
         let mut failures = 0_u32;
         while !shutdown.is_cancelled() {
+            let started = Instant::now();
             let pause = match self.pass(&shutdown).await {
                 Ok(_) => {
                     failures = 0;
@@ -158,7 +161,7 @@ impl Relay {
             };
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = woken => {}
+                () = woken => tokio::time::sleep_until(started + GATHER).await,
                 () = tokio::time::sleep(pause) => {}
             }
         }
