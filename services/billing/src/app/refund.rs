@@ -10,7 +10,8 @@ use serde_json::json;
 use sqlx::postgres::PgTransaction;
 
 use super::order::{Idempotency, key_problem};
-use super::payment::{lock, lock_invoice};
+use super::payment::lock;
+use super::settlement::Owed;
 use super::unit::Unit;
 use super::{Billing, broken, credit, profile, schedule, settlement};
 use crate::domain::invoice::Invoice;
@@ -284,7 +285,7 @@ impl Billing {
         refund: &mut Refund,
         now: DateTime<Utc>,
     ) -> Result<(), Problem> {
-        let invoice = lock_invoice(tx, refund.invoice).await?;
+        let Owed { invoice, .. } = Owed::lock(tx, refund.invoice).await?;
         let outside = outside_invoice(tx, payment, refund).await?;
         let from_invoice = refund
             .amount

@@ -49,6 +49,29 @@ pub enum Settled {
 /// Kind of the booking that says a payment was settled.
 pub const SETTLED: &str = "payment.settled";
 
+/// An invoice and what it is for, both locked.
+#[derive(Debug)]
+pub(crate) struct Owed {
+    /// What is paid for; none for an invoice of its own.
+    pub subscription: Option<Subscription>,
+    /// What is to be paid.
+    pub invoice: Invoice,
+}
+
+impl Owed {
+    /// Subscription, then invoice: the order in which everybody locks.
+    pub(crate) async fn lock(tx: &mut PgTransaction<'_>, id: InvoiceId) -> Result<Self, Problem> {
+        let subscription = match store::invoice::subscription_of(tx, id).await? {
+            Some(subscription) => store::subscription::lock(tx, subscription).await?,
+            None => None,
+        };
+        let invoice = store::invoice::lock(tx, id).await?.ok_or_else(|| {
+            Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")).on_field("invoice_id")
+        })?;
+        Ok(Self { subscription, invoice })
+    }
+}
+
 /// Applies a confirmed payment: ledger, allocation, invoice, order, subscription, entitlement and events. Exactly once
 /// per payment, however often it is called. The caller commits.
 ///
@@ -61,9 +84,22 @@ pub async fn apply_success(
     settled: &SettledPayment,
     now: DateTime<Utc>,
 ) -> Result<Settled, Problem> {
-    let (subscription, mut invoice) = lock(tx, settled.invoice).await?;
+    let owed = Owed::lock(tx, settled.invoice).await?;
+    Ok(settle(tx, billing, brand, owed, settled, now).await?.0)
+}
+
+/// As [`apply_success`], of what the caller has locked; also the state of the invoice afterwards.
+pub(crate) async fn settle(
+    tx: &mut PgTransaction<'_>,
+    billing: &Billing,
+    brand: BrandId,
+    owed: Owed,
+    settled: &SettledPayment,
+    now: DateTime<Utc>,
+) -> Result<(Settled, invoice::State), Problem> {
+    let Owed { subscription, mut invoice } = owed;
     if store::ledger::is_booked(tx, SETTLED, settled.payment).await? {
-        return Ok(Settled::AlreadyApplied);
+        return Ok((Settled::AlreadyApplied, invoice.state));
     }
     let mut unit = Unit::new(brand, profile(tx, brand).await?, now);
     unit.lock_customers(tx, &[settled.account]).await?;
@@ -85,7 +121,7 @@ pub async fn apply_success(
             settled.requested
         );
         store::task::open(tx, brand, "payment_mismatch", settled.payment, &summary, now).await?;
-        return Ok(Settled::Mismatch);
+        return Ok((Settled::Mismatch, invoice.state));
     }
     let remaining = match invoice.state {
         invoice::State::Open => invoice.remaining().map_err(broken)?,
@@ -112,6 +148,9 @@ pub async fn apply_success(
     if applied.is_positive() {
         unit.allocate(&mut invoice, "payment", settled.payment.to_string(), applied).map_err(broken)?;
         is_settled = unit.settle_if_paid(&mut invoice, subscription.as_mut(), Some(settled.payment)).map_err(broken)?;
+    }
+    let state = invoice.state;
+    if applied.is_positive() {
         unit.keep_invoice(invoice);
     }
     // Settling has told the saved method along with everything else.
@@ -119,7 +158,7 @@ pub async fn apply_success(
         unit.touch(before, subscription, "method_saved").map_err(broken)?;
     }
     finish(tx, billing, unit, subscription).await?;
-    Ok(if applied.is_positive() { Settled::Applied } else { Settled::ToWallet })
+    Ok((if applied.is_positive() { Settled::Applied } else { Settled::ToWallet }, state))
 }
 
 /// A payment failed, or its standing changed otherwise: the subscription's plan is made anew, and the scheduler does what
@@ -152,18 +191,6 @@ pub async fn apply_failure(
     now: DateTime<Utc>,
 ) -> Result<(), Problem> {
     reopen_plan(tx, billing, brand, invoice, now).await
-}
-
-/// Subscription, then invoice: the order in which everybody locks.
-async fn lock(tx: &mut PgTransaction<'_>, id: InvoiceId) -> Result<(Option<Subscription>, Invoice), Problem> {
-    let subscription = match store::invoice::subscription_of(tx, id).await? {
-        Some(subscription) => store::subscription::lock(tx, subscription).await?,
-        None => None,
-    };
-    let invoice = store::invoice::lock(tx, id)
-        .await?
-        .ok_or_else(|| Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")))?;
-    Ok((subscription, invoice))
 }
 
 fn book_fee(unit: &mut Unit, invoice: &Invoice, settled: &SettledPayment) -> Result<(), Problem> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt as _, stream};
 use ottery_kernel::PaymentId;
+use ottery_kit::db::{Scope, begin};
 use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
 
@@ -69,7 +70,7 @@ impl Billing {
         }
         let Ok(id) = webhook.account.parse::<ProviderAccountId>() else { return Ok(Err(None)) };
         let Some(brand) = store::provider_account::brand_of(&self.pool, id).await? else { return Ok(Err(None)) };
-        let (mut tx, _) = self.begin(brand).await?;
+        let mut tx = begin(&self.pool, Scope::Brand(brand)).await?;
         let Some(account) = store::provider_account::get(&mut tx, id).await? else { return Ok(Err(None)) };
         let Some(provider) = self.providers.get(&account.provider) else { return Ok(Err(None)) };
         let secrets = self.webhook_secrets(brand, &account)?;
@@ -118,7 +119,7 @@ impl Billing {
 
     async fn apply_event(&self, claim: &Claim) -> Result<(), Problem> {
         let brand = claim.brand;
-        let (mut tx, now) = self.begin(brand).await?;
+        let mut tx = begin(&self.pool, Scope::Brand(brand)).await?;
         let Some(event) = provider_event::get(&mut tx, claim).await? else {
             provider_event::finish(&mut tx, claim, End::Applied, "").await?;
             return Ok(tx.commit().await?);
@@ -134,7 +135,7 @@ impl Billing {
             return ignore(tx, claim, "about nothing of ours").await;
         };
         drop(tx);
-        let work = Work { claim, reached, age: event.age, now };
+        let work = Work { claim, reached, age: event.age };
         match &notice.subject {
             Subject::Payment(reference) => self.apply_payment(&work, &payment, reference).await,
             Subject::Checkout(reference) => {
@@ -191,7 +192,7 @@ impl Billing {
                 provider_event::finish(&mut tx, work.claim, End::Applied, "").await?;
                 ottery_kit::crash::point("webhook.applied");
             }
-            Err(error) => work.retry(&mut tx, None, &error.to_string()).await?,
+            Err(error) => work.retry(&mut tx, None, &error.to_string(), now).await?,
         }
         Ok(tx.commit().await?)
     }
@@ -217,7 +218,7 @@ impl Billing {
             Ok(Some(fact)) => fact,
             Ok(None) => return ignore(tx, work.claim, "the provider knows of no such refund").await,
             Err(error) => {
-                work.retry(&mut tx, None, &error.to_string()).await?;
+                work.retry(&mut tx, None, &error.to_string(), now).await?;
                 return Ok(tx.commit().await?);
             }
         };
@@ -230,7 +231,7 @@ impl Billing {
             self.mirror_refund(&mut tx, brand, payment.id, &fact, now).await?;
             provider_event::finish(&mut tx, work.claim, End::Applied, "").await?;
         } else {
-            work.retry(&mut tx, Some(payment.id), "its payment has not settled").await?;
+            work.retry(&mut tx, Some(payment.id), "its payment has not settled", now).await?;
         }
         Ok(tx.commit().await?)
     }
@@ -241,17 +242,22 @@ struct Work<'a> {
     claim: &'a Claim,
     reached: Reached,
     age: TimeDelta,
-    now: DateTime<Utc>,
 }
 
 impl Work<'_> {
     /// Tries the event again later; after a day staff decides.
-    async fn retry(&self, tx: &mut PgTransaction<'_>, parent: Option<PaymentId>, why: &str) -> Result<(), Problem> {
+    async fn retry(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        parent: Option<PaymentId>,
+        why: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), Problem> {
         if self.age <= PATIENCE {
             return Ok(provider_event::park(tx, self.claim, parent, gap(self.claim.tries)).await?);
         }
         let summary = format!("an event of the provider could not be applied for a day: {why}");
-        store::task::open(tx, self.claim.brand, "provider_event", self.claim.id.simple(), &summary, self.now).await?;
+        store::task::open(tx, self.claim.brand, "provider_event", self.claim.id.simple(), &summary, now).await?;
         Ok(provider_event::finish(tx, self.claim, End::GivenUp, why).await?)
     }
 }

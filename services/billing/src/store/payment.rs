@@ -364,6 +364,14 @@ pub async fn get(tx: &mut PgTransaction<'_>, id: PaymentId) -> sqlx::Result<Opti
     Ok(select(tx, Some(id), None, None, Page { before: None, limit: 1 }).await?.pop())
 }
 
+/// The invoice an attempt is for, without locking anything.
+pub async fn invoice_of(tx: &mut PgTransaction<'_>, id: PaymentId) -> sqlx::Result<Option<InvoiceId>> {
+    let found = sqlx::query_scalar!("SELECT invoice_id FROM payment WHERE id = $1", id.as_uuid())
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(found.map(InvoiceId::from_uuid))
+}
+
 /// One attempt, locked. Lock its subscription and invoice first.
 pub async fn lock(tx: &mut PgTransaction<'_>, id: PaymentId) -> sqlx::Result<Option<Payment>> {
     // Locked first, read afterwards: what was committed while waiting for the lock must count.

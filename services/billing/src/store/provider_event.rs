@@ -26,33 +26,23 @@ pub struct New<'a> {
 
 /// Keeps an event and plans its application; false when it is known already. Two at once: the second waits for the first.
 pub async fn insert(tx: &mut PgTransaction<'_>, brand: BrandId, new: New<'_>) -> sqlx::Result<bool> {
-    let first = sqlx::query!(
-        "INSERT INTO provider_event_key (account_id, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-        new.account.as_uuid(),
-        new.event_id
-    )
-    .execute(&mut **tx)
-    .await?;
-    if first.rows_affected() == 0 {
-        return Ok(false);
-    }
-    let id = Uuid::now_v7();
-    sqlx::query!(
-        "INSERT INTO provider_event (id, brand_id, account_id, event_id, kind, body) VALUES ($1, $2, $3, $4, $5, $6)",
-        id,
+    let stored = sqlx::query!(
+        "WITH first AS (
+             INSERT INTO provider_event_key (account_id, event_id) VALUES ($3, $4) ON CONFLICT DO NOTHING RETURNING 1),
+         due AS (INSERT INTO provider_event_due (id, brand_id) SELECT $1, $2 FROM first RETURNING pg_notify($7, ''))
+         INSERT INTO provider_event (id, brand_id, account_id, event_id, kind, body)
+         SELECT $1, $2, $3, $4, $5, $6 FROM first",
+        Uuid::now_v7(),
         brand.as_uuid(),
         new.account.as_uuid(),
         new.event_id,
         new.kind,
-        new.body
+        new.body,
+        errand::CHANNEL
     )
     .execute(&mut **tx)
     .await?;
-    sqlx::query!("INSERT INTO provider_event_due (id, brand_id) VALUES ($1, $2)", id, brand.as_uuid())
-        .execute(&mut **tx)
-        .await?;
-    errand::wake(tx).await?;
-    Ok(true)
+    Ok(stored.rows_affected() == 1)
 }
 
 /// A claimed event.
@@ -146,7 +136,8 @@ impl End {
 /// Ends an event, in the transaction of its effect.
 pub async fn finish(tx: &mut PgTransaction<'_>, claim: &Claim, end: End, note: &str) -> sqlx::Result<()> {
     sqlx::query!(
-        "UPDATE provider_event SET state = $3, note = $4 WHERE id = $1 AND received_at = $2",
+        "WITH done AS (DELETE FROM provider_event_due WHERE id = $1)
+         UPDATE provider_event SET state = $3, note = $4 WHERE id = $1 AND received_at = $2",
         claim.id,
         claim.received_at,
         end.as_str(),
@@ -154,7 +145,6 @@ pub async fn finish(tx: &mut PgTransaction<'_>, claim: &Claim, end: End, note: &
     )
     .execute(&mut **tx)
     .await?;
-    sqlx::query!("DELETE FROM provider_event_due WHERE id = $1", claim.id).execute(&mut **tx).await?;
     Ok(())
 }
 

@@ -4,7 +4,8 @@ use ottery_kernel::{AccountId, BrandId, InvoiceId, PaymentId};
 use ottery_kit::grpc::Problem;
 
 use super::settle::{self, Teller};
-use super::{Reached, apply, lock_invoice};
+use super::{Reached, apply};
+use crate::app::settlement::Owed;
 use crate::app::{Billing, broken};
 use crate::domain::invoice::State as InvoiceState;
 use crate::domain::payment::{Command, State, Truth};
@@ -34,7 +35,7 @@ pub async fn open_checkout(billing: &Billing, brand: BrandId, payment: PaymentId
 
 async fn open(billing: &Billing, brand: BrandId, id: PaymentId) -> Result<String, Problem> {
     let (mut tx, now) = billing.begin(brand).await?;
-    let (invoice, mut payment) = settle::lock(&mut tx, id).await?;
+    let (Owed { invoice, .. }, mut payment) = settle::lock(&mut tx, id).await?;
     if payment.state == State::Pending && !payment.checkout_url.is_empty() && !payment.is_withdrawn {
         return Ok(payment.checkout_url);
     }
@@ -139,7 +140,7 @@ impl Billing {
         cancel_url: String,
     ) -> Result<(PaymentId, String), Problem> {
         let (mut tx, now) = self.begin(brand).await?;
-        let invoice = lock_invoice(&mut tx, id).await?;
+        let Owed { invoice, .. } = Owed::lock(&mut tx, id).await?;
         if owner.is_some_and(|owner| owner != invoice.account) {
             return Err(
                 Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")).on_field("invoice_id")

@@ -9,6 +9,7 @@ use super::settle::{self, Teller};
 use super::{Reached, apply};
 use crate::app::Billing;
 use crate::app::broken;
+use crate::app::settlement::Owed;
 use crate::domain::invoice::State as InvoiceState;
 use crate::domain::payment::{Command, State, Truth};
 use crate::provider::{CallError, ChargeAsk, Lookup};
@@ -58,7 +59,7 @@ impl Billing {
     /// Charges a saved method: journal, one call, outcome.
     async fn charge(&self, brand: BrandId, id: PaymentId, tries: u32) -> Result<(), Problem> {
         let (mut tx, now) = self.begin(brand).await?;
-        let (invoice, mut payment) = settle::lock(&mut tx, id).await?;
+        let (Owed { invoice, .. }, mut payment) = settle::lock(&mut tx, id).await?;
         let AttemptKind::OffSession { method } = payment.kind else { return Ok(()) };
         // Somebody else took it meanwhile.
         if !matches!(payment.state, State::Requested | State::Unknown) {

@@ -13,7 +13,7 @@ pub use invariants::invariants;
 pub use workers::{waiting, workers};
 
 pub(crate) use account::Reached;
-pub(crate) use settle::{Teller, apply, lock, lock_invoice};
+pub(crate) use settle::{Teller, apply, lock};
 
 /// Task of a payment whose outcome stays unknown.
 pub(crate) const UNKNOWN_TASK: &str = "payment_unknown";

@@ -1,12 +1,12 @@
 //! What the provider says becomes what we know: one transaction, whoever asked and however often.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ottery_kernel::{BrandId, InvoiceId, PaymentId, PaymentMethodId};
+use ottery_kernel::{BrandId, PaymentId, PaymentMethodId};
 use ottery_kit::grpc::Problem;
 use ottery_kit::outbox;
 use sqlx::postgres::PgTransaction;
 
-use crate::app::settlement::{self, SettledPayment};
+use crate::app::settlement::{self, Owed, SettledPayment};
 use crate::app::{Billing, broken};
 use crate::domain::invoice::{Invoice, State as InvoiceState};
 use crate::domain::payment::{Capture, Command, Decline, DeclineClass, Outcome, Truth, next_look};
@@ -30,23 +30,13 @@ pub(crate) struct Teller<'a> {
 }
 
 /// Locks what a payment is about, in the order everybody does, and the payment itself.
-pub(crate) async fn lock(tx: &mut PgTransaction<'_>, id: PaymentId) -> Result<(Invoice, Payment), Problem> {
+pub(crate) async fn lock(tx: &mut PgTransaction<'_>, id: PaymentId) -> Result<(Owed, Payment), Problem> {
     let unknown =
         || Problem::not_found("PAYMENT_NOT_FOUND", format!("there is no payment {id}")).on_field("payment_id");
-    let payment = store::payment::get(tx, id).await?.ok_or_else(unknown)?;
-    let invoice = lock_invoice(tx, payment.invoice).await?;
+    let invoice = store::payment::invoice_of(tx, id).await?.ok_or_else(unknown)?;
+    let owed = Owed::lock(tx, invoice).await?;
     let payment = store::payment::lock(tx, id).await?.ok_or_else(unknown)?;
-    Ok((invoice, payment))
-}
-
-/// Locks an invoice, after its subscription.
-pub(crate) async fn lock_invoice(tx: &mut PgTransaction<'_>, id: InvoiceId) -> Result<Invoice, Problem> {
-    if let Some(subscription) = store::invoice::subscription_of(tx, id).await? {
-        store::subscription::lock(tx, subscription).await?;
-    }
-    store::invoice::lock(tx, id).await?.ok_or_else(|| {
-        Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")).on_field("invoice_id")
-    })
+    Ok((owed, payment))
 }
 
 /// Applies what the provider says about an attempt. The caller commits.
@@ -62,14 +52,14 @@ pub(crate) async fn apply(
     teller: Teller<'_>,
     now: DateTime<Utc>,
 ) -> Result<Payment, Problem> {
-    let (invoice, mut payment) = lock(tx, id).await?;
+    let (owed, mut payment) = lock(tx, id).await?;
     let before = (payment.state, payment.is_processing);
     payment.provider_account.get_or_insert(teller.account);
     if payment.provider.is_empty() {
         teller.provider.clone_into(&mut payment.provider);
     }
     match truth {
-        Truth::Captured(capture) => return captured(tx, billing, brand, invoice, payment, capture, now).await,
+        Truth::Captured(capture) => return captured(tx, billing, brand, owed, payment, capture, now).await,
         Truth::Open => {
             move_to(&mut payment, Command::Wait, now)?;
             payment.is_processing = false;
@@ -98,8 +88,8 @@ pub(crate) async fn apply(
         }
         Truth::Absent => {}
     }
-    finish(tx, billing, brand, &invoice, &payment, before != (payment.state, payment.is_processing), teller.tries, now)
-        .await?;
+    let is_change = before != (payment.state, payment.is_processing);
+    finish(tx, billing, brand, &owed.invoice, &payment, is_change, teller.tries, now).await?;
     Ok(payment)
 }
 
@@ -112,7 +102,7 @@ pub(crate) async fn fail(
     code: &str,
     now: DateTime<Utc>,
 ) -> Result<(), Problem> {
-    let (invoice, mut payment) = lock(tx, id).await?;
+    let (Owed { invoice, .. }, mut payment) = lock(tx, id).await?;
     if move_to(&mut payment, Command::Fail, now)? {
         payment.failure = Some(Decline { class: DeclineClass::Hard, code: code.to_owned() });
         finish(tx, billing, brand, &invoice, &payment, true, 0, now).await?;
@@ -130,7 +120,7 @@ pub(crate) async fn note(
     tries: u32,
     now: DateTime<Utc>,
 ) -> Result<Payment, Problem> {
-    let (invoice, mut payment) = lock(tx, id).await?;
+    let (Owed { invoice, .. }, mut payment) = lock(tx, id).await?;
     let moved = move_to(&mut payment, command, now)?;
     // A call that did not get through is no change worth starting the gaps anew for.
     let is_change = moved && command != Command::TakeBack;
@@ -186,7 +176,7 @@ async fn captured(
     tx: &mut PgTransaction<'_>,
     billing: &Billing,
     brand: BrandId,
-    invoice: Invoice,
+    owed: Owed,
     mut payment: Payment,
     capture: Capture,
     now: DateTime<Utc>,
@@ -220,10 +210,9 @@ async fn captured(
         provider: payment.provider.clone(),
         method,
     };
-    settlement::apply_success(tx, billing, brand, &settled, now).await?;
-    let is_paid = store::invoice::get(tx, invoice.id).await?.is_some_and(|after| after.state == InvoiceState::Closed);
-    if is_paid {
-        store::payment::withdraw(tx, brand, &[invoice.id], Some(payment.id), now).await?;
+    let (_, state) = settlement::settle(tx, billing, brand, owed, &settled, now).await?;
+    if state == InvoiceState::Closed {
+        store::payment::withdraw(tx, brand, &[payment.invoice], Some(payment.id), now).await?;
     }
     store::task::resolve(tx, brand, super::UNKNOWN_TASK, payment.id, now).await?;
     store::provider_event::wake_parked(tx, payment.id).await?;
