@@ -1,5 +1,7 @@
 //! Settings of notification; `config.default.toml` says what each means.
 
+use std::time::Duration;
+
 use ottery_kit::secret::Secret;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Mails on their way at a time.
     pub concurrency: usize,
+    /// How long the mails of a process that died wait until another takes them.
+    pub lease_seconds: u64,
     /// When a mail that cannot be handed over is given up.
     pub give_up_after_hours: u32,
     /// The mail server.
@@ -17,6 +21,12 @@ pub struct Config {
     pub public: Public,
     /// Mails to staff.
     pub platform: Platform,
+}
+
+impl Config {
+    pub(crate) fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds.max(1))
+    }
 }
 
 /// The mail server.

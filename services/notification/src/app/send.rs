@@ -3,8 +3,11 @@
 //! Nothing leaves before the database says that it does: a crash in between leaves a mail that is `sending`, and whoever
 //! finds one later makes it `unknown` instead of sending it twice.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ottery_kernel::DeliveryId;
 use ottery_kit::db::{Scope, begin};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -19,8 +22,6 @@ use crate::store::delivery::{self, Delivery};
 use crate::store::due::{self, Claim};
 use crate::store::template::{self, Own};
 
-/// Longer than every step of one attempt together.
-pub(super) const LEASE: Duration = Duration::from_secs(300);
 /// How long everything before the text leaves may take.
 const PREPARATION_MAX: Duration = Duration::from_secs(150);
 const POLL: Duration = Duration::from_millis(300);
@@ -32,9 +33,37 @@ struct Ready {
     own: Vec<Own>,
 }
 
+/// Claims of attempts that are under way.
+#[derive(Clone, Default)]
+struct InHand(Arc<Mutex<HashMap<DeliveryId, Claim>>>);
+
+impl InHand {
+    fn lock(&self) -> MutexGuard<'_, HashMap<DeliveryId, Claim>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps their leases; ends with the loop.
+    async fn keep(self, app: App) {
+        let lease = app.config.lease();
+        loop {
+            tokio::time::sleep(lease / 3).await;
+            let claims: Vec<Claim> = self.lock().values().copied().collect();
+            if claims.is_empty() {
+                continue;
+            }
+            if let Err(error) = due::renew(&app.pool, &claims, lease).await {
+                tracing::warn!(%error, "cannot prolong leases; others may take mails over");
+            }
+        }
+    }
+}
+
 /// Sends what is due until `shutdown`; mails on their way are finished.
 pub async fn run(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
     let most = app.config.concurrency.max(1);
+    let in_hand = InHand::default();
+    let mut side = JoinSet::new();
+    side.spawn(in_hand.clone().keep(app.clone()));
     let mut working = JoinSet::new();
     loop {
         while let Some(done) = working.try_join_next() {
@@ -44,11 +73,13 @@ pub async fn run(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
         let claims = if free > 0 && !shutdown.is_cancelled() { app.claim(free).await? } else { Vec::new() };
         let is_idle = claims.len() < free;
         for claim in claims {
-            let app = app.clone();
+            in_hand.lock().insert(claim.delivery, claim);
+            let (app, in_hand) = (app.clone(), in_hand.clone());
             working.spawn(async move {
                 if let Err(error) = app.attempt(&claim).await {
                     tracing::error!(delivery.id = %claim.delivery, error = %error, "a mail waits for the database");
                 }
+                in_hand.lock().remove(&claim.delivery);
             });
         }
         tokio::select! {
@@ -66,7 +97,7 @@ pub async fn run(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
 impl App {
     async fn claim(&self, limit: usize) -> sqlx::Result<Vec<Claim>> {
         let stale = Duration::from_secs(u64::from(self.config.give_up_after_hours) * 3_600);
-        due::claim(&self.pool, i64::try_from(limit).unwrap_or(1), LEASE, stale).await
+        due::claim(&self.pool, i64::try_from(limit).unwrap_or(1), self.config.lease(), stale).await
     }
 
     /// One attempt to send one mail.
@@ -96,7 +127,8 @@ impl App {
     /// Reads the mail; none when there is nothing to send (any more).
     async fn ready(&self, claim: &Claim) -> sqlx::Result<Option<Ready>> {
         let mut tx = begin(&self.pool, Scope::Brand(claim.brand)).await?;
-        let Some(mut delivery) = delivery::lock(&mut tx, claim.delivery).await? else {
+        // The claim keeps others away; what it does not see is looked at again before anything leaves.
+        let Some(mut delivery) = delivery::get(&mut tx, claim.delivery).await? else {
             due::done(&mut tx, claim).await?;
             tx.commit().await?;
             return Ok(None);
@@ -158,16 +190,13 @@ impl App {
     /// Writes down that the text leaves now; false when somebody else has the mail.
     async fn journal(&self, claim: &Claim, known: &Delivery, subject: &str) -> sqlx::Result<bool> {
         let mut tx = begin(&self.pool, Scope::Brand(claim.brand)).await?;
-        if !due::hold(&mut tx, claim, LEASE).await? {
+        if !due::hold(&mut tx, claim, self.config.lease()).await? {
             return Ok(false);
         }
-        let Some(mut delivery) = delivery::lock(&mut tx, claim.delivery).await? else { return Ok(false) };
-        let Ok(state) = delivery.state.on(Command::Begin) else { return Ok(false) };
-        delivery.state = state;
-        delivery.attempts += 1;
-        subject.clone_into(&mut delivery.subject);
-        delivery.message_id.clone_from(&known.message_id);
-        delivery::update(&mut tx, &delivery).await?;
+        let Ok(next) = known.state.on(Command::Begin) else { return Ok(false) };
+        if !delivery::begin(&mut tx, known, next, subject).await? {
+            return Ok(false);
+        }
         tx.commit().await?;
         Ok(true)
     }

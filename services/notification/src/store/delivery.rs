@@ -129,6 +129,36 @@ pub async fn update(tx: &mut PgConnection, delivery: &Delivery) -> sqlx::Result<
     Ok(())
 }
 
+/// The mail as it is now.
+pub async fn get(tx: &mut PgConnection, id: DeliveryId) -> sqlx::Result<Option<Delivery>> {
+    sqlx::query_as!(
+        Row,
+        "SELECT id, brand_id, template, event_id, recipient, locale, params, subject, message_id, state, attempts, \
+         last_error, version, created_at, sent_at FROM delivery WHERE id = $1",
+        id.as_uuid()
+    )
+    .fetch_optional(tx)
+    .await?
+    .map(TryInto::try_into)
+    .transpose()
+}
+
+/// Moves a mail on whose text leaves now; false when it is not in the state it was read in any more.
+pub async fn begin(tx: &mut PgConnection, known: &Delivery, next: State, subject: &str) -> sqlx::Result<bool> {
+    let begun = sqlx::query!(
+        "UPDATE delivery SET state = $4, attempts = attempts + 1, subject = $2, message_id = $3 \
+         WHERE id = $1 AND state = $5",
+        known.id.as_uuid(),
+        subject,
+        known.message_id,
+        next.as_str(),
+        known.state.as_str(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(begun.rows_affected() == 1)
+}
+
 /// The mail, locked until the transaction ends.
 pub async fn lock(tx: &mut PgConnection, id: DeliveryId) -> sqlx::Result<Option<Delivery>> {
     sqlx::query_as!(

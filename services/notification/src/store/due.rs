@@ -69,6 +69,21 @@ pub async fn hold(tx: &mut PgConnection, claim: &Claim, lease: Duration) -> sqlx
     Ok(held.rows_affected() == 1)
 }
 
+/// Prolongs what is still held.
+pub async fn renew(pool: &PgPool, claims: &[Claim], lease: Duration) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE delivery_due d SET lease_until = now() + make_interval(secs => $3) \
+         FROM UNNEST($1::uuid[], $2::bigint[]) AS held(delivery_id, fence) \
+         WHERE d.delivery_id = held.delivery_id AND d.fence = held.fence AND d.lease_until > '-infinity'",
+        &claims.iter().map(|claim| claim.delivery.as_uuid()).collect::<Vec<_>>(),
+        &claims.iter().map(|claim| claim.fence).collect::<Vec<_>>(),
+        lease.as_secs_f64(),
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
 /// Gives a claim back, due again after the pause; false when it was lost, and then nothing may commit.
 pub async fn later(tx: &mut PgConnection, claim: &Claim, pause: Duration) -> sqlx::Result<bool> {
     let given = sqlx::query!(

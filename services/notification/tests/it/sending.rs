@@ -162,6 +162,16 @@ async fn a_mail_that_was_on_its_way_when_the_process_died_becomes_unknown() {
 }
 
 #[tokio::test]
+async fn a_mail_keeps_its_claim_however_long_the_server_takes() {
+    let world = world().await;
+    // Claims last a second here; whoever finds this one free would call the mail unknown.
+    world.fault_of("late", Duration::from_secs(3)).await;
+    world.request(Purpose::NewDevice, "ada@example.org", "en", Some(world.brand)).await;
+    let sent = world.settled("ada@example.org", State::Sent).await;
+    assert_eq!((sent.attempts, world.inbox("ada@example.org").await.len()), (1, 1));
+}
+
+#[tokio::test]
 async fn every_brand_and_staff_get_their_own_mails() {
     let world = world().await;
     let red = BrandId::new(noon());

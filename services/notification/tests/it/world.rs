@@ -44,7 +44,8 @@ fn config(smtp_port: u16) -> Config {
     let mut config: Config = toml::from_str(notification::DEFAULTS).unwrap();
     config.smtp.port = smtp_port;
     config.smtp.tls = notification::Tls::None;
-    config.smtp.timeout_s = 3;
+    config.smtp.timeout_s = 5;
+    config.lease_seconds = 1;
     config.public = notification::Public { scheme: "http".into(), port: 8080 };
     config
 }
@@ -149,8 +150,14 @@ impl World {
     }
 
     pub async fn fault(&self, kind: &str) {
+        self.fault_of(kind, Duration::from_millis(100)).await;
+    }
+
+    pub async fn fault_of(&self, kind: &str, delay: Duration) {
         let url = format!("http://{}/control/faults", self.sandbox.addresses().control);
-        let rule = serde_json::json!({ "target": "mail", "action": "smtp", "kind": kind, "times": 1, "delay_ms": 100 });
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap();
+        let rule =
+            serde_json::json!({ "target": "mail", "action": "smtp", "kind": kind, "times": 1, "delay_ms": delay_ms });
         assert!(self.http.post(url).json(&rule).send().await.unwrap().status().is_success());
     }
 
