@@ -1,6 +1,8 @@
 //! What every request passes before its handler, and every answer after it.
 
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -8,16 +10,17 @@ use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
+use ottery_kernel::BrandId;
 use ottery_kit::grpc::scope;
-use ottery_kit::telemetry::{Counter, Gauge, Histogram, Metrics, set_parent};
+use ottery_kit::telemetry::{Counter, Histogram, Level, Metrics, Series, set_parent};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::brand::Site;
+use crate::brand::{Brand, Site};
 use crate::headers::{self, RouteClass};
 use crate::limits::Budget;
 use crate::problem::Refusal;
-use crate::request::{RequestInfo, text};
+use crate::request::RequestInfo;
 use crate::state::AppState;
 use crate::{csrf, limits, pages};
 
@@ -26,11 +29,16 @@ const SLOW_TIMEOUT: Duration = Duration::from_secs(40);
 /// Ends of route templates that may take that long.
 const SLOW_ROUTES: [&str; 3] = ["/pdf", "/probe", "/catalog"];
 
+/// What the duration of a request is labelled with besides its route; the brand by its id.
+type Kind = (&'static str, StatusCode, Option<BrandId>);
+
 /// Rate, errors and duration of what was asked.
 #[derive(Debug)]
 pub struct Measures {
     seconds: Histogram,
-    at_work: Gauge,
+    /// Samples of it, by kind and route, so that a request does not have to spell out its labels to find its own.
+    known: RwLock<HashMap<Kind, HashMap<String, Series>>>,
+    at_work: Level,
     shed: Counter,
     panics: Counter,
 }
@@ -40,10 +48,28 @@ impl Measures {
         Self {
             seconds: metrics
                 .histogram("ottery_gateway_http_seconds", "Time of HTTP requests by route, status and brand"),
-            at_work: metrics.gauge("ottery_gateway_http_at_work", "HTTP requests being answered"),
+            known: RwLock::default(),
+            at_work: metrics.gauge("ottery_gateway_http_at_work", "HTTP requests being answered").level(&[]),
             shed: metrics.counter("ottery_gateway_http_shed", "HTTP requests refused because too many were at work"),
             panics: metrics.counter("ottery_gateway_http_panics", "Handlers that panicked"),
         }
+    }
+}
+
+impl Measures {
+    fn answered(&self, method: &'static str, route: &str, status: StatusCode, brand: Option<&Brand>, took: Duration) {
+        let kind = (method, status, brand.map(|brand| brand.id));
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(series) = known.get(&kind).and_then(|routes| routes.get(route)) {
+            return series.observe_duration(took);
+        }
+        drop(known);
+        let brand = brand.map_or("", |brand| brand.slug.as_str());
+        let labels = [("method", method), ("route", route), ("status", status.as_str()), ("brand", brand)];
+        let series = self.seconds.series(&labels);
+        series.observe_duration(took);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.entry(kind).or_default().insert(route.to_owned(), series);
     }
 }
 
@@ -53,32 +79,31 @@ pub(crate) async fn handle(State(state): State<AppState>, request: Request, next
     let (mut parts, body) = request.into_parts();
     let info = RequestInfo::read(&parts, &state.config.http);
     parts.extensions.insert(info.clone());
-    let route = parts.extensions.get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
+    let matched = parts.extensions.get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("(none)", MatchedPath::as_str);
+    let method = known_method(&parts.method);
     let class = RouteClass::of(parts.uri.path());
     let span = tracing::info_span!(
         "http.server",
-        otel.name = format!("{} {route}", parts.method),
+        otel.name = format!("{method} {route}"),
         otel.kind = "server",
         otel.status_code = tracing::field::Empty,
-        http.method = %parts.method,
+        http.method = method,
         http.route = route,
         http.status = tracing::field::Empty,
         brand.id = tracing::field::Empty,
         request.id = info.id,
     );
-    set_parent(&span, text(&parts.headers, "traceparent").as_deref());
-    let method = parts.method.clone();
+    set_parent(&span, parts.headers.get("traceparent").and_then(|parent| parent.to_str().ok()));
     let (response, site) =
-        respond(&state, &info, class, &route, Request::from_parts(parts, body), next).instrument(span.clone()).await;
+        respond(&state, &info, class, route, Request::from_parts(parts, body), next).instrument(span.clone()).await;
     let status = response.status();
     span.record("http.status", status.as_u16());
     if status.is_server_error() {
         span.record("otel.status_code", "ERROR");
     }
-    let brand = site.as_ref().and_then(Site::brand).map_or("", |brand| brand.slug.as_str());
-    let (status, method) = (status.as_str(), known_method(&method));
-    let labels = [("method", method), ("route", route.as_str()), ("status", status), ("brand", brand)];
-    span.in_scope(|| state.measures.seconds.observe_duration(&labels, started.elapsed()));
+    let brand = site.as_ref().and_then(Site::brand).map(Arc::as_ref);
+    span.in_scope(|| state.measures.answered(method, route, status, brand, started.elapsed()));
     response
 }
 
@@ -93,10 +118,10 @@ async fn respond(
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let mut site = None;
     let mut budget = None;
-    state.measures.at_work.add(&[], 1.0);
+    state.measures.at_work.add(1.0);
     let work = pass(state, info, class, route, request, next, &mut site, &mut budget);
     let outcome = AssertUnwindSafe(work).catch_unwind().await;
-    state.measures.at_work.add(&[], -1.0);
+    state.measures.at_work.add(-1.0);
     let mut response = match outcome {
         Ok(Ok(response)) => response,
         Ok(Err(refusal)) => refusal.into_response(),
@@ -148,7 +173,7 @@ async fn pass(
     if class == RouteClass::Probe {
         return Ok(next.run(request).await);
     }
-    let Ok(_permit) = state.admission.clone().try_acquire_owned() else {
+    let Ok(_permit) = state.admission.try_acquire() else {
         state.measures.shed.inc(&[]);
         return Err(Refusal::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -170,7 +195,7 @@ async fn pass(
         if !matches!(class, RouteClass::Asset | RouteClass::Webhook) {
             let found = resolve(state, info).await?;
             if let Site::Brand(brand) = &found {
-                tracing::Span::current().record("brand.id", tracing::field::display(brand.id));
+                tracing::Span::current().record("brand.id", brand.content.id.as_str());
             }
             *site = Some(found.clone());
             request.extensions_mut().insert(found);

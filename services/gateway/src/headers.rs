@@ -58,26 +58,28 @@ pub struct PolicyExtra {
     pub media: Vec<String>,
 }
 
+/// Policy of pages that are kept and sent to many: a nonce may be used once, so they have none, and no inline style.
+pub const STATIC_PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+    font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'";
+const STRICT_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PERMISSIONS: &str = "camera=(), geolocation=(), microphone=(), payment=(), usb=()";
 
 /// Adds the headers of this class; those a handler has set itself stay.
 pub fn secure(response: &mut Response, class: RouteClass, request: &RequestInfo) {
     let extra = response.extensions_mut().remove::<PolicyExtra>();
-    let policy = match class {
-        RouteClass::Page => page_policy(&request.nonce, extra.as_ref()),
-        RouteClass::Api | RouteClass::Asset | RouteClass::Webhook | RouteClass::Probe => {
-            "default-src 'none'; frame-ancestors 'none'".to_owned()
-        }
-    };
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value: &'static str| {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     };
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(header::REFERRER_POLICY, "strict-origin-when-cross-origin");
-    set(HeaderName::from_static("permissions-policy"), PERMISSIONS);
-    set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
-    set(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+    set(PERMISSIONS_POLICY, PERMISSIONS);
+    set(OPENER_POLICY, "same-origin");
+    set(RESOURCE_POLICY, "same-origin");
     set(header::X_FRAME_OPTIONS, "DENY");
     match class {
         RouteClass::Asset => {}
@@ -88,11 +90,21 @@ pub fn secure(response: &mut Response, class: RouteClass, request: &RequestInfo)
     if request.is_secure {
         set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
     }
-    if let Ok(policy) = HeaderValue::try_from(policy) {
-        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+    match class {
+        RouteClass::Page => {
+            if !headers.contains_key(header::CONTENT_SECURITY_POLICY)
+                && let Ok(policy) = HeaderValue::try_from(page_policy(request.nonce(), extra.as_ref()))
+            {
+                headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+            }
+        }
+        RouteClass::Api | RouteClass::Asset | RouteClass::Webhook | RouteClass::Probe => {
+            let policy = HeaderValue::from_static(STRICT_POLICY);
+            headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+        }
     }
     if let Ok(id) = HeaderValue::try_from(&request.id) {
-        headers.insert(HeaderName::from_static("x-request-id"), id);
+        headers.insert(REQUEST_ID, id);
     }
 }
 
@@ -124,7 +136,7 @@ mod tests {
         let mut response = Response::new(Body::empty());
         secure(&mut response, class, &request);
         let text =
-            |value: &HeaderValue| value.to_str().unwrap().replace(&request.nonce, "NONCE").replace(&request.id, "ID");
+            |value: &HeaderValue| value.to_str().unwrap().replace(request.nonce(), "NONCE").replace(&request.id, "ID");
         let mut lines: Vec<_> =
             response.headers().iter().map(|(name, value)| format!("{name}: {}", text(value))).collect();
         lines.sort();

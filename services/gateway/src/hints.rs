@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use ottery_kernel::BrandId;
 use ottery_kit::broker::{ConsumerGroup, Incoming, Sink, Verdict};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
@@ -79,11 +80,11 @@ impl Sink for Ear {
         let Ok(event) = message.envelope else { return Verdict::Done };
         let state = &self.0;
         if event.r#type.starts_with("catalog.") {
-            if let Ok(brand) = event.brand_id.parse() {
-                state.catalog.forget_brand(brand).await;
-            }
             if event.r#type.starts_with("catalog.brand.") {
                 state.catalog.forget_hosts();
+            }
+            if let Ok(brand) = event.brand_id.parse() {
+                tokio::spawn(renew(state.clone(), brand, event.aggregate_id.clone(), event.aggregate_version));
             }
         } else if event.r#type.starts_with("identity.") {
             state.sessions.forget_all();
@@ -96,4 +97,9 @@ impl Sink for Ear {
         });
         Verdict::Done
     }
+}
+
+/// Beside the hints: a catalog that is slow must not hold up whoever watches an order.
+async fn renew(state: AppState, brand: BrandId, aggregate: String, version: i64) {
+    state.catalog.hear_of_plan(brand, &aggregate, version.unsigned_abs()).await;
 }

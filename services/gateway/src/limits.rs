@@ -1,5 +1,6 @@
 //! What may not be done too often, and how much may come at once.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use axum::body::Bytes;
@@ -27,10 +28,12 @@ pub struct Budget {
 
 impl Budget {
     pub(crate) fn add_headers(self, headers: &mut HeaderMap) {
-        headers.insert(HeaderName::from_static("ratelimit-limit"), HeaderValue::from(self.limit));
-        headers.insert(HeaderName::from_static("ratelimit-remaining"), HeaderValue::from(self.remaining));
-        let reset = u32::from(self.remaining == 0);
-        headers.insert(HeaderName::from_static("ratelimit-reset"), HeaderValue::from(reset));
+        const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+        const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+        const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+        headers.insert(LIMIT, HeaderValue::from(self.limit));
+        headers.insert(REMAINING, HeaderValue::from(self.remaining));
+        headers.insert(RESET, HeaderValue::from_static(if self.remaining == 0 { "1" } else { "0" }));
     }
 }
 
@@ -55,23 +58,26 @@ pub async fn take(state: &AppState, key: &str, rate: Rate) -> Result<Budget, Ref
     }
 }
 
-/// One client: an IPv4 address, or the /64 of an IPv6 address, which one customer owns whole.
-#[must_use]
-pub fn client_key(ip: IpAddr) -> String {
-    match ip {
-        IpAddr::V4(ip) => ip.to_string(),
+/// The bucket of one client: an IPv4 address, or the /64 of an IPv6 address, which one customer owns whole.
+fn client_bucket(kind: &str, ip: IpAddr) -> String {
+    // As long as the longest of them, so that it is made in one go.
+    let mut bucket = String::with_capacity(64);
+    let written = match ip {
+        IpAddr::V4(ip) => write!(bucket, "gateway:{kind}:{ip}"),
         IpAddr::V6(ip) => {
             let [a, b, c, d, ..] = ip.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+            write!(bucket, "gateway:{kind}:{a:x}:{b:x}:{c:x}:{d:x}::/64")
         }
-    }
+    };
+    written.expect("writing to a string cannot fail");
+    bucket
 }
 
 /// Every request counts against its client address.
 pub(crate) async fn client(state: &AppState, request: &RequestInfo) -> Result<Budget, Refusal> {
     let limits = &state.config.limits;
     let rate = Rate::per_second(limits.client_per_second).burst(limits.client_burst);
-    take(state, &format!("gateway:client:{}", client_key(request.client_ip)), rate).await
+    take(state, &client_bucket("client", request.client_ip), rate).await
 }
 
 /// Requests of somebody known count against them as well.
@@ -90,7 +96,7 @@ pub(crate) async fn account(state: &AppState, caller: &Caller) -> Result<(), Ref
 /// 429.
 pub async fn credentials(state: &AppState, request: &RequestInfo) -> Result<(), Refusal> {
     let rate = Rate::per_minute(state.config.limits.credentials_per_minute);
-    take(state, &format!("gateway:credentials:{}", client_key(request.client_ip)), rate).await.map(|_| ())
+    take(state, &client_bucket("credentials", request.client_ip), rate).await.map(|_| ())
 }
 
 /// New accounts.
@@ -99,7 +105,7 @@ pub async fn credentials(state: &AppState, request: &RequestInfo) -> Result<(), 
 /// 429.
 pub async fn sign_up(state: &AppState, request: &RequestInfo) -> Result<(), Refusal> {
     let rate = Rate::per_hour(state.config.limits.sign_ups_per_hour);
-    take(state, &format!("gateway:signup:{}", client_key(request.client_ip)), rate).await.map(|_| ())
+    take(state, &client_bucket("signup", request.client_ip), rate).await.map(|_| ())
 }
 
 /// Orders and payments.
@@ -108,7 +114,7 @@ pub async fn sign_up(state: &AppState, request: &RequestInfo) -> Result<(), Refu
 /// 429.
 pub async fn order(state: &AppState, request: &RequestInfo) -> Result<(), Refusal> {
     let rate = Rate::per_minute(state.config.limits.orders_per_minute);
-    take(state, &format!("gateway:order:{}", client_key(request.client_ip)), rate).await.map(|_| ())
+    take(state, &client_bucket("order", request.client_ip), rate).await.map(|_| ())
 }
 
 /// The whole body, within the limit.
@@ -201,4 +207,18 @@ fn invalid_body(error: &serde_path_to_error::Error<serde_json::Error>) -> Refusa
     let mut refusal = Refusal::invalid(field_of(error), code, detail);
     refusal.field = refusal.field.filter(|field| !field.is_empty());
     refusal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secure_s25_a_client_cannot_take_another_bucket_within_its_own_network() {
+        let bucket = |ip: &str| client_bucket("client", ip.parse().unwrap());
+        assert_eq!(bucket("203.0.113.7"), "gateway:client:203.0.113.7");
+        assert_eq!(bucket("2001:db8:0:7::1"), "gateway:client:2001:db8:0:7::/64");
+        assert_eq!(bucket("2001:db8:0:7:1:2:3:4"), bucket("2001:db8:0:7::1"));
+        assert_ne!(bucket("2001:db8:0:8::1"), bucket("2001:db8:0:7::1"));
+    }
 }

@@ -21,7 +21,7 @@ pub(crate) async fn serve(service: Service, router: Router, config: &HttpConfig)
         if !config.behind_tls {
             tracing::warn!("demo mode: plain HTTP without certificate; passwords and cookies travel unprotected");
         }
-        return Ok(service.http(router, &config.listen));
+        return Ok(service.http_instrumented(router, &config.listen));
     }
     // A process has one TLS provider; when it is set already it is the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -63,7 +63,7 @@ async fn follow(
     let click = RecordClickRequest {
         code: code.clone(),
         client_ip: request.client_ip.to_string(),
-        user_agent: request.user_agent.clone(),
+        user_agent: request.user_agent(),
         landing_path: landing,
     };
     // The visitor goes on to the shop whatever becomes of the count.

@@ -1,11 +1,11 @@
 //! What the edge knows of a request before any handler runs.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ottery_kit::grpc::{Actor, CallContext};
@@ -30,15 +30,32 @@ pub struct Inner {
     /// Who is at the other end, behind trusted proxies.
     pub client_ip: IpAddr,
     /// The host as the browser named it, with its port when it is not the usual one.
-    pub authority: String,
+    pub authority: Arc<str>,
     /// The host in lower case, without port.
-    pub host: String,
+    pub host: Arc<str>,
     /// Whether the visitor came over HTTPS.
     pub is_secure: bool,
-    /// For inline `<style>` elements of pages: `style-src 'nonce-…'`.
-    pub nonce: String,
-    /// As sent, cut to a sane length.
-    pub user_agent: String,
+    nonce: OnceLock<String>,
+    user_agent: Option<HeaderValue>,
+}
+
+impl Inner {
+    /// For inline `<style>` elements of this answer: `style-src 'nonce-…'`.
+    #[must_use]
+    pub fn nonce(&self) -> &str {
+        self.nonce.get_or_init(|| {
+            let mut nonce = [0_u8; 16];
+            rand::rng().fill_bytes(&mut nonce);
+            STANDARD_NO_PAD.encode(nonce)
+        })
+    }
+
+    /// What the browser says it is, cut to a sane length.
+    #[must_use]
+    pub fn user_agent(&self) -> String {
+        let said = self.user_agent.as_ref().and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+        said.chars().take(USER_AGENT_CHARS_MAX).collect()
+    }
 }
 
 impl std::ops::Deref for RequestInfo {
@@ -53,21 +70,18 @@ impl RequestInfo {
     pub(crate) fn read(parts: &Parts, config: &HttpConfig) -> Self {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
         let peer = peer.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
-        let authority = parts.uri.authority().map(ToString::to_string);
-        let authority =
-            authority.or_else(|| text(&parts.headers, header::HOST)).unwrap_or_default().to_ascii_lowercase();
-        let mut nonce = [0_u8; 16];
-        rand::rng().fill_bytes(&mut nonce);
+        let named = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let authority = parts.uri.authority().map(|authority| authority.as_str()).or(named).unwrap_or_default();
+        let is_lower = !authority.bytes().any(|byte| byte.is_ascii_uppercase());
+        let authority: Arc<str> = if is_lower { authority.into() } else { authority.to_ascii_lowercase().into() };
         Self(Arc::new(Inner {
             id: ottery_kit::grpc::context::new_request_id(),
             client_ip: client_ip(peer, &parts.headers, config),
-            host: without_port(&authority).to_owned(),
+            host: without_port(&authority).into(),
             authority,
             is_secure: config.is_secure(),
-            nonce: STANDARD_NO_PAD.encode(nonce),
-            user_agent: text(&parts.headers, header::USER_AGENT)
-                .map(|agent| agent.chars().take(USER_AGENT_CHARS_MAX).collect())
-                .unwrap_or_default(),
+            nonce: OnceLock::new(),
+            user_agent: parts.headers.get(header::USER_AGENT).cloned(),
         }))
     }
 
@@ -80,14 +94,14 @@ impl RequestInfo {
     /// The device, as identity records it.
     #[must_use]
     pub fn device(&self) -> Device {
-        Device { user_agent: self.user_agent.clone(), client_ip: self.client_ip.to_string() }
+        Device { user_agent: self.user_agent(), client_ip: self.client_ip.to_string() }
     }
 
     /// Calls on behalf of this actor, in this request.
     #[must_use]
     pub fn call(&self, actor: Actor) -> CallContext {
         let actor = Actor { request_id: self.id.clone(), client_ip: Some(self.client_ip.to_string()), ..actor };
-        CallContext::new(actor).request_id(self.id.clone())
+        CallContext::new(actor)
     }
 
     /// Calls the gateway makes for itself while serving this request.

@@ -32,7 +32,7 @@ pub struct Parts {
     pub sessions: Sessions,
     /// What just happened.
     pub hints: Hints,
-    pub(crate) admission: Arc<Semaphore>,
+    pub(crate) admission: Semaphore,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) documents: crate::documents::Documents,
     pub(crate) measures: crate::edge::Measures,
@@ -57,7 +57,7 @@ impl AppState {
         let catalog = CatalogCache::new(clients.clone(), Duration::from_millis(config.cache.catalog_ms));
         let sessions = Sessions::new(clients.clone(), Duration::from_millis(config.cache.session_ms));
         Ok(Self(Arc::new(Parts {
-            admission: Arc::new(Semaphore::new(config.http.concurrent_max.max(1))),
+            admission: Semaphore::new(config.http.concurrent_max.max(1)),
             streams: Arc::new(Semaphore::new(config.http.streams_max)),
             documents: crate::documents::Documents::new(std::env::current_exe()?, config.documents.render_at_once),
             measures: crate::edge::Measures::new(&host.metrics),

@@ -103,7 +103,7 @@ async fn offers(
     BrandHost(brand): BrandHost,
 ) -> Reply<Json<List<Offer>>> {
     let plans = state.catalog.plans(&brand, &request).await?;
-    Ok(Json(List::of(plans.as_ref().clone())))
+    Ok(Json(List::of(plans.to_vec())))
 }
 
 /// One of them.

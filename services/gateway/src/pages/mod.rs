@@ -8,6 +8,7 @@ mod frame;
 #[cfg(test)]
 mod gallery;
 mod qr;
+mod rendered;
 mod shop;
 mod staff;
 mod text;
@@ -23,7 +24,7 @@ use axum::routing::{get, post};
 use block::{Link, Sent};
 use frame::{Frame, THEME_COOKIE, Ui, draw_as, go, local, quoted, with_cookie};
 
-pub use shop::Rendered;
+pub use rendered::Rendered;
 
 use crate::brand::Site;
 use crate::limits::Form as Body;

@@ -8,6 +8,7 @@ mod edge;
 mod https;
 mod keys;
 mod openapi;
+mod pages;
 mod sessions;
 mod setup;
 mod stream;

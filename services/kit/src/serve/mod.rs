@@ -85,6 +85,7 @@ struct Worker {
 struct HttpListener {
     router: axum::Router,
     address: String,
+    is_instrumented: bool,
 }
 
 /// A service that is built and connected but serves nothing yet.
@@ -205,7 +206,15 @@ impl Service {
     /// `ConnectInfo<SocketAddr>`. Streams that never end by themselves (SSE) must end with `host.shutdown`.
     #[must_use]
     pub fn http(mut self, router: axum::Router, address: impl Into<String>) -> Self {
-        self.http.push(HttpListener { router, address: address.into() });
+        self.http.push(HttpListener { router, address: address.into(), is_instrumented: false });
+        self
+    }
+
+    /// As [`Service::http`], for a router that traces and measures its requests by itself: done twice it costs twice, and
+    /// every trace would begin with two spans that say the same.
+    #[must_use]
+    pub fn http_instrumented(mut self, router: axum::Router, address: impl Into<String>) -> Self {
+        self.http.push(HttpListener { router, address: address.into(), is_instrumented: true });
         self
     }
 

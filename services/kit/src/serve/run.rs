@@ -211,9 +211,10 @@ impl Running {
                 (name, "gRPC server", server::serve(listener, routes, guard, stop).await.map_err(Into::into))
             });
         }
-        for (listener, HttpListener { router, .. }) in http {
+        for (listener, HttpListener { router, is_instrumented, .. }) in http {
             let stop = front.clone();
-            let router = telemetry::http::instrument(router, name, &host.metrics);
+            let router =
+                if is_instrumented { router } else { telemetry::http::instrument(router, name, &host.metrics) };
             self.tasks.spawn(async move {
                 let router = router.into_make_service_with_connect_info::<SocketAddr>();
                 let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;

@@ -183,6 +183,23 @@ impl Gauge {
     pub fn remove(&self, more: &[(&'static str, &str)]) {
         self.family.remove(&labels(&self.service, more));
     }
+
+    /// The sample with these labels, looked up once: for what changes with every request.
+    #[must_use]
+    pub fn level(&self, more: &[(&'static str, &str)]) -> Level {
+        Level(self.family.get_or_create_owned(&labels(&self.service, more)))
+    }
+}
+
+/// One sample of a [`Gauge`].
+#[derive(Clone, Debug)]
+pub struct Level(gauge::Gauge<f64, AtomicU64>);
+
+impl Level {
+    /// It changed by this much.
+    pub fn add(&self, change: f64) {
+        self.0.inc_by(change);
+    }
 }
 
 /// A family of distributions.
@@ -195,13 +212,35 @@ pub struct Histogram {
 impl Histogram {
     /// One more value; when the present trace is exported, its id goes along as exemplar.
     pub fn observe(&self, more: &[(&'static str, &str)], value: f64) {
-        let exemplar = traces::is_sampled().then(traces::current_trace_id).flatten().map(|id| vec![("trace_id", id)]);
-        self.family.get_or_create(&labels(&self.service, more)).observe(value, exemplar, None);
+        self.series(more).observe(value);
     }
 
     /// One more duration.
     pub fn observe_duration(&self, more: &[(&'static str, &str)], duration: Duration) {
         self.observe(more, duration.as_secs_f64());
+    }
+
+    /// The sample with these labels, looked up once: for what is measured with every request.
+    #[must_use]
+    pub fn series(&self, more: &[(&'static str, &str)]) -> Series {
+        Series(self.family.get_or_create_owned(&labels(&self.service, more)))
+    }
+}
+
+/// One sample of a [`Histogram`].
+#[derive(Clone, Debug)]
+pub struct Series(HistogramWithExemplars<Exemplar>);
+
+impl Series {
+    /// One more value; when the present trace is exported, its id goes along as exemplar.
+    pub fn observe(&self, value: f64) {
+        let exemplar = traces::is_sampled().then(traces::current_trace_id).flatten().map(|id| vec![("trace_id", id)]);
+        self.0.observe(value, exemplar, None);
+    }
+
+    /// One more duration.
+    pub fn observe_duration(&self, duration: Duration) {
+        self.observe(duration.as_secs_f64());
     }
 }
 
@@ -216,7 +255,8 @@ mod tests {
         billing.counter("ottery_things", "Things").inc(&[("kind", "a")]);
         catalog.counter("ottery_things", "Things").add(&[("kind", "a")], 2.0);
         catalog.counter("ottery_things", "Things").add(&[("kind", "a")], -5.0);
-        billing.gauge("ottery_level", "Level").set(&[], 3.5);
+        billing.gauge("ottery_level", "Level").set(&[], 3.0);
+        billing.gauge("ottery_level", "Level").level(&[]).add(0.5);
         let page = billing.encode();
         assert!(page.contains(r#"ottery_things_total{service="billing",kind="a"} 1.0"#), "{page}");
         assert!(page.contains(r#"ottery_things_total{service="catalog",kind="a"} 2.0"#), "{page}");

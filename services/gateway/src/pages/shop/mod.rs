@@ -32,4 +32,4 @@ pub fn router() -> Router<AppState> {
         .route("/orders/{id}/reveal", post(order::reveal))
 }
 
-pub use show::{Rendered, home};
+pub use show::home;

@@ -1,87 +1,24 @@
-//! Home, plans and a plan: rendered once for each (brand, catalog, colours, choice) and then served from memory.
-
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::time::Duration;
+//! Home, plans and a plan, sent from memory as long as nothing they show has changed.
 
 use askama::Template;
-use axum::body::Bytes;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
-use moka::future::Cache;
 use ottery_proto::catalog::v1::Plan;
 use serde_json::json;
 
 use super::offer::{Choice, Offer, Shelf, shelf};
 use super::words::{self, Question};
 use crate::brand::{Brand, BrandHost};
-use crate::pages::assets::hash;
+use crate::cache::plan_not_found;
 use crate::pages::frame::{Frame, Ui, manner};
+use crate::pages::rendered::PageKey;
 use crate::pages::text::Manner;
 use crate::problem::{Refusal, Reply};
 use crate::state::AppState;
 
-/// Pages kept in memory.
-const PAGES_MAX: u64 = 4_000;
-/// Longest time a page is kept; relative texts on it are allowed to be this old.
-const KEPT_FOR: Duration = Duration::from_secs(60);
 /// Plans shown on the home page.
 const ON_HOME_MAX: usize = 3;
-
-/// Pages that are the same for everybody.
-#[derive(Clone, Debug)]
-pub struct Rendered(Cache<u64, (Bytes, HeaderValue)>);
-
-impl Default for Rendered {
-    fn default() -> Self {
-        Self(Cache::builder().max_capacity(PAGES_MAX).time_to_live(KEPT_FOR).build())
-    }
-}
-
-/// What a rendered page depends on.
-fn key(brand: &Brand, ui: &Ui, plans: &[Plan], choice: &Choice) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (brand.id.to_string(), brand.version, ui.request.authority.as_str(), ui.is_demo, ui.theme, ui.path.as_str())
-        .hash(&mut hasher);
-    (choice.currency.as_str(), choice.term.as_str(), ui.query.get("done")).hash(&mut hasher);
-    if let Some(clock) = &brand.test_clock {
-        (clock.state, clock.now.as_ref().map(|now| now.seconds)).hash(&mut hasher);
-    }
-    for plan in plans {
-        (plan.id.as_str(), plan.version).hash(&mut hasher);
-    }
-    hasher.finish()
-}
-
-async fn keep(
-    state: &AppState,
-    headers: &HeaderMap,
-    key: u64,
-    render: impl FnOnce() -> Result<String, askama::Error>,
-) -> Reply<Response> {
-    let cache = &state.pages.0;
-    let (bytes, tag) = match cache.get(&key).await {
-        Some(kept) => kept,
-        None => {
-            let text = render().map_err(|error| Refusal::internal(&error))?;
-            let tag =
-                HeaderValue::try_from(format!("\"{}\"", hash(&text))).map_err(|error| Refusal::internal(&error))?;
-            let made = (Bytes::from(text), tag);
-            cache.insert(key, made.clone()).await;
-            made
-        }
-    };
-    let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known == tag);
-    let common = [
-        (header::ETAG, tag),
-        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=0, must-revalidate")),
-        (header::VARY, HeaderValue::from_static("Cookie, Accept-Encoding")),
-    ];
-    if is_known {
-        return Ok((StatusCode::NOT_MODIFIED, common).into_response());
-    }
-    Ok((common, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], bytes).into_response())
-}
 
 fn choice(ui: &Ui) -> Choice {
     let cut = |name: &str| ui.query.get(name).chars().take(8).collect();
@@ -120,8 +57,9 @@ struct PlanPage {
 pub async fn home(state: &AppState, brand: &Brand, ui: &Ui, headers: &HeaderMap) -> Reply<Response> {
     let plans = state.catalog.plans(brand, &ui.request).await?;
     let choice = choice(ui);
-    let manner = manner(state, brand);
-    keep(state, headers, key(brand, ui, &plans, &choice), || home_html(brand, ui, &plans, &choice, &manner)).await
+    state.pages.answer(PageKey::new(brand, &plans, ui, &choice), headers, || {
+        home_html(brand, ui, &plans, &choice, &manner(state, brand)).map_err(|error| Refusal::internal(&error))
+    })
 }
 
 /// The home page of these plans.
@@ -165,13 +103,13 @@ pub async fn plans(
     State(state): State<AppState>,
     BrandHost(brand): BrandHost,
     ui: Ui,
-    headers: HeaderMap,
+    request: Request,
 ) -> Reply<Response> {
     let plans = state.catalog.plans(&brand, &ui.request).await?;
     let choice = choice(&ui);
-    let manner = manner(&state, &brand);
-    keep(&state, &headers, key(&brand, &ui, &plans, &choice), || plans_html(&brand, &ui, &plans, &choice, &manner))
-        .await
+    state.pages.answer(PageKey::new(&brand, &plans, &ui, &choice), request.headers(), || {
+        plans_html(&brand, &ui, &plans, &choice, &manner(&state, &brand)).map_err(|error| Refusal::internal(&error))
+    })
 }
 
 /// The page of all these plans.
@@ -192,15 +130,17 @@ pub async fn plan(
     State(state): State<AppState>,
     BrandHost(brand): BrandHost,
     ui: Ui,
-    headers: HeaderMap,
     Path(slug): Path<String>,
+    request: Request,
 ) -> Reply<Response> {
     let plans = state.catalog.plans(&brand, &ui.request).await?;
-    let plan = state.catalog.plan(&brand, &slug, &ui.request).await?;
     let choice = choice(&ui);
-    let found = shelf(std::slice::from_ref(&plan), &choice, &brand.default_currency, &manner(&state, &brand));
-    let offer = found.offers.into_iter().next().ok_or_else(Refusal::not_found)?;
-    keep(&state, &headers, key(&brand, &ui, &plans, &choice), || plan_html(&brand, &ui, offer)).await
+    state.pages.answer(PageKey::new(&brand, &plans, &ui, &choice), request.headers(), || {
+        let plan = plans.iter().find(|plan| plan.slug == slug).ok_or_else(plan_not_found)?;
+        let found = shelf(std::slice::from_ref(plan), &choice, &brand.default_currency, &manner(&state, &brand));
+        let offer = found.offers.into_iter().next().ok_or_else(Refusal::not_found)?;
+        plan_html(&brand, &ui, offer).map_err(|error| Refusal::internal(&error))
+    })
 }
 
 /// The page of one plan.
