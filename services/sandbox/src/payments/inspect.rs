@@ -41,6 +41,8 @@ impl Payments {
         let mut change = Change::default();
         change.put(format!("pay/account/{id}"), account);
         self.context.store.commit(change);
+        // It may have an address now.
+        self.opened.notify_waiters();
         json!(account)
     }
 
@@ -95,6 +97,7 @@ impl Payments {
     pub fn pause_webhooks(&self, is_paused: bool) {
         self.state().is_paused = is_paused;
         self.bell.notify_one();
+        self.opened.notify_waiters();
     }
 
     /// Opens a dispute.

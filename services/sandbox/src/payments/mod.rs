@@ -39,6 +39,8 @@ pub struct Payments {
     bell: Notify,
     /// Rings after each delivery try.
     delivered: Notify,
+    /// Rings when webhooks that were held back may leave.
+    opened: Notify,
 }
 
 /// Everything that changes.
@@ -89,6 +91,7 @@ impl Payments {
             client,
             state: Mutex::new(state),
             bell: Notify::new(),
+            opened: Notify::new(),
             delivered: Notify::new(),
         }))
     }

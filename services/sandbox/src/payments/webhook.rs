@@ -16,6 +16,9 @@ const GIVE_UP_MS: i64 = 3 * 24 * 3600 * 1000;
 /// Longest gap between two tries, in milliseconds.
 const GAP_MAX_MS: u64 = 12 * 3600 * 1000;
 
+/// How often a webhook that is held back is looked at.
+const HELD_LOOK: Duration = Duration::from_secs(5);
+
 /// A delivery on order.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -76,18 +79,23 @@ impl Payments {
         let started = clock::now().timestamp_millis();
         let mut gap_ms = self.spec.webhook_retry_ms.max(1);
         loop {
-            let (event, has_address) = {
+            // Waited for from before the look, so that nothing is missed in between.
+            let opened = self.opened.notified();
+            let event = {
                 let state = self.state();
-                let Some(event) = state.events.get(&seq).filter(|event| event.delivery == "pending").cloned() else {
-                    return;
-                };
+                let Some(event) = state.events.get(&seq).filter(|event| event.delivery == "pending") else { return };
                 let account = state.accounts.get(&event.account);
-                (event, !state.is_paused && account.is_some_and(|account| account.webhook_url.is_some()))
+                let is_open = !state.is_paused && account.is_some_and(|account| account.webhook_url.is_some());
+                is_open.then(|| event.clone())
             };
-            if !has_address {
-                tokio::time::sleep(Duration::from_millis(100)).await;
+            let Some(event) = event else {
+                // Thousands may be held back, so none of them asks; withdrawn ones are found now and then.
+                tokio::select! {
+                    () = opened => {}
+                    () = tokio::time::sleep(HELD_LOOK) => {}
+                }
                 continue;
-            }
+            };
             let status = self.attempt(&event).await;
             self.delivered.notify_waiters();
             let is_done = status.is_some_and(|status| (200..300).contains(&status));
