@@ -6,7 +6,7 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 OTTERY := $(CARGO) run --locked --profile quick --bin ottery --
 
-.PHONY: help setup build check test test-full run cluster demo
+.PHONY: help setup build check test test-full run cluster demo bench
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -46,3 +46,11 @@ cluster: setup ## As run, distributed: every service a process of its own over P
 
 demo: ## Drive a private system as customers, provider and operator would, and check what they see
 	$(OTTERY) demo
+
+bench: setup build ## Measure: activation on both topologies, pages; JSON below target/bench, see docs/benchmarks.md
+	@mkdir -p $(TARGET)/bench
+	for topology in embedded distributed; do for rate in 10 50; do \
+		$(TARGET)/release/ottery bench activation --orders $$((rate * 60)) --rate $$rate --topology $$topology --json \
+			| tee $(TARGET)/bench/activation-$$topology-$$rate.json; \
+	done; done
+	$(TARGET)/release/ottery bench storefront --json | tee $(TARGET)/bench/storefront.json
