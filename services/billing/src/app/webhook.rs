@@ -113,7 +113,7 @@ impl Billing {
 
     async fn put_off(&self, claim: &Claim) -> Result<(), Problem> {
         let (mut tx, _) = self.begin(claim.brand).await?;
-        provider_event::park(&mut tx, claim, None, gap(claim.tries)).await?;
+        provider_event::park(&mut tx, claim, None, conflict_gap(claim.tries)).await?;
         Ok(tx.commit().await?)
     }
 
@@ -266,6 +266,16 @@ fn gap(tries: u32) -> TimeDelta {
     GAPS[usize::try_from(tries).unwrap_or(usize::MAX).min(GAPS.len() - 1)]
 }
 
+/// The gap after the database refused: two events that met there are out of each other's way in a moment, and a customer
+/// waits. When it goes on refusing, the usual gaps follow.
+fn conflict_gap(tries: u32) -> TimeDelta {
+    match tries {
+        0 => TimeDelta::milliseconds(200),
+        1 => TimeDelta::seconds(1),
+        more => gap(more - 2),
+    }
+}
+
 async fn ignore(mut tx: PgTransaction<'_>, claim: &Claim, why: &str) -> Result<(), Problem> {
     provider_event::finish(&mut tx, claim, End::Ignored, why).await?;
     Ok(tx.commit().await?)
@@ -280,4 +290,16 @@ async fn ours(
     let Ok(id) = notice.reference.parse::<PaymentId>() else { return Ok(None) };
     let payment = store::payment::get(tx, id).await?;
     Ok(payment.filter(|payment| payment.provider_account.is_none_or(|known| known == account)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_met_another_in_the_database_tries_again_at_once_and_then_ever_later() {
+        let gaps: Vec<_> = (0..8).map(|tries| conflict_gap(tries).num_milliseconds()).collect();
+        assert_eq!(gaps, [200, 1_000, 5_000, 30_000, 120_000, 600_000, 3_600_000, 3_600_000]);
+        assert_eq!(gap(u32::MAX), TimeDelta::hours(1));
+    }
 }

@@ -47,6 +47,6 @@ async fn activations_are_measured_from_webhook_to_player_and_none_is_lost() {
     let details = &result["details"];
     assert_eq!((&details["usable"], &details["unfinished"], &details["strangers"]), (&12.into(), &0.into(), &0.into()));
     assert_eq!(details["invariants_broken"], serde_json::json!([]), "{details}");
-    assert!(details["spans"].as_u64().unwrap() > 0, "{details}");
+    assert!(details["spans"].as_u64().unwrap() >= 12, "{details}");
     assert!(details["panel_alone"]["p50_ms"].as_f64().unwrap() > 0.0, "{details}");
 }

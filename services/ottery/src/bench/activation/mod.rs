@@ -10,6 +10,7 @@ mod plan;
 mod shop;
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::{Map, json};
@@ -30,6 +31,8 @@ pub use fire::run as fire;
 
 /// How often the panel alone is measured.
 const FLOOR_TIMES: u32 = 50;
+/// Spans leave in batches, after five seconds at the latest.
+const SPANS_LEAVE: Duration = Duration::from_secs(6);
 /// How long the generator waits for stragglers.
 const PATIENCE_S: u64 = 60;
 
@@ -83,9 +86,11 @@ async fn measure(
     };
     eprintln!("ottery: {} webhooks follow, {} a second", plan.webhooks.len(), options.rate);
     let pid = story.system.pid().context("the private system has ended")?;
+    tokio::time::sleep(SPANS_LEAVE).await;
     let (used, spans) = (Family::of(pid)?, collector.spans());
     let seen = generate(&plan).await?;
     let usage = Family::of(pid)?;
+    tokio::time::sleep(SPANS_LEAVE).await;
     let spans = collector.spans() - spans;
     let outcome = Outcome::of(&seen, &shop::lines(story, &orders).await?)?;
     story.books.balance().await?;
