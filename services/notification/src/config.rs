@@ -24,8 +24,8 @@ pub struct Config {
 }
 
 impl Config {
-    pub(crate) fn lease(&self) -> Duration {
-        Duration::from_secs(self.lease_seconds.max(1))
+    pub(crate) const fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds)
     }
 }
 

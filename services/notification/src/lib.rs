@@ -26,12 +26,16 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 /// Connects; serves nothing yet.
 ///
 /// # Errors
-/// The settings of the mail server contradict themselves, or the database cannot be reached.
+/// A setting cannot be, those of the mail server contradict themselves, or the database cannot be reached.
 pub async fn build(config: Config, host: Host) -> anyhow::Result<Service> {
     anyhow::ensure!(
         matches!(config.public.scheme.as_str(), "http" | "https"),
         "`notification.public.scheme` is `{}`: use http or https",
         config.public.scheme
+    );
+    anyhow::ensure!(
+        config.lease_seconds > 0,
+        "`notification.lease_seconds` is 0, so every replica would take every mail: use 1 or more (15 is usual)"
     );
     let pool = host.pool(NAME).await?;
     let app = app::App::new(pool.clone(), host.clone(), config)?;

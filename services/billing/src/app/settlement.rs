@@ -51,7 +51,7 @@ pub const SETTLED: &str = "payment.settled";
 
 /// An invoice and what it is for, both locked.
 #[derive(Debug)]
-pub(crate) struct Owed {
+pub struct Owed {
     /// What is paid for; none for an invoice of its own.
     pub subscription: Option<Subscription>,
     /// What is to be paid.
@@ -60,7 +60,10 @@ pub(crate) struct Owed {
 
 impl Owed {
     /// Subscription, then invoice: the order in which everybody locks.
-    pub(crate) async fn lock(tx: &mut PgTransaction<'_>, id: InvoiceId) -> Result<Self, Problem> {
+    ///
+    /// # Errors
+    /// When there is no such invoice, or the database fails.
+    pub async fn lock(tx: &mut PgTransaction<'_>, id: InvoiceId) -> Result<Self, Problem> {
         let subscription = match store::invoice::subscription_of(tx, id).await? {
             Some(subscription) => store::subscription::lock(tx, subscription).await?,
             None => None,
@@ -72,24 +75,12 @@ impl Owed {
     }
 }
 
-/// Applies a confirmed payment: ledger, allocation, invoice, order, subscription, entitlement and events. Exactly once
-/// per payment, however often it is called. The caller commits.
+/// Applies a confirmed payment to what it pays: ledger, allocation, invoice, order, subscription, entitlement and events.
+/// Exactly once per payment, however often it is called. Returns also the state of the invoice afterwards. The caller commits.
 ///
 /// # Errors
-/// When the invoice does not exist, or the database fails.
+/// When the database fails.
 pub async fn apply_success(
-    tx: &mut PgTransaction<'_>,
-    billing: &Billing,
-    brand: BrandId,
-    settled: &SettledPayment,
-    now: DateTime<Utc>,
-) -> Result<Settled, Problem> {
-    let owed = Owed::lock(tx, settled.invoice).await?;
-    Ok(settle(tx, billing, brand, owed, settled, now).await?.0)
-}
-
-/// As [`apply_success`], of what the caller has locked; also the state of the invoice afterwards.
-pub(crate) async fn settle(
     tx: &mut PgTransaction<'_>,
     billing: &Billing,
     brand: BrandId,
@@ -144,13 +135,11 @@ pub(crate) async fn settle(
     let before = subscription.clone();
     let mut subscription = subscription;
     save_method(subscription.as_mut(), settled);
-    let mut is_settled = false;
+    let (mut state, mut is_settled) = (invoice.state, false);
     if applied.is_positive() {
         unit.allocate(&mut invoice, "payment", settled.payment.to_string(), applied).map_err(broken)?;
         is_settled = unit.settle_if_paid(&mut invoice, subscription.as_mut(), Some(settled.payment)).map_err(broken)?;
-    }
-    let state = invoice.state;
-    if applied.is_positive() {
+        state = invoice.state;
         unit.keep_invoice(invoice);
     }
     // Settling has told the saved method along with everything else.

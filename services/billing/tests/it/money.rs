@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use billing::app::credit;
-use billing::app::settlement::{self, Settled};
+use billing::app::settlement::{self, Owed, Settled};
 use billing::domain::invoice;
 use billing::domain::ledger::{Account, Booking};
 use billing::domain::subscription::State;
@@ -28,8 +28,9 @@ async fn case_052_the_same_payment_applied_by_20_at_once_settles_once() {
         let (world, payment) = (Arc::clone(&world), payment.clone());
         tokio::spawn(async move {
             let mut tx = world.billing.begin(world.brand).await?.0;
-            let settled =
-                settlement::apply_success(&mut tx, &world.billing, world.brand, &payment, world.now()).await?;
+            let owed = Owed::lock(&mut tx, payment.invoice).await?;
+            let (settled, _) =
+                settlement::apply_success(&mut tx, &world.billing, world.brand, owed, &payment, world.now()).await?;
             tx.commit().await?;
             Ok::<_, ottery_kit::grpc::Problem>(settled)
         })

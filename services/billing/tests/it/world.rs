@@ -2,7 +2,7 @@
 
 use billing::app::Billing;
 use billing::app::order::{Place, Placed};
-use billing::app::settlement::{self, Settled, SettledPayment};
+use billing::app::settlement::{self, Owed, Settled, SettledPayment};
 use billing::config::Config;
 use billing::domain::invoice::{Buyer, Invoice};
 use billing::domain::offer::{Mapping, Offer};
@@ -195,7 +195,8 @@ impl World {
 
     pub async fn settle(&self, settled: &SettledPayment) -> Settled {
         let mut tx = self.tx().await;
-        let outcome = settlement::apply_success(&mut tx, &self.billing, self.brand, settled, self.now())
+        let owed = Owed::lock(&mut tx, settled.invoice).await.expect("the invoice is there");
+        let (outcome, _) = settlement::apply_success(&mut tx, &self.billing, self.brand, owed, settled, self.now())
             .await
             .expect("the payment is applied");
         tx.commit().await.expect("committed");

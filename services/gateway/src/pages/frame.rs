@@ -221,7 +221,7 @@ pub fn manner(state: &AppState, brand: &Brand) -> Manner {
 }
 
 /// Texts of what just happened, by the word that travels in the address.
-fn done(code: &str) -> Option<Note> {
+pub(crate) fn done(code: &str) -> Option<Note> {
     let (title, text) = match code {
         "saved" => ("Saved", ""),
         "created" => ("Created", ""),

@@ -16,7 +16,7 @@ use moka::sync::Cache;
 use ottery_kernel::BrandId;
 
 use super::assets::hash;
-use super::frame::Ui;
+use super::frame::{Ui, done};
 use super::shop::offer::Choice;
 use crate::brand::Brand;
 use crate::cache::Plans;
@@ -66,8 +66,15 @@ impl PageKey {
             currency: choice.currency.clone(),
             term: choice.term.clone(),
             theme: ui.theme,
-            done: ui.query.text("done"),
+            // Words that say nothing may not make pages of their own.
+            done: done(ui.query.get("done")).map(|_| ui.query.text("done")).unwrap_or_default(),
         }
+    }
+
+    /// Bytes of its texts.
+    fn len(&self) -> usize {
+        let texts = [&self.path, &self.locale, &self.currency, &self.term, &self.done];
+        self.authority.len() + texts.iter().map(|text| text.len()).sum::<usize>()
     }
 }
 
@@ -98,8 +105,9 @@ impl Kept {
         })
     }
 
-    fn weight(&self) -> u32 {
-        u32::try_from(self.plain.bytes.len() + self.gzip.bytes.len()).unwrap_or(u32::MAX)
+    /// Bytes this entry takes; visitors choose parts of its key, so that counts as well.
+    fn weight(&self, key: &PageKey) -> u32 {
+        u32::try_from(self.plain.bytes.len() + self.gzip.bytes.len() + key.len()).unwrap_or(u32::MAX)
     }
 }
 
@@ -109,7 +117,7 @@ pub struct Rendered(Cache<PageKey, Arc<Kept>>);
 
 impl Default for Rendered {
     fn default() -> Self {
-        let pages = Cache::builder().max_capacity(BYTES_MAX).weigher(|_, kept: &Arc<Kept>| kept.weight());
+        let pages = Cache::builder().max_capacity(BYTES_MAX).weigher(|key, kept: &Arc<Kept>| kept.weight(key));
         Self(pages.time_to_live(KEPT_FOR).build())
     }
 }
@@ -241,6 +249,15 @@ mod tests {
                 assert_ne!(key, other, "{name} and {other_name}");
             }
         }
+    }
+
+    #[test]
+    fn what_visitors_make_up_makes_no_page_of_its_own_and_is_counted_where_it_does() {
+        let of = |address: &str| PageKey::new(&brand(1, 1), &plans(1), &ui("a.example", address, ""), &choice("", ""));
+        assert_eq!(of("/plans?done=nonsense"), of("/plans"));
+        let long = "x".repeat(5_000);
+        let kept = Kept::of("<p>Hello</p>".into()).unwrap();
+        assert_eq!(kept.weight(&of(&format!("/plans/{long}"))) - kept.weight(&of("/plans/")), 5_000);
     }
 
     fn key() -> PageKey {

@@ -6,11 +6,10 @@ use futures::future::join_all;
 use ottery_kernel::BrandId;
 use ottery_kit::broker::{Incoming, Sink as _, Verdict};
 use ottery_kit::consume::{Delivery, HandleError, Handler, parked};
-use ottery_proto::common::v1::Envelope;
-use prost::Message as _;
 use sqlx::postgres::PgTransaction;
 
-use crate::stage::{Stage, brand, write_effect};
+use crate::consume::Fails;
+use crate::stage::{Stage, brand, message, write_effect};
 
 /// Notes which transaction applied what for whom.
 #[derive(Default)]
@@ -26,31 +25,6 @@ impl Handler for Notes {
     }
 }
 
-/// Cannot ever handle one aggregate.
-struct Refuses(&'static str);
-
-#[async_trait]
-impl Handler for Refuses {
-    async fn handle(&self, tx: &mut PgTransaction<'_>, delivery: &Delivery) -> Result<(), HandleError> {
-        write_effect(tx, delivery).await?;
-        if delivery.aggregate_id() == self.0 { Err(HandleError::permanent("cannot be")) } else { Ok(()) }
-    }
-}
-
-fn message(stage: &Stage, brand: BrandId, aggregate: &str) -> Incoming {
-    let event = stage.event(brand, aggregate, 1);
-    let envelope = Envelope {
-        event_id: uuid::Uuid::now_v7().to_string(),
-        r#type: event.kind,
-        aggregate_id: event.aggregate_id,
-        aggregate_version: 1,
-        brand_id: brand.to_string(),
-        occurred_at: Some(prost_types::Timestamp { seconds: event.occurred_at.timestamp(), nanos: 0 }),
-        ..Envelope::default()
-    };
-    Incoming::new(envelope.encode_to_vec().into(), envelope.r#type)
-}
-
 fn names(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("agg{number}")).collect()
 }
@@ -61,8 +35,11 @@ async fn what_waits_at_the_same_time_shares_a_transaction_with_its_brand_only() 
     let notes = Arc::new(Notes::default());
     let consumer = stage.consumer("listener", Arc::clone(&notes));
     let brands = [brand(), brand()];
-    let messages: Vec<Incoming> =
-        names(20).iter().enumerate().map(|(place, name)| message(&stage, brands[place % 2], name)).collect();
+    let messages: Vec<Incoming> = names(20)
+        .iter()
+        .enumerate()
+        .map(|(place, name)| message(&stage.envelope(brands[place % 2], name, 1)))
+        .collect();
     let verdicts = join_all(messages.iter().map(|message| consumer.deliver(message.clone()))).await;
     assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Done));
 
@@ -82,9 +59,9 @@ async fn what_waits_at_the_same_time_shares_a_transaction_with_its_brand_only() 
 #[tokio::test]
 async fn one_that_fails_in_company_leaves_its_neighbours_applied_once() {
     let stage = Stage::new().await;
-    let consumer = stage.consumer("listener", Refuses("agg7"));
+    let consumer = stage.consumer("listener", Fails::first(u32::MAX, "agg7", || HandleError::permanent("cannot be")));
     let brand = brand();
-    let deliveries = names(20).into_iter().map(|name| consumer.deliver(message(&stage, brand, &name)));
+    let deliveries = names(20).into_iter().map(|name| consumer.deliver(message(&stage.envelope(brand, &name, 1))));
     let verdicts = join_all(deliveries).await;
     assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Done));
 

@@ -8,24 +8,22 @@ use ottery_kit::broker::testing::Shuffled;
 use ottery_kit::broker::{Broker, Incoming, Sink, Verdict};
 use ottery_kit::consume::{self, Delivery, HandleError, Handler, Schedule, Sequence, parked};
 use ottery_kit::outbox::Relay;
-use ottery_proto::common::v1::Envelope;
-use prost::Message;
 use sqlx::postgres::PgTransaction;
 
-use crate::stage::{Kind, Record, Stage, brand, until, write_effect};
+use crate::stage::{Kind, Record, Stage, brand, message, until, write_effect};
 
 const WAITING: &str = "SELECT count(*) FROM retry_delivery WHERE state = 'waiting'";
 const INBOX: &str = "SELECT count(*) FROM inbox";
 
 /// Fails the first attempts at one aggregate, after having written.
-struct Fails {
+pub struct Fails {
     aggregate: &'static str,
     attempts: AtomicU32,
     with: fn() -> HandleError,
 }
 
 impl Fails {
-    fn first(attempts: u32, aggregate: &'static str, with: fn() -> HandleError) -> Self {
+    pub fn first(attempts: u32, aggregate: &'static str, with: fn() -> HandleError) -> Self {
         Self { aggregate, attempts: AtomicU32::new(attempts), with }
     }
 }
@@ -40,28 +38,11 @@ impl Handler for Fails {
     }
 }
 
-async fn envelope_of(stage: &Stage, aggregate: &str, version: i64) -> Envelope {
-    let event = stage.event(brand(), aggregate, version);
-    Envelope {
-        event_id: uuid::Uuid::now_v7().to_string(),
-        r#type: event.kind,
-        aggregate_id: event.aggregate_id,
-        aggregate_version: version,
-        brand_id: event.brand.unwrap().to_string(),
-        occurred_at: Some(prost_types::Timestamp { seconds: event.occurred_at.timestamp(), nanos: 0 }),
-        ..Envelope::default()
-    }
-}
-
-fn message(envelope: &Envelope) -> Incoming {
-    Incoming::new(envelope.encode_to_vec().into(), envelope.r#type.clone())
-}
-
 #[tokio::test]
 async fn a_second_delivery_has_no_second_effect() {
     let stage = Stage::new().await;
     let consumer = stage.consumer("listener", Record);
-    let envelope = envelope_of(&stage, "a", 1).await;
+    let envelope = stage.envelope(brand(), "a", 1);
     for _ in 0..3 {
         assert_eq!(consumer.deliver(message(&envelope)).await, Verdict::Done);
     }
@@ -73,7 +54,7 @@ async fn a_second_delivery_has_no_second_effect() {
 #[tokio::test]
 async fn two_groups_each_have_their_effect() {
     let stage = Stage::new().await;
-    let envelope = envelope_of(&stage, "a", 1).await;
+    let envelope = stage.envelope(brand(), "a", 1);
     for purpose in ["one", "other"] {
         stage.consumer(purpose, Record).deliver(message(&envelope)).await;
     }
@@ -85,7 +66,7 @@ async fn a_failed_attempt_leaves_no_trace_and_is_made_again() {
     let stage = Stage::new().await;
     let consumer =
         stage.start(stage.consumer("listener", Fails::first(2, "a", || HandleError::transient("away")))).await;
-    consumer.deliver(message(&envelope_of(&stage, "a", 1).await)).await;
+    consumer.deliver(message(&stage.envelope(brand(), "a", 1))).await;
     assert_eq!(stage.until_effects(1).await.len(), 1);
     until(|| async { (stage.count(WAITING).await == 0).then_some(()) }).await;
     assert_eq!(stage.count(INBOX).await, 1);
@@ -127,7 +108,7 @@ async fn attempts_run_out_and_a_person_decides() {
     let stage = Stage::new().await;
     let consumer =
         stage.start(stage.consumer("listener", Fails::first(100, "a", || HandleError::transient("away")))).await;
-    consumer.deliver(message(&envelope_of(&stage, "a", 1).await)).await;
+    consumer.deliver(message(&stage.envelope(brand(), "a", 1))).await;
     let parked = until(|| async {
         parked::list(&stage.pool(), &parked::Filter::default(), 10).await.unwrap().into_iter().next()
     })
@@ -145,9 +126,9 @@ async fn a_newer_event_waits_while_an_older_one_is_retried() {
     let consumer =
         stage.start(stage.consumer("listener", Fails::first(2, "a", || HandleError::transient("away")))).await;
     for version in 1..=3 {
-        consumer.deliver(message(&envelope_of(&stage, "a", version).await)).await;
+        consumer.deliver(message(&stage.envelope(brand(), "a", version))).await;
     }
-    consumer.deliver(message(&envelope_of(&stage, "b", 1).await)).await;
+    consumer.deliver(message(&stage.envelope(brand(), "b", 1))).await;
     let effects = stage.until_effects(4).await;
     assert_eq!(effects[0], ("b".to_owned(), 1), "another aggregate does not wait");
     let versions: Vec<i64> = effects[1..].iter().map(|(_, version)| *version).collect();
@@ -160,8 +141,8 @@ async fn where_the_newest_wins_nobody_waits() {
     let handler = Fails::first(1, "a", || HandleError::transient("away"));
     let consumer = ottery_kit::consume::Consumer::new(stage.pool(), stage.group("state").newest_wins(), handler)
         .with_schedule(Schedule::every(Duration::from_secs(3_600)));
-    consumer.deliver(message(&envelope_of(&stage, "a", 1).await)).await;
-    consumer.deliver(message(&envelope_of(&stage, "a", 2).await)).await;
+    consumer.deliver(message(&stage.envelope(brand(), "a", 1))).await;
+    consumer.deliver(message(&stage.envelope(brand(), "a", 2))).await;
     assert_eq!(stage.effects().await, [("a".to_owned(), 2)]);
 }
 
@@ -178,12 +159,12 @@ impl Handler for Panics {
 async fn a_panic_is_a_failed_attempt_and_rubbish_is_parked() {
     let stage = Stage::new().await;
     let consumer = stage.consumer("listener", Panics);
-    consumer.deliver(message(&envelope_of(&stage, "a", 1).await)).await;
+    consumer.deliver(message(&stage.envelope(brand(), "a", 1))).await;
     let error: String =
         sqlx::query_scalar("SELECT error FROM retry_delivery").fetch_one(&stage.database.admin_pool).await.unwrap();
     assert!(error.contains("a mistake of ours"), "{error}");
 
-    let mut no_brand = envelope_of(&stage, "b", 1).await;
+    let mut no_brand = stage.envelope(brand(), "b", 1);
     no_brand.brand_id = "brd_nonsense".to_owned();
     for _ in 0..2 {
         consumer.deliver(Incoming::new(b"\xff\xff\xff".as_slice().into(), "x.y.v1")).await;
@@ -248,9 +229,8 @@ async fn fault_f13_a_gap_is_parked_healed_and_the_late_event_ignored() {
         .fetch_one(&stage.database.admin_pool)
         .await
         .unwrap();
-    let mut late = envelope_of(&stage, "a", 2).await;
+    let mut late = stage.envelope(brand, "a", 2);
     late.event_id = lost.to_string();
-    late.brand_id = brand.to_string();
     assert!(stage.broker.publish(vec![late]).await[0].is_ok());
     stage.append(brand, "a", [4]).await;
     relay.drain().await.unwrap();
@@ -267,7 +247,7 @@ async fn the_missing_event_closes_the_gap_at_once() {
         .with_schedule(Schedule::every(Duration::from_secs(3_600)));
     let consumer = stage.start(patient).await;
     for version in [3, 2, 1] {
-        consumer.deliver(message(&envelope_of(&stage, "a", version).await)).await;
+        consumer.deliver(message(&stage.envelope(brand(), "a", version))).await;
     }
     let effects = stage.until_effects(3).await;
     assert_eq!(effects.iter().map(|(_, version)| *version).collect::<Vec<_>>(), [1, 2, 3]);

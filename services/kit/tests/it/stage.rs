@@ -6,14 +6,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use ottery_kernel::{BrandId, Clock, SystemClock};
-use ottery_kit::broker::Broker;
 use ottery_kit::broker::in_process::{self, InProcess};
 use ottery_kit::broker::rabbitmq::RabbitMq;
+use ottery_kit::broker::{Broker, Incoming};
 use ottery_kit::consume::{self, Consumer, ConsumerGroup, Delivery, HandleError, Handler, Schedule};
 use ottery_kit::db::{Scope, begin};
 use ottery_kit::outbox::{self, Event, Relay};
-use ottery_proto::common::v1::PageRequest;
+use ottery_proto::common::v1::{Envelope, PageRequest};
 use ottery_testkit::TestDatabase;
+use prost::Message as _;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgTransaction;
@@ -82,6 +83,20 @@ impl Stage {
         Event::new(self.kind(), aggregate, version, brand, now(), &PageRequest::default())
     }
 
+    /// The event as a broker hands it out.
+    pub fn envelope(&self, brand: BrandId, aggregate: &str, version: i64) -> Envelope {
+        let event = self.event(brand, aggregate, version);
+        Envelope {
+            event_id: uuid::Uuid::now_v7().to_string(),
+            r#type: event.kind,
+            aggregate_id: event.aggregate_id,
+            aggregate_version: version,
+            brand_id: brand.to_string(),
+            occurred_at: Some(prost_types::Timestamp { seconds: event.occurred_at.timestamp(), nanos: 0 }),
+            ..Envelope::default()
+        }
+    }
+
     pub fn relay(&self) -> Relay {
         Relay::new(self.pool(), Arc::clone(&self.broker))
     }
@@ -130,6 +145,10 @@ impl Drop for Stage {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
+}
+
+pub fn message(envelope: &Envelope) -> Incoming {
+    Incoming::new(envelope.encode_to_vec().into(), envelope.r#type.clone())
 }
 
 pub fn now() -> DateTime<Utc> {

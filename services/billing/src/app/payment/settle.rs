@@ -210,7 +210,7 @@ async fn captured(
         provider: payment.provider.clone(),
         method,
     };
-    let (_, state) = settlement::settle(tx, billing, brand, owed, &settled, now).await?;
+    let (_, state) = settlement::apply_success(tx, billing, brand, owed, &settled, now).await?;
     if state == InvoiceState::Closed {
         store::payment::withdraw(tx, brand, &[payment.invoice], Some(payment.id), now).await?;
     }
