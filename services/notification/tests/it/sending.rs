@@ -9,7 +9,7 @@ use ottery_proto::provisioning::v1::{Service, ServiceChanged};
 use ottery_testkit::host::noon;
 use ottery_testkit::recorder::timestamp;
 
-use crate::world::{PASSWORD, TOKEN, closed_port, sandbox, world, world_with};
+use crate::world::{PASSWORD, TOKEN, closed_port, config, sandbox, world, world_with};
 
 #[tokio::test]
 async fn a_mail_arrives_once_with_its_link_however_often_the_event_comes() {
@@ -238,4 +238,14 @@ async fn a_customer_hears_of_a_subscription_when_it_changes_and_not_again() {
         subjects,
         ["Your Premium is paused until it is paid", "Your Premium is cancelled", "Your Premium has ended"]
     );
+}
+
+#[tokio::test]
+async fn a_lease_of_nothing_is_refused_by_name() {
+    let database = ottery_testkit::database(notification::NAME, &notification::MIGRATIONS).await;
+    let test = ottery_testkit::host(&[&database]).await;
+    let mut config = config(closed_port());
+    config.lease_seconds = 0;
+    let refused = notification::build(config, test.of(notification::NAME)).await.err().unwrap().to_string();
+    assert!(refused.contains("`notification.lease_seconds` is 0") && refused.contains("use 1 or more"), "{refused}");
 }

@@ -40,7 +40,7 @@ pub fn closed_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn config(smtp_port: u16) -> Config {
+pub fn config(smtp_port: u16) -> Config {
     let mut config: Config = toml::from_str(notification::DEFAULTS).unwrap();
     config.smtp.port = smtp_port;
     config.smtp.tls = notification::Tls::None;
