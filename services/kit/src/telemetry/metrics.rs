@@ -3,9 +3,9 @@
 //! Asking twice for a name gives the same metric; labels must be few and bounded (brand yes, customer no).
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
@@ -212,7 +212,8 @@ pub struct Histogram {
 impl Histogram {
     /// One more value; when the present trace is exported, its id goes along as exemplar.
     pub fn observe(&self, more: &[(&'static str, &str)], value: f64) {
-        self.series(more).observe(value);
+        let exemplar = traces::is_sampled().then(traces::current_trace_id).flatten().map(|id| vec![("trace_id", id)]);
+        self.family.get_or_create(&labels(&self.service, more)).observe(value, exemplar, None);
     }
 
     /// One more duration.
@@ -223,25 +224,55 @@ impl Histogram {
     /// The sample with these labels, looked up once: for what is measured with every request.
     #[must_use]
     pub fn series(&self, more: &[(&'static str, &str)]) -> Series {
-        Series(self.family.get_or_create_owned(&labels(&self.service, more)))
+        let sample = self.family.get_or_create_owned(&labels(&self.service, more));
+        Series { sample, led_at_ms: Arc::default(), since: Instant::now() }
     }
 }
 
 /// One sample of a [`Histogram`].
 #[derive(Clone, Debug)]
-pub struct Series(HistogramWithExemplars<Exemplar>);
+pub struct Series {
+    sample: HistogramWithExemplars<Exemplar>,
+    /// When a value of each magnitude was last given an exemplar, in milliseconds after `since`, plus one.
+    led_at_ms: Arc<[AtomicU64; MAGNITUDES]>,
+    since: Instant,
+}
+
+/// Magnitudes of values that are given exemplars of their own: powers of two from a millisecond up.
+const MAGNITUDES: usize = 16;
+/// A bucket keeps its latest exemplar only, and is read every few seconds: one more per millisecond leads nowhere.
+const EXEMPLAR_EVERY_MS: u64 = 100;
 
 impl Series {
-    /// One more value; when the present trace is exported, its id goes along as exemplar.
+    /// One more value; when the present trace is exported, its id goes along as exemplar, unless a value of about this size
+    /// was given one a moment ago.
     pub fn observe(&self, value: f64) {
-        let exemplar = traces::is_sampled().then(traces::current_trace_id).flatten().map(|id| vec![("trace_id", id)]);
-        self.0.observe(value, exemplar, None);
+        let exemplar = (traces::is_sampled() && self.wants_exemplar(value)).then(traces::current_trace_id).flatten();
+        self.sample.observe(value, exemplar.map(|id| vec![("trace_id", id)]), None);
     }
 
     /// One more duration.
     pub fn observe_duration(&self, duration: Duration) {
         self.observe(duration.as_secs_f64());
     }
+
+    fn wants_exemplar(&self, value: f64) -> bool {
+        let Some(led_at) = self.led_at_ms.get(magnitude(value)) else { return true };
+        let now = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+        let before = led_at.load(Ordering::Relaxed);
+        // Two at once may both be given one; that is one too many and no more.
+        let wants = before == 0 || now.saturating_sub(before) >= EXEMPLAR_EVERY_MS;
+        if wants {
+            led_at.store(now, Ordering::Relaxed);
+        }
+        wants
+    }
+}
+
+/// 0 up to a millisecond, then one more for every doubling.
+fn magnitude(seconds: f64) -> usize {
+    let limits = std::iter::successors(Some(0.001), |limit| Some(limit * 2.0)).take(MAGNITUDES - 1);
+    limits.filter(|limit| *limit < seconds).count()
 }
 
 #[cfg(test)]
@@ -279,5 +310,13 @@ mod tests {
         });
         let page = metrics.encode();
         assert!(page.contains(r#"# {trace_id="0af7651916cd43dd8448eb211c80319c"} 0.2"#), "{page}");
+    }
+
+    #[test]
+    fn of_values_of_one_size_only_now_and_then_one_is_given_an_exemplar() {
+        assert_eq!([0.0, 0.001, 0.0015, 0.003, 0.5, 1e9].map(magnitude), [0, 0, 1, 2, 9, MAGNITUDES - 1]);
+        let series = Metrics::new("gateway").histogram("ottery_y_seconds", "Y").series(&[]);
+        assert!(series.wants_exemplar(0.0004) && !series.wants_exemplar(0.0008));
+        assert!(series.wants_exemplar(0.2), "a slow one must not go without because of a fast one");
     }
 }

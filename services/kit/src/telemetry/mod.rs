@@ -117,6 +117,7 @@ pub fn init(service: &str, settings: &TelemetrySettings) -> Result<TelemetryGuar
         .with_tracer(tracer)
         .with_location(false)
         .with_threads(false)
+        .with_target(false)
         .with_tracked_inactivity(false);
     tracing_subscriber::registry()
         .with(spans.with_filter(LevelFilter::INFO))
