@@ -41,7 +41,7 @@ fn tags(wanted: &[&str]) -> Vec<String> {
 /// The wordings that could be used, the best first, with their language.
 fn candidates<'a>(kind: Kind, wanted: &[&str], own: &'a [Own]) -> Vec<(String, &'a Wording)> {
     let find = |tag: String| {
-        let brands = own.iter().find(|own| own.locale == tag).map(|own| &own.wording);
+        let brands = own.iter().find(|own| own.name == kind.as_str() && own.locale == tag).map(|own| &own.wording);
         let embedded = defaults::wording(kind, &tag);
         [brands, embedded].into_iter().flatten().map(move |wording| (tag.clone(), wording)).collect::<Vec<_>>()
     };

@@ -7,9 +7,7 @@ use sqlx::postgres::PgTransaction;
 use super::App;
 use crate::domain::delivery::State;
 use crate::domain::mail::Mail;
-use crate::events::publish;
 use crate::store::delivery::{self, Delivery};
-use crate::store::due;
 
 impl App {
     /// Plans a mail, once per template and event. An event without an address has nobody to tell.
@@ -32,14 +30,11 @@ impl App {
             state: State::Planned,
             attempts: 0,
             last_error: String::new(),
-            version: 1,
+            version: 0,
             created_at: now,
             sent_at: None,
         };
-        if delivery::insert(tx, &planned).await? {
-            due::add(tx, planned.id, brand).await?;
-            publish::changed(tx, &planned, now).await?;
-        }
+        delivery::plan(tx, &planned).await?;
         Ok(())
     }
 }

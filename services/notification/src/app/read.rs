@@ -56,7 +56,7 @@ impl App {
         let before = delivery.state;
         delivery.state = before.on(Command::Resend)?;
         delivery.version += 1;
-        delivery::update(&mut tx, &delivery).await?;
+        delivery::replan(&mut tx, &delivery).await?;
         due::add(&mut tx, id, brand).await?;
         let now = clock::brand_now(&mut tx, brand, self.clock()).await?;
         publish::changed(&mut tx, &delivery, now).await?;

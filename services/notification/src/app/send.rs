@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ottery_kernel::DeliveryId;
+use chrono::{DateTime, Utc};
+use ottery_kernel::{BrandId, DeliveryId};
+use ottery_kit::clock::test_clock;
 use ottery_kit::db::{Scope, begin};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use super::App;
 use super::settle::Outcome;
 use crate::domain::delivery::{Command, State};
-use crate::domain::kind::Kind;
 use crate::domain::profile::Profile;
 use crate::smtp::{Conversation, Fault};
 use crate::store::delivery::{self, Delivery};
@@ -24,13 +25,25 @@ use crate::store::template::{self, Own};
 
 /// How long everything before the text leaves may take.
 const PREPARATION_MAX: Duration = Duration::from_secs(150);
+/// How often an idle worker looks for mails.
 const POLL: Duration = Duration::from_millis(300);
+/// How long mails gather while there are some: they are claimed and read together.
+const GATHER: Duration = Duration::from_millis(100);
 
-/// A mail that may be sent now.
-struct Ready {
-    delivery: Delivery,
-    profile: Profile,
+/// What mails of a brand are made with.
+struct Stationery {
+    /// None while the brand is not known here, or has no host.
+    profile: Option<Profile>,
     own: Vec<Own>,
+    test_clock: Option<DateTime<Utc>>,
+}
+
+/// A claimed mail.
+pub(super) struct Work {
+    pub(super) claim: Claim,
+    pub(super) delivery: Delivery,
+    /// None when the brand lives in real time.
+    pub(super) test_clock: Option<DateTime<Utc>>,
 }
 
 /// Claims of attempts that are under way.
@@ -71,21 +84,34 @@ pub async fn run(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
         }
         let free = most.saturating_sub(working.len());
         let claims = if free > 0 && !shutdown.is_cancelled() { app.claim(free).await? } else { Vec::new() };
-        let is_idle = claims.len() < free;
-        for claim in claims {
-            in_hand.lock().insert(claim.delivery, claim);
-            let (app, in_hand) = (app.clone(), in_hand.clone());
-            working.spawn(async move {
-                if let Err(error) = app.attempt(&claim).await {
-                    tracing::error!(delivery.id = %claim.delivery, error = %error, "a mail waits for the database");
+        let (found, is_full) = (!claims.is_empty(), claims.len() == free);
+        for (brand, claims) in by_brand(claims) {
+            let (works, stationery) = match app.ready(brand, &claims).await {
+                Ok(ready) => ready,
+                Err(error) => {
+                    tracing::error!(brand.id = %brand, error = %error, "mails wait for the database");
+                    continue;
                 }
-                in_hand.lock().remove(&claim.delivery);
-            });
+            };
+            let stationery = Arc::new(stationery);
+            for work in works {
+                let (app, in_hand, stationery) = (app.clone(), in_hand.clone(), stationery.clone());
+                in_hand.lock().insert(work.delivery.id, work.claim);
+                working.spawn(async move {
+                    let id = work.delivery.id;
+                    if let Err(error) = app.attempt(work, &stationery).await {
+                        tracing::error!(delivery.id = %id, error = %error, "a mail waits for the database");
+                    }
+                    in_hand.lock().remove(&id);
+                });
+            }
         }
+        let waits_for_room = is_full && !working.is_empty();
+        let pause = if found || !working.is_empty() { GATHER } else { POLL };
         tokio::select! {
             () = shutdown.cancelled() => break,
-            Some(done) = working.join_next() => done?,
-            () = tokio::time::sleep(POLL), if is_idle => {}
+            Some(done) = working.join_next(), if waits_for_room => done?,
+            () = tokio::time::sleep(pause), if !waits_for_room => {}
         }
     }
     while let Some(done) = working.join_next().await {
@@ -100,18 +126,54 @@ impl App {
         due::claim(&self.pool, i64::try_from(limit).unwrap_or(1), self.config.lease(), stale).await
     }
 
+    /// Reads claimed mails of a brand that have something to send (still), and what they are made with. The claim keeps others
+    /// away; what it does not see is looked at again before anything leaves.
+    async fn ready(&self, brand: BrandId, claims: &[Claim]) -> sqlx::Result<(Vec<Work>, Stationery)> {
+        let mut tx = begin(&self.pool, Scope::Brand(brand)).await?;
+        let ids: Vec<_> = claims.iter().map(|claim| claim.delivery).collect();
+        let mut deliveries: HashMap<_, _> =
+            delivery::get_all(&mut tx, &ids).await?.into_iter().map(|delivery| (delivery.id, delivery)).collect();
+        let profile = self.profile(&mut tx, brand).await?.filter(|profile| !profile.host.is_empty());
+        let stationery =
+            Stationery { profile, own: template::list(&mut tx).await?, test_clock: test_clock(&mut tx, brand).await? };
+        let mut works = Vec::with_capacity(claims.len());
+        for claim in claims {
+            match deliveries.remove(&claim.delivery).filter(|delivery| !delivery.state.is_final()) {
+                Some(delivery) => works.push(Work { claim: *claim, delivery, test_clock: stationery.test_clock }),
+                None => {
+                    due::done(&mut tx, claim).await?;
+                }
+            }
+        }
+        tx.commit().await?;
+        Ok((works, stationery))
+    }
+
     /// One attempt to send one mail.
-    async fn attempt(&self, claim: &Claim) -> sqlx::Result<()> {
-        let Some(ready) = self.ready(claim).await? else { return Ok(()) };
-        let prepared = match tokio::time::timeout(PREPARATION_MAX, self.prepare(&ready)).await {
+    async fn attempt(&self, mut work: Work, stationery: &Stationery) -> sqlx::Result<()> {
+        if work.delivery.state == State::Sending {
+            let lost = "the process ended while the mail was on its way; nobody knows whether it arrived";
+            return self.settle(work, Outcome::Lost(lost.to_owned())).await;
+        }
+        let Some(profile) = &stationery.profile else {
+            let reason = "the brand is not known here yet, or has no host".to_owned();
+            return self.settle(work, Outcome::Later(reason)).await;
+        };
+        if work.delivery.message_id.is_empty() {
+            // Stable from the first attempt on: a server that sees a mail twice can know it.
+            work.delivery.message_id = format!("<{}@{}>", work.delivery.id, profile.host);
+        }
+        let preparing = self.prepare(&work.delivery, profile, &stationery.own);
+        let prepared = match tokio::time::timeout(PREPARATION_MAX, preparing).await {
             Ok(prepared) => prepared,
             Err(_) => Err(Fault::Later("preparing the mail took too long".to_owned())),
         };
         let (mut conversation, text, subject) = match prepared {
             Ok(prepared) => prepared,
-            Err(fault) => return self.settle(claim, &Outcome::from_fault(fault)).await,
+            Err(fault) => return self.settle(work, Outcome::from_fault(fault)).await,
         };
-        if !self.journal(claim, &ready.delivery, &subject).await? {
+        work.delivery.subject = subject;
+        if !self.journal(&mut work).await? {
             conversation.close().await;
             return Ok(());
         }
@@ -119,59 +181,22 @@ impl App {
             Ok(()) => Outcome::Accepted,
             Err(fault) => Outcome::from_fault(fault),
         };
-        let settled = self.settle(claim, &outcome).await;
+        let settled = self.settle(work, outcome).await;
         conversation.close().await;
         settled
     }
 
-    /// Reads the mail; none when there is nothing to send (any more).
-    async fn ready(&self, claim: &Claim) -> sqlx::Result<Option<Ready>> {
-        let mut tx = begin(&self.pool, Scope::Brand(claim.brand)).await?;
-        // The claim keeps others away; what it does not see is looked at again before anything leaves.
-        let Some(mut delivery) = delivery::get(&mut tx, claim.delivery).await? else {
-            due::done(&mut tx, claim).await?;
-            tx.commit().await?;
-            return Ok(None);
-        };
-        match delivery.state {
-            State::Planned => {}
-            State::Sending => {
-                tx.rollback().await?;
-                let lost = "the process ended while the mail was on its way; nobody knows whether it arrived";
-                self.settle(claim, &Outcome::Lost(lost.to_owned())).await?;
-                return Ok(None);
-            }
-            State::Sent | State::Unknown | State::Failed => {
-                due::done(&mut tx, claim).await?;
-                tx.commit().await?;
-                return Ok(None);
-            }
-        }
-        let profile = self.profile(&mut tx, claim.brand).await?.filter(|profile| !profile.host.is_empty());
-        let Some(profile) = profile else {
-            tx.rollback().await?;
-            let reason = "the brand is not known here yet, or has no host".to_owned();
-            self.settle(claim, &Outcome::Later(reason)).await?;
-            return Ok(None);
-        };
-        let own = match Kind::from_name(&delivery.template) {
-            Some(kind) => template::of_kind(&mut tx, kind).await?,
-            None => Vec::new(),
-        };
-        if delivery.message_id.is_empty() {
-            // Stable from the first attempt on: a server that sees a mail twice can know it.
-            delivery.message_id = format!("<{}@{}>", delivery.id, profile.host);
-        }
-        tx.rollback().await?;
-        Ok(Some(Ready { delivery, profile, own }))
-    }
-
     /// Everything that can go wrong without a doubt. The server is asked first: while it is away, no token is minted
     /// and no credentials are revealed.
-    async fn prepare(&self, ready: &Ready) -> Result<(Conversation, Vec<u8>, String), Fault> {
-        let mut conversation = self.mailer.connect(&ready.profile.host).await?;
-        let composed = match self.secrets(ready.delivery.brand, &ready.delivery.params.secret).await {
-            Ok(secrets) => self.compose(&ready.delivery, &ready.profile, &ready.own, secrets),
+    async fn prepare(
+        &self,
+        delivery: &Delivery,
+        profile: &Profile,
+        own: &[Own],
+    ) -> Result<(Conversation, Vec<u8>, String), Fault> {
+        let mut conversation = self.mailer.connect(&profile.host).await?;
+        let composed = match self.secrets(delivery.brand, &delivery.params.secret).await {
+            Ok(secrets) => self.compose(delivery, profile, own, secrets),
             Err(fault) => Err(fault),
         };
         let offered = match composed {
@@ -188,16 +213,23 @@ impl App {
     }
 
     /// Writes down that the text leaves now; false when somebody else has the mail.
-    async fn journal(&self, claim: &Claim, known: &Delivery, subject: &str) -> sqlx::Result<bool> {
-        let mut tx = begin(&self.pool, Scope::Brand(claim.brand)).await?;
-        if !due::hold(&mut tx, claim, self.config.lease()).await? {
-            return Ok(false);
-        }
-        let Ok(next) = known.state.on(Command::Begin) else { return Ok(false) };
-        if !delivery::begin(&mut tx, known, next, subject).await? {
+    async fn journal(&self, work: &mut Work) -> sqlx::Result<bool> {
+        let Ok(next) = work.delivery.state.on(Command::Begin) else { return Ok(false) };
+        let mut tx = begin(&self.pool, Scope::Brand(work.claim.brand)).await?;
+        if !delivery::begin(&mut tx, &work.claim, self.config.lease(), &work.delivery, next).await? {
             return Ok(false);
         }
         tx.commit().await?;
+        work.delivery.state = next;
+        work.delivery.attempts += 1;
         Ok(true)
     }
+}
+
+fn by_brand(claims: Vec<Claim>) -> HashMap<BrandId, Vec<Claim>> {
+    let mut brands: HashMap<_, Vec<_>> = HashMap::new();
+    for claim in claims {
+        brands.entry(claim.brand).or_default().push(claim);
+    }
+    brands
 }

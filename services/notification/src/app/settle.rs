@@ -1,15 +1,14 @@
 //! Writing down how an attempt ended.
 
-use ottery_kit::clock::brand_now;
 use ottery_kit::db::{Scope, begin};
 
 use super::App;
+use super::send::Work;
 use crate::domain::delivery::{Command, State};
 use crate::domain::schedule;
 use crate::events::publish;
 use crate::smtp::Fault;
 use crate::store::delivery;
-use crate::store::due::{self, Claim};
 
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,43 +35,41 @@ impl Outcome {
 
 impl App {
     /// Moves the mail on and gives the claim back, unless it was lost: then somebody else knows better.
-    pub(super) async fn settle(&self, claim: &Claim, outcome: &Outcome) -> sqlx::Result<()> {
-        let mut tx = begin(&self.pool, Scope::Brand(claim.brand)).await?;
-        let Some(mut delivery) = delivery::lock(&mut tx, claim.delivery).await? else { return Ok(()) };
+    pub(super) async fn settle(&self, work: Work, outcome: Outcome) -> sqlx::Result<()> {
+        let Work { claim, mut delivery, test_clock } = work;
         let (command, reason) = match outcome {
-            Outcome::Accepted => (Command::Accept, ""),
-            Outcome::Later(reason) if claim.is_stale => (Command::Reject, reason.as_str()),
-            Outcome::Later(reason) => (Command::Defer, reason.as_str()),
-            Outcome::Never(reason) => (Command::Reject, reason.as_str()),
-            Outcome::Lost(reason) => (Command::Lose, reason.as_str()),
+            Outcome::Accepted => (Command::Accept, String::new()),
+            Outcome::Later(reason) if claim.is_stale => (Command::Reject, reason),
+            Outcome::Later(reason) => (Command::Defer, reason),
+            Outcome::Never(reason) => (Command::Reject, reason),
+            Outcome::Lost(reason) => (Command::Lose, reason),
         };
         let was = delivery.state;
         let Ok(state) = was.on(command) else {
             tracing::error!(delivery.id = %delivery.id, state = was.as_str(), ?command, "an attempt ended that never began");
             return Ok(());
         };
-        let now = brand_now(&mut tx, claim.brand, self.clock()).await?;
         // Attempts that reach the text are counted when it leaves.
         if was == State::Planned {
             delivery.attempts += 1;
         }
         delivery.state = state;
-        reason.clone_into(&mut delivery.last_error);
-        delivery.sent_at = (state == State::Sent).then_some(now);
+        delivery.last_error = reason;
+        let mut tx = begin(&self.pool, Scope::Brand(claim.brand)).await?;
         let is_held = if state.is_final() {
-            due::done(&mut tx, claim).await?
+            let now = test_clock.unwrap_or_else(|| self.clock().now());
+            delivery.sent_at = (state == State::Sent).then_some(now);
+            delivery.version += 1;
+            let is_held = delivery::end(&mut tx, &claim, &delivery).await?;
+            publish::changed(&mut tx, &delivery, now).await?;
+            is_held
         } else {
-            due::later(&mut tx, claim, schedule::pause(delivery.attempts)).await?
+            delivery::defer(&mut tx, &claim, &delivery, schedule::pause(delivery.attempts)).await?
         };
         if !is_held {
             tracing::warn!(delivery.id = %delivery.id, "a mail was settled by somebody else meanwhile");
             return Ok(());
         }
-        if state.is_final() {
-            delivery.version += 1;
-            publish::changed(&mut tx, &delivery, now).await?;
-        }
-        delivery::update(&mut tx, &delivery).await?;
         tx.commit().await?;
         self.attempts.inc(&[("outcome", if state == State::Planned { "deferred" } else { state.as_str() })]);
         match state {

@@ -1,5 +1,7 @@
 //! Mails. Their bodies are not here.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use ottery_kernel::{BrandId, DeliveryId};
 use sqlx::PgConnection;
@@ -7,6 +9,7 @@ use uuid::Uuid;
 
 use crate::domain::delivery::State;
 use crate::domain::mail::Params;
+use crate::store::due::Claim;
 
 /// A mail.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,12 +91,14 @@ impl TryFrom<Row> for Delivery {
     }
 }
 
-/// Adds a planned mail; false when there is one of this template for this event.
-pub async fn insert(tx: &mut PgConnection, delivery: &Delivery) -> sqlx::Result<bool> {
+/// Adds a planned mail that is due now, unless there is one of this template for this event.
+pub async fn plan(tx: &mut PgConnection, delivery: &Delivery) -> sqlx::Result<()> {
     let params = serde_json::to_value(&delivery.params).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    let added = sqlx::query!(
-        "INSERT INTO delivery (id, brand_id, template, event_id, recipient, locale, params, state, version, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (brand_id, template, event_id) DO NOTHING",
+    sqlx::query!(
+        "WITH planned AS (INSERT INTO delivery (id, brand_id, template, event_id, recipient, locale, params, state, \
+         version, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+         ON CONFLICT (brand_id, template, event_id) DO NOTHING RETURNING id, brand_id) \
+         INSERT INTO delivery_due (delivery_id, brand_id) SELECT id, brand_id FROM planned",
         delivery.id.as_uuid(),
         delivery.brand.as_uuid(),
         delivery.template,
@@ -107,56 +112,101 @@ pub async fn insert(tx: &mut PgConnection, delivery: &Delivery) -> sqlx::Result<
     )
     .execute(tx)
     .await?;
-    Ok(added.rows_affected() == 1)
+    Ok(())
 }
 
-/// Writes what changed.
-pub async fn update(tx: &mut PgConnection, delivery: &Delivery) -> sqlx::Result<()> {
+/// Makes a mail wait again.
+pub async fn replan(tx: &mut PgConnection, delivery: &Delivery) -> sqlx::Result<()> {
     sqlx::query!(
-        "UPDATE delivery SET subject = $2, message_id = $3, state = $4, attempts = $5, last_error = $6, version = $7, \
-         sent_at = $8 WHERE id = $1",
+        "UPDATE delivery SET state = $2, version = $3 WHERE id = $1",
         delivery.id.as_uuid(),
-        delivery.subject,
-        delivery.message_id,
         delivery.state.as_str(),
-        i32::try_from(delivery.attempts).unwrap_or(i32::MAX),
-        delivery.last_error,
         delivery.version,
-        delivery.sent_at,
     )
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// The mail as it is now.
-pub async fn get(tx: &mut PgConnection, id: DeliveryId) -> sqlx::Result<Option<Delivery>> {
+/// These mails as they are now; of those that are gone there is nothing.
+pub async fn get_all(tx: &mut PgConnection, ids: &[DeliveryId]) -> sqlx::Result<Vec<Delivery>> {
     sqlx::query_as!(
         Row,
         "SELECT id, brand_id, template, event_id, recipient, locale, params, subject, message_id, state, attempts, \
-         last_error, version, created_at, sent_at FROM delivery WHERE id = $1",
-        id.as_uuid()
+         last_error, version, created_at, sent_at FROM delivery WHERE id = ANY ($1)",
+        &ids.iter().map(|id| id.as_uuid()).collect::<Vec<_>>(),
     )
-    .fetch_optional(tx)
+    .fetch_all(tx)
     .await?
+    .into_iter()
     .map(TryInto::try_into)
-    .transpose()
+    .collect()
 }
 
-/// Moves a mail on whose text leaves now; false when it is not in the state it was read in any more.
-pub async fn begin(tx: &mut PgConnection, known: &Delivery, next: State, subject: &str) -> sqlx::Result<bool> {
+/// Moves a mail on whose text leaves now, and its lease with it; false when the claim was lost or the mail is not in the
+/// state it was read in any more, and then nothing may commit.
+pub async fn begin(
+    tx: &mut PgConnection,
+    claim: &Claim,
+    lease: Duration,
+    known: &Delivery,
+    next: State,
+) -> sqlx::Result<bool> {
     let begun = sqlx::query!(
-        "UPDATE delivery SET state = $4, attempts = attempts + 1, subject = $2, message_id = $3 \
-         WHERE id = $1 AND state = $5",
+        "WITH held AS (UPDATE delivery_due SET lease_until = clock_timestamp() + make_interval(secs => $7) \
+         WHERE delivery_id = $1 AND fence = $6 RETURNING delivery_id) \
+         UPDATE delivery SET state = $4, attempts = attempts + 1, subject = $2, message_id = $3 \
+         FROM held WHERE id = held.delivery_id AND state = $5",
         known.id.as_uuid(),
-        subject,
+        known.subject,
         known.message_id,
         next.as_str(),
         known.state.as_str(),
+        claim.fence,
+        lease.as_secs_f64(),
     )
     .execute(tx)
     .await?;
     Ok(begun.rows_affected() == 1)
+}
+
+/// Writes how a mail ended and ends the claim; false when the claim was lost, and then nothing may commit.
+pub async fn end(tx: &mut PgConnection, claim: &Claim, ended: &Delivery) -> sqlx::Result<bool> {
+    let written = sqlx::query!(
+        "WITH held AS (DELETE FROM delivery_due WHERE delivery_id = $1 AND fence = $2 RETURNING delivery_id) \
+         UPDATE delivery SET state = $3, attempts = $4, last_error = $5, version = $6, sent_at = $7 \
+         FROM held WHERE id = held.delivery_id",
+        ended.id.as_uuid(),
+        claim.fence,
+        ended.state.as_str(),
+        i32::try_from(ended.attempts).unwrap_or(i32::MAX),
+        ended.last_error,
+        ended.version,
+        ended.sent_at,
+    )
+    .execute(tx)
+    .await?;
+    Ok(written.rows_affected() == 1)
+}
+
+/// Writes why a mail waits and gives the claim back, due again after the pause; false when the claim was lost, and then
+/// nothing may commit.
+pub async fn defer(tx: &mut PgConnection, claim: &Claim, waiting: &Delivery, pause: Duration) -> sqlx::Result<bool> {
+    let written = sqlx::query!(
+        "WITH held AS (UPDATE delivery_due SET lease_until = '-infinity', \
+         due_at = clock_timestamp() + make_interval(secs => $6) WHERE delivery_id = $1 AND fence = $2 \
+         RETURNING delivery_id) \
+         UPDATE delivery SET state = $3, attempts = $4, last_error = $5 FROM held WHERE id = held.delivery_id",
+        waiting.id.as_uuid(),
+        claim.fence,
+        waiting.state.as_str(),
+        i32::try_from(waiting.attempts).unwrap_or(i32::MAX),
+        waiting.last_error,
+        pause.as_secs_f64(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(written.rows_affected() == 1)
 }
 
 /// The mail, locked until the transaction ends.

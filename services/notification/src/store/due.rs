@@ -55,20 +55,6 @@ pub async fn claim(pool: &PgPool, limit: i64, lease: Duration, stale: Duration) 
         .collect())
 }
 
-/// Whether the claim is still held; it is then held for another lease, and by nobody else before the commit.
-pub async fn hold(tx: &mut PgConnection, claim: &Claim, lease: Duration) -> sqlx::Result<bool> {
-    let held = sqlx::query!(
-        "UPDATE delivery_due SET lease_until = clock_timestamp() + make_interval(secs => $3) \
-         WHERE delivery_id = $1 AND fence = $2",
-        claim.delivery.as_uuid(),
-        claim.fence,
-        lease.as_secs_f64(),
-    )
-    .execute(tx)
-    .await?;
-    Ok(held.rows_affected() == 1)
-}
-
 /// Prolongs what is still held.
 pub async fn renew(pool: &PgPool, claims: &[Claim], lease: Duration) -> sqlx::Result<()> {
     sqlx::query!(
@@ -82,20 +68,6 @@ pub async fn renew(pool: &PgPool, claims: &[Claim], lease: Duration) -> sqlx::Re
     .execute(pool)
     .await?;
     Ok(())
-}
-
-/// Gives a claim back, due again after the pause; false when it was lost, and then nothing may commit.
-pub async fn later(tx: &mut PgConnection, claim: &Claim, pause: Duration) -> sqlx::Result<bool> {
-    let given = sqlx::query!(
-        "UPDATE delivery_due SET lease_until = '-infinity', due_at = clock_timestamp() + make_interval(secs => $3) \
-         WHERE delivery_id = $1 AND fence = $2",
-        claim.delivery.as_uuid(),
-        claim.fence,
-        pause.as_secs_f64(),
-    )
-    .execute(tx)
-    .await?;
-    Ok(given.rows_affected() == 1)
 }
 
 /// Ends a claim for good; false when it was lost, and then nothing may commit.

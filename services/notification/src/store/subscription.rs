@@ -24,30 +24,16 @@ pub async fn note(
     version: i64,
     is_cancelled: bool,
 ) -> sqlx::Result<Heard> {
-    sqlx::query!(
-        "INSERT INTO subscription_note (subscription_id, brand_id, version, is_cancelled) VALUES ($1, $2, -1, false) \
-         ON CONFLICT DO NOTHING",
+    let was_cancelled = sqlx::query_scalar!(
+        "INSERT INTO subscription_note AS n (subscription_id, brand_id, version, is_cancelled) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (subscription_id) DO UPDATE SET version = EXCLUDED.version, is_cancelled = EXCLUDED.is_cancelled, \
+         was_cancelled = n.is_cancelled WHERE n.version < EXCLUDED.version RETURNING was_cancelled",
         subscription,
         brand.as_uuid(),
-    )
-    .execute(&mut *tx)
-    .await?;
-    let before = sqlx::query!(
-        "SELECT version, is_cancelled FROM subscription_note WHERE subscription_id = $1 FOR UPDATE",
-        subscription
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    if before.version >= version {
-        return Ok(Heard::Older);
-    }
-    sqlx::query!(
-        "UPDATE subscription_note SET version = $2, is_cancelled = $3 WHERE subscription_id = $1",
-        subscription,
         version,
-        is_cancelled
+        is_cancelled,
     )
-    .execute(tx)
+    .fetch_optional(tx)
     .await?;
-    Ok(Heard::Newer { was_cancelled: before.is_cancelled })
+    Ok(was_cancelled.map_or(Heard::Older, |was_cancelled| Heard::Newer { was_cancelled }))
 }

@@ -37,11 +37,6 @@ pub async fn list(tx: &mut PgConnection) -> sqlx::Result<Vec<Own>> {
         .collect())
 }
 
-/// Those of one mail.
-pub async fn of_kind(tx: &mut PgConnection, kind: Kind) -> sqlx::Result<Vec<Own>> {
-    Ok(list(tx).await?.into_iter().filter(|own| own.name == kind.as_str()).collect())
-}
-
 /// Version of one, locked; 0 when there is none.
 pub async fn lock_version(tx: &mut PgConnection, kind: Kind, locale: &str) -> sqlx::Result<i64> {
     let version = sqlx::query_scalar!(
