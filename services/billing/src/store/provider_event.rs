@@ -25,11 +25,12 @@ pub struct New<'a> {
 }
 
 /// Keeps an event and plans its application; false when it is known already. Two at once: the second waits for the first.
+/// Whoever took it in rings for its own workers after the commit; others look by themselves.
 pub async fn insert(tx: &mut PgTransaction<'_>, brand: BrandId, new: New<'_>) -> sqlx::Result<bool> {
     let stored = sqlx::query!(
         "WITH first AS (
              INSERT INTO provider_event_key (account_id, event_id) VALUES ($3, $4) ON CONFLICT DO NOTHING RETURNING 1),
-         due AS (INSERT INTO provider_event_due (id, brand_id) SELECT $1, $2 FROM first RETURNING pg_notify($7, ''))
+         due AS (INSERT INTO provider_event_due (id, brand_id) SELECT $1, $2 FROM first)
          INSERT INTO provider_event (id, brand_id, account_id, event_id, kind, body)
          SELECT $1, $2, $3, $4, $5, $6 FROM first",
         Uuid::now_v7(),
@@ -38,7 +39,6 @@ pub async fn insert(tx: &mut PgTransaction<'_>, brand: BrandId, new: New<'_>) ->
         new.event_id,
         new.kind,
         new.body,
-        errand::CHANNEL
     )
     .execute(&mut **tx)
     .await?;

@@ -144,6 +144,7 @@ impl Consumer {
         }
         tx.commit().await?;
         crate::crash::point("inbox.committed");
+        self.handler.committed();
         Ok(true)
     }
 }

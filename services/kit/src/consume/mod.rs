@@ -139,6 +139,10 @@ pub trait Handler: Send + Sync + 'static {
             delivery.aggregate_version()
         )))
     }
+
+    /// Called after what was handled has been committed, to wake workers of this process. Whoever dies before it wakes nobody, so
+    /// the workers look by themselves as well.
+    fn committed(&self) {}
 }
 
 #[async_trait]
@@ -149,5 +153,9 @@ impl<H: Handler + ?Sized> Handler for Arc<H> {
 
     async fn gap_expired(&self, tx: &mut PgTransaction<'_>, delivery: &Delivery) -> Result<(), HandleError> {
         (**self).gap_expired(tx, delivery).await
+    }
+
+    fn committed(&self) {
+        (**self).committed();
     }
 }

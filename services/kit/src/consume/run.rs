@@ -30,7 +30,7 @@ pub struct Consumer {
     pub(super) pool: PgPool,
     pub(super) group: ConsumerGroup,
     pub(super) schedule: Schedule,
-    handler: Arc<dyn Handler>,
+    pub(super) handler: Arc<dyn Handler>,
     company: Company,
 }
 
@@ -133,6 +133,7 @@ impl Consumer {
                 }
                 tx.commit().await?;
                 crate::crash::point("inbox.committed");
+                self.handler.committed();
                 return Ok(());
             }
             Err(failure) => failure,

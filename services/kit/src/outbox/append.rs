@@ -101,14 +101,16 @@ pub async fn append_all(tx: &mut PgTransaction<'_>, events: Vec<Event>) -> sqlx:
     for event in events {
         columns.push(event, &cause.causation_id, &cause.correlation_id);
     }
-    // NOTIFY is delivered at commit and only then; equal notifications of one transaction are sent once.
+    // NOTIFY is delivered at commit and only then; equal notifications of one transaction are sent once. A relay that is awake
+    // needs none.
     sqlx::query!(
-        "WITH wake AS (SELECT pg_notify($12, ''))
+        "WITH wake AS (SELECT pg_notify($12, '') WHERE EXISTS (
+             SELECT FROM relay_lease WHERE shard = ANY($2::smallint[]) AND awake_until <= clock_timestamp()))
          INSERT INTO outbox (event_id, shard, kind, aggregate_id, aggregate_version, brand_id, occurred_at,
                              causation_id, correlation_id, traceparent, optional, payload)
          SELECT event_id, shard, kind, aggregate_id, aggregate_version, brand_id, occurred_at,
                 causation_id, correlation_id, $10::text, optional, payload
-           FROM wake, UNNEST($1::uuid[], $2::smallint[], $3::text[], $4::text[], $5::bigint[], $6::uuid[],
+           FROM (SELECT count(*) FROM wake) AS woken, UNNEST($1::uuid[], $2::smallint[], $3::text[], $4::text[], $5::bigint[], $6::uuid[],
                        $7::timestamptz[], $8::text[], $9::text[], $11::boolean[], $13::bytea[]) WITH ORDINALITY
                 AS e(event_id, shard, kind, aggregate_id, aggregate_version, brand_id, occurred_at,
                      causation_id, correlation_id, optional, payload, place)

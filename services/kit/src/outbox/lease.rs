@@ -70,6 +70,20 @@ impl Shares {
         Ok(())
     }
 
+    /// Promises the shards it holds that it looks by itself for this long from now on, so that commits need not wake it.
+    pub(super) async fn stay_awake(&self, pool: &PgPool, how_long: Duration) -> sqlx::Result<()> {
+        // A promise that is lost in a crash is of no use to anybody, so it need not wait for the disk.
+        sqlx::query!(
+            "WITH quick AS (SELECT set_config('synchronous_commit', 'off', true))
+             UPDATE relay_lease SET awake_until = clock_timestamp() + make_interval(secs => $2) FROM quick WHERE owner = $1",
+            self.owner,
+            how_long.as_secs_f64()
+        )
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+
     /// Gives everything back, so that others need not wait for the leases to run out.
     pub(super) async fn leave(&mut self, pool: &PgPool) -> sqlx::Result<()> {
         let mut tx = pool.begin().await?;
@@ -113,7 +127,8 @@ impl Shares {
 
     async fn claim(&self, tx: &mut PgTransaction<'_>, count: usize) -> sqlx::Result<Vec<(i16, i64)>> {
         let rows = sqlx::query!(
-            "UPDATE relay_lease SET owner = $1, token = token + 1, lease_until = now() + make_interval(secs => $2)
+            "UPDATE relay_lease SET owner = $1, token = token + 1, lease_until = now() + make_interval(secs => $2),
+                    awake_until = '-infinity'
               WHERE shard = ANY (ARRAY(SELECT shard FROM relay_lease WHERE lease_until <= now()
                               ORDER BY shard LIMIT $3 FOR UPDATE SKIP LOCKED))
              RETURNING shard, token",
@@ -129,7 +144,8 @@ impl Shares {
 
 async fn release(tx: &mut PgTransaction<'_>, owner: &str, shards: &[i16]) -> sqlx::Result<()> {
     sqlx::query!(
-        "UPDATE relay_lease SET owner = NULL, lease_until = '-infinity' WHERE owner = $1 AND shard = ANY($2)",
+        "UPDATE relay_lease SET owner = NULL, lease_until = '-infinity', awake_until = '-infinity'
+          WHERE owner = $1 AND shard = ANY($2)",
         owner,
         shards
     )

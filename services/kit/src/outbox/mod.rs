@@ -10,6 +10,7 @@
 mod append;
 mod cause;
 mod lease;
+mod pace;
 mod relay;
 mod stats;
 mod trace;

@@ -17,12 +17,15 @@ use uuid::Uuid;
 
 use super::CHANNEL;
 use super::lease::Shares;
+use super::pace::{PROMISE, Pace};
 use crate::broker::{Broker, PublishError, backoff};
 
 /// A publish is answered within this time or counts as not sent; leases must outlast it.
 const PUBLISH_LIMIT: Duration = Duration::from_secs(6);
 /// Commits of this long share a pass. After a quiet moment the first event leaves at once.
 const GATHER: Duration = Duration::from_millis(5);
+/// Pause between two looks of a relay that is awake.
+const LOOK_EVERY: Duration = Duration::from_millis(8);
 /// Longest pause while the broker is away, and longest pause of an aggregate whose event is refused.
 const BROKER_PAUSE_MAX: Duration = Duration::from_secs(5);
 const REFUSED_PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -138,13 +141,18 @@ impl Relay {
     /// Sends until `shutdown`, then gives its leases back.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let listening = tokio::spawn(listen(self.pool.clone(), Arc::clone(&self.waker), shutdown.clone()));
-        let mut failures = 0_u32;
+        let (mut failures, mut pace) = (0_u32, Pace::new(Instant::now()));
         while !shutdown.is_cancelled() {
             let started = Instant::now();
             let pause = match self.pass(&shutdown).await {
-                Ok(_) => {
+                Ok(sent) => {
                     failures = 0;
-                    self.settings.poll.min(self.shares.until_tick())
+                    self.keep_awake(&mut pace, sent).await;
+                    if pace.is_awake(started) {
+                        (started + LOOK_EVERY).saturating_duration_since(Instant::now())
+                    } else {
+                        self.settings.poll.min(self.shares.until_tick())
+                    }
                 }
                 Err(error) => {
                     self.complain("relay", &error.to_string());
@@ -170,6 +178,17 @@ impl Relay {
         }
         // It stops with the same token.
         let _ = listening.await;
+    }
+
+    async fn keep_awake(&mut self, pace: &mut Pace, sent: u64) {
+        if !pace.sent(sent, Instant::now()) {
+            return;
+        }
+        match self.shares.stay_awake(&self.pool, PROMISE).await {
+            Ok(()) => pace.promised(Instant::now()),
+            // Without a promise commits go on waking.
+            Err(error) => self.complain("relay", &error.to_string()),
+        }
     }
 
     /// Sends what can be sent now and returns how many events went; for tests and one-off tools. The leases are

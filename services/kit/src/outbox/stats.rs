@@ -42,7 +42,8 @@ pub async fn prune(pool: &PgPool, keep: Duration, limit: i64) -> sqlx::Result<u6
     let deleted = sqlx::query!(
         "DELETE FROM outbox o USING (
              SELECT seq, appended_at FROM outbox
-              WHERE sent_at IS NOT NULL AND sent_at < now() - make_interval(secs => $1) LIMIT $2) old
+              WHERE appended_at < now() - make_interval(secs => $1) AND sent_at < now() - make_interval(secs => $1)
+              LIMIT $2) old
           WHERE o.seq = old.seq AND o.appended_at = old.appended_at",
         keep.as_secs_f64(),
         limit

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use ottery_kit::Host;
 use ottery_kit::http::GuardedClient;
 use sqlx::PgPool;
+use tokio::sync::Notify;
 
 use crate::config::Config;
 use panels::Panels;
@@ -32,6 +33,8 @@ pub struct App {
     pub panels: Arc<Panels>,
     /// The one client for panel addresses.
     pub http: GuardedClient,
+    /// Rung when a service became due in this process; others look by themselves.
+    pub due: Arc<Notify>,
 }
 
 impl App {
@@ -44,6 +47,6 @@ impl App {
         let config = Arc::new(config);
         let panels =
             Arc::new(Panels::new(http.clone(), host.keyring.clone(), host.limiter.clone(), config.breaker.rules()));
-        Ok(Self { pool, host, config, panels, http })
+        Ok(Self { pool, host, config, panels, http, due: Arc::default() })
     }
 }

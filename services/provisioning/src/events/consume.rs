@@ -46,6 +46,10 @@ impl Handler for Entitlements {
         }
         Ok(())
     }
+
+    fn committed(&self) {
+        self.0.due.notify_one();
+    }
 }
 
 fn wish(delivery: &Delivery, event: EntitlementChanged) -> Result<Wish, HandleError> {

@@ -192,7 +192,7 @@ pub async fn want(tx: &mut PgTransaction<'_>, new: &Entitlement) -> sqlx::Result
                ON CONFLICT (service_id) DO UPDATE SET wanted_version = $10, due_at = now()
                RETURNING 1
            )
-           SELECT (pg_notify('ottery_provisioning', '') IS NOT NULL) AS "woken!" FROM due"#,
+           SELECT 1 AS "stored!" FROM due"#,
         new.id.as_uuid(),
         new.brand.as_uuid(),
         new.subscription.as_uuid(),

@@ -40,6 +40,8 @@ const DATABASE_PAUSE: Duration = Duration::from_millis(250);
 #[derive(Default)]
 struct Held {
     claims: HashMap<ServiceId, Claim>,
+    /// Something due may have been left behind, because there was no free worker or enough of its key were at work.
+    left_some: bool,
 }
 
 impl Held {
@@ -63,7 +65,7 @@ fn lock(held: &Shared) -> std::sync::MutexGuard<'_, Held> {
 /// # Errors
 /// Never by itself; failures of the database are waited out.
 pub async fn run(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let wake = Arc::new(Notify::new());
+    let wake = app.due.clone();
     let held = Shared::default();
     let mut side = JoinSet::new();
     side.spawn(listen(app.clone(), due::CHANNEL, Arc::clone(&wake), shutdown.clone()));
@@ -75,16 +77,19 @@ pub async fn run(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
         let free = slots.available_permits().min(BATCH_MAX);
         let claimed = if free == 0 { Vec::new() } else { claim(&app, &held, free).await };
         let more = claimed.len() == free;
+        lock(&held).left_some |= more;
         for claim in claimed {
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
             lock(&held).claims.insert(claim.service, claim);
             let (app, held, wake) = (app.clone(), Arc::clone(&held), Arc::clone(&wake));
             tasks.spawn(async move {
                 work(&app, &claim, &held).await;
-                lock(&held).claims.remove(&claim.service);
                 drop(slot);
-                // Whatever became due meanwhile and found no free worker is looked for now.
-                wake.notify_one();
+                let mut held = lock(&held);
+                held.claims.remove(&claim.service);
+                if std::mem::take(&mut held.left_some) {
+                    wake.notify_one();
+                }
             });
         }
         if more && slots.available_permits() > 0 {
@@ -101,7 +106,12 @@ pub async fn run(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
 }
 
 async fn claim(app: &App, held: &Shared, free: usize) -> Vec<Claim> {
-    let busy = lock(held).busy_keys();
+    let busy = {
+        let mut held = lock(held);
+        let busy = held.busy_keys();
+        held.left_some = !busy.is_empty();
+        busy
+    };
     let limit = i64::try_from(free).unwrap_or(1);
     match due::claim(&app.pool, &busy, limit, app.config.reconcile.lease()).await {
         Ok(claims) => claims,
