@@ -170,7 +170,8 @@ async fn sent_events_are_pruned_after_their_time_and_unsent_ones_never() {
     stage.send().await;
     stage.append(brand(), "unsent", [1]).await;
     sqlx::query(
-        "UPDATE outbox SET sent_at = sent_at - interval '31 days' WHERE sent_at IS NOT NULL AND aggregate_version = 1",
+        "UPDATE outbox SET appended_at = appended_at - interval '31 days', sent_at = sent_at - interval '31 days' \
+         WHERE aggregate_version = 1 AND aggregate_id = 'sent'",
     )
     .execute(&stage.database.admin_pool)
     .await

@@ -109,14 +109,20 @@ pub async fn fill(story: &Story, options: &ActivationOptions) -> anyhow::Result<
     }
     let accounts = options.accounts.unwrap_or(options.orders.div_ceil(10)).clamp(1, options.orders);
     let share = |n: u32| (options.orders + accounts - 1 - n) / accounts;
-    let orders: Vec<(String, String)> = stream::iter(0..accounts)
+    let of_accounts: Vec<Vec<(String, String)>> = stream::iter(0..accounts)
         .map(|n| one_account(story, n, share(n), &prices))
         .buffer_unordered(AT_ONCE)
-        .try_concat()
+        .try_collect()
         .await?;
-    let orders: Orders = orders.into_iter().collect();
+    let (mut orders, mut rounds) = (Orders::new(), HashMap::new());
+    for (round, (payment, order)) in of_accounts.into_iter().flat_map(|orders| orders.into_iter().enumerate()) {
+        rounds.insert(payment.clone(), round);
+        orders.insert(payment, order);
+    }
     let mut webhooks = waiting(story).await?;
     webhooks.retain(|webhook| orders.contains_key(&webhook.reference));
+    // Those who pay at the same time are different people: everybody's first order, then everybody's second.
+    webhooks.sort_by_key(|webhook| rounds.get(&webhook.reference).copied());
     anyhow::ensure!(
         webhooks.len() == orders.len(),
         "{} orders were paid, but {} webhooks wait",

@@ -10,6 +10,7 @@ use ottery_kit::keyring::Place;
 use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
 
+use super::place::Taking;
 use crate::app::App;
 use crate::app::panels::Connected;
 use crate::domain::plan::{self, Action, Rules, Time};
@@ -69,6 +70,7 @@ pub(super) struct Draft {
     pub step_before: String,
     pub panel: Option<Arc<Connected>>,
     pub tell_clock: Option<DateTime<Utc>>,
+    pub taking: Option<Taking>,
     pub tasks: Vec<task::New>,
 }
 
@@ -114,7 +116,7 @@ impl<'a> Work<'a> {
     pub(super) async fn draft(&self, tx: &mut PgTransaction<'_>) -> anyhow::Result<Option<Draft>> {
         let Some(held) = service::hold(tx, self.claim.service, self.claim.fence).await? else { return Ok(None) };
         let step_before = held.row.step.clone();
-        let mut draft = Draft { held, step_before, panel: None, tell_clock: None, tasks: Vec::new() };
+        let mut draft = Draft { held, step_before, panel: None, tell_clock: None, taking: None, tasks: Vec::new() };
         if let Some(id) = draft.held.row.panel_id {
             self.connect(tx, &mut draft, PanelId::from_uuid(id)).await?;
         }
@@ -335,6 +337,9 @@ impl<'a> Work<'a> {
         if !due::settle(&mut tx, self.claim, hand, key).await? {
             tracing::info!(service.id = %self.claim.service, "the claim was taken over; what was decided here is dropped");
             return Ok(None);
+        }
+        if let Some(taking) = draft.taking {
+            taking.take(&mut tx).await?;
         }
         tx.commit().await?;
         Ok(Some(next))

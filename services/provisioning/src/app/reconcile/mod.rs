@@ -27,6 +27,7 @@ use super::App;
 use crate::store::due::{self, Claim};
 
 use advance::{Next, Work};
+use place::PlaceGone;
 
 pub(crate) use advance::password_place;
 
@@ -192,7 +193,7 @@ async fn work(app: &App, claim: &Claim, held: &Shared) {
     }
 }
 
-/// Repeats a transaction while the database is away; nothing when the claim was lost or the work cannot go on. The
+/// Repeats a transaction while the database is away, and at once when what it decided by was old; nothing when the claim was lost or the work cannot go on. The
 /// claim then runs out and somebody takes the service over.
 async fn retrying<T, F, W>(step: &'static str, mut transaction: F) -> Option<T>
 where
@@ -202,6 +203,7 @@ where
     for attempt in 0..20_u32 {
         match transaction().await {
             Ok(done) => return done,
+            Err(error) if error.is::<PlaceGone>() => {}
             Err(error) if error.downcast_ref::<sqlx::Error>().is_some_and(is_passing) => {
                 tracing::warn!(attempt, error = format!("{error:#}"), "{step} waits for the database");
                 tokio::time::sleep(DATABASE_PAUSE * (attempt + 1)).await;

@@ -13,8 +13,27 @@ use crate::store::panel::{self, Row};
 const WAIT_DOWN: Duration = Duration::from_secs(5);
 const WAIT_NONE: Duration = Duration::from_secs(30);
 
+/// A place to be taken right before the commit: everybody wants one of the same panel, and whoever has one keeps the others
+/// waiting until then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taking {
+    panel: PanelId,
+    capacity: i32,
+}
+
+/// The count that was read is old: somebody else has the last place. Whoever decides again sees that.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the last place on the panel was taken meanwhile")]
+pub(super) struct PlaceGone;
+
+impl Taking {
+    pub(super) async fn take(self, tx: &mut PgTransaction<'_>) -> anyhow::Result<()> {
+        if panel::take_place(tx, self.panel, self.capacity).await? { Ok(()) } else { Err(PlaceGone.into()) }
+    }
+}
+
 impl Work<'_> {
-    /// Puts the service on the best panel and takes a place there; how long to wait when there is none. With `leave`
+    /// Puts the service on the best panel, where a place is taken when the transaction ends; how long to wait when there is none. With `leave`
     /// it moves away from that panel, or stays when there is no other.
     pub(super) async fn place(
         &self,
@@ -30,24 +49,23 @@ impl Work<'_> {
             Ok(ranked) => ranked,
             Err(nowhere) => return Ok(Some(if leave.is_some() { WAIT_DOWN } else { wait(draft, nowhere) })),
         };
-        for best in ranked {
-            let Some(row) = rows.iter().find(|row| row.panel_id() == best.id) else { continue };
-            // The count that was read may be old; the last place goes to one of us only.
-            if panel::take_place(tx, best.id, row.capacity).await? {
-                if let Some(left) = leave {
-                    panel::give_place(tx, left).await?;
-                }
-                draft.row().panel_id = Some(row.id);
-                if draft.held.row.line_fact == "removed" {
-                    // A new life: nothing of the old line counts.
-                    draft.row().line_fact = "never".to_owned();
-                }
-                draft.tell_clock = row.clock_wanted.filter(|_| row.clock_wanted != row.clock_told);
-                draft.panel = Some(self.app.panels.connect(row)?);
-                return Ok(None);
-            }
+        let best = ranked.first().and_then(|best| rows.iter().find(|row| row.panel_id() == best.id));
+        let Some(row) = best else {
+            return Ok(Some(if leave.is_some() { WAIT_DOWN } else { wait(draft, Nowhere::Full) }));
+        };
+        // A place that was only to be taken is not given back.
+        if let Some(left) = leave.filter(|left| draft.taking.is_none_or(|taking| taking.panel != *left)) {
+            panel::give_place(tx, left).await?;
         }
-        Ok(Some(if leave.is_some() { WAIT_DOWN } else { wait(draft, Nowhere::Full) }))
+        draft.taking = Some(Taking { panel: row.panel_id(), capacity: row.capacity });
+        draft.row().panel_id = Some(row.id);
+        if draft.held.row.line_fact == "removed" {
+            // A new life: nothing of the old line counts.
+            draft.row().line_fact = "never".to_owned();
+        }
+        draft.tell_clock = row.clock_wanted.filter(|_| row.clock_wanted != row.clock_told);
+        draft.panel = Some(self.app.panels.connect(row)?);
+        Ok(None)
     }
 
     fn candidate(&self, row: &Row) -> Candidate {
