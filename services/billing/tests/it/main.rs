@@ -5,6 +5,8 @@ mod accounts;
 mod calls;
 mod changes;
 mod documents;
+mod einvoice;
+mod exports;
 mod lifecycle;
 mod money;
 mod numbers;
