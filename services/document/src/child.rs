@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    fonts::Unprintable,
     model::Document,
     render::{RenderError, render},
 };
@@ -18,23 +19,31 @@ pub const EXIT_REFUSED: u8 = 65;
 /// Exit status when drawing failed for a reason of our own.
 pub const EXIT_FAILED: u8 = 70;
 
-/// Reads one JSON document, writes its PDF.
-pub fn render_stream(input: impl Read, mut output: impl Write) -> Result<(), RenderError> {
+/// Reads one JSON document, writes its PDF; answers what could not be drawn as itself.
+pub fn render_stream(input: impl Read, mut output: impl Write) -> Result<Option<Unprintable>, RenderError> {
     let mut json = Vec::new();
     input.take(INPUT_BYTES_MAX + 1).read_to_end(&mut json)?;
     if json.len() as u64 > INPUT_BYTES_MAX {
         return Err(RenderError::TooLarge { limit: INPUT_BYTES_MAX });
     }
     let document: Document = serde_json::from_slice(&json)?;
-    output.write_all(&render(&document)?)?;
-    Ok(output.flush()?)
+    let pdf = render(&document)?;
+    output.write_all(&pdf.bytes)?;
+    output.flush()?;
+    Ok(pdf.unprintable)
 }
 
-/// The body of the subcommand: standard input to standard output, the reason of a failure on standard error.
+/// The body of the subcommand: standard input to standard output; the reason of a failure, and what was printed in
+/// another way than it was written, on standard error.
 #[must_use]
 pub fn run() -> ExitCode {
     match render_stream(std::io::stdin().lock(), std::io::stdout().lock()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(unprintable) => {
+            if let Some(unprintable) = unprintable {
+                let _ = writeln!(std::io::stderr(), "{unprintable}");
+            }
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             // Nobody is left to tell when standard error is closed as well.
             let _ = writeln!(std::io::stderr(), "{error}");

@@ -3,12 +3,15 @@
 
 mod check;
 mod child;
+mod fonts;
+mod glyphs;
 mod labels;
 mod locale;
 mod model;
 mod palette;
 mod rate;
 mod render;
+mod script;
 mod spawn;
 mod view;
 mod world;
@@ -18,9 +21,10 @@ pub use check::{
     TAX_LINES_MAX,
 };
 pub use child::{EXIT_FAILED, EXIT_REFUSED, INPUT_BYTES_MAX, render_stream, run};
+pub use fonts::{FONT_FOLDERS, Unprintable};
 pub use locale::{Locale, LocaleError};
 pub use model::{Brand, Buyer, Document, Kind, Line, Period, Seller, Status, TaxLine, Tokens};
 pub use palette::{Color, ColorError};
 pub use rate::{RateError, TaxRate};
-pub use render::{RenderError, render};
-pub use spawn::{OUTPUT_BYTES_MAX, Renderer, SpawnError, TIME_LIMIT, spawn_render, spawn_within};
+pub use render::{Pdf, RenderError, render, render_with};
+pub use spawn::{Drawn, OUTPUT_BYTES_MAX, Renderer, SpawnError, TIME_LIMIT, spawn_render, spawn_within};

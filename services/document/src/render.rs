@@ -1,6 +1,9 @@
 //! From a document to the bytes of a PDF.
 
+use std::{collections::BTreeSet, path::PathBuf};
+
 use chrono::Datelike;
+use serde_json::Value;
 use thiserror::Error;
 use typst::{
     comemo,
@@ -10,7 +13,15 @@ use typst::{
 use typst_layout::PagedDocument;
 use typst_pdf::{PdfOptions, Timestamp};
 
-use crate::{check::Invalid, model::Document, view::View, world::Page};
+use crate::{
+    check::Invalid,
+    fonts::{FONT_FOLDERS, Typefaces, Unprintable},
+    glyphs,
+    model::Document,
+    script,
+    view::View,
+    world::Page,
+};
 
 /// Why a document was not drawn.
 #[derive(Debug, Error)]
@@ -35,20 +46,36 @@ pub enum RenderError {
     Io(#[from] std::io::Error),
 }
 
-/// Draws a document as a PDF (A4, tagged, fonts embedded as subsets). The same document gives the same bytes.
+/// A drawn document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pdf {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// What could not be drawn as itself, for the operator's log.
+    pub unprintable: Option<Unprintable>,
+}
+
+/// Draws a document as a PDF (A4, tagged, fonts embedded as subsets). The same document gives the same bytes on machines
+/// with the same fonts.
 ///
 /// The typesetter keeps its caches and fonts in memory; services call [`crate::Renderer`] instead, which does
 /// this in a child process.
-pub fn render(document: &Document) -> Result<Vec<u8>, RenderError> {
+pub fn render(document: &Document) -> Result<Pdf, RenderError> {
+    render_with(document, &FONT_FOLDERS.map(PathBuf::from))
+}
+
+/// [`render`] with the fonts of other folders (they are looked through, four levels deep).
+pub fn render_with(document: &Document, font_folders: &[PathBuf]) -> Result<Pdf, RenderError> {
     document.check()?;
-    let pages = match layout(document, document.brand.logo_svg.as_deref()) {
+    let (pages, missing) = match set(document, document.brand.logo_svg.as_deref(), font_folders) {
         // A broken logo must not keep an invoice from its customer: the brand's name stands in.
-        Err(_) if document.brand.logo_svg.is_some() => layout(document, None)?,
+        Err(_) if document.brand.logo_svg.is_some() => set(document, None, font_folders)?,
         outcome => outcome?,
     };
-    let mut pdf = typst_pdf::pdf(&pages, &options(document)).map_err(|faults| RenderError::Layout(explain(&faults)))?;
-    blank_toolkit(&mut pdf);
-    Ok(pdf)
+    let mut bytes =
+        typst_pdf::pdf(&pages, &options(document)).map_err(|faults| RenderError::Layout(explain(&faults)))?;
+    blank_toolkit(&mut bytes);
+    Ok(Pdf { bytes, unprintable: Unprintable::of(&missing) })
 }
 
 /// Blanks the name of the XMP library, which has no setting for it. The length stays, so every offset of the file does.
@@ -60,9 +87,34 @@ fn blank_toolkit(pdf: &mut [u8]) {
     }
 }
 
-fn layout(document: &Document, logo: Option<&str>) -> Result<PagedDocument, RenderError> {
-    let data = serde_json::to_vec(&View::of(document, logo.is_some()))?;
-    let outcome = typst::compile::<PagedDocument>(&Page::new(data, logo)).output;
+/// The pages, and the characters on them that no font has and that are spelt out.
+fn set(
+    document: &Document,
+    logo: Option<&str>,
+    font_folders: &[PathBuf],
+) -> Result<(PagedDocument, BTreeSet<char>), RenderError> {
+    let mut data = serde_json::to_value(View::of(document, logo.is_some()))?;
+    let typefaces = Typefaces::for_text(&(glyphs::texts(&data) + logo.unwrap_or_default()), font_folders);
+    data["fonts"] = typefaces.families().into();
+    let pages = layout(&data, logo, &typefaces)?;
+    let missing = glyphs::missing(&pages, &typefaces);
+    if missing.is_empty() {
+        return Ok((pages, missing));
+    }
+    glyphs::spell_out(&mut data, &missing);
+    let pages = layout(&data, logo, &typefaces)?;
+    if !glyphs::missing(&pages, &typefaces).is_empty() {
+        return Err(RenderError::Layout("a character has no glyph in any font and cannot be spelt out either".into()));
+    }
+    Ok((pages, missing))
+}
+
+fn layout(data: &Value, logo: Option<&str>, typefaces: &Typefaces) -> Result<PagedDocument, RenderError> {
+    let (rtl, languages) = script::manners(data);
+    let mut json = data.clone();
+    json["rtl"] = rtl.into_iter().collect();
+    json["languages"] = serde_json::to_value(languages)?;
+    let outcome = typst::compile::<PagedDocument>(&Page::new(serde_json::to_vec(&json)?, logo, typefaces)).output;
     // One document per process is the rule; a caller that draws many must not pile up their caches.
     comemo::evict(0);
     outcome.map_err(|faults| RenderError::Layout(explain(&faults)))

@@ -70,6 +70,15 @@ pub enum SpawnError {
     },
 }
 
+/// What a child drew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drawn {
+    /// The PDF.
+    pub pdf: Vec<u8>,
+    /// What the child could not print as it is written, for the operator's log.
+    pub warning: Option<String>,
+}
+
 impl SpawnError {
     /// Whether trying again later may help.
     #[must_use]
@@ -96,7 +105,7 @@ impl Renderer {
     }
 
     /// Draws a document; waits for a free place first. Dropping the future ends the child.
-    pub async fn render(&self, document: &Document) -> Result<Vec<u8>, SpawnError> {
+    pub async fn render(&self, document: &Document) -> Result<Drawn, SpawnError> {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
         spawn_render(&self.program, document).await
     }
@@ -104,12 +113,12 @@ impl Renderer {
 
 /// Starts `program render`, writes the document to it and returns the PDF, within [`TIME_LIMIT`] and
 /// [`OUTPUT_BYTES_MAX`]. The child inherits no environment and is ended when it is late or the future is dropped.
-pub async fn spawn_render(program: &Path, document: &Document) -> Result<Vec<u8>, SpawnError> {
+pub async fn spawn_render(program: &Path, document: &Document) -> Result<Drawn, SpawnError> {
     spawn_within(program, document, TIME_LIMIT).await
 }
 
 /// [`spawn_render`] with a time limit of the caller's.
-pub async fn spawn_within(program: &Path, document: &Document, limit: Duration) -> Result<Vec<u8>, SpawnError> {
+pub async fn spawn_within(program: &Path, document: &Document, limit: Duration) -> Result<Drawn, SpawnError> {
     document.check()?;
     let json = serde_json::to_vec(document).map_err(|error| SpawnError::Unsendable(error.to_string()))?;
     if json.len() as u64 > INPUT_BYTES_MAX {
@@ -118,7 +127,7 @@ pub async fn spawn_within(program: &Path, document: &Document, limit: Duration) 
     timeout(limit, converse(program, &json)).await.unwrap_or(Err(SpawnError::Late(limit)))
 }
 
-async fn converse(program: &Path, json: &[u8]) -> Result<Vec<u8>, SpawnError> {
+async fn converse(program: &Path, json: &[u8]) -> Result<Drawn, SpawnError> {
     let mut child = Command::new(program)
         .arg("render")
         .env_clear()
@@ -141,7 +150,7 @@ async fn converse(program: &Path, json: &[u8]) -> Result<Vec<u8>, SpawnError> {
     let ((), pdf, reason) = tokio::try_join!(feed, read_pdf(stdout), read_reason(stderr))?;
     let status = child.wait().await?;
     if status.success() {
-        return Ok(pdf);
+        return Ok(Drawn { pdf, warning: Some(reason).filter(|reason| !reason.is_empty()) });
     }
     if status.code() == Some(EXIT_REFUSED.into()) {
         return Err(SpawnError::Refused(reason));

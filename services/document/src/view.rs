@@ -6,6 +6,7 @@ use crate::{
     labels::Labels,
     model::{Document, Kind, Line, Status},
     palette::Palette,
+    script,
 };
 
 /// A run of characters longer than this without a blank may be broken anywhere.
@@ -23,6 +24,8 @@ pub(crate) struct View {
     labels: &'static Labels,
     has_logo: bool,
     brand: String,
+    /// Letters of the brand's name join, so they must not be moved apart or together.
+    brand_joins: bool,
     support_email: Option<String>,
     website: Option<String>,
     title: &'static str,
@@ -105,6 +108,7 @@ impl View {
             labels,
             has_logo,
             brand: one_line(&document.brand.name),
+            brand_joins: script::joins(&document.brand.name),
             support_email: optional(document.brand.support_email.as_deref()),
             website: optional(document.brand.website.as_deref()).map(|site| without_scheme(&site)),
             title: labels.title(document.kind),

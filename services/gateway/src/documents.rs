@@ -94,6 +94,47 @@ impl Documents {
         if !status.success() {
             return Err(std::io::Error::other(format!("the renderer failed ({status}): {reason}")));
         }
+        if !pdf.starts_with(b"%PDF-") {
+            return Err(std::io::Error::other(format!("what the renderer wrote is no PDF: {reason}")));
+        }
+        if !reason.is_empty() {
+            tracing::warn!(reason, "a document was drawn, but not everything in it could be printed as it is written");
+        }
         Ok(pdf.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    use super::*;
+
+    /// A renderer that runs a script.
+    fn renderer(folder: &Path, script: &str) -> Documents {
+        let path = folder.join("renderer");
+        std::fs::write(&path, format!("#!/bin/sh\ncat >/dev/null\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Documents::new(path, 1)
+    }
+
+    #[tokio::test]
+    async fn case_042_a_drawing_that_fails_is_a_fault_of_ours_and_the_next_try_draws() {
+        let folder = tempfile::tempdir().unwrap();
+        for failure in ["echo 'out of memory' >&2; exit 70", "kill -9 $$", "echo running 0 tests"] {
+            let refused = renderer(folder.path(), failure).draw("{}").await.unwrap_err();
+            assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR, "{failure}");
+        }
+        let pdf = renderer(folder.path(), "printf %s %PDF-1.7").draw("{}").await.unwrap();
+        assert_eq!(pdf, "%PDF-1.7");
+    }
+
+    #[tokio::test]
+    async fn a_document_with_characters_without_a_font_is_drawn_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let drawn =
+            renderer(folder.path(), "echo '2 characters (Han) have no font' >&2; printf %s %PDF-1.7").draw("{}").await;
+        assert_eq!(drawn.unwrap(), "%PDF-1.7");
     }
 }

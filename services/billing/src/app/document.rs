@@ -60,7 +60,7 @@ impl Billing {
     }
 }
 
-fn day(profile_zone: chrono_tz::Tz, at: DateTime<Utc>) -> NaiveDate {
+pub(super) fn day(profile_zone: chrono_tz::Tz, at: DateTime<Utc>) -> NaiveDate {
     at.with_timezone(&profile_zone).date_naive()
 }
 

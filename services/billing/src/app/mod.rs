@@ -5,6 +5,8 @@ pub mod change;
 pub mod checkout;
 pub mod credit;
 pub mod document;
+pub mod einvoice;
+pub mod export;
 pub mod invariants;
 pub mod order;
 pub mod payment;

@@ -1,7 +1,9 @@
 //! What billing decides: pure, no waiting, no storage, no clock. Instants come in as arguments.
 
 pub mod dunning;
+pub mod einvoice;
 pub mod entitlement;
+pub mod export;
 pub mod invoice;
 pub mod ledger;
 pub mod line;
@@ -12,5 +14,6 @@ pub mod profile;
 pub mod proration;
 pub mod provider;
 pub mod quote;
+pub mod rates;
 pub mod refund;
 pub mod subscription;

@@ -5,7 +5,7 @@ use ottery_proto::billing::v1 as proto;
 use ottery_proto::billing::v1::billing_service_server::BillingService;
 use tonic::{Request, Response, Status};
 
-use super::{order, payment, subscription, view};
+use super::{export, order, payment, subscription, view};
 use crate::app::Billing;
 
 /// Answers `ottery.billing.v1.BillingService`.
@@ -127,6 +127,22 @@ impl BillingService for BillingGrpc {
     ) -> Result<Response<proto::GetInvoiceDocumentReply>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(view::get_invoice_document(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn get_invoice_ubl(
+        &self,
+        request: Request<proto::GetInvoiceUblRequest>,
+    ) -> Result<Response<proto::GetInvoiceUblReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(view::get_invoice_ubl(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn export_day(
+        &self,
+        request: Request<proto::ExportDayRequest>,
+    ) -> Result<Response<proto::ExportDayReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(export::export_day(&self.app, actor, request.into_inner()).await?))
     }
 
     async fn list_transfers(

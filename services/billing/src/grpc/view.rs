@@ -53,6 +53,20 @@ pub(super) async fn get_invoice_document(
     Ok(proto::GetInvoiceDocumentReply { document_json: paper.json, file_name: paper.file_name })
 }
 
+pub(super) async fn get_invoice_ubl(
+    app: &Billing,
+    actor: Actor,
+    request: proto::GetInvoiceUblRequest,
+) -> Result<proto::GetInvoiceUblReply, Problem> {
+    let caller = Caller::customer_or(actor, "invoice.read")?;
+    let note: Option<CreditNoteId> = match request.credit_note_id.as_str() {
+        "" => None,
+        text => Some(id("credit_note_id", text)?),
+    };
+    let ubl = app.invoice_ubl(caller.brand, id("invoice_id", &request.invoice_id)?, note, caller.owner).await?;
+    Ok(proto::GetInvoiceUblReply { xml: ubl.xml, file_name: ubl.file_name })
+}
+
 pub(super) async fn list_transfers(
     app: &Billing,
     actor: Actor,

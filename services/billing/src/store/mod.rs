@@ -8,6 +8,7 @@ pub mod credit_note;
 pub mod customer;
 pub mod due;
 pub mod errand;
+pub mod export;
 pub mod invoice;
 pub mod ledger;
 pub mod number;

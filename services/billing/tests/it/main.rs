@@ -4,6 +4,9 @@
 mod accounts;
 mod calls;
 mod changes;
+mod documents;
+mod einvoice;
+mod exports;
 mod lifecycle;
 mod money;
 mod numbers;

@@ -124,8 +124,13 @@ impl World {
     }
 
     pub async fn know(&self, profile: &Profile) {
+        self.know_version(profile, 1).await;
+    }
+
+    /// What the catalogue says of the brand; an older version than the known one changes nothing.
+    pub async fn know_version(&self, profile: &Profile, version: i64) {
         let mut tx = self.tx().await;
-        store::profile::put(&mut tx, profile, 1, self.now()).await.expect("the profile is kept");
+        assert!(store::profile::put(&mut tx, profile, version, self.now()).await.expect("readable"), "it is news");
         tx.commit().await.expect("committed");
     }
 

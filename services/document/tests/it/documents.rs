@@ -1,7 +1,7 @@
 //! Sample documents, and the words that come out of a PDF.
 
 use lopdf::Object;
-use ottery_document::{Document, Line, TaxLine};
+use ottery_document::{Document, Line, TaxLine, render};
 
 pub const LOGO: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 150 40">
 <rect width="40" height="40" rx="11" fill="#6d28d9"/><path d="M14 11v18l16-9z" fill="#fff"/>
@@ -56,6 +56,13 @@ pub fn invoice_of(lines: Vec<Line>) -> Document {
 /// A line of the sample, described otherwise.
 pub fn line(description: impl Into<String>) -> Line {
     Line { description: description.into(), ..invoice().lines[0].clone() }
+}
+
+/// The PDF of a document that prints as it is written.
+pub fn drawn(document: &Document) -> Vec<u8> {
+    let pdf = render(document).unwrap();
+    assert_eq!(pdf.unprintable, None);
+    pdf.bytes
 }
 
 /// What was printed, page by page, without blanks: how a reader of files spaces words is not the page's business.

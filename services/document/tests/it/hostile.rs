@@ -1,8 +1,8 @@
 //! Texts that would like to be code, and documents that do not hold together.
 
-use ottery_document::{Document, Invalid, RenderError, render, render_stream};
+use ottery_document::{Document, Invalid, RenderError, render_stream};
 
-use crate::documents::{invoice, invoice_of, line, pages, words};
+use crate::documents::{drawn, invoice, invoice_of, line, pages, words};
 
 #[test]
 fn secure_text_of_customers_is_printed_and_never_run() {
@@ -26,7 +26,7 @@ fn secure_text_of_customers_is_printed_and_never_run() {
     document.number = "#sys.inputs".into();
     document.notes = Some("first\n#read(\"data.json\")\n= third".into());
     document.brand.name = "#emoji.face $".into();
-    let pdf = render(&document).unwrap();
+    let pdf = drawn(&document);
     let shown = words(&pdf);
     for trick in
         tricks.iter().chain(&["#set page(fill: red)", "#sys.inputs", "#read(\"data.json\")", "=third", "#emoji.face $"])
@@ -49,7 +49,7 @@ fn secure_a_logo_cannot_reach_files_or_the_network() {
     {
         let mut document = invoice();
         document.brand.logo_svg = Some(logo(href));
-        assert!(render(&document).is_ok_and(|pdf| pages(&pdf).len() == 1), "{href}");
+        assert_eq!(pages(&drawn(&document)).len(), 1, "{href}");
     }
 }
 
@@ -60,7 +60,7 @@ fn endless_words_and_towers_of_lines_stay_on_their_pages() {
     document.number = "9".repeat(300);
     document.buyer.address_lines = vec!["A".repeat(300); 8];
     document.notes = Some("n\n".repeat(1_999));
-    let pages = pages(&render(&document).unwrap());
+    let pages = pages(&drawn(&document));
     assert!((10..100).contains(&pages.len()), "{}", pages.len());
     assert_eq!(pages.concat().matches('W').count(), 1_000);
 }

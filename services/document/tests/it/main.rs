@@ -5,4 +5,6 @@
 mod documents;
 mod hostile;
 mod pages;
+mod pictures;
+mod scripts;
 mod spawn;

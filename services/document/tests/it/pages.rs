@@ -1,11 +1,11 @@
 //! What stands on the page.
 
-use ottery_document::{Document, Kind, Locale, Status, render};
+use ottery_document::{Document, Kind, Locale, Status};
 
-use crate::documents::{LOGO, invoice, invoice_of, line, pages, properties, words};
+use crate::documents::{LOGO, drawn, invoice, invoice_of, line, pages, properties, words};
 
 fn shows(document: &Document, expected: &[&str]) {
-    let text = words(&render(document).unwrap());
+    let text = words(&drawn(document));
     for words in expected {
         let words: String = words.chars().filter(|c| !c.is_whitespace()).collect();
         assert!(text.contains(&words), "{words:?} is missing in {text}");
@@ -38,7 +38,7 @@ fn an_open_invoice_offers_to_pay_it() {
     (document.status, document.paid_on) = (Status::Overdue, None);
     (document.paid_minor, document.balance_minor) = (0, 238_000);
     document.pay_url = Some("https://lumen.example/pay/abc".into());
-    let pdf = render(&document).unwrap();
+    let pdf = drawn(&document);
     assert!(words(&pdf).contains("Payonline") && words(&pdf).contains("Overdue") && !words(&pdf).contains("PAID"));
     assert!(String::from_utf8_lossy(&pdf).contains("https://lumen.example/pay/abc"));
 }
@@ -72,7 +72,7 @@ fn every_language_has_its_words_and_its_numbers() {
 
 #[test]
 fn arabic_is_drawn_with_letters_of_its_own() {
-    let pdf = render(&Document { locale: Locale::Ar, ..invoice() }).unwrap();
+    let pdf = drawn(&Document { locale: Locale::Ar, ..invoice() });
     let properties = properties(&pdf);
     assert!(properties.contains("Vazirmatn") && properties.contains("R2L"), "{properties}");
     assert!(words(&pdf).contains("EUR2,380.00"));
@@ -90,7 +90,7 @@ fn case_017_yen_have_no_decimals_and_dinars_three() {
 #[test]
 fn three_hundred_lines_run_over_pages_under_a_repeated_head() {
     let document = invoice_of((1..=300).map(|number| line(format!("Connection no. {number:03}"))).collect());
-    let pages = pages(&render(&document).unwrap());
+    let pages = pages(&drawn(&document));
     assert!(pages.len() >= 10, "{}", pages.len());
     for (index, page) in pages.iter().enumerate() {
         assert!(page.contains(&format!("{}/{}", index + 1, pages.len())), "{page}");
@@ -105,16 +105,16 @@ fn three_hundred_lines_run_over_pages_under_a_repeated_head() {
 fn a_logo_is_drawn_and_a_broken_one_gives_way_to_the_name() {
     let mut document = invoice();
     document.brand.logo_svg = Some(LOGO.into());
-    let with_logo = render(&document).unwrap();
+    let with_logo = drawn(&document);
     document.brand.logo_svg = Some("<svg".into());
-    let without = render(&document).unwrap();
+    let without = drawn(&document);
     let headline = |pdf: &[u8]| words(pdf).matches("LumenTV").count();
     assert_eq!((headline(&with_logo), headline(&without)), (0, 1));
 }
 
 #[test]
 fn the_file_names_the_brand_and_no_software() {
-    let pdf = render(&invoice()).unwrap();
+    let pdf = drawn(&invoice());
     let shown = properties(&pdf).to_lowercase();
     for name in ["typst", "krilla", "ottery", "xmp-writer", "producer"] {
         assert!(!shown.contains(name) && !String::from_utf8_lossy(&pdf).to_lowercase().contains(name), "{name}");
@@ -124,5 +124,5 @@ fn the_file_names_the_brand_and_no_software() {
 
 #[test]
 fn the_same_document_gives_the_same_bytes() {
-    assert_eq!(render(&invoice()).unwrap(), render(&invoice()).unwrap());
+    assert_eq!(drawn(&invoice()), drawn(&invoice()));
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use ottery_document::{Renderer, SpawnError, render, spawn_render, spawn_within};
+use ottery_document::{Drawn, Renderer, SpawnError, render, spawn_render, spawn_within};
 
 use crate::documents::invoice;
 
@@ -30,14 +30,15 @@ fn impostor(folder: &tempfile::TempDir, script: &str) -> PathBuf {
     path
 }
 
-async fn from_impostor(script: &str) -> Result<Vec<u8>, SpawnError> {
+async fn from_impostor(script: &str) -> Result<Drawn, SpawnError> {
     let folder = tempfile::tempdir().unwrap();
     spawn_within(&impostor(&folder, script), &invoice(), Duration::from_secs(2)).await
 }
 
 #[tokio::test]
 async fn the_child_draws_the_same_bytes_as_the_library() {
-    assert_eq!(spawn_render(&child(), &invoice()).await.unwrap(), render(&invoice()).unwrap());
+    let drawn = spawn_render(&child(), &invoice()).await.unwrap();
+    assert_eq!(drawn, Drawn { pdf: render(&invoice()).unwrap().bytes, warning: None });
 }
 
 #[tokio::test]
@@ -82,6 +83,6 @@ async fn the_reason_of_a_refusal_and_of_a_failure_comes_back() {
 
 #[tokio::test]
 async fn the_child_sees_no_secret_of_the_service() {
-    let seen = from_impostor("cat >/dev/null; /usr/bin/env").await.unwrap();
+    let seen = from_impostor("cat >/dev/null; /usr/bin/env").await.unwrap().pdf;
     assert!(!String::from_utf8_lossy(&seen).contains("CARGO"), "{}", String::from_utf8_lossy(&seen));
 }

@@ -1,5 +1,6 @@
-//! Invoices and credit notes, their PDFs, and paying them.
+//! Invoices and credit notes, their PDFs and e-invoices, and paying them.
 
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
@@ -134,6 +135,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(read))
         .routes(routes!(pdf))
         .routes(routes!(credit_note_pdf))
+        .routes(routes!(ubl))
+        .routes(routes!(credit_note_ubl))
         .routes(routes!(pay))
 }
 
@@ -190,12 +193,53 @@ pub async fn document(
     let request = billing::GetInvoiceDocumentRequest { invoice_id, credit_note_id };
     let reply = state.clients.billing(&caller.call()).get_invoice_document(request).await?.into_inner();
     let pdf = state.documents.draw(&reply.document_json).await?;
-    let name: String =
-        reply.file_name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect();
+    file(&reply.file_name, "application/pdf", pdf)
+}
+
+/// A file to download.
+///
+/// # Errors
+/// Never in practice: only plain letters of the name are kept.
+pub(super) fn file(name: &str, kind: &'static str, body: impl Into<Body>) -> Reply<Response> {
+    let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect();
     let disposition =
         HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).map_err(|error| Refusal::internal(&error))?;
-    let kind = HeaderValue::from_static("application/pdf");
-    Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, disposition)], pdf).into_response())
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(kind)), (header::CONTENT_DISPOSITION, disposition)];
+    Ok((headers, body.into()).into_response())
+}
+
+/// Get an invoice as e-invoice.
+///
+/// EN 16931 in UBL 2.1. 409 `e_invoice_incomplete` names the field that is missing and where it is set.
+#[utoipa::path(get, path = "/invoices/{id}/ubl", tag = "invoices", operation_id = "get_invoice_ubl", params(("id" = String, Path)), responses((status = 200, content_type = "application/xml", body = String)))]
+async fn ubl(State(state): State<AppState>, caller: Caller, Path(invoice_id): Path<String>) -> Reply<Response> {
+    e_invoice(&state, &caller, invoice_id, String::new()).await
+}
+
+/// Get a credit note as e-invoice.
+#[utoipa::path(get, path = "/invoices/{id}/credit-notes/{credit_note_id}/ubl", tag = "invoices", operation_id = "get_credit_note_ubl",
+    params(("id" = String, Path), ("credit_note_id" = String, Path)), responses((status = 200, content_type = "application/xml", body = String)))]
+async fn credit_note_ubl(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((invoice_id, credit_note_id)): Path<(String, String)>,
+) -> Reply<Response> {
+    e_invoice(&state, &caller, invoice_id, credit_note_id).await
+}
+
+/// The UBL of an invoice, or of one of its credit notes when one is named; pages use it as well.
+///
+/// # Errors
+/// 404 for documents of others; 409 when EN 16931 needs what the invoice lacks.
+pub async fn e_invoice(
+    state: &AppState,
+    caller: &Caller,
+    invoice_id: String,
+    credit_note_id: String,
+) -> Reply<Response> {
+    let request = billing::GetInvoiceUblRequest { invoice_id, credit_note_id };
+    let reply = state.clients.billing(&caller.call()).get_invoice_ubl(request).await?.into_inner();
+    file(&reply.file_name, "application/xml", reply.xml)
 }
 
 /// Pay an invoice.

@@ -9,6 +9,7 @@ pub mod auth;
 pub mod brands;
 pub mod clocks;
 mod describe;
+mod exports;
 pub mod factors;
 pub mod invoices;
 pub mod keys;
@@ -58,6 +59,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(storefront::routes())
         .merge(orders::routes())
         .merge(subscriptions::routes())
+        .merge(exports::routes())
         .merge(invoices::routes())
         .merge(payments::routes())
         .merge(ledger::routes())

@@ -9,6 +9,7 @@ mod https;
 mod keys;
 mod openapi;
 mod pages;
+mod papers;
 mod sessions;
 mod setup;
 mod stream;

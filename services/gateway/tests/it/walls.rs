@@ -134,6 +134,7 @@ async fn secure_s13_what_belongs_to_others_does_not_exist() {
         format!("/api/v1/orders/{order_id}/events"),
         format!("/api/v1/invoices/{invoice_id}"),
         format!("/api/v1/invoices/{invoice_id}/pdf"),
+        format!("/api/v1/invoices/{invoice_id}/ubl"),
         format!("/api/v1/subscriptions/{subscription_id}"),
         format!("/api/v1/tickets/{ticket_id}"),
     ];

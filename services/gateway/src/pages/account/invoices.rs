@@ -1,4 +1,4 @@
-//! Invoices and their PDFs.
+//! Invoices, their PDFs and e-invoices.
 
 use axum::extract::{Path, State};
 use axum::http::header;
@@ -8,6 +8,7 @@ use ottery_proto::billing::v1::Invoice;
 use ottery_proto::billing::v1::invoice::State as Life;
 
 use super::show as page_of;
+use crate::api::invoices::e_invoice;
 use crate::limits::{self, Form as Body};
 use crate::pages::block::{Block, Cell, Form, Sent, Table, Tone};
 use crate::pages::frame::{Page, Ui, manner};
@@ -64,8 +65,9 @@ pub async fn list(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
     page_of(&customer, &ui, Page::new("Invoices").with(Block::Table(table)))
 }
 
-/// An invoice's parts, for customers and staff.
-pub fn parts(page: Page, invoice: &Invoice, manner: &Manner, pdf: &str) -> Page {
+/// An invoice's parts, for customers and staff; `address` is its page's.
+pub fn parts(page: Page, invoice: &Invoice, manner: &Manner, address: &str) -> Page {
+    let (pdf, ubl) = (format!("{address}/pdf"), format!("{address}/ubl"));
     let mut rows: Vec<Vec<Cell>> = invoice
         .lines
         .iter()
@@ -124,10 +126,12 @@ pub fn parts(page: Page, invoice: &Invoice, manner: &Manner, pdf: &str) -> Page 
                 Cell::text(&note.reason),
                 Cell::number(manner.money(note.amount.as_ref())),
                 Cell::text("PDF").to(format!("{pdf}?credit_note={}", note.id)),
+                Cell::text("XML").to(format!("{ubl}?credit_note={}", note.id)),
             ]
         });
         page = page.with(Block::Table(
-            Table::new("Credit notes", &["Number", "Date", "Reason", "#Amount", "Document"], "").rows(rows),
+            Table::new("Credit notes", &["Number", "Date", "Reason", "#Amount", "Document", "E-invoice"], "")
+                .rows(rows),
         ));
     }
     page
@@ -144,12 +148,13 @@ pub async fn show(
     let invoice = state.clients.billing(&customer.caller.call()).get_invoice(asked).await?.into_inner();
     let manner = manner(&state, &customer.brand);
     let (tone, word) = state_of(&invoice);
-    let pdf = format!("/account/invoices/{id}/pdf");
+    let address = format!("/account/invoices/{id}");
     let number = if invoice.number.is_empty() { "Draft".to_owned() } else { invoice.number.clone() };
     let mut page = Page::new(format!("Invoice {number}"))
         .badge(tone, word)
         .up("Invoices", "/account/invoices")
-        .aside("Download PDF", pdf.clone());
+        .aside("Download PDF", format!("{address}/pdf"))
+        .aside("Download e-invoice (XML)", format!("{address}/ubl"));
     if invoice.state() == Life::Open {
         let title = if ui.query.get("back") == "1" { "Not paid yet" } else { "This invoice is open" };
         let form = Form::new(
@@ -164,7 +169,7 @@ pub async fn show(
         .keyed();
         page = page.with(Block::Form(form));
     }
-    page = parts(page, &invoice, &manner, &pdf);
+    page = parts(page, &invoice, &manner, &address);
     if !invoice.subscription_id.is_empty() {
         page = page.aside("See the subscription", format!("/account/subscriptions/{}", invoice.subscription_id));
     }
@@ -188,6 +193,11 @@ pub async fn pay(
 /// `GET /account/invoices/{id}/pdf`
 pub async fn pdf(State(state): State<AppState>, customer: Customer, ui: Ui, Path(id): Path<String>) -> Reply<Response> {
     document(&state, &customer.caller, id, ui.query.text("credit_note")).await
+}
+
+/// `GET /account/invoices/{id}/ubl`
+pub async fn ubl(State(state): State<AppState>, customer: Customer, ui: Ui, Path(id): Path<String>) -> Reply<Response> {
+    e_invoice(&state, &customer.caller, id, ui.query.text("credit_note")).await
 }
 
 /// The PDF of an invoice, or of one of its credit notes.

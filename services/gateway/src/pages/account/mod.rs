@@ -53,6 +53,7 @@ pub fn router() -> Router<AppState> {
         .route("/account/invoices/{id}", get(invoices::show))
         .route("/account/invoices/{id}/pay", post(invoices::pay))
         .route("/account/invoices/{id}/pdf", get(invoices::pdf))
+        .route("/account/invoices/{id}/ubl", get(invoices::ubl))
         .route("/account/tickets", get(tickets::list))
         .route("/account/tickets/new", get(tickets::new_page).post(tickets::open))
         .route("/account/tickets/{id}", get(tickets::show))

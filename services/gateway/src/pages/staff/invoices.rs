@@ -6,6 +6,7 @@ use ottery_proto::billing::v1 as billing;
 use ottery_proto::billing::v1::Invoice;
 
 use super::desk::Desk;
+use crate::api::invoices::e_invoice;
 use crate::pages::account::{invoice_document, invoice_parts, invoice_state};
 use crate::pages::block::{Block, Cell, Table};
 use crate::pages::frame::{Page, Ui};
@@ -47,13 +48,14 @@ pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
         .await?
         .into_inner();
     let (tone, word) = invoice_state(&invoice);
-    let pdf = desk.at(&format!("/invoices/{}/pdf", invoice.id));
+    let address = desk.at(&format!("/invoices/{}", invoice.id));
     let number = if invoice.number.is_empty() { "Draft" } else { &invoice.number };
     let page = Page::new(format!("Invoice {number}"))
         .badge(tone, word)
         .up("Invoices", desk.at("/invoices"))
-        .action("Download PDF", pdf.clone());
-    let mut page = invoice_parts(page, &invoice, &desk.manner(&state), &pdf);
+        .action("Download PDF", format!("{address}/pdf"))
+        .action("Download e-invoice (XML)", format!("{address}/ubl"));
+    let mut page = invoice_parts(page, &invoice, &desk.manner(&state), &address);
     page = page.with(Block::facts(
         "Belongs to",
         vec![
@@ -72,4 +74,9 @@ pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
 /// `GET /staff/b/{brand}/invoices/{id}/pdf`
 pub async fn pdf(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Response> {
     invoice_document(&state, &desk.caller, desk.id.clone(), ui.query.text("credit_note")).await
+}
+
+/// `GET /staff/b/{brand}/invoices/{id}/ubl`
+pub async fn ubl(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Response> {
+    e_invoice(&state, &desk.caller, desk.id.clone(), ui.query.text("credit_note")).await
 }

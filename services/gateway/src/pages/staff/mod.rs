@@ -61,6 +61,7 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/invoices", get(invoices::list))
         .route("/staff/b/{brand}/invoices/{id}", get(invoices::show))
         .route("/staff/b/{brand}/invoices/{id}/pdf", get(invoices::pdf))
+        .route("/staff/b/{brand}/invoices/{id}/ubl", get(invoices::ubl))
         .route("/staff/b/{brand}/customers", get(accounts::customers))
         .route("/staff/b/{brand}/customers/{id}", get(accounts::customer))
         .route("/staff/b/{brand}/tickets", get(tickets::list))

@@ -85,6 +85,7 @@ pub async fn of_a_customer(walk: &mut Walk, order: &str) {
         "/orders/ord_00000000000000000000000000000000",
         "/account/invoices/inv_x",
         "/account/invoices/x/pdf",
+        "/account/invoices/x/ubl",
         "/account/subscriptions/x",
         "/account/subscriptions/x/change?price=pri_x",
         "/account/services/svc_x",
@@ -167,7 +168,7 @@ pub async fn of_staff(walk: &mut Walk, brand: &str) {
     for list in ["orders", "subscriptions", "invoices", "customers", "tickets", "plans", "panels"] {
         gets.extend([at(&format!("/{list}/x")), at(&format!("/{list}?cursor=rubbish"))]);
     }
-    gets.push(at("/invoices/x/pdf"));
+    gets.extend([at("/invoices/x/pdf"), at("/invoices/x/ubl")]);
     addresses(walk, &gets).await;
     let posts = [
         "/settings",

@@ -1,0 +1,90 @@
+//! One day of a brand for its accountants, page by page.
+
+use chrono::{NaiveDate, TimeDelta};
+use ottery_kernel::BrandId;
+use ottery_kit::grpc::Problem;
+use uuid::Uuid;
+
+use super::{Billing, broken, profile};
+use crate::domain::export::{Day, Issued, invoices, journal};
+use crate::store::export::{self, After};
+
+/// Documents or transfers of a page: a few hundred kilobytes.
+const PAGE_ROWS: i64 = 1_000;
+/// How long after its end a day is closed: whatever began before midnight is committed by then.
+const SETTLING: TimeDelta = TimeDelta::minutes(10);
+
+/// Where a page begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cursor {
+    /// Invoices after this number.
+    Invoices(After),
+    /// Credit notes, which follow the invoices, after this number.
+    CreditNotes(After),
+    /// Transfers after this one.
+    Journal(Option<Uuid>),
+}
+
+/// A page as CSV.
+#[derive(Clone, Debug)]
+pub struct Sheet {
+    /// Rows; the first page begins with the head.
+    pub csv: String,
+    /// Where the next page begins.
+    pub next: Option<Cursor>,
+}
+
+impl Billing {
+    /// A page of one day, which must be over in the legal entity's zone.
+    ///
+    /// # Errors
+    /// When the day is not over, or the brand is unknown.
+    pub async fn export_day(&self, brand: BrandId, date: NaiveDate, cursor: Cursor) -> Result<Sheet, Problem> {
+        let (mut tx, now) = self.begin(brand).await?;
+        let day = Day { date, zone: profile(&mut tx, brand).await?.entity.zone };
+        let bounds = day.bounds();
+        if bounds.1 + SETTLING > now {
+            return Err(Problem::invalid(
+                "day",
+                "DAY_NOT_OVER",
+                format!(
+                    "day {date} ends at {} in {} and can be exported 10 minutes later; ask for an earlier day",
+                    bounds.1.to_rfc3339(),
+                    day.zone
+                ),
+            ));
+        }
+        match cursor {
+            Cursor::Invoices(after) => {
+                let page = export::invoices(&mut tx, bounds, &after, PAGE_ROWS).await?;
+                let next = match last_of(&page) {
+                    Some(last) => Cursor::Invoices(last),
+                    None => Cursor::CreditNotes(After::default()),
+                };
+                let csv = invoices(day, &page, after == After::default()).map_err(broken)?;
+                Ok(Sheet { csv, next: Some(next) })
+            }
+            Cursor::CreditNotes(after) => {
+                let page = export::credit_notes(&mut tx, bounds, &after, PAGE_ROWS).await?;
+                let csv = invoices(day, &page, false).map_err(broken)?;
+                Ok(Sheet { csv, next: last_of(&page).map(Cursor::CreditNotes) })
+            }
+            Cursor::Journal(after) => {
+                let page = export::transfers(&mut tx, bounds, after, PAGE_ROWS).await?;
+                let last = page.last().filter(|_| is_full(page.len()));
+                let next = last.map(|transfer| Cursor::Journal(Some(transfer.id.as_uuid())));
+                Ok(Sheet { csv: journal(day, &page, after.is_none()), next })
+            }
+        }
+    }
+}
+
+fn is_full(count: usize) -> bool {
+    i64::try_from(count).is_ok_and(|count| count == PAGE_ROWS)
+}
+
+/// The number a full page ends with.
+fn last_of(page: &[Issued]) -> Option<After> {
+    let last = page.last().filter(|_| is_full(page.len()))?;
+    Some(After { series: last.number.series.clone(), year: last.number.year, sequence: last.number.sequence })
+}

@@ -1,0 +1,99 @@
+//! Exports of a day.
+
+use chrono::NaiveDate;
+use ottery_kit::grpc::{Actor, Problem};
+use ottery_proto::billing::v1 as proto;
+use uuid::Uuid;
+
+use super::Caller;
+use crate::app::Billing;
+use crate::app::export::Cursor;
+use crate::store::export::After;
+
+pub(super) async fn export_day(
+    app: &Billing,
+    actor: Actor,
+    request: proto::ExportDayRequest,
+) -> Result<proto::ExportDayReply, Problem> {
+    let (permission, name, first) = match request.book() {
+        proto::export_day_request::Book::Invoices => ("invoice.read", "invoices", Cursor::Invoices(After::default())),
+        proto::export_day_request::Book::Journal => ("ledger.read", "journal", Cursor::Journal(None)),
+        proto::export_day_request::Book::Unspecified => {
+            return Err(Problem::invalid("book", "BOOK_INVALID", "book: say which one, invoices or journal"));
+        }
+    };
+    let caller = Caller::staff(actor, permission)?;
+    let day: NaiveDate = request.day.parse().map_err(|_| {
+        Problem::invalid(
+            "day",
+            "DAY_INVALID",
+            format!("day `{}` is no date; expected one such as 2026-11-26", request.day),
+        )
+    })?;
+    let cursor = match request.cursor.as_str() {
+        "" => first,
+        text => cursor_of(text).filter(|cursor| is_of(cursor, &first)).ok_or_else(|| {
+            Problem::invalid("cursor", "CURSOR_INVALID", "cursor is none of this export; start from the first page")
+        })?,
+    };
+    let sheet = app.export_day(caller.brand, day, cursor).await?;
+    Ok(proto::ExportDayReply {
+        csv: sheet.csv,
+        next_cursor: sheet.next.map(|cursor| text_of(&cursor)).unwrap_or_default(),
+        file_name: format!("{name}-{day}.csv"),
+    })
+}
+
+/// `i.<year>.<sequence>.<series>`, `c.…` alike, `j.<id>`.
+fn text_of(cursor: &Cursor) -> String {
+    let number = |letter, after: &After| format!("{letter}.{}.{}.{}", after.year, after.sequence, after.series);
+    match cursor {
+        Cursor::Invoices(after) => number('i', after),
+        Cursor::CreditNotes(after) => number('c', after),
+        Cursor::Journal(after) => format!("j.{}", after.unwrap_or_default().simple()),
+    }
+}
+
+fn cursor_of(text: &str) -> Option<Cursor> {
+    let (letter, rest) = text.split_once('.')?;
+    if letter == "j" {
+        return Uuid::try_parse(rest).ok().map(|id| Cursor::Journal(Some(id)));
+    }
+    let mut parts = rest.splitn(3, '.');
+    let after = After {
+        year: parts.next()?.parse().ok()?,
+        sequence: parts.next()?.parse().ok()?,
+        series: parts.next()?.to_owned(),
+    };
+    match letter {
+        "i" => Some(Cursor::Invoices(after)),
+        "c" => Some(Cursor::CreditNotes(after)),
+        _ => None,
+    }
+}
+
+/// Whether a cursor belongs to the book that begins with `first`.
+const fn is_of(cursor: &Cursor, first: &Cursor) -> bool {
+    matches!(cursor, Cursor::Journal(_)) == matches!(first, Cursor::Journal(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_survives_the_way_to_the_caller_and_back() {
+        let after = After { series: "INV.A-1".into(), year: 2026, sequence: 12 };
+        for cursor in [
+            Cursor::Invoices(after.clone()),
+            Cursor::CreditNotes(after),
+            Cursor::CreditNotes(After::default()),
+            Cursor::Journal(Some(Uuid::from_u128(7))),
+        ] {
+            assert_eq!(cursor_of(&text_of(&cursor)), Some(cursor));
+        }
+        for text in ["", "x", "i.2026", "q.1.2.A", "j.zz", "i.a.b.c"] {
+            assert_eq!(cursor_of(text), None);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! One day as CSV.
+
+use std::collections::BTreeMap;
+
+use billing::app::credit;
+use billing::app::export::{Cursor, Sheet};
+use billing::store::export::After;
+use chrono::{NaiveDate, TimeDelta};
+use ottery_kernel::{Clock as _, Currency, Term};
+
+use crate::world::{World, eur, offer, placing, world};
+
+impl World {
+    async fn sheet(&self, day: NaiveDate, first: Cursor) -> String {
+        let mut text = String::new();
+        let mut cursor = Some(first);
+        while let Some(at) = cursor {
+            let Sheet { csv, next } = self.billing.export_day(self.brand, day, at).await.unwrap();
+            text.push_str(&csv);
+            cursor = next;
+        }
+        text
+    }
+
+    async fn invoices_csv(&self, day: NaiveDate) -> String {
+        self.sheet(day, Cursor::Invoices(After::default())).await
+    }
+
+    async fn journal_csv(&self, day: NaiveDate) -> String {
+        self.sheet(day, Cursor::Journal(None)).await
+    }
+
+    fn today(&self) -> NaiveDate {
+        self.host.clock.now().with_timezone(&self.profile.entity.zone).date_naive()
+    }
+
+    /// Three invoices, one of them paid and partly credited; then the next day.
+    async fn busy_day(&self) -> NaiveDate {
+        let day = self.today();
+        let quote = self.quote(None, offer(1190, Term::MONTH), false).await;
+        let account = self.account();
+        let mut place = placing(quote, account);
+        place.buyer.name = "=HYPERLINK(\"https://evil.example\")".into();
+        let placed = self.billing.place_order(self.brand, place, None).await.unwrap();
+        let invoice = self.invoice_of(&placed).await;
+        self.pay(&invoice).await;
+        for minor in [2000, 999] {
+            self.order(self.account(), offer(minor, Term::MONTH)).await;
+        }
+        let mut tx = self.tx().await;
+        let known = self.invoice(invoice.id).await;
+        credit::issue(&mut tx, self.brand, &known, eur(595), "Half, \"please\"", self.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        self.host.clock.advance(TimeDelta::days(2));
+        day
+    }
+}
+
+fn rows(text: &str) -> Vec<BTreeMap<String, String>> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    reader.deserialize().map(|row| row.unwrap()).collect()
+}
+
+#[tokio::test]
+async fn the_invoices_of_a_day_are_told_by_number_and_no_name_is_a_formula() {
+    let world = world().await;
+    let day = world.busy_day().await;
+    let text = world.invoices_csv(day).await;
+    assert!(text.ends_with("\r\n") && !text.replace("\r\n", "").contains(['\r', '\n']), "{text}");
+    let rows = rows(&text);
+    let told = |column: &str| rows.iter().map(|row| row[column].clone()).collect::<Vec<_>>();
+    assert_eq!(told("number"), ["INV-2026-000001", "INV-2026-000002", "INV-2026-000003", "INV-CN-2026-000001"]);
+    assert_eq!(told("document"), ["invoice", "invoice", "invoice", "credit_note"]);
+    assert_eq!(told("net"), ["10.00", "16.81", "8.39", "-5.00"]);
+    assert_eq!(told("tax"), ["1.90", "3.19", "1.60", "-0.95"]);
+    assert_eq!(told("gross"), ["11.90", "20.00", "9.99", "-5.95"]);
+    assert_eq!(told("credited_invoice"), ["", "", "", "INV-2026-000001"]);
+    assert!(rows.iter().all(|row| row["currency"] == "EUR" && row["tax_rate_percent"] == "19.00"));
+    assert_eq!(rows[0]["buyer_name"], "'=HYPERLINK(\"https://evil.example\")");
+    assert!(told("issued_on").iter().all(|on| *on == day.to_string()));
+}
+
+#[tokio::test]
+async fn the_same_day_gives_the_same_bytes_whatever_happened_since() {
+    let world = world().await;
+    let day = world.busy_day().await;
+    let (invoices, journal) = (world.invoices_csv(day).await, world.journal_csv(day).await);
+    assert_eq!((world.invoices_csv(day).await, world.journal_csv(day).await), (invoices.clone(), journal.clone()));
+    // One is paid late, one is voided with its subscription, and another day is sold.
+    let mut tx = world.tx().await;
+    let page = billing::store::Page { before: None, limit: 10 };
+    let open = billing::store::invoice::list(&mut tx, None, None, page).await.unwrap();
+    drop(tx);
+    world.pay(open.iter().find(|invoice| invoice.paid.is_zero()).unwrap()).await;
+    world.advance(TimeDelta::days(60)).await;
+    world.order(world.account(), offer(500, Term::MONTH)).await;
+    assert_eq!((world.invoices_csv(day).await, world.journal_csv(day).await), (invoices, journal));
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn the_journal_of_a_day_sums_to_zero_in_every_currency() {
+    let world = world().await;
+    let day = world.busy_day().await;
+    let rows = rows(&world.journal_csv(day).await);
+    let mut sums: BTreeMap<String, i64> = BTreeMap::new();
+    let mut accounts: BTreeMap<String, i64> = BTreeMap::new();
+    for row in &rows {
+        let minor = |text: &str| {
+            if text.is_empty() { 0 } else { ottery_kernel::Money::parse(text, Currency::EUR).unwrap().minor }
+        };
+        let moved = minor(&row["debit"]) - minor(&row["credit"]);
+        *sums.entry(row["currency"].clone()).or_default() += moved;
+        *accounts.entry(row["account"].split(':').next().unwrap().to_owned()).or_default() += moved;
+        assert!(row["debit"].is_empty() != row["credit"].is_empty());
+        assert_eq!(row["booked_on"], day.to_string());
+    }
+    assert_eq!(sums, [("EUR".to_owned(), 0)].into());
+    // Three sales and half a refund: what the invoices of the day say.
+    assert_eq!(accounts["tax"], -(190 + 319 + 160 - 95));
+    assert_eq!(accounts["revenue"] + accounts["refunds"], -(1000 + 1681 + 839 - 500));
+    let mut tx = world.tx().await;
+    let page = billing::store::Page { before: None, limit: 1000 };
+    let booked = billing::store::ledger::list(&mut tx, "", page).await.unwrap();
+    assert_eq!(rows.len(), 2 * booked.iter().filter(|row| row.state == "posted").count());
+    // The export finds them by id: an id begins with the milliseconds of its booking.
+    for row in booked {
+        assert_eq!(u128::try_from(row.booked_at.timestamp_millis()).unwrap(), row.id.as_u128() >> 80);
+    }
+}
+
+#[tokio::test]
+async fn a_day_is_that_of_the_legal_entity_and_must_be_over() {
+    let world = world().await;
+    let day = world.today();
+    // Half past eleven at night in UTC is the next day in Berlin.
+    world.host.clock.set(day.and_hms_opt(23, 30, 0).unwrap().and_utc());
+    let placed = world.order(world.account(), offer(1190, Term::MONTH)).await;
+    let issued = world.invoice_of(&placed).await.issued_at.unwrap();
+    let own_day = issued.with_timezone(&world.profile.entity.zone).date_naive();
+    assert_eq!(own_day, day + TimeDelta::days(1));
+    let early = world.billing.export_day(world.brand, own_day, Cursor::Journal(None)).await.unwrap_err();
+    assert_eq!((early.reason.as_ref(), early.field.as_deref()), ("DAY_NOT_OVER", Some("day")));
+    world.host.clock.advance(TimeDelta::days(3));
+    assert_eq!(rows(&world.invoices_csv(own_day).await).len(), 1);
+    for other in [own_day - TimeDelta::days(1), own_day + TimeDelta::days(1)] {
+        assert_eq!(rows(&world.invoices_csv(other).await).len(), 0, "{other}");
+        assert_eq!(world.journal_csv(other).await.lines().count(), 1, "{other} has a head and no rows");
+    }
+}
+
+#[tokio::test]
+async fn a_day_of_many_invoices_comes_in_pages_without_gap_or_double() {
+    let world = world().await;
+    let day = world.today();
+    let placed = world.order(world.account(), offer(1190, Term::MONTH)).await;
+    // As many copies as make three pages, under numbers and bookings of their own.
+    let first = world.invoice_of(&placed).await;
+    for statement in [
+        "INSERT INTO invoice SELECT (jsonb_populate_record(i, jsonb_build_object('id', gen_random_uuid(), 'number_seq', n,
+             'subscription_id', NULL))).* FROM invoice i, generate_series(2, 2500) AS n",
+        "INSERT INTO transfer SELECT (jsonb_populate_record(t, jsonb_build_object('reference_id', 'copy_' || n,
+             'id', overlay(gen_random_uuid()::text placing left(t.id::text, 13) from 1 for 13)::uuid))).*
+             FROM transfer t, generate_series(2, 1250) AS n",
+    ] {
+        sqlx::query(statement).execute(&world.database.admin_pool).await.unwrap();
+    }
+    world.host.clock.advance(TimeDelta::days(2));
+    let rows = rows(&world.invoices_csv(day).await);
+    let numbers: Vec<String> = rows.iter().map(|row| row["number"].clone()).collect();
+    let wanted: Vec<String> =
+        (1..=2500).map(|number| format!("INV-{}-{number:06}", first.number.as_ref().unwrap().year)).collect();
+    assert_eq!(numbers, wanted);
+    let journal = self::rows(&world.journal_csv(day).await);
+    assert!(journal.len() > 4_000, "{}", journal.len());
+    let ids: std::collections::BTreeSet<_> =
+        journal.iter().map(|row| (row["transfer_id"].clone(), row["debit"].is_empty())).collect();
+    assert_eq!(ids.len(), journal.len());
+}
