@@ -15,6 +15,18 @@ pub enum ChangeTiming {
     AtRenewal,
 }
 
+/// Where a renewal begins that is paid only after service was stopped for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LateRenewal {
+    /// At the end of what was paid: the dates stay, also for the time without service. Only when that whole period is over
+    /// does a new one begin with the payment.
+    #[default]
+    FromOldEnd,
+    /// With the payment: the time without service is not paid for.
+    FromPayment,
+}
+
 /// One answer for each kind of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -15,7 +15,7 @@ pub mod locale;
 pub mod money;
 pub mod period;
 
-pub use change::{ChangePolicy, ChangeTiming};
+pub use change::{ChangePolicy, ChangeTiming, LateRenewal};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use coin::{Coin, CoinAmount, CoinError};
 pub use currency::{Currency, CurrencyError};

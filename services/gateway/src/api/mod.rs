@@ -19,6 +19,7 @@ pub mod panels;
 pub mod passwords;
 pub mod payments;
 pub mod plans;
+pub mod price_changes;
 pub mod providers;
 pub mod services;
 pub mod sessions;
@@ -58,6 +59,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(storefront::routes())
         .merge(orders::routes())
         .merge(subscriptions::routes())
+        .merge(price_changes::routes())
         .merge(invoices::routes())
         .merge(payments::routes())
         .merge(ledger::routes())

@@ -4,7 +4,7 @@ use chrono::{DateTime, Datelike, NaiveTime, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use super::{BillingAnchor, Period, PeriodError, Term, day_of_month, instant_of, months_after, period_after};
+use super::{BillingAnchor, Period, PeriodError, Term, day_of_month, instant_of, months_after};
 
 /// A day of the month, 1 to 31; months that are shorter use their last day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -106,6 +106,7 @@ mod tests {
     use chrono::TimeZone;
 
     use super::*;
+    use crate::period::period_after;
 
     fn at(month: u32, day: u32, hour: u32) -> DateTime<Utc> {
         Utc.with_ymd_and_hms(2026, month, day, hour, 0, 0).unwrap()
