@@ -3,7 +3,9 @@
 pub mod payment;
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{Currency, InvoiceId, Money, Period, Term, TermUnit};
+use ottery_kernel::{
+    AnchorDay, AnchorRule, ChangePolicy, ChangeTiming, Currency, InvoiceId, LateRenewal, Money, Period, Term, TermUnit,
+};
 use ottery_kit::grpc::Problem;
 use ottery_proto::billing::v1 as proto;
 use ottery_proto::catalog::v1 as catalog;
@@ -115,7 +117,33 @@ pub fn offer_from(reply: &catalog::GetPriceReply) -> anyhow::Result<Offer> {
             outputs: sent.outputs,
             region: sent.region,
         },
+        anchor: match version.anchor_day.unwrap_or(0) {
+            0 => AnchorRule::Anniversary,
+            day => AnchorRule::Day(AnchorDay::try_new(day)?),
+        },
+        changes: version.changes.as_ref().map(changes_from).unwrap_or_default(),
+        pause_days_max: version.pause_days_max.unwrap_or(0),
+        late_renewal: match version.late_renewal() {
+            catalog::LateRenewal::Unspecified | catalog::LateRenewal::FromOldEnd => LateRenewal::FromOldEnd,
+            catalog::LateRenewal::FromPayment => LateRenewal::FromPayment,
+        },
     })
+}
+
+/// What the plan says about changes; what it does not say is as usual.
+fn changes_from(sent: &catalog::ChangePolicy) -> ChangePolicy {
+    let usual = ChangePolicy::default();
+    let timing = |sent: catalog::ChangeTiming, usual: ChangeTiming| match sent {
+        catalog::ChangeTiming::Unspecified => usual,
+        catalog::ChangeTiming::ProrateNow => ChangeTiming::ProrateNow,
+        catalog::ChangeTiming::FullPriceReset => ChangeTiming::FullPriceReset,
+        catalog::ChangeTiming::AtRenewal => ChangeTiming::AtRenewal,
+    };
+    ChangePolicy {
+        upgrade: timing(sent.upgrade(), usual.upgrade),
+        downgrade: timing(sent.downgrade(), usual.downgrade),
+        term: timing(sent.term(), usual.term),
+    }
 }
 
 /// The brand's settings in a catalogue message.
@@ -315,5 +343,21 @@ pub fn subscription(subscription: &Subscription, open_invoice: Option<InvoiceId>
             && !subscription.state.has_ended(),
         payment_method_label: subscription.method.as_ref().map(|method| method.label.clone()).unwrap_or_default(),
         open_invoice_id: open_invoice.map(|id| id.to_string()).unwrap_or_default(),
+        anchor_day: subscription
+            .anchor
+            .filter(|_| offer.term.has_months())
+            .map(|anchor| anchor.day_of_month())
+            .unwrap_or_default(),
+        time_zone: subscription.anchor.map(|anchor| anchor.zone.to_string()).unwrap_or_default(),
+        next_anchor_day: subscription.calendar.moved.and_then(|moved| moved.day).map_or(0, AnchorDay::get),
+        next_time_zone: subscription.calendar.moved.map(|moved| moved.zone.to_string()).unwrap_or_default(),
+        pause_until: subscription.calendar.pause.and_then(|pause| pause.until).map(timestamp),
+        pause_days_max: offer.pause_days_max,
+        paid_through: subscription.paid_through.map(timestamp),
+        next_price_id: subscription.next_offer.as_ref().map(|next| next.price_id.to_string()).unwrap_or_default(),
+        next_plan_name: subscription.next_offer.as_ref().map(|next| next.plan_name.clone()).unwrap_or_default(),
+        late_renewal_from_payment: offer.late_renewal == LateRenewal::FromPayment,
+        announced_price: subscription.calendar.price_change.as_ref().map(|change| money(change.offer.price)),
+        announced_price_at: subscription.price_changes_at().ok().flatten().map(timestamp),
     }
 }

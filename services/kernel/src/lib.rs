@@ -6,6 +6,7 @@
 
 mod text;
 
+pub mod change;
 pub mod clock;
 pub mod coin;
 pub mod currency;
@@ -14,10 +15,11 @@ pub mod locale;
 pub mod money;
 pub mod period;
 
+pub use change::{ChangePolicy, ChangeTiming, LateRenewal};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use coin::{Coin, CoinAmount, CoinError};
 pub use currency::{Currency, CurrencyError};
 pub use id::*;
 pub use locale::{Locale, LocaleError};
 pub use money::{Money, MoneyError, Rounding};
-pub use period::{BillingAnchor, Period, PeriodError, Term, TermUnit, period_after};
+pub use period::{AnchorDay, AnchorRule, Beginning, BillingAnchor, Period, PeriodError, Term, TermUnit, period_after};

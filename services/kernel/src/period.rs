@@ -3,11 +3,17 @@
 //! The n-th boundary is always computed from the anchor and never from the boundary before it. A subscription that
 //! began on the 31st therefore renews on the last day of short months and comes back to the 31st.
 
+mod rule;
+
 use std::fmt;
 
-use chrono::{DateTime, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike, Utc};
+use chrono::{
+    DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike, Utc,
+};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
+
+pub use rule::{AnchorDay, AnchorRule, Beginning};
 
 /// The unit of a term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -63,6 +69,9 @@ pub enum PeriodError {
     /// The boundary lies beyond the calendar.
     #[error("the period lies beyond the calendar; use a smaller number of terms")]
     OutOfRange,
+    /// A day no month has.
+    #[error("a month has the days 1 to 31 (31 is the last day of shorter months), got {0}")]
+    NoSuchDay(u32),
 }
 
 impl fmt::Display for TermUnit {
@@ -102,17 +111,39 @@ impl Term {
         self.unit
     }
 
-    /// The date `n` terms after `anchor`, with the anchor's day wherever the month has it.
-    fn date_after(self, anchor: NaiveDate, n: u32) -> Option<NaiveDate> {
-        let units = n.checked_mul(u32::from(self.count))?;
+    /// Whether it is counted in months, so that a day of the month means something to it.
+    #[must_use]
+    pub const fn has_months(self) -> bool {
+        matches!(self.unit, TermUnit::Month | TermUnit::Year)
+    }
+
+    /// The date `n` terms after `anchor` (before it when negative), on `day` wherever the month has it.
+    fn date_after(self, anchor: NaiveDate, day: u32, n: i64) -> Option<NaiveDate> {
+        let units = n.checked_mul(i64::from(self.count))?;
         match self.unit {
-            TermUnit::Day => anchor.checked_add_days(Days::new(units.into())),
-            TermUnit::Week => anchor.checked_add_days(Days::new(u64::from(units) * 7)),
-            // chrono clamps to the last day of a short month; counting from the anchor brings the day back.
-            TermUnit::Month => anchor.checked_add_months(Months::new(units)),
-            TermUnit::Year => anchor.checked_add_months(Months::new(units.checked_mul(12)?)),
+            TermUnit::Day => days_after(anchor, units),
+            TermUnit::Week => days_after(anchor, units.checked_mul(7)?),
+            TermUnit::Month => day_of_month(months_after(anchor, units)?, day),
+            TermUnit::Year => day_of_month(months_after(anchor, units.checked_mul(12)?)?, day),
         }
     }
+}
+
+fn days_after(date: NaiveDate, days: i64) -> Option<NaiveDate> {
+    let distance = Days::new(days.unsigned_abs());
+    if days < 0 { date.checked_sub_days(distance) } else { date.checked_add_days(distance) }
+}
+
+/// The first of the month so many months later.
+fn months_after(date: NaiveDate, months: i64) -> Option<NaiveDate> {
+    let distance = Months::new(u32::try_from(months.unsigned_abs()).ok()?);
+    let first = date.with_day(1)?;
+    if months < 0 { first.checked_sub_months(distance) } else { first.checked_add_months(distance) }
+}
+
+/// That day of the month of `date`, or the last one of a shorter month.
+fn day_of_month(date: NaiveDate, day: u32) -> Option<NaiveDate> {
+    (28..=31).rev().find_map(|last| date.with_day(day.min(last)))
 }
 
 impl fmt::Display for Term {
@@ -126,12 +157,16 @@ impl fmt::Display for Term {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BillingAnchor {
-    /// The local date of the first period's start; its day of the month is the anchor day.
+    /// The local date of the first period's start.
     pub date: NaiveDate,
     /// The billing zone, which decides what a local date is.
     pub zone: Tz,
     /// The local time of day at which periods change.
     pub time: NaiveTime,
+    /// The day of the month periods of months return to, where it is not that of `date`: counting may begin in a month
+    /// that has no such day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day: Option<AnchorDay>,
 }
 
 impl BillingAnchor {
@@ -139,7 +174,36 @@ impl BillingAnchor {
     #[must_use]
     pub fn at(instant: DateTime<Utc>, zone: Tz) -> Self {
         let local = instant.with_timezone(&zone).naive_local();
-        Self { date: local.date(), zone, time: local.time() }
+        Self { date: local.date(), zone, time: local.time(), day: None }
+    }
+
+    /// The day of the month periods return to.
+    #[must_use]
+    pub fn day_of_month(&self) -> u32 {
+        self.day.map_or_else(|| self.date.day(), AnchorDay::get)
+    }
+
+    /// Counting anew from `instant`, one of this anchor's own boundaries: the day of the month is kept, though a short
+    /// month may have brought the boundary forward.
+    #[must_use]
+    pub fn again_at(&self, instant: DateTime<Utc>) -> Self {
+        let anew = Self::at(instant, self.zone);
+        // In a gap of the clock the boundary is later than its time of day; the next one is not.
+        let time = if anew.date.and_time(self.time) < instant.with_timezone(&self.zone).naive_local() {
+            self.time
+        } else {
+            anew.time
+        };
+        let is_short =
+            anew.date.day() < self.day_of_month() && anew.date.succ_opt().is_some_and(|next| next.day() == 1);
+        let day = if is_short { AnchorDay::try_new(self.day_of_month()).ok() } else { None };
+        Self { time, day, ..anew }
+    }
+
+    /// The same local dates and times in another zone.
+    #[must_use]
+    pub const fn in_zone(self, zone: Tz) -> Self {
+        Self { zone, ..self }
     }
 
     /// The instant at which period `n` begins, which is also where period `n - 1` ends.
@@ -147,7 +211,19 @@ impl BillingAnchor {
     /// # Errors
     /// When the boundary lies beyond the calendar.
     pub fn boundary(&self, term: Term, n: u32) -> Result<DateTime<Utc>, PeriodError> {
-        let date = term.date_after(self.date, n).ok_or(PeriodError::OutOfRange)?;
+        self.boundary_at(term, i64::from(n))
+    }
+
+    /// The whole term that ends where counting begins: what a shorter stretch before the first period is a part of.
+    ///
+    /// # Errors
+    /// When it begins before the calendar.
+    pub fn term_before(&self, term: Term) -> Result<Period, PeriodError> {
+        Period::try_new(self.boundary_at(term, -1)?, self.boundary_at(term, 0)?)
+    }
+
+    fn boundary_at(&self, term: Term, n: i64) -> Result<DateTime<Utc>, PeriodError> {
+        let date = term.date_after(self.date, self.day_of_month(), n).ok_or(PeriodError::OutOfRange)?;
         instant_of(self.zone, date.and_time(self.time)).ok_or(PeriodError::OutOfRange)
     }
 

@@ -1,13 +1,13 @@
 //! Changing the plan: what it costs, and doing it.
 
-use ottery_kernel::{AccountId, BrandId, InvoiceId, Money, PaymentId, PriceId, SubscriptionId};
+use ottery_kernel::{AccountId, BrandId, InvoiceId, Money, PaymentId, Period, PriceId, SubscriptionId};
 use ottery_kit::grpc::Problem;
 
 use super::order::{Idempotency, draft, finalise, key_problem};
 use super::schedule::Case;
 use super::subscription::open;
 use super::unit::Unit;
-use super::{Billing, broken, settlement};
+use super::{Billing, broken, credit, settlement};
 use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::line::{Line, Totals};
 use crate::domain::offer::Offer;
@@ -16,6 +16,7 @@ use crate::domain::subscription::{State, Subscription};
 use crate::store;
 use crate::store::payment::{AttemptKind, AttemptRequest};
 use ottery_kit::idempotency::{self, Begin};
+use sqlx::postgres::PgTransaction;
 
 /// A change as it is offered.
 #[derive(Clone, Debug)]
@@ -46,6 +47,13 @@ pub struct Urls {
     pub cancel_url: String,
 }
 
+/// What the invoice of a change says.
+struct Bill {
+    offer: Offer,
+    lines: Vec<Line>,
+    first: Option<Period>,
+}
+
 impl Billing {
     /// What changing to a price would cost now.
     ///
@@ -62,7 +70,7 @@ impl Billing {
         let (mut tx, now) = self.begin(brand).await?;
         // The transaction is rolled back: a quote changes nothing.
         let (unit, case) = open(&mut tx, brand, id, owner, now).await?;
-        offered(&case, &unit, &offer)
+        offer_of(&mut tx, &case, &unit, &offer).await
     }
 
     /// Changes the plan: at once when nothing is due, when its invoice is paid, or with the next renewal.
@@ -94,25 +102,26 @@ impl Billing {
             });
         }
         let (mut unit, mut case) = open(&mut tx, brand, id, owner, now).await?;
-        let Offered { change, lines } = offered(&case, &unit, &offer)?;
+        let Offered { change, lines } = offer_of(&mut tx, &case, &unit, &offer).await?;
         // An older offer to change that nobody paid makes room.
         for invoice in case.open.iter_mut().filter(|invoice| invoice.purpose == Purpose::Upgrade) {
             unit.withdraw(invoice).map_err(broken)?;
         }
         let before = case.subscription.clone();
         let mut billed = None;
+        credit::to_wallet(&mut tx, &mut unit, &before, change.credit, "Change of plan").await?;
         match change.effect {
             Effect::AtRenewal => {
                 case.subscription.next_offer = (offer.price_id != before.offer.price_id).then_some(offer);
                 unit.touch(&before, &mut case.subscription, "change_scheduled").map_err(broken)?;
             }
             Effect::Now if lines.is_empty() => {
-                case.subscription.offer = offer;
-                case.subscription.next_offer = None;
+                case.subscription.take_offer(offer);
                 unit.touch(&before, &mut case.subscription, "changed").map_err(broken)?;
             }
             Effect::Now | Effect::NowRestarting => {
-                let invoice = self.bill(&mut tx, &mut unit, &mut case, offer, lines, &urls).await?;
+                let first = change.first.map(|first| first.period);
+                let invoice = self.bill(&mut tx, &mut unit, &mut case, Bill { offer, lines, first }, &urls).await?;
                 billed = Some(invoice);
             }
         }
@@ -135,11 +144,10 @@ impl Billing {
 
     async fn bill(
         &self,
-        tx: &mut sqlx::postgres::PgTransaction<'_>,
+        tx: &mut PgTransaction<'_>,
         unit: &mut Unit,
         case: &mut Case,
-        offer: Offer,
-        lines: Vec<Line>,
+        bill: Bill,
         urls: &Urls,
     ) -> Result<Invoice, Problem> {
         let subscription = &case.subscription;
@@ -148,9 +156,11 @@ impl Billing {
             .map(|customer| customer.buyer.clone())
             .ok_or_else(|| Problem::internal(&std::io::Error::other("a subscription without customer")))?;
         let mut invoice = draft(&unit.profile, buyer, subscription, Purpose::Upgrade, unit.now);
-        invoice.totals = Totals::of(offer.price.currency, &lines).map_err(broken)?;
-        invoice.lines = lines;
-        invoice.snapshot.offer = offer;
+        invoice.totals = Totals::of(bill.offer.price.currency, &bill.lines).map_err(broken)?;
+        invoice.lines = bill.lines;
+        invoice.snapshot.offer = bill.offer;
+        // Only a change that restarts pays for a period of its own.
+        invoice.period = bill.first;
         invoice.due_at = Some(unit.now);
         finalise(tx, &unit.profile, &mut invoice, unit.now).await?;
         unit.issue(&invoice).map_err(broken)?;
@@ -175,24 +185,47 @@ impl Billing {
     }
 }
 
+/// The offer, with a credit that never exceeds what was really paid.
+async fn offer_of(tx: &mut PgTransaction<'_>, case: &Case, unit: &Unit, offer: &Offer) -> Result<Offered, Problem> {
+    let subscription = &case.subscription;
+    if offer.price.currency != subscription.offer.price.currency {
+        currency_is_free(tx, subscription).await?;
+    }
+    let mut offered = offered(case, unit, offer)?;
+    if offered.change.credit.is_positive() {
+        let creditable = credit::creditable(tx, subscription, offered.change.credit.currency).await?;
+        offered.change.credit.minor = offered.change.credit.minor.min(creditable.minor);
+    }
+    Ok(offered)
+}
+
+/// Another currency begins with nothing left in the old one: no open invoice, no money in the wallet.
+async fn currency_is_free(tx: &mut PgTransaction<'_>, subscription: &Subscription) -> Result<(), Problem> {
+    let currency = subscription.offer.price.currency;
+    let refused = |what: String| {
+        let message = format!("the currency can change only when nothing is left in {currency}: {what}");
+        Problem::refused("CURRENCY_IN_USE", message).on_field("price_id")
+    };
+    if let Some(open) = store::invoice::any_open(tx, subscription.account, currency).await? {
+        return Err(refused(format!("pay invoice {} first", open.number_text())).with("invoice_id", open.id));
+    }
+    let wallets = store::ledger::wallets(tx, &[subscription.account]).await?;
+    match wallets.get(&(subscription.account, currency)).filter(|wallet| !wallet.is_zero()) {
+        Some(wallet) => Err(refused(format!("{wallet} is in the wallet; use it up or have it paid out"))),
+        None => Ok(()),
+    }
+}
+
 fn offered(case: &Case, unit: &Unit, offer: &Offer) -> Result<Offered, Problem> {
     let subscription = &case.subscription;
     let old = &subscription.offer;
     if offer.price_id == old.price_id && subscription.next_offer.is_none() {
         return Err(Problem::refused("SAME_PRICE", "the subscription has this price already").on_field("price_id"));
     }
-    if offer.price.currency != old.price.currency {
-        return Err(Problem::refused(
-            "CURRENCY_MISMATCH",
-            format!("the subscription is billed in {}; choose a price in {}", old.price.currency, old.price.currency),
-        )
-        .on_field("price_id"));
-    }
     match subscription.state {
         // A trial costs nothing, so changing within it does not either.
         State::Trialing => {
-            let nothing = Money::zero(old.price.currency);
-            let change = Change { effect: Effect::Now, unused_credit: nothing, new_charge: nothing, due_now: nothing };
+            let change = Change::free(old.price.currency);
             return no_open_period(case).map(|()| Offered { change, lines: Vec::new() });
         }
         State::Active => no_open_period(case)?,
@@ -207,8 +240,9 @@ fn offered(case: &Case, unit: &Unit, offer: &Offer) -> Result<Offered, Problem> 
     if subscription.cancel_at.is_some() {
         return Err(Problem::refused("CANCEL_SCHEDULED", "the subscription is about to end; resume it first"));
     }
-    let paid = subscription.paid_periods(unit.now).map_err(broken)?;
-    let change = proration::change(old, offer, &paid, unit.now).map_err(broken)?;
+    let paid = subscription.paid_left(unit.now);
+    let zone = subscription.anchor.map_or(unit.profile.zone, |anchor| anchor.zone);
+    let change = proration::change(old, offer, &paid, zone, unit.now).map_err(broken)?;
     let mut lines = Vec::new();
     if change.due_now.is_positive() {
         let rate = unit.profile.tax_rate_bp;
@@ -225,7 +259,7 @@ fn offered(case: &Case, unit: &Unit, offer: &Offer) -> Result<Offered, Problem> 
 }
 
 /// A renewal that waits for its money is priced already: it has to be paid (or lapse) first.
-fn no_open_period(case: &Case) -> Result<(), Problem> {
+pub(super) fn no_open_period(case: &Case) -> Result<(), Problem> {
     let open =
         case.open.iter().find(|invoice| invoice.purpose != Purpose::Upgrade && invoice.state == invoice::State::Open);
     match open {

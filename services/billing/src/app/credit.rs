@@ -1,13 +1,15 @@
 //! Credit notes: an issued invoice is never changed, it is credited.
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{BrandId, CreditNoteId, Money, Rounding};
+use ottery_kernel::{BrandId, CreditNoteId, Currency, Money, Rounding};
 use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
 
 use super::broken;
+use super::unit::Unit;
 use crate::domain::invoice::{Invoice, number_year};
-use crate::domain::ledger::{self, Booking};
+use crate::domain::ledger::{self, Account, Booking};
+use crate::domain::subscription::Subscription;
 use crate::store;
 use crate::store::credit_note::CreditNote;
 
@@ -74,4 +76,68 @@ pub async fn issue(
     let booking = ledger::credit_note_issued(booking, invoice.account, net, tax).map_err(broken)?;
     store::ledger::book(tx, brand, booking).await?;
     Ok(note)
+}
+
+/// Invoices of a subscription that a credit looks at, newest first: more than a paid period ever has.
+const INVOICES_MAX: i64 = 100;
+
+/// What was paid on an invoice and not credited yet.
+fn left_of(invoice: &Invoice) -> Result<Money, Problem> {
+    invoice.paid.checked_sub(invoice.refunded).map_err(broken)
+}
+
+async fn paid_invoices(
+    tx: &mut PgTransaction<'_>,
+    subscription: &Subscription,
+    currency: Currency,
+) -> Result<Vec<Invoice>, Problem> {
+    let page = store::Page { before: None, limit: INVOICES_MAX };
+    let mut invoices = store::invoice::list(tx, Some(subscription.account), Some(subscription.id), page).await?;
+    invoices.retain(|invoice| invoice.totals.total.currency == currency && invoice.paid.minor > invoice.refunded.minor);
+    Ok(invoices)
+}
+
+/// How much of what its customer paid for a subscription can still be credited. The caller holds its lock.
+///
+/// # Errors
+/// When the database fails.
+pub async fn creditable(
+    tx: &mut PgTransaction<'_>,
+    subscription: &Subscription,
+    currency: Currency,
+) -> Result<Money, Problem> {
+    let invoices = paid_invoices(tx, subscription, currency).await?;
+    invoices.iter().try_fold(Money::zero(currency), |sum, invoice| sum.checked_add(left_of(invoice)?).map_err(broken))
+}
+
+/// Credits `amount` of what was paid for a subscription, newest invoice first, and puts it into the customer's wallet. The
+/// caller holds the subscription's lock, which nobody passes who changes its invoices, and asks for no more than
+/// [`creditable`].
+///
+/// # Errors
+/// When the database fails.
+pub async fn to_wallet(
+    tx: &mut PgTransaction<'_>,
+    unit: &mut Unit,
+    subscription: &Subscription,
+    amount: Money,
+    reason: &str,
+) -> Result<(), Problem> {
+    let mut rest = amount;
+    if !rest.is_positive() {
+        return Ok(());
+    }
+    for invoice in paid_invoices(tx, subscription, amount.currency).await? {
+        let part = Money::new(left_of(&invoice)?.minor.min(rest.minor), rest.currency);
+        if !part.is_positive() {
+            break;
+        }
+        let note = issue(tx, unit.brand, &invoice, part, reason, unit.now).await?;
+        let booking = Booking::new(note.entity, "credit.to_wallet", note.id, unit.now)
+            .post(Account::Receivable(invoice.account), Account::Wallet(invoice.account), part)
+            .map_err(broken)?;
+        unit.book(booking);
+        rest = rest.checked_sub(part).map_err(broken)?;
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Use cases: one public function, one transaction.
 
+pub mod calendar;
 pub mod catalog;
 pub mod change;
 pub mod checkout;
@@ -10,6 +11,7 @@ pub mod export;
 pub mod invariants;
 pub mod order;
 pub mod payment;
+pub mod price_change;
 pub mod read;
 pub mod refund;
 pub mod renewals;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::unit::{Unit, UnitError};
 use super::{Billing, broken, profile, schedule};
+use crate::domain::calendar::Calendar;
 use crate::domain::invoice::{self, Buyer, Invoice, Purpose, Snapshot, number_year};
 use crate::domain::order;
 use crate::domain::profile::Profile;
@@ -215,6 +216,7 @@ fn new_subscription(place: &Place, quote: &Stored, order: OrderId, now: DateTime
         is_setup_due: quote.quote.is_trial && quote.offer.setup_fee.is_some_and(Money::is_positive),
         anchor: None,
         periods_paid: 0,
+        calendar: Calendar::default(),
         period: None,
         paid_through: None,
         cancel_at: None,
@@ -246,6 +248,7 @@ fn draft_of(
 ) -> Invoice {
     let mut invoice = draft(profile, place.buyer.clone(), subscription, Purpose::First, now);
     invoice.lines.clone_from(&quote.quote.lines);
+    invoice.period = invoice.lines.first().and_then(|line| line.period);
     invoice.totals = quote.quote.totals;
     invoice.due_at = Some(now);
     invoice

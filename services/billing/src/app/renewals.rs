@@ -11,18 +11,20 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ottery_kernel::{AccountId, BrandId, Currency, Money, OrderId, SubscriptionId};
 use ottery_kit::clock::brand_now;
 use ottery_kit::db::{self, Scope};
+use ottery_kit::grpc::Problem;
 use ottery_kit::{WorkerContext, crash};
 use sqlx::postgres::PgTransaction;
 
 use super::order::{draft, number_draft};
 use super::schedule::{Case, cases};
+use super::subscription::{close, open};
 use super::unit::{Unit, UnitError};
-use super::{Billing, profile};
+use super::{Billing, broken, profile};
 use crate::domain::dunning::{Settings, Step};
 use crate::domain::invoice::{Invoice, Number, Purpose, number_year};
 use crate::domain::line::Totals;
-use crate::domain::quote::first_lines;
-use crate::domain::subscription::{Command, State, SuspendCause};
+use crate::domain::quote::stretch_lines;
+use crate::domain::subscription::{Command, State, Subscription, SuspendCause};
 use crate::events::publish;
 use crate::store;
 use crate::store::due::Claim;
@@ -178,6 +180,53 @@ impl Billing {
     }
 }
 
+/// How far ahead somebody may pay.
+const AHEAD_MAX: TimeDelta = TimeDelta::days(3 * 366);
+
+impl Billing {
+    /// Bills the next period now instead of when its time comes; it extends from the end of what is paid. An invoice that
+    /// waits already is the answer.
+    ///
+    /// # Errors
+    /// When nothing will be renewed, or too much is paid already.
+    pub async fn renew(
+        &self,
+        brand: BrandId,
+        id: SubscriptionId,
+        owner: Option<AccountId>,
+    ) -> Result<Subscription, Problem> {
+        let (mut tx, now) = self.begin(brand).await?;
+        let (mut unit, mut case) = open(&mut tx, brand, id, owner, now).await?;
+        if case.period_invoice().is_some() {
+            return Ok(case.subscription);
+        }
+        match case.subscription.state {
+            State::Active if case.subscription.cancel_at.is_none() => {}
+            State::Active => {
+                return Err(Problem::refused("CANCEL_SCHEDULED", "the subscription is about to end; resume it first"));
+            }
+            State::Pending
+            | State::Trialing
+            | State::PastDue { .. }
+            | State::Suspended { .. }
+            | State::Paused
+            | State::Ended { .. } => {
+                let message = format!("a subscription that is {} cannot be renewed early", case.subscription.state);
+                return Err(Problem::refused("SUBSCRIPTION_STATE", message));
+            }
+        }
+        if case.subscription.paid_through.is_some_and(|end| end > now + AHEAD_MAX) {
+            return Err(Problem::refused("PAID_FAR_AHEAD", "more than three years are paid already; renew it later"));
+        }
+        let steps = [Some(Step::IssueInvoice)];
+        let mut means = Means::gather(&mut tx, &mut unit, std::slice::from_ref(&case), &steps).await?;
+        issue(&mut unit, &mut case, &mut means).map_err(broken)?;
+        let subscription = close(&mut tx, self, unit, case).await?;
+        tx.commit().await?;
+        Ok(subscription)
+    }
+}
+
 /// Whether trying again at once cannot help: contradicting data, not a database that is away or a lost race.
 fn is_defect(error: &anyhow::Error) -> bool {
     match error.downcast_ref::<sqlx::Error>() {
@@ -257,7 +306,7 @@ fn perform(unit: &mut Unit, case: &mut Case, step: Step, means: &mut Means) -> R
     let subscription = &mut case.subscription;
     match step {
         Step::Roll => {
-            subscription.roll(unit.now)?;
+            subscription.roll(unit.now);
             unit.touch(&before, subscription, "period_started")?;
         }
         Step::End(cause) => {
@@ -297,6 +346,11 @@ fn perform(unit: &mut Unit, case: &mut Case, step: Step, means: &mut Means) -> R
             subscription.apply(Command::Suspend(SuspendCause::Unpaid), unit.now)?;
             unit.touch(&before, subscription, "unpaid")?;
         }
+        Step::TakeUp => {
+            subscription.apply(Command::Unpause, unit.now)?;
+            subscription.take_up(unit.now)?;
+            unit.touch(&before, subscription, "unpaused")?;
+        }
     }
     Ok(())
 }
@@ -305,19 +359,23 @@ fn perform(unit: &mut Unit, case: &mut Case, step: Step, means: &mut Means) -> R
 fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), UnitError> {
     let subscription = &mut case.subscription;
     // An error, not a way out: a number was taken for it, and none may be lost.
-    let (Some(period), Some(customer)) = (subscription.next_period()?, unit.customer(subscription.account)) else {
+    let (Some(next), Some(customer)) = (subscription.next_stretch()?, unit.customer(subscription.account)) else {
         return Err(UnitError::Incomplete(subscription.id));
     };
+    let period = next.stretch.period;
     let buyer = customer.buyer.clone();
     let is_first = subscription.state == State::Trialing;
     let purpose = if is_first { Purpose::First } else { Purpose::Renewal };
     let offer = subscription.renewal_offer().clone();
     let mut invoice: Invoice = draft(&unit.profile, buyer, subscription, purpose, unit.now);
-    invoice.lines = first_lines(&offer, unit.profile.tax_rate_bp, subscription.is_setup_due)?;
+    invoice.lines = stretch_lines(&offer, &next.stretch, unit.profile.tax_rate_bp, subscription.is_setup_due)?;
     if let Some(line) = invoice.lines.first_mut() {
         line.period = Some(period);
     }
-    invoice.totals = Totals::of(offer.price.currency, &invoice.lines)?;
+    // The next price may be in another currency than the one of now.
+    let currency = offer.price.currency;
+    (invoice.paid, invoice.refunded) = (Money::zero(currency), Money::zero(currency));
+    invoice.totals = Totals::of(currency, &invoice.lines)?;
     invoice.snapshot.offer = offer;
     invoice.period = Some(period);
     // Issued late (after an outage), it is due now: nobody is late for what they never saw.

@@ -172,7 +172,8 @@ impl Billing {
     /// When it is not there or its state forbids it.
     pub async fn unsuspend(&self, brand: BrandId, id: SubscriptionId, actor: &Actor) -> Result<Subscription, Problem> {
         let lift = |subscription: &Subscription, unit: &Unit| Command::Lift {
-            is_paid: subscription.paid_through.is_some_and(|end| end > unit.now),
+            is_paid: subscription.calendar.pause.is_some()
+                || subscription.paid_through.is_some_and(|end| end > unit.now),
             grace_until: unit.now + unit.profile.grace(),
         };
         self.move_by_staff(brand, id, lift, "subscription.unsuspend", "", actor).await
@@ -192,6 +193,10 @@ impl Billing {
         let before = case.subscription.clone();
         let command = command(&before, &unit);
         case.subscription.apply(command, now).map_err(refused)?;
+        if let Command::Lift { .. } = command {
+            // Suspended out of a pause: time begins to go on again.
+            case.subscription.take_up(now).map_err(broken)?;
+        }
         let told = if reason.is_empty() { "staff" } else { reason };
         unit.touch(&before, &mut case.subscription, told).map_err(broken)?;
         self.audited(&mut tx, actor, action, &before, &case.subscription, reason).await?;
@@ -201,7 +206,7 @@ impl Billing {
     }
 
     /// Staff's hands leave a trace in the audit chain; customers' own do not.
-    async fn audited(
+    pub(super) async fn audited(
         &self,
         tx: &mut PgTransaction<'_>,
         actor: &Actor,

@@ -3,15 +3,19 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use ottery_kernel::{
-    AccountId, BillingAnchor, BrandId, InvoiceId, Money, MoneyError, OrderId, PaymentId, PeriodError, SubscriptionId,
+    AccountId, BrandId, InvoiceId, LateRenewal, Money, MoneyError, OrderId, PaymentId, Period, PeriodError,
+    SubscriptionId,
 };
 use ottery_kit::outbox::{self, Event};
 use sqlx::postgres::PgTransaction;
 
+use crate::domain::calendar::Stretch;
 use crate::domain::entitlement;
 use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::ledger::{self, Account, Booking, LedgerError, Transfer};
+use crate::domain::offer::Offer;
 use crate::domain::order;
 use crate::domain::profile::Profile;
 use crate::domain::subscription::{Command, EndCause, Refused, State, Subscription};
@@ -298,6 +302,7 @@ impl Unit {
         let entitlement = entitlement::of(after, grace);
         let differs = entitlement != entitlement::of(before, grace)
             || before.offer != after.offer
+            || before.account != after.account
             || (before.state == State::Trialing) != (after.state == State::Trialing);
         // An order that was never paid ends without anybody ever having heard of it.
         let was_never_told = before.entitlement_version == 0 && after.state.has_ended();
@@ -369,8 +374,8 @@ fn grant_reason(before: &Subscription, invoice: &Invoice) -> &'static str {
 /// Gives what a settled invoice bought.
 ///
 /// A first payment starts counting there and then. A renewal extends from the end of what was paid, however late it
-/// comes, except after a suspension that outlasted the whole billed period: then nothing of it was used, and a new
-/// period starts with the payment.
+/// comes, except after a suspension: when it outlasted the whole billed period nothing of it was used, and a new period
+/// starts with the payment; a plan may say so for every suspension.
 fn grant(
     subscription: &mut Subscription,
     invoice: &Invoice,
@@ -378,29 +383,69 @@ fn grant(
     now: DateTime<Utc>,
 ) -> Result<(), UnitError> {
     let offer = invoice.snapshot.offer.clone();
-    let now_anchor = BillingAnchor::at(now, profile.zone);
+    let zone = subscription.anchor.map_or(profile.zone, |anchor| anchor.zone);
     match invoice.purpose {
         Purpose::First | Purpose::Renewal => {
-            let is_wholly_past = invoice.period.is_some_and(|period| period.end() <= now);
+            let is_unused = match offer.late_renewal {
+                LateRenewal::FromOldEnd => invoice.period.is_some_and(|period| period.end() <= now),
+                LateRenewal::FromPayment => subscription.paid_through.is_some_and(|end| end <= now),
+            };
             let was_suspended = matches!(subscription.state, State::Suspended { .. });
-            if subscription.anchor.is_none() || (was_suspended && is_wholly_past) {
-                subscription.offer = offer;
-                subscription.next_offer = None;
-                subscription.start_paid(now_anchor)?;
+            if subscription.anchor.is_none() || (was_suspended && is_unused) {
+                restart(subscription, offer, invoice, zone, now)?;
             } else {
                 subscription.extend(offer, now)?;
             }
             subscription.is_setup_due = false;
             subscription.apply(Command::Activate, now)?;
         }
-        Purpose::Upgrade => {
-            let restarts = offer.term != subscription.offer.term;
-            subscription.offer = offer;
-            subscription.next_offer = None;
-            if restarts {
-                subscription.start_paid(now_anchor)?;
-            }
+        // A change that restarts was billed for a period of its own.
+        Purpose::Upgrade if invoice.period.is_some() || offer.term != subscription.offer.term => {
+            restart(subscription, offer, invoice, zone, now)?;
         }
+        Purpose::Upgrade => subscription.take_offer(offer),
     }
     Ok(())
+}
+
+/// Begins at `now`, by the plan's rule; what was billed for a period that is past already gets as much time instead.
+fn restart(
+    subscription: &mut Subscription,
+    offer: Offer,
+    invoice: &Invoice,
+    zone: Tz,
+    now: DateTime<Utc>,
+) -> Result<(), UnitError> {
+    // What follows a trial or a paid period gets here only when its own time was not used; the others may still use theirs.
+    let follows = subscription.anchor.is_some() && invoice.purpose != Purpose::Upgrade;
+    let is_unused = |period: &Period| follows || period.end() <= now;
+    let past = match invoice.period.filter(is_unused) {
+        Some(period) => Some(billed(subscription, &offer, invoice.purpose, period, zone)?),
+        None => None,
+    };
+    let begun = offer.anchor.begin(now, zone, offer.term)?;
+    subscription.take_offer(offer);
+    match past {
+        Some(stretch) => subscription.start_late(stretch, zone, now)?,
+        None => subscription.start_paid(begun),
+    }
+    Ok(())
+}
+
+/// The stretch an invoice billed: only a part of a term when it was priced as one.
+fn billed(
+    subscription: &Subscription,
+    offer: &Offer,
+    purpose: Purpose,
+    period: Period,
+    zone: Tz,
+) -> Result<Stretch, UnitError> {
+    let stretch = match purpose {
+        Purpose::Renewal => subscription.next_of(offer)?.map(|next| next.stretch),
+        Purpose::First | Purpose::Upgrade => {
+            let begun = offer.anchor.begin(period.start(), zone, offer.term)?;
+            Some(Stretch { period: begun.period, whole: begun.whole })
+        }
+    };
+    Ok(stretch.filter(|stretch| stretch.period == period).unwrap_or(Stretch::term(period)))
 }

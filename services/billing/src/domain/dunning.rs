@@ -106,6 +106,8 @@ pub enum Step {
     },
     /// The grace is over.
     Suspend,
+    /// The pause is over.
+    TakeUp,
 }
 
 impl Step {
@@ -121,6 +123,7 @@ impl Step {
             Self::Remind { .. } => "remind",
             Self::MissPayment { .. } => "miss_payment",
             Self::Suspend => "suspend",
+            Self::TakeUp => "take_up",
         }
     }
 
@@ -135,6 +138,7 @@ impl Step {
             Self::Remind { .. } => 5,
             Self::MissPayment { .. } => 6,
             Self::Suspend => 7,
+            Self::TakeUp => 8,
         }
     }
 }
@@ -155,7 +159,11 @@ pub fn next(
     let cancel = subscription.cancel_at.map(|at| (at, Step::End(EndCause::Cancelled)));
     match subscription.state {
         State::Ended { .. } => return None,
-        State::Paused | State::Suspended { cause: SuspendCause::Staff } => steps.extend(cancel),
+        State::Paused => {
+            steps.extend(cancel);
+            steps.extend(subscription.calendar.pause.and_then(|pause| pause.until).map(|at| (at, Step::TakeUp)));
+        }
+        State::Suspended { cause: SuspendCause::Staff } => steps.extend(cancel),
         State::Pending => {
             let at = subscription.created_at + settings.abandon_after;
             let standing = waiting.invoice.map_or(Standing::None, |invoice| invoice.standing);

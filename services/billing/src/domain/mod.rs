@@ -1,5 +1,6 @@
 //! What billing decides: pure, no waiting, no storage, no clock. Instants come in as arguments.
 
+pub mod calendar;
 pub mod dunning;
 pub mod einvoice;
 pub mod entitlement;

@@ -1,6 +1,6 @@
 //! What was bought, as it was when it was bought.
 
-use ottery_kernel::{Money, PlanId, PlanVersionId, PriceId, Term};
+use ottery_kernel::{AnchorRule, ChangePolicy, LateRenewal, Money, PlanId, PlanVersionId, PriceId, Term};
 use serde::{Deserialize, Serialize};
 
 /// A price of a plan version with everything a subscription needs of it; a later change of the plan changes nothing here.
@@ -26,6 +26,26 @@ pub struct Offer {
     pub connections: u32,
     /// What it means on a panel.
     pub mapping: Mapping,
+    /// On which days its periods change.
+    #[serde(default)]
+    pub anchor: AnchorRule,
+    /// What becomes of a change to another price.
+    #[serde(default)]
+    pub changes: ChangePolicy,
+    /// How many days a customer may pause; 0 for none.
+    #[serde(default)]
+    pub pause_days_max: u32,
+    /// Where a renewal begins that is paid after a suspension.
+    #[serde(default)]
+    pub late_renewal: LateRenewal,
+}
+
+impl Offer {
+    /// Whether it renews on a day of the month.
+    #[must_use]
+    pub const fn is_by_calendar(&self) -> bool {
+        matches!(self.anchor, AnchorRule::Day(_)) && self.term.has_months()
+    }
 }
 
 /// What the plan means on a streaming panel; billing only hands it on.

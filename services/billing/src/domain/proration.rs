@@ -1,8 +1,16 @@
 //! Changing the plan in the middle of a period: exact to the second, rounded once per line, never a negative charge.
+//!
+//! The plan the customer has says what becomes of a change ([`ChangePolicy`](ottery_kernel::ChangePolicy)). Two things it
+//! cannot say: fewer streams wait for the renewal, because they are paid until then and may be in use, and another
+//! currency waits for it too, because amounts are never converted.
+
+use std::fmt;
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{Money, MoneyError, Period, Rounding};
+use chrono_tz::Tz;
+use ottery_kernel::{ChangeTiming, Currency, Money, MoneyError, PeriodError};
 
+use super::calendar::Stretch;
 use super::offer::Offer;
 
 /// When a change takes effect.
@@ -10,62 +18,160 @@ use super::offer::Offer;
 pub enum Effect {
     /// As soon as what is due is paid; the running period goes on.
     Now,
-    /// As soon as what is due is paid; a new period of the new term starts then.
+    /// As soon as what is due is paid; a new period starts then.
     NowRestarting,
     /// With the next renewal: the customer keeps what is paid.
     AtRenewal,
 }
 
-/// What a change costs.
+/// What the customer should know before confirming.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// Fewer simultaneous streams than now.
+    FewerConnections {
+        /// Now.
+        from: u32,
+        /// Afterwards.
+        to: u32,
+    },
+    /// The unused rest of what is paid is not credited.
+    UnusedLost(Money),
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FewerConnections { from, to } => {
+                write!(
+                    f,
+                    "Streams at a time go down from {from} to {to} with the renewal; sign out devices you need no more."
+                )
+            }
+            Self::UnusedLost(worth) => {
+                write!(
+                    f,
+                    "A new period begins at once; what is not used of the current one, worth {worth}, is not credited."
+                )
+            }
+        }
+    }
+}
+
+/// What a change costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// When it takes effect.
     pub effect: Effect,
-    /// Worth of the unused rest at the old price.
+    /// Worth of the unused rest at the old price, as far as it counts.
     pub unused_credit: Money,
     /// The rest (or the new first period) at the new price.
     pub new_charge: Money,
     /// To be paid now; never negative.
     pub due_now: Money,
+    /// What goes to the wallet: the part of the unused rest that the new charge does not use up.
+    pub credit: Money,
+    /// The first stretch of a change that restarts.
+    pub first: Option<Stretch>,
+    /// What to know before.
+    pub warnings: Vec<Warning>,
 }
 
-/// What is left of the paid periods at `now`.
-fn share_left(price: Money, paid: &[Period], now: DateTime<Utc>) -> Result<Money, MoneyError> {
-    paid.iter().try_fold(Money::zero(price.currency), |sum, period| {
-        let (left, whole) = period.remaining_ratio(now);
-        sum.checked_add(price.mul_ratio(left, whole, Rounding::HalfUp)?)
-    })
+impl Change {
+    /// One that costs nothing, at once.
+    #[must_use]
+    pub const fn free(currency: Currency) -> Self {
+        let nothing = Money::zero(currency);
+        Self {
+            effect: Effect::Now,
+            unused_credit: nothing,
+            new_charge: nothing,
+            due_now: nothing,
+            credit: nothing,
+            first: None,
+            warnings: Vec::new(),
+        }
+    }
 }
 
-/// Decides what going from `old` to `new` costs at `now`, with `paid` being the paid periods that are not over.
-/// A lower price for the same term waits for the renewal; so does a new term whose price the unused rest would exceed.
+/// A change that cannot be computed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// An amount that does not fit.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    /// A date beyond the calendar.
+    #[error(transparent)]
+    Period(#[from] PeriodError),
+}
+
+/// What is left of the paid stretches at `now`.
+fn share_left(price: Money, paid: &[Stretch], now: DateTime<Utc>) -> Result<Money, MoneyError> {
+    paid.iter().try_fold(Money::zero(price.currency), |sum, stretch| sum.checked_add(stretch.left(price, now)?))
+}
+
+/// What the plan that is left says about going to `new`.
+fn timing(old: &Offer, new: &Offer) -> ChangeTiming {
+    if new.connections < old.connections || new.price.currency != old.price.currency {
+        ChangeTiming::AtRenewal
+    } else if old.term != new.term {
+        old.changes.term
+    } else if new.price.minor < old.price.minor {
+        old.changes.downgrade
+    } else {
+        old.changes.upgrade
+    }
+}
+
+/// Decides what going from `old` to `new` costs at `now`, with `paid` being the paid stretches that are not over.
+/// A new term whose price the unused rest would exceed waits for the renewal.
 ///
 /// # Errors
-/// When the currencies differ or an amount does not fit.
-pub fn change(old: &Offer, new: &Offer, paid: &[Period], now: DateTime<Utc>) -> Result<Change, MoneyError> {
-    let unused_credit = share_left(old.price, paid, now)?;
+/// When an amount or a date does not fit.
+pub fn change(old: &Offer, new: &Offer, paid: &[Stretch], zone: Tz, now: DateTime<Utc>) -> Result<Change, ChangeError> {
     let nothing = Money::zero(old.price.currency);
-    let later = Change { effect: Effect::AtRenewal, unused_credit: nothing, new_charge: nothing, due_now: nothing };
-    let (effect, new_charge) = if old.term == new.term {
-        if new.price.checked_cmp(old.price)?.is_lt() {
-            return Ok(later);
+    let mut change = Change { effect: Effect::AtRenewal, ..Change::free(old.price.currency) };
+    if new.connections < old.connections {
+        change.warnings.push(Warning::FewerConnections { from: old.connections, to: new.connections });
+    }
+    let timing = timing(old, new);
+    if timing == ChangeTiming::AtRenewal {
+        return Ok(change);
+    }
+    let unused = share_left(old.price, paid, now)?;
+    let restarts = timing == ChangeTiming::FullPriceReset || old.term != new.term;
+    if restarts {
+        let begun = new.anchor.begin(now, zone, new.term)?;
+        let first = Stretch { period: begun.period, whole: begun.whole };
+        change.new_charge = first.cost(new.price)?;
+        if timing == ChangeTiming::ProrateNow && change.new_charge.checked_cmp(unused)?.is_lt() {
+            return Ok(Change { new_charge: nothing, ..change });
         }
-        (Effect::Now, share_left(new.price, paid, now)?)
+        change.effect = Effect::NowRestarting;
+        change.first = Some(first);
     } else {
-        if new.price.checked_cmp(unused_credit)?.is_lt() {
-            return Ok(later);
+        change.effect = Effect::Now;
+        change.new_charge = share_left(new.price, paid, now)?;
+    }
+    if timing == ChangeTiming::FullPriceReset {
+        if unused.is_positive() {
+            change.warnings.push(Warning::UnusedLost(unused));
         }
-        (Effect::NowRestarting, new.price)
-    };
-    let due_now = new_charge.checked_sub(unused_credit)?;
-    let due_now = if due_now.is_negative() { nothing } else { due_now };
-    Ok(Change { effect, unused_credit, new_charge, due_now })
+    } else {
+        change.unused_credit = unused;
+    }
+    let due = change.new_charge.checked_sub(change.unused_credit)?;
+    if due.is_negative() {
+        change.credit = due.checked_neg()?;
+    } else {
+        change.due_now = due;
+    }
+    Ok(change)
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use chrono::{TimeDelta, TimeZone};
-    use ottery_kernel::{Currency, PlanId, PlanVersionId, PriceId, Term};
+    use ottery_kernel::{AnchorRule, ChangePolicy, LateRenewal, Period, PlanId, PlanVersionId, PriceId, Term};
     use proptest::prelude::*;
 
     use super::*;
@@ -84,6 +190,10 @@ pub(crate) mod tests {
             trial_days: 0,
             connections: 2,
             mapping: Mapping::default(),
+            anchor: AnchorRule::Anniversary,
+            changes: ChangePolicy::default(),
+            pause_days_max: 0,
+            late_renewal: LateRenewal::FromOldEnd,
         }
     }
 
@@ -92,24 +202,33 @@ pub(crate) mod tests {
         Period::try_new(at(6), at(7)).unwrap()
     }
 
+    fn changed(old: &Offer, new: &Offer, paid: &[Period], now: DateTime<Utc>) -> Change {
+        let paid: Vec<_> = paid.iter().copied().map(Stretch::term).collect();
+        change(old, new, &paid, Tz::UTC, now).unwrap()
+    }
+
+    fn with(upgrade: ChangeTiming, downgrade: ChangeTiming, term: ChangeTiming, offer: Offer) -> Offer {
+        Offer { changes: ChangePolicy { upgrade, downgrade, term }, ..offer }
+    }
+
     #[test]
     fn an_upgrade_half_way_costs_half_the_difference() {
         let now = june().start() + TimeDelta::days(15);
-        let change = change(&offer(1000, Term::MONTH), &offer(2000, Term::MONTH), &[june()], now).unwrap();
+        let change = changed(&offer(1000, Term::MONTH), &offer(2000, Term::MONTH), &[june()], now);
         assert_eq!((change.effect, change.due_now.minor), (Effect::Now, 500));
         assert_eq!((change.unused_credit.minor, change.new_charge.minor), (500, 1000));
     }
 
     #[test]
     fn a_cheaper_plan_waits_for_the_renewal_and_costs_nothing_now() {
-        let change = change(&offer(2000, Term::MONTH), &offer(1000, Term::MONTH), &[june()], june().start()).unwrap();
+        let change = changed(&offer(2000, Term::MONTH), &offer(1000, Term::MONTH), &[june()], june().start());
         assert_eq!((change.effect, change.due_now.minor), (Effect::AtRenewal, 0));
     }
 
     #[test]
     fn a_longer_term_starts_at_once_with_the_unused_rest_credited() {
         let now = june().start() + TimeDelta::days(15);
-        let change = change(&offer(1000, Term::MONTH), &offer(10_000, Term::YEAR), &[june()], now).unwrap();
+        let change = changed(&offer(1000, Term::MONTH), &offer(10_000, Term::YEAR), &[june()], now);
         assert_eq!((change.effect, change.due_now.minor), (Effect::NowRestarting, 9500));
     }
 
@@ -117,8 +236,45 @@ pub(crate) mod tests {
     fn a_period_paid_ahead_is_part_of_what_is_left() {
         let july = Period::try_new(june().end(), june().end() + TimeDelta::days(31)).unwrap();
         let now = june().start() + TimeDelta::days(15);
-        let change = change(&offer(1000, Term::MONTH), &offer(2000, Term::MONTH), &[june(), july], now).unwrap();
+        let change = changed(&offer(1000, Term::MONTH), &offer(2000, Term::MONTH), &[june(), july], now);
         assert_eq!(change.due_now.minor, 1500);
+    }
+
+    #[test]
+    fn a_plan_may_charge_upgrades_in_full_and_credit_downgrades_at_once() {
+        use ChangeTiming::{AtRenewal, FullPriceReset, ProrateNow};
+        let now = june().start() + TimeDelta::days(15);
+        let old = with(FullPriceReset, ProrateNow, AtRenewal, offer(1000, Term::MONTH));
+        let up = changed(&old, &offer(2000, Term::MONTH), &[june()], now);
+        assert_eq!((up.effect, up.due_now.minor, up.unused_credit.minor), (Effect::NowRestarting, 2000, 0));
+        assert_eq!(up.warnings, [Warning::UnusedLost(Money::new(500, Currency::EUR))]);
+        assert_eq!(up.first.unwrap().period.start(), now);
+        let down = changed(&old, &offer(400, Term::MONTH), &[june()], now);
+        assert_eq!((down.effect, down.due_now.minor, down.credit.minor), (Effect::Now, 0, 300));
+        let longer = changed(&old, &offer(9000, Term::YEAR), &[june()], now);
+        assert_eq!((longer.effect, longer.due_now.minor), (Effect::AtRenewal, 0));
+        let later = with(AtRenewal, AtRenewal, ProrateNow, offer(1000, Term::MONTH));
+        assert_eq!(changed(&later, &offer(2000, Term::MONTH), &[june()], now).effect, Effect::AtRenewal);
+    }
+
+    #[test]
+    fn case_108_fewer_streams_are_warned_of_and_wait_for_the_renewal_whatever_the_plan_says() {
+        use ChangeTiming::ProrateNow;
+        let three = Offer { connections: 3, ..offer(2000, Term::MONTH) };
+        let one = Offer { connections: 1, ..offer(1000, Term::MONTH) };
+        let old = with(ProrateNow, ProrateNow, ProrateNow, three);
+        let change = changed(&old, &one, &[june()], june().start());
+        assert_eq!((change.effect, change.due_now.minor, change.credit.minor), (Effect::AtRenewal, 0, 0));
+        assert_eq!(change.warnings, [Warning::FewerConnections { from: 3, to: 1 }]);
+    }
+
+    #[test]
+    fn what_is_left_of_a_bridge_is_priced_by_the_term_it_is_a_part_of() {
+        let half = Period::try_new(june().start() + TimeDelta::days(15), june().end()).unwrap();
+        let bridge = Stretch { period: half, whole: june() };
+        let change =
+            change(&offer(1000, Term::MONTH), &offer(2000, Term::MONTH), &[bridge], Tz::UTC, half.start()).unwrap();
+        assert_eq!((change.unused_credit.minor, change.new_charge.minor, change.due_now.minor), (500, 1000, 500));
     }
 
     proptest! {
@@ -126,9 +282,11 @@ pub(crate) mod tests {
         fn case_028_what_is_due_is_never_negative(old in 0_i64..10_000_000_000, new in 0_i64..10_000_000_000, at in 0_i64..2_592_000, yearly in any::<bool>()) {
             let term = if yearly { Term::YEAR } else { Term::MONTH };
             let now = june().start() + TimeDelta::seconds(at);
-            let change = change(&offer(old, Term::MONTH), &offer(new, term), &[june()], now).unwrap();
+            let change = changed(&offer(old, Term::MONTH), &offer(new, term), &[june()], now);
             prop_assert!(!change.due_now.is_negative());
             prop_assert!(change.due_now.minor <= new);
+            prop_assert!(change.due_now.is_zero() || change.credit.is_zero());
+            prop_assert!(change.credit.minor <= old);
         }
 
         #[test]
@@ -138,7 +296,7 @@ pub(crate) mod tests {
             let mut prices = prices;
             prices.sort_unstable();
             let now = june().start() + TimeDelta::seconds(at);
-            let due = |old: i64, new: i64| change(&offer(old, Term::MONTH), &offer(new, Term::MONTH), &[june()], now).unwrap().due_now.minor;
+            let due = |old: i64, new: i64| changed(&offer(old, Term::MONTH), &offer(new, Term::MONTH), &[june()], now).due_now.minor;
             let steps: i64 = prices.windows(2).map(|pair| due(pair[0], pair[1])).sum();
             let whole = due(prices[0], prices[prices.len() - 1]);
             prop_assert!((steps - whole).abs() <= prices.len() as i64);

@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
-use ottery_kernel::{BillingAnchor, Currency, Money, MoneyError, PeriodError};
+use ottery_kernel::{Currency, Money, MoneyError, PeriodError};
 use serde::{Deserialize, Serialize};
 
+use super::calendar::Stretch;
 use super::line::{Line, Totals};
 use super::offer::Offer;
 
@@ -71,6 +72,24 @@ pub fn first_lines(offer: &Offer, tax_rate_bp: u32, with_setup: bool) -> Result<
     Ok(lines)
 }
 
+/// The lines of an invoice for `stretch`: a bridge costs its part of the term and says which time it is for.
+///
+/// # Errors
+/// As [`first_lines`].
+pub fn stretch_lines(
+    offer: &Offer,
+    stretch: &Stretch,
+    tax_rate_bp: u32,
+    with_setup: bool,
+) -> Result<Vec<Line>, MoneyError> {
+    let priced = Offer { price: stretch.cost(offer.price)?, ..offer.clone() };
+    let mut lines = first_lines(&priced, tax_rate_bp, with_setup)?;
+    if let Some(line) = lines.first_mut().filter(|_| stretch.is_bridge()) {
+        line.description.push_str(", prorated");
+    }
+    Ok(lines)
+}
+
 impl Quote {
     /// Prices an offer at `now`.
     ///
@@ -95,13 +114,16 @@ impl Quote {
         if trial && offer.trial_days == 0 {
             return Err(QuoteError::NoTrial(offer.plan_name.clone()));
         }
-        let lines = first_lines(offer, tax_rate_bp, true)?;
+        let from = if trial { trial_end(now, offer.trial_days) } else { now };
+        let begun = offer.anchor.begin(from, zone, offer.term)?;
+        let first = Stretch { period: begun.period, whole: begun.whole };
+        let mut lines = stretch_lines(offer, &first, tax_rate_bp, true)?;
+        // By calendar the end is fixed, whenever it is paid; an anniversary is counted from the payment.
+        if let Some(line) = lines.first_mut().filter(|_| offer.is_by_calendar()) {
+            line.period = Some(first.period);
+        }
         let totals = Totals::of(currency, &lines)?;
-        let renews_at = if trial {
-            trial_end(now, offer.trial_days)
-        } else {
-            BillingAnchor::at(now, zone).boundary(offer.term, 1)?
-        };
+        let renews_at = if trial { from } else { first.period.end() };
         Ok(Self {
             due_now: if trial { Money::zero(currency) } else { totals.total },
             lines,
@@ -149,6 +171,18 @@ mod tests {
     fn case_001_a_month_from_the_31st_renews_on_the_last_of_february() {
         let quote = Quote::price(&offer(1, Term::MONTH), None, &[Currency::EUR], false, 0, Tz::UTC, noon()).unwrap();
         assert_eq!(quote.renews_at, Utc.with_ymd_and_hms(2026, 2, 28, 12, 0, 0).unwrap());
+    }
+
+    #[test]
+    fn by_calendar_the_first_invoice_is_for_the_part_of_the_month_that_is_left() {
+        let day = ottery_kernel::AnchorDay::try_new(1).unwrap();
+        let offer = Offer { anchor: ottery_kernel::AnchorRule::Day(day), ..offer(3100, Term::MONTH) };
+        let middle = Utc.with_ymd_and_hms(2026, 1, 17, 0, 0, 0).unwrap();
+        let quote = Quote::price(&offer, None, &[Currency::EUR], false, 0, Tz::UTC, middle).unwrap();
+        assert_eq!((quote.due_now.minor, quote.renewal_total.minor), (1500, 3100));
+        assert_eq!(quote.renews_at, Utc.with_ymd_and_hms(2026, 2, 1, 0, 0, 0).unwrap());
+        assert_eq!(quote.lines[0].description, "Family, 1 month, prorated");
+        assert_eq!(quote.lines[0].period.unwrap().end(), quote.renews_at);
     }
 
     #[test]

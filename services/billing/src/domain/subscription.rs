@@ -6,9 +6,10 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use ottery_kernel::{
-    AccountId, BillingAnchor, OrderId, PaymentMethodId, Period, PeriodError, SubscriptionId, period_after,
+    AccountId, AnchorRule, Beginning, BillingAnchor, OrderId, PaymentMethodId, Period, PeriodError, SubscriptionId,
 };
 
+use super::calendar::{Calendar, Move, Next, Pause, Stretch};
 use super::offer::Offer;
 
 /// Where a subscription stands.
@@ -321,10 +322,12 @@ pub struct Subscription {
     pub is_trial: bool,
     /// The set-up fee has not been charged yet.
     pub is_setup_due: bool,
-    /// Where its periods are counted from: the first payment, or the end of the trial.
+    /// Where its periods are counted from: the first payment, the end of the trial, a day of the month.
     pub anchor: Option<BillingAnchor>,
     /// How many periods since the anchor are paid; also the number of the next one to bill.
     pub periods_paid: u32,
+    /// What is paid, stretch by stretch, and what waits to change that.
+    pub calendar: Calendar,
     /// The running period, or the trial.
     pub period: Option<Period>,
     /// The end of what is paid (or of the trial); later than the running period's end after an early renewal.
@@ -347,7 +350,36 @@ impl Subscription {
     /// What the next renewal buys.
     #[must_use]
     pub fn renewal_offer(&self) -> &Offer {
-        self.next_offer.as_ref().unwrap_or(&self.offer)
+        let announced = self.calendar.price_change.as_ref();
+        let announced = announced.filter(|change| self.paid_through.is_some_and(|end| end >= change.from));
+        // What the customer chose weighs more than what was announced.
+        self.next_offer.as_ref().or(announced.map(|change| &change.offer)).unwrap_or(&self.offer)
+    }
+
+    /// Buys `offer` from now on. An announced price is over with it, or was for another one.
+    pub fn take_offer(&mut self, offer: Offer) {
+        if offer.price_id != self.offer.price_id {
+            self.calendar.price_change = None;
+        }
+        self.offer = offer;
+        self.next_offer = None;
+    }
+
+    /// The first renewal at an announced price; none when none was announced.
+    ///
+    /// # Errors
+    /// When it lies beyond the calendar.
+    pub fn price_changes_at(&self) -> Result<Option<DateTime<Utc>>, PeriodError> {
+        let Some(change) = &self.calendar.price_change else { return Ok(None) };
+        let mut ahead = self.clone();
+        while let Some(end) = ahead.paid_through.filter(|end| *end < change.from) {
+            ahead.extend(self.offer.clone(), end)?;
+            // Nothing is counted before the first payment.
+            if ahead.paid_through == Some(end) {
+                return Ok(None);
+            }
+        }
+        Ok(ahead.paid_through)
     }
 
     /// Moves the state; false when it was there already.
@@ -368,77 +400,166 @@ impl Subscription {
         }
     }
 
-    /// The period the next renewal pays for. A change of the term at the renewal counts anew from the end of what is paid.
+    /// What the next renewal pays for, at the price of [`Subscription::renewal_offer`].
     ///
     /// # Errors
     /// When it lies beyond the calendar.
-    pub fn next_period(&self) -> Result<Option<Period>, PeriodError> {
-        let (Some(anchor), Some(paid_through)) = (self.anchor, self.paid_through) else { return Ok(None) };
-        let next = self.renewal_offer();
-        if next.term == self.offer.term {
-            period_after(&anchor, self.offer.term, self.periods_paid).map(Some)
-        } else {
-            period_after(&BillingAnchor::at(paid_through, anchor.zone), next.term, 0).map(Some)
-        }
+    pub fn next_stretch(&self) -> Result<Option<Next>, PeriodError> {
+        self.next_of(self.renewal_offer())
     }
 
-    /// The paid periods that are not over at `now`, the running one first; a trial is none of them.
+    /// What comes after the paid time when `offer` is bought. It begins where the paid time ends, always.
     ///
     /// # Errors
-    /// When one lies beyond the calendar.
-    pub fn paid_periods(&self, now: DateTime<Utc>) -> Result<Vec<Period>, PeriodError> {
-        let Some(anchor) = self.anchor else { return Ok(Vec::new()) };
-        let first = anchor.index_at(self.offer.term, now)?.unwrap_or(0);
-        (first..self.periods_paid).map(|n| period_after(&anchor, self.offer.term, n)).collect()
+    /// When it lies beyond the calendar.
+    pub fn next_of(&self, offer: &Offer) -> Result<Option<Next>, PeriodError> {
+        let (Some(anchor), Some(from)) = (self.anchor, self.paid_through) else { return Ok(None) };
+        let term = offer.term;
+        let moved = self.calendar.moved.unwrap_or(Move { day: None, zone: anchor.zone });
+        let rule = moved.day.map_or(offer.anchor, AnchorRule::Day);
+        let is_new_term = term != self.offer.term;
+        let is_by_calendar = matches!(rule, AnchorRule::Day(_)) && term.has_months();
+        // After a trial counting begins; with a new day it begins again.
+        if self.calendar.paid.is_empty() || (is_by_calendar && (is_new_term || moved.day.is_some())) {
+            return rule.begin(from, moved.zone, term).map(|begun| Some(next_from(begun)));
+        }
+        // Days and weeks keep their instant in another zone; months keep their local date and time.
+        if !term.has_months() && moved.zone != anchor.zone {
+            return AnchorRule::Anniversary.begin(from, moved.zone, term).map(|begun| Some(next_from(begun)));
+        }
+        let (anchor, index) = match (is_new_term, self.offer.term.has_months()) {
+            (false, _) => (anchor, self.periods_paid),
+            (true, true) => (anchor.again_at(from), 0),
+            (true, false) => (BillingAnchor::at(from, anchor.zone), 0),
+        };
+        let anchor = anchor.in_zone(moved.zone);
+        let index = index.checked_add(1).ok_or(PeriodError::OutOfRange)?;
+        let period = Period::try_new(from, anchor.boundary(term, index)?)?;
+        Ok(Some(Next { stretch: Stretch::term(period), anchor, index }))
     }
 
-    /// Starts counting at `anchor`: its first period is paid and running.
+    /// The paid stretches that are not over at `now`, the running one first; a trial is none of them.
+    #[must_use]
+    pub fn paid_left(&self, now: DateTime<Utc>) -> Vec<Stretch> {
+        self.calendar.left_at(now)
+    }
+
+    /// Starts counting: the first stretch is paid and running.
+    pub fn start_paid(&mut self, begun: Beginning) {
+        self.anchor = Some(begun.anchor);
+        self.periods_paid = begun.next;
+        self.period = Some(begun.period);
+        self.paid_through = Some(begun.period.end());
+        self.calendar.paid = vec![Stretch { period: begun.period, whole: begun.whole }];
+        self.calendar.moved = None;
+        self.calendar.pause = None;
+    }
+
+    /// Starts at `now` what was billed as `billed` and could not be used then: as much time as was paid for. A plan with a
+    /// day of the month comes back to it with the next renewal.
     ///
     /// # Errors
     /// When the period lies beyond the calendar.
-    pub fn start_paid(&mut self, anchor: BillingAnchor) -> Result<(), PeriodError> {
-        let first = period_after(&anchor, self.offer.term, 0)?;
-        self.anchor = Some(anchor);
-        self.periods_paid = 1;
-        self.period = Some(first);
-        self.paid_through = Some(first.end());
+    pub fn start_late(&mut self, billed: Stretch, zone: chrono_tz::Tz, now: DateTime<Utc>) -> Result<(), PeriodError> {
+        let mut begun = AnchorRule::Anniversary.begin(now, zone, self.offer.term)?;
+        if billed.is_bridge() {
+            let period = Period::try_new(now, now + billed.period.duration())?;
+            let anchor = BillingAnchor::at(period.end(), zone);
+            begun = Beginning { anchor, period, whole: billed.whole, next: 0 };
+        }
+        self.start_paid(begun);
+        self.calendar.moved = self.way_back(zone);
         Ok(())
     }
 
-    /// Counts one more period as paid, which has run out of `next_offer`'s way; the running period stays until its end.
+    /// Counts the next stretch as paid, at `offer`; the running period stays until its end.
     ///
     /// # Errors
     /// When the period lies beyond the calendar.
     pub fn extend(&mut self, offer: Offer, now: DateTime<Utc>) -> Result<(), PeriodError> {
-        let (Some(anchor), Some(paid_through)) = (self.anchor, self.paid_through) else { return Ok(()) };
-        if offer.term != self.offer.term {
-            self.anchor = Some(BillingAnchor::at(paid_through, anchor.zone));
-            self.periods_paid = 0;
-        }
-        self.offer = offer;
-        self.next_offer = None;
-        self.periods_paid += 1;
-        let anchor = self.anchor.unwrap_or(anchor);
-        self.paid_through = Some(anchor.boundary(self.offer.term, self.periods_paid)?);
-        self.roll(now)?;
+        let Some(next) = self.next_of(&offer)? else { return Ok(()) };
+        self.take_offer(offer);
+        self.anchor = Some(next.anchor);
+        self.periods_paid = next.index;
+        self.paid_through = Some(next.stretch.period.end());
+        self.calendar.moved = None;
+        self.calendar.paid.push(next.stretch);
+        self.roll(now);
         Ok(())
     }
 
-    /// Enters the paid period that contains `now`; false when the running one is not over or nothing later is paid.
+    /// Enters the paid period that contains `now` (the last one when all are over); false when the running one is not over
+    /// or nothing later is paid.
+    pub fn roll(&mut self, now: DateTime<Utc>) -> bool {
+        let Some(period) = self.period.filter(|period| period.end() <= now) else { return false };
+        let begun = |stretch: &&Stretch| stretch.period.start() <= now;
+        let Some(entered) = self.calendar.paid.iter().rfind(begun).map(|stretch| stretch.period) else { return false };
+        self.period = Some(entered);
+        self.calendar.paid.retain(|stretch| stretch.period.start() >= entered.start());
+        entered != period
+    }
+
+    /// Puts it aside: time stands still from `now` on.
     ///
     /// # Errors
-    /// When the period lies beyond the calendar.
-    pub fn roll(&mut self, now: DateTime<Utc>) -> Result<bool, PeriodError> {
-        let (Some(anchor), Some(period)) = (self.anchor, self.period) else { return Ok(false) };
-        if now < period.end() || self.periods_paid == 0 {
-            return Ok(false);
+    /// When the state forbids it.
+    pub fn pause(&mut self, until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<bool, Refused> {
+        let is_new = self.apply(Command::Pause, now)?;
+        if is_new {
+            self.calendar.pause = Some(Pause { since: now, until });
         }
-        let index = anchor.index_at(self.offer.term, now)?.unwrap_or(0).min(self.periods_paid - 1);
-        let entered = period_after(&anchor, self.offer.term, index)?;
-        let moved = entered != period;
-        self.period = Some(entered);
-        Ok(moved)
+        Ok(is_new)
     }
+
+    /// Lets time go on after a pause: what was left of the running period is left from `now`, and what was paid ahead
+    /// follows it. The state is moved beside, because more than one command ends a pause.
+    ///
+    /// # Errors
+    /// When a period lies beyond the calendar.
+    pub fn take_up(&mut self, now: DateTime<Utc>) -> Result<(), PeriodError> {
+        let (Some(pause), Some(anchor), Some(period)) = (self.calendar.pause, self.anchor, self.period) else {
+            return Ok(());
+        };
+        let zone = anchor.zone;
+        let mut end = now + period.remaining(pause.since);
+        let paid = std::mem::take(&mut self.calendar.paid);
+        if let Ok(rest) = Period::try_new(now, end) {
+            let running = paid.iter().find(|stretch| stretch.period == period);
+            self.calendar.paid.extend(running.map(|running| Stretch { period: rest, ..*running }));
+            self.period = Some(rest);
+        }
+        let (mut anchor, mut index) = (BillingAnchor::at(end, zone), 0);
+        for ahead in paid.iter().filter(|stretch| stretch.period.start() >= period.end()) {
+            let next = if ahead.is_bridge() {
+                let period = Period::try_new(end, end + ahead.period.duration())?;
+                (anchor, index) = (BillingAnchor::at(period.end(), zone), 0);
+                Stretch { period, ..*ahead }
+            } else {
+                index += 1;
+                Stretch::term(Period::try_new(end, anchor.boundary(self.offer.term, index)?)?)
+            };
+            end = next.period.end();
+            self.calendar.paid.push(next);
+        }
+        (self.anchor, self.periods_paid, self.paid_through) = (Some(anchor), index, Some(end));
+        self.cancel_at = self.cancel_at.map(|_| end);
+        self.calendar.pause = None;
+        self.calendar.moved = self.calendar.moved.or_else(|| self.way_back(zone));
+        self.roll(now);
+        Ok(())
+    }
+
+    /// How a plan with a day of the month comes back to it.
+    fn way_back(&self, zone: chrono_tz::Tz) -> Option<Move> {
+        match self.offer.anchor {
+            AnchorRule::Day(day) if self.offer.term.has_months() => Some(Move { day: Some(day), zone }),
+            AnchorRule::Day(_) | AnchorRule::Anniversary => None,
+        }
+    }
+}
+
+const fn next_from(begun: Beginning) -> Next {
+    Next { stretch: Stretch { period: begun.period, whole: begun.whole }, anchor: begun.anchor, index: begun.next }
 }
 
 #[cfg(test)]

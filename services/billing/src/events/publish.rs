@@ -29,6 +29,9 @@ pub const ENTITLEMENT_CHANGED: &str = "billing.entitlement.changed.v1";
 /// Type of `billing.reminder.due.v1`.
 pub const REMINDER_DUE: &str = "billing.reminder.due.v1";
 
+/// Type of `billing.price.announced.v1`.
+pub const PRICE_ANNOUNCED: &str = "billing.price.announced.v1";
+
 /// An order was placed.
 #[must_use]
 pub fn order_placed(brand: BrandId, order: &Order) -> Event {
@@ -76,6 +79,30 @@ pub fn reminder_due(brand: BrandId, invoice: &Invoice, step: u32, now: DateTime<
         plan_name: invoice.snapshot.offer.plan_name.clone(),
     };
     Event::new(REMINDER_DUE, invoice.id, 0, brand, now, &payload)
+}
+
+/// Another price was announced to a customer.
+#[must_use]
+pub fn price_announced(
+    brand: BrandId,
+    subscription: &Subscription,
+    price: Money,
+    at: DateTime<Utc>,
+    buyer: &Buyer,
+    now: DateTime<Utc>,
+) -> Event {
+    let payload = proto::PriceAnnounced {
+        subscription_id: subscription.id.to_string(),
+        plan_name: subscription.offer.plan_name.clone(),
+        old_price: Some(contract::money(subscription.offer.price)),
+        new_price: Some(contract::money(price)),
+        term: Some(contract::term(subscription.offer.term)),
+        effective_at: Some(contract::timestamp(at)),
+        email: buyer.email.clone(),
+        display_name: buyer.name.clone(),
+        locale: buyer.locale.clone(),
+    };
+    Event::new(PRICE_ANNOUNCED, subscription.id, 0, brand, now, &payload)
 }
 
 /// What the subscription recurs with, tax excluded; nothing unless it is paying.

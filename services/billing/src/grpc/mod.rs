@@ -1,6 +1,7 @@
 //! The edge: parses calls, checks who may, calls the use cases, converts answers.
 
 mod export;
+mod calendar;
 mod order;
 pub mod payment;
 pub mod service;

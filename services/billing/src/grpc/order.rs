@@ -13,10 +13,11 @@ use crate::app::checkout::Ask;
 use crate::app::order::{Idempotency, Place};
 use crate::app::payment;
 use crate::domain::invoice::Buyer;
+use crate::domain::proration::Effect;
 use crate::store::quote::Stored;
 
 /// Longest text of a field people fill in.
-const TEXT_MAX: usize = 300;
+pub(super) const TEXT_MAX: usize = 300;
 /// Longest address of a page.
 const URL_MAX: usize = 2_000;
 
@@ -29,7 +30,7 @@ fn quote_id(text: &str) -> Result<Uuid, Problem> {
         })
 }
 
-fn within<'a>(field: &str, text: &'a str, limit: usize) -> Result<&'a str, Problem> {
+pub(super) fn within<'a>(field: &str, text: &'a str, limit: usize) -> Result<&'a str, Problem> {
     if text.chars().count() > limit {
         return Err(Problem::invalid(
             field,
@@ -40,7 +41,7 @@ fn within<'a>(field: &str, text: &'a str, limit: usize) -> Result<&'a str, Probl
     Ok(text)
 }
 
-fn country(text: &str) -> Result<String, Problem> {
+pub(super) fn country(text: &str) -> Result<String, Problem> {
     let code = text.to_ascii_uppercase();
     if code.is_empty() || code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
         return Ok(code);
@@ -202,6 +203,14 @@ pub(super) async fn quote_change(
         new_charge: Some(convert::money(offered.change.new_charge)),
         due_now: Some(convert::money(offered.change.due_now)),
         lines: offered.lines.iter().map(convert::line).collect(),
+        credit: Some(convert::money(offered.change.credit)),
+        warnings: offered.change.warnings.iter().map(ToString::to_string).collect(),
+        effect: match offered.change.effect {
+            Effect::Now => proto::quote_change_reply::Effect::Now,
+            Effect::NowRestarting => proto::quote_change_reply::Effect::NowRestarting,
+            Effect::AtRenewal => proto::quote_change_reply::Effect::AtRenewal,
+        }
+        .into(),
     })
 }
 

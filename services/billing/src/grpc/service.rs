@@ -5,7 +5,7 @@ use ottery_proto::billing::v1 as proto;
 use ottery_proto::billing::v1::billing_service_server::BillingService;
 use tonic::{Request, Response, Status};
 
-use super::{export, order, payment, subscription, view};
+use super::{calendar, export, order, payment, subscription, view};
 use crate::app::Billing;
 
 /// Answers `ottery.billing.v1.BillingService`.
@@ -79,6 +79,62 @@ impl BillingService for BillingGrpc {
     ) -> Result<Response<proto::QuoteChangeReply>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(order::quote_change(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn quote_anchor(
+        &self,
+        request: Request<proto::MoveAnchorRequest>,
+    ) -> Result<Response<proto::AnchorQuote>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(calendar::quote_anchor(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn move_anchor(
+        &self,
+        request: Request<proto::MoveAnchorRequest>,
+    ) -> Result<Response<proto::MoveAnchorReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(calendar::move_anchor(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn pause_subscription(
+        &self,
+        request: Request<proto::PauseSubscriptionRequest>,
+    ) -> Result<Response<proto::Subscription>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(calendar::pause(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn unpause_subscription(
+        &self,
+        request: Request<proto::UnpauseSubscriptionRequest>,
+    ) -> Result<Response<proto::Subscription>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(calendar::unpause(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn change_price(
+        &self,
+        request: Request<proto::ChangePriceRequest>,
+    ) -> Result<Response<proto::ChangePriceReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(calendar::change_price(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn renew_subscription(
+        &self,
+        request: Request<proto::RenewSubscriptionRequest>,
+    ) -> Result<Response<proto::Subscription>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(calendar::renew(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn transfer_subscription(
+        &self,
+        request: Request<proto::TransferSubscriptionRequest>,
+    ) -> Result<Response<proto::Subscription>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(calendar::transfer(&self.app, actor, request.into_inner()).await?))
     }
 
     async fn terminate_subscription(

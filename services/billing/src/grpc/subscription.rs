@@ -8,7 +8,11 @@ use crate::app::Billing;
 use crate::domain::subscription::Subscription;
 
 /// The subscription as it now is, with the invoice that waits.
-async fn answer(app: &Billing, caller: &Caller, subscription: &Subscription) -> Result<proto::Subscription, Problem> {
+pub(super) async fn answer(
+    app: &Billing,
+    caller: &Caller,
+    subscription: &Subscription,
+) -> Result<proto::Subscription, Problem> {
     let (subscription, open) = app.subscription(caller.brand, subscription.id, caller.owner).await?;
     Ok(convert::subscription(&subscription, open))
 }

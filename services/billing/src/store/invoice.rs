@@ -278,6 +278,26 @@ pub async fn open_of(tx: &mut PgTransaction<'_>, subscriptions: &[SubscriptionId
     rows.into_iter().map(Invoice::try_from).collect()
 }
 
+/// Some open invoice of the account in that currency.
+pub async fn any_open(
+    tx: &mut PgTransaction<'_>,
+    account: AccountId,
+    currency: Currency,
+) -> sqlx::Result<Option<Invoice>> {
+    let id = sqlx::query_scalar!(
+        "SELECT id FROM invoice
+          WHERE brand_id = ottery_brand() AND account_id = $1 AND currency = $2 AND state = 'open' ORDER BY id LIMIT 1",
+        account.as_uuid(),
+        currency.code()
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    match id {
+        Some(id) => get(tx, InvoiceId::from_uuid(id)).await,
+        None => Ok(None),
+    }
+}
+
 /// Invoices, newest first; of one account or subscription when given.
 pub async fn list(
     tx: &mut PgTransaction<'_>,

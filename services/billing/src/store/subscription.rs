@@ -8,6 +8,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Page, json_rows, unreadable};
+use crate::domain::calendar::Calendar;
 use crate::domain::offer::Offer;
 use crate::domain::subscription::{Method, State, Subscription};
 
@@ -28,6 +29,7 @@ struct Row {
     setup_due: bool,
     anchor: Option<Json<BillingAnchor>>,
     periods_paid: i32,
+    calendar: Option<Json<Calendar>>,
     period_start: Option<DateTime<Utc>>,
     period_end: Option<DateTime<Utc>>,
     paid_through: Option<DateTime<Utc>>,
@@ -58,6 +60,7 @@ impl Row {
             setup_due: subscription.is_setup_due,
             anchor: subscription.anchor.map(Json),
             periods_paid: i32::try_from(subscription.periods_paid).unwrap_or(i32::MAX),
+            calendar: Some(Json(subscription.calendar.clone())),
             period_start: subscription.period.map(Period::start),
             period_end: subscription.period.map(Period::end),
             paid_through: subscription.paid_through,
@@ -84,6 +87,11 @@ impl TryFrom<Row> for Subscription {
             }
             _ => None,
         };
+        let mut calendar = row.calendar.map(|calendar| calendar.0).unwrap_or_default();
+        // Before the first payment nothing is paid, whatever the dates of a trial say.
+        if row.periods_paid > 0 {
+            calendar = calendar.restored(period, row.paid_through, row.trial && row.periods_paid == 1);
+        }
         Ok(Self {
             id: SubscriptionId::from_uuid(row.id),
             account: AccountId::from_uuid(row.account_id),
@@ -96,6 +104,7 @@ impl TryFrom<Row> for Subscription {
             is_setup_due: row.setup_due,
             anchor: row.anchor.map(|anchor| anchor.0),
             periods_paid: row.periods_paid.unsigned_abs(),
+            calendar,
             period,
             paid_through: row.paid_through,
             cancel_at: row.cancel_at,
@@ -127,9 +136,9 @@ pub async fn save_all(tx: &mut PgTransaction<'_>, brand: BrandId, subscriptions:
     let rows: Vec<_> = subscriptions.iter().map(|subscription| Row::of(brand, subscription)).collect();
     sqlx::query!(
         "UPDATE subscription AS s SET
-                state = r.state, cause = r.cause, state_since = r.state_since, grace_until = r.grace_until,
+                account_id = r.account_id, state = r.state, cause = r.cause, state_since = r.state_since, grace_until = r.grace_until,
                 offer = r.offer, next_offer = r.next_offer, setup_due = r.setup_due, anchor = r.anchor,
-                periods_paid = r.periods_paid, period_start = r.period_start, period_end = r.period_end,
+                periods_paid = r.periods_paid, calendar = r.calendar, period_start = r.period_start, period_end = r.period_end,
                 paid_through = r.paid_through, cancel_at = r.cancel_at, ended_at = r.ended_at,
                 payment_method_id = r.payment_method_id, payment_method_label = r.payment_method_label,
                 version = r.version, entitlement_version = r.entitlement_version
@@ -147,7 +156,7 @@ pub async fn get(tx: &mut PgTransaction<'_>, id: SubscriptionId) -> sqlx::Result
         Row,
         r#"SELECT id, brand_id, account_id, order_id, state, cause, state_since, grace_until, offer AS "offer: Json<Offer>",
                   next_offer AS "next_offer: Json<Offer>", trial, setup_due, anchor AS "anchor: Json<BillingAnchor>",
-                  periods_paid, period_start, period_end, paid_through, cancel_at, created_at, ended_at,
+                  periods_paid, calendar AS "calendar: Json<Calendar>", period_start, period_end, paid_through, cancel_at, created_at, ended_at,
                   payment_method_id, payment_method_label, version, entitlement_version
              FROM subscription WHERE id = $1"#,
         id.as_uuid()
@@ -169,7 +178,7 @@ pub async fn lock_all(tx: &mut PgTransaction<'_>, ids: &[SubscriptionId]) -> sql
         Row,
         r#"SELECT id, brand_id, account_id, order_id, state, cause, state_since, grace_until, offer AS "offer: Json<Offer>",
                   next_offer AS "next_offer: Json<Offer>", trial, setup_due, anchor AS "anchor: Json<BillingAnchor>",
-                  periods_paid, period_start, period_end, paid_through, cancel_at, created_at, ended_at,
+                  periods_paid, calendar AS "calendar: Json<Calendar>", period_start, period_end, paid_through, cancel_at, created_at, ended_at,
                   payment_method_id, payment_method_label, version, entitlement_version
              FROM subscription WHERE id = ANY($1) ORDER BY id FOR UPDATE"#,
         &ids
@@ -189,7 +198,7 @@ pub async fn list(
         Row,
         r#"SELECT id, brand_id, account_id, order_id, state, cause, state_since, grace_until, offer AS "offer: Json<Offer>",
                   next_offer AS "next_offer: Json<Offer>", trial, setup_due, anchor AS "anchor: Json<BillingAnchor>",
-                  periods_paid, period_start, period_end, paid_through, cancel_at, created_at, ended_at,
+                  periods_paid, calendar AS "calendar: Json<Calendar>", period_start, period_end, paid_through, cancel_at, created_at, ended_at,
                   payment_method_id, payment_method_label, version, entitlement_version
              FROM subscription
             WHERE ($1::uuid IS NULL OR account_id = $1) AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3"#,
@@ -200,6 +209,33 @@ pub async fn list(
     .fetch_all(&mut **tx)
     .await?;
     rows.into_iter().map(Subscription::try_from).collect()
+}
+
+/// Live subscriptions with another price of the offer's plan, term and currency that neither keep it nor have heard of
+/// this one, oldest first.
+pub async fn with_older_price(
+    tx: &mut PgTransaction<'_>,
+    offer: &Offer,
+    limit: i64,
+) -> sqlx::Result<Vec<SubscriptionId>> {
+    let term = serde_json::to_value(offer.term).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+    let ids = sqlx::query_scalar!(
+        r#"SELECT id FROM subscription
+            WHERE brand_id = ottery_brand() AND state NOT IN ('pending', 'ended')
+              AND offer->>'plan_id' = $1 AND offer->>'price_id' <> $2 AND offer->'term' = $3
+              AND offer->'price'->>'currency' = $4
+              AND NOT coalesce((calendar->>'keeps_price')::boolean, false)
+              AND coalesce(calendar->'price_change'->'offer'->>'price_id', '') <> $2
+            ORDER BY id LIMIT $5"#,
+        offer.plan_id.to_string(),
+        offer.price_id.to_string(),
+        term,
+        offer.price.currency.code(),
+        limit
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(ids.into_iter().map(SubscriptionId::from_uuid).collect())
 }
 
 /// Whether the account ever had a trial.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use billing::domain::offer::Offer;
 use chrono::TimeDelta;
-use ottery_kernel::{AccountId, PriceId, Term};
+use ottery_kernel::{AccountId, AnchorRule, ChangePolicy, ChangeTiming, LateRenewal, PriceId, Term};
 use ottery_kit::grpc::{Actor, CallContext, Problem};
 use ottery_kit::{Running, config};
 use ottery_proto::billing::v1 as proto;
@@ -23,6 +23,19 @@ type Prices = Arc<Mutex<HashMap<String, Offer>>>;
 
 /// Knows prices and nothing else.
 struct Shelf(Prices);
+
+fn changes(policy: ChangePolicy) -> catalog::ChangePolicy {
+    let timing = |timing| match timing {
+        ChangeTiming::ProrateNow => catalog::ChangeTiming::ProrateNow.into(),
+        ChangeTiming::FullPriceReset => catalog::ChangeTiming::FullPriceReset.into(),
+        ChangeTiming::AtRenewal => catalog::ChangeTiming::AtRenewal.into(),
+    };
+    catalog::ChangePolicy {
+        upgrade: timing(policy.upgrade),
+        downgrade: timing(policy.downgrade),
+        term: timing(policy.term),
+    }
+}
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send + 'a>>;
 
@@ -58,6 +71,16 @@ impl CatalogService for Shelf {
             connections: offer.connections,
             mapping: Some(billing::contract::mapping(&offer.mapping)),
             trial_days: offer.trial_days,
+            anchor_day: match offer.anchor {
+                AnchorRule::Anniversary => None,
+                AnchorRule::Day(day) => Some(day.get()),
+            },
+            pause_days_max: Some(offer.pause_days_max),
+            late_renewal: match offer.late_renewal {
+                LateRenewal::FromOldEnd => catalog::LateRenewal::FromOldEnd.into(),
+                LateRenewal::FromPayment => catalog::LateRenewal::FromPayment.into(),
+            },
+            changes: Some(changes(offer.changes)),
             ..catalog::PlanVersion::default()
         };
         Ok(Response::new(catalog::GetPriceReply {
@@ -92,13 +115,13 @@ impl CatalogService for Shelf {
     }
 }
 
-struct Served {
-    world: World,
+pub struct Served {
+    pub world: World,
     prices: Prices,
     _running: Vec<Running>,
 }
 
-async fn served() -> Served {
+pub async fn served() -> Served {
     let world = world().await;
     let prices = Prices::default();
     let routes = tonic::service::Routes::new(CatalogServiceServer::new(Shelf(Arc::clone(&prices))));
@@ -113,18 +136,22 @@ async fn served() -> Served {
 
 impl Served {
     fn sell(&self, minor: i64, term: Term) -> PriceId {
-        let mut offer = offer(minor, term);
+        self.sell_offer(offer(minor, term))
+    }
+
+    /// Puts an offer on the shelf, as a price of its own.
+    pub fn sell_offer(&self, mut offer: Offer) -> PriceId {
         offer.price_id = PriceId::new(self.world.now());
         let id = offer.price_id;
         self.prices.lock().unwrap().insert(id.to_string(), offer);
         id
     }
 
-    fn client(&self, actor: Actor) -> BillingServiceClient<ottery_kit::grpc::Channel> {
+    pub fn client(&self, actor: Actor) -> BillingServiceClient<ottery_kit::grpc::Channel> {
         BillingServiceClient::new(self.world.host.channel(billing::NAME, actor))
     }
 
-    fn customer(&self, account: AccountId) -> BillingServiceClient<ottery_kit::grpc::Channel> {
+    pub fn customer(&self, account: AccountId) -> BillingServiceClient<ottery_kit::grpc::Channel> {
         self.client(actor::customer(self.world.brand, account))
     }
 }

@@ -4,18 +4,19 @@ use billing::app::Billing;
 use billing::app::order::{Place, Placed};
 use billing::app::settlement::{self, Owed, Settled, SettledPayment};
 use billing::config::Config;
+use billing::domain::calendar::Calendar;
 use billing::domain::invoice::{Buyer, Invoice};
 use billing::domain::offer::{Mapping, Offer};
 use billing::domain::profile::{Entity, Profile};
 use billing::domain::quote::Quote;
-use billing::domain::subscription::Subscription;
+use billing::domain::subscription::{State, Subscription};
 use billing::store;
 use billing::store::quote::Stored;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use ottery_kernel::{
-    AccountId, BrandId, Clock as _, Currency, EntityId, Money, PaymentId, PlanId, PlanVersionId, PriceId, Term,
-    TermUnit,
+    AccountId, AnchorRule, BrandId, ChangePolicy, Clock as _, Currency, EntityId, LateRenewal, Money, OrderId,
+    PaymentId, PlanId, PlanVersionId, PriceId, SubscriptionId, Term, TermUnit,
 };
 use ottery_kit::config::{Section, Sources};
 use ottery_kit::db::{self, Scope};
@@ -95,6 +96,36 @@ pub fn offer(minor: i64, term: Term) -> Offer {
         trial_days: 3,
         connections: 2,
         mapping: Mapping { bouquet_ids: vec![1, 2], outputs: vec!["hls".into()], ..Mapping::default() },
+        anchor: AnchorRule::Anniversary,
+        changes: ChangePolicy::default(),
+        pause_days_max: 0,
+        late_renewal: LateRenewal::FromOldEnd,
+    }
+}
+
+/// A subscription nobody has paid yet.
+pub fn subscription(offer: Offer, at: DateTime<Utc>) -> Subscription {
+    Subscription {
+        id: SubscriptionId::new(at),
+        account: AccountId::new(at),
+        order: OrderId::new(at),
+        state: State::Pending,
+        since: at,
+        offer,
+        next_offer: None,
+        is_trial: false,
+        is_setup_due: false,
+        anchor: None,
+        periods_paid: 0,
+        calendar: Calendar::default(),
+        period: None,
+        paid_through: None,
+        cancel_at: None,
+        created_at: at,
+        ended_at: None,
+        method: None,
+        version: 0,
+        entitlement_version: 0,
     }
 }
 

@@ -46,7 +46,8 @@ impl App {
         if wanted.position > 10_000 {
             return Err(Invalid::new("position", "RANGE", "use 0 to 10000").into());
         }
-        let content = wanted.content.validate()?;
+        // What is wrong is told before anything is looked up.
+        wanted.content.clone().validate()?;
         let mut tx = begin(&self.pool, Scope::Brand(brand)).await?;
         let owner = store::brand::get(&mut tx, brand).await?.ok_or(AppError::missing("brand"))?;
         let prices = validate_prices(wanted.prices, &owner.brand.currencies, now)?;
@@ -60,6 +61,7 @@ impl App {
         let (plan, before) = match id {
             None => {
                 check_version(expected_version, 0)?;
+                let content = wanted.content.validate()?;
                 let id = PlanId::new(now);
                 let current = PlanVersion {
                     id: PlanVersionId::new(now),
@@ -90,6 +92,7 @@ impl App {
                 let mut plan = store::plan::lock(&mut tx, id).await?.ok_or(AppError::missing("plan"))?;
                 check_version(expected_version, plan.version)?;
                 let before = plan.clone();
+                let content = wanted.content.after(&plan.current.content).validate()?;
                 if plan.state == PlanState::OnSale && wanted.state != Some(PlanState::Archived) && prices.is_empty() {
                     return Err(Invalid::new(
                         "content.prices",

@@ -1,7 +1,10 @@
 //! Plans, their versions and prices. What customers see or pay is a version; a version never changes.
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{BrandId, Currency, Money, PlanId, PlanVersionId, PriceId, Term, TermUnit};
+use ottery_kernel::{
+    AnchorDay, AnchorRule, BrandId, ChangePolicy, ChangeTiming, Currency, LateRenewal, Money, PlanId, PlanVersionId,
+    PriceId, Term, TermUnit,
+};
 use serde::{Deserialize, Serialize};
 
 use super::words::line;
@@ -11,6 +14,7 @@ use super::{Invalid, Slug};
 const UNITS_MAX: i64 = 100_000;
 const PRICES_MAX: usize = 60;
 const CONNECTIONS_MAX: u32 = 50;
+const PAUSE_DAYS_MAX: u32 = 366;
 
 /// Whether a plan can be bought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +75,18 @@ pub struct Content {
     pub mapping: PanelMapping,
     /// 0: no trial.
     pub trial_days: u32,
+    /// On which days terms of months and years renew.
+    #[serde(default)]
+    pub anchor: AnchorRule,
+    /// What becomes of a change to another price.
+    #[serde(default)]
+    pub changes: ChangePolicy,
+    /// How many days a customer may pause; 0 for none.
+    #[serde(default)]
+    pub pause_days_max: u32,
+    /// Where a renewal begins that is paid after service was stopped.
+    #[serde(default)]
+    pub late_renewal: LateRenewal,
 }
 
 /// One way to pay: a currency and a term.
@@ -198,9 +214,47 @@ pub struct ContentDraft {
     pub connections: u32,
     pub mapping: PanelMapping,
     pub trial_days: u32,
+    /// 0 is the anniversary; none keeps what the version before says.
+    pub anchor_day: Option<u32>,
+    /// Of each kind of change: none keeps what the version before says.
+    pub changes: ChangesDraft,
+    /// None keeps what the version before says.
+    pub pause_days_max: Option<u32>,
+    /// None keeps what the version before says.
+    pub late_renewal: Option<LateRenewal>,
+}
+
+/// What a plan says about changes, as it arrives.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(missing_docs, reason = "the same fields as ChangePolicy, each of which may be left out")]
+pub struct ChangesDraft {
+    pub upgrade: Option<ChangeTiming>,
+    pub downgrade: Option<ChangeTiming>,
+    pub term: Option<ChangeTiming>,
 }
 
 impl ContentDraft {
+    /// Keeps from the version before what the draft does not say: who only knows of the older settings loses none.
+    #[must_use]
+    pub fn after(self, before: &Content) -> Self {
+        let anchor_day = match before.anchor {
+            AnchorRule::Anniversary => 0,
+            AnchorRule::Day(day) => day.get(),
+        };
+        let changes = before.changes;
+        Self {
+            anchor_day: self.anchor_day.or(Some(anchor_day)),
+            changes: ChangesDraft {
+                upgrade: self.changes.upgrade.or(Some(changes.upgrade)),
+                downgrade: self.changes.downgrade.or(Some(changes.downgrade)),
+                term: self.changes.term.or(Some(changes.term)),
+            },
+            pause_days_max: self.pause_days_max.or(Some(before.pause_days_max)),
+            late_renewal: self.late_renewal.or(Some(before.late_renewal)),
+            ..self
+        }
+    }
+
     /// Checks every field.
     ///
     /// # Errors
@@ -216,6 +270,25 @@ impl ContentDraft {
         if self.trial_days > 60 {
             return Err(Invalid::new("content.trial_days", "RANGE", "use 0 (no trial) to 60 days"));
         }
+        let anchor = match self.anchor_day.unwrap_or(0) {
+            0 => AnchorRule::Anniversary,
+            day => AnchorRule::Day(AnchorDay::try_new(day).map_err(|_| {
+                let message =
+                    format!("use 0 (the day it began) or 1 to 31 (31 is the last day of shorter months), got {day}");
+                Invalid::new("content.anchor_day", "RANGE", message)
+            })?),
+        };
+        let pause_days_max = self.pause_days_max.unwrap_or(0);
+        if pause_days_max > PAUSE_DAYS_MAX {
+            let message = format!("use 0 (no pause) to {PAUSE_DAYS_MAX} days, got {pause_days_max}");
+            return Err(Invalid::new("content.pause_days_max", "RANGE", message));
+        }
+        let usual = ChangePolicy::default();
+        let changes = ChangePolicy {
+            upgrade: self.changes.upgrade.unwrap_or(usual.upgrade),
+            downgrade: self.changes.downgrade.unwrap_or(usual.downgrade),
+            term: self.changes.term.unwrap_or(usual.term),
+        };
         let features = self
             .features
             .iter()
@@ -229,6 +302,10 @@ impl ContentDraft {
             connections: self.connections,
             mapping: mapping(self.mapping)?,
             trial_days: self.trial_days,
+            anchor,
+            changes,
+            pause_days_max,
+            late_renewal: self.late_renewal.unwrap_or_default(),
         })
     }
 }
@@ -457,6 +534,54 @@ mod tests {
         assert_eq!(sold.set_state(PlanState::OnSale), Ok(false));
         assert_eq!(sold.set_state(PlanState::Draft).unwrap_err().reason, "PLAN_PUBLISHED");
         assert_eq!(sold.set_state(PlanState::Archived), Ok(true));
+    }
+
+    #[test]
+    fn the_anchor_day_is_one_a_month_has_and_a_new_one_is_a_new_version() {
+        let prices = || validate_prices(vec![price(1000)], &[Currency::EUR], now()).unwrap();
+        let plan = plan(prices());
+        let draft = |anchor_day| ContentDraft {
+            name: "Family".into(),
+            connections: 2,
+            mapping: PanelMapping { bouquet_ids: vec![1], outputs: vec!["hls".into()], ..PanelMapping::default() },
+            anchor_day,
+            ..ContentDraft::default()
+        };
+        let invalid = draft(Some(32)).validate().unwrap_err();
+        assert_eq!((invalid.field.as_str(), invalid.reason), ("content.anchor_day", "RANGE"));
+        let by_calendar = draft(Some(1)).validate().unwrap();
+        assert_eq!(by_calendar.anchor, AnchorRule::Day(AnchorDay::try_new(1).unwrap()));
+        let next = plan.next_version(by_calendar.clone(), prices(), now()).unwrap();
+        assert_eq!((next.number, &next.content), (2, &by_calendar));
+        // Who does not know of the setting does not change it; 0 takes it back.
+        assert_eq!(draft(None).after(&by_calendar).validate().unwrap(), by_calendar);
+        assert_eq!(draft(Some(0)).after(&by_calendar).validate().unwrap().anchor, AnchorRule::Anniversary);
+    }
+
+    #[test]
+    fn a_change_policy_is_kept_part_by_part() {
+        let draft = |changes, pause_days_max| ContentDraft {
+            name: "Family".into(),
+            connections: 2,
+            mapping: PanelMapping { bouquet_ids: vec![1], outputs: vec!["hls".into()], ..PanelMapping::default() },
+            changes,
+            pause_days_max,
+            ..ContentDraft::default()
+        };
+        let full = ChangesDraft { upgrade: Some(ChangeTiming::FullPriceReset), ..ChangesDraft::default() };
+        let before = draft(full, Some(30)).validate().unwrap();
+        assert_eq!(
+            (before.changes.upgrade, before.changes.downgrade),
+            (ChangeTiming::FullPriceReset, ChangeTiming::AtRenewal)
+        );
+        let term = ChangesDraft { term: Some(ChangeTiming::AtRenewal), ..ChangesDraft::default() };
+        let after = draft(term, None).after(&before).validate().unwrap();
+        assert_eq!(
+            (after.changes.upgrade, after.changes.term),
+            (ChangeTiming::FullPriceReset, ChangeTiming::AtRenewal)
+        );
+        assert_eq!(after.pause_days_max, 30);
+        assert_eq!(draft(full, Some(367)).validate().unwrap_err().field, "content.pause_days_max");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Domain to contract.
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::TermUnit as KernelUnit;
+use ottery_kernel::{AnchorRule, ChangeTiming as KernelTiming, LateRenewal as KernelLate, TermUnit as KernelUnit};
 use ottery_proto::catalog::v1::{
-    Brand, DesignTokens, LegalEntity, PanelMapping, Plan, PlanVersion, Price, Term, TermUnit, TestClock, plan,
-    test_clock,
+    Brand, ChangePolicy, ChangeTiming, DesignTokens, LateRenewal, LegalEntity, PanelMapping, Plan, PlanVersion, Price,
+    Term, TermUnit, TestClock, plan, test_clock,
 };
 use ottery_proto::common::v1::Money;
 
@@ -113,7 +113,26 @@ pub(crate) fn version(version: &domain::PlanVersion) -> PlanVersion {
         }),
         trial_days: content.trial_days,
         published_at: Some(instant(version.published_at)),
+        anchor_day: Some(match content.anchor {
+            AnchorRule::Anniversary => 0,
+            AnchorRule::Day(day) => day.get(),
+        }),
+        changes: Some(changes(content.changes)),
+        pause_days_max: Some(content.pause_days_max),
+        late_renewal: match content.late_renewal {
+            KernelLate::FromOldEnd => LateRenewal::FromOldEnd.into(),
+            KernelLate::FromPayment => LateRenewal::FromPayment.into(),
+        },
     }
+}
+
+fn changes(policy: ottery_kernel::ChangePolicy) -> ChangePolicy {
+    let timing = |timing| match timing {
+        KernelTiming::ProrateNow => ChangeTiming::ProrateNow.into(),
+        KernelTiming::FullPriceReset => ChangeTiming::FullPriceReset.into(),
+        KernelTiming::AtRenewal => ChangeTiming::AtRenewal.into(),
+    };
+    ChangePolicy { upgrade: timing(policy.upgrade), downgrade: timing(policy.downgrade), term: timing(policy.term) }
 }
 
 pub(crate) fn plan(plan: &domain::Plan) -> Plan {

@@ -4,13 +4,15 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::TermUnit as KernelUnit;
+use ottery_kernel::{ChangeTiming as KernelTiming, LateRenewal as KernelLate, TermUnit as KernelUnit};
 use ottery_kit::grpc::Problem;
-use ottery_proto::catalog::v1::{Brand, LegalEntity, PlanVersion, Price, TermUnit, plan};
+use ottery_proto::catalog::v1::{
+    Brand, ChangePolicy, ChangeTiming, LateRenewal, LegalEntity, PlanVersion, Price, TermUnit, plan,
+};
 
 use crate::domain::PlanState;
 use crate::domain::brand::{BrandDraft, EntityDraft};
-use crate::domain::plan::{ContentDraft, PanelMapping, PriceDraft};
+use crate::domain::plan::{ChangesDraft, ContentDraft, PanelMapping, PriceDraft};
 
 /// An id, or a problem that names the field.
 pub(super) fn id<T: FromStr<Err: Display>>(field: &'static str, text: &str) -> Result<T, Problem> {
@@ -83,7 +85,25 @@ pub(super) fn content(version: &PlanVersion) -> ContentDraft {
             region: mapping.region,
         },
         trial_days: version.trial_days,
+        anchor_day: version.anchor_day,
+        changes: version.changes.as_ref().map(changes).unwrap_or_default(),
+        pause_days_max: version.pause_days_max,
+        late_renewal: match version.late_renewal() {
+            LateRenewal::Unspecified => None,
+            LateRenewal::FromOldEnd => Some(KernelLate::FromOldEnd),
+            LateRenewal::FromPayment => Some(KernelLate::FromPayment),
+        },
     }
+}
+
+fn changes(sent: &ChangePolicy) -> ChangesDraft {
+    let timing = |timing: ChangeTiming| match timing {
+        ChangeTiming::Unspecified => None,
+        ChangeTiming::ProrateNow => Some(KernelTiming::ProrateNow),
+        ChangeTiming::FullPriceReset => Some(KernelTiming::FullPriceReset),
+        ChangeTiming::AtRenewal => Some(KernelTiming::AtRenewal),
+    };
+    ChangesDraft { upgrade: timing(sent.upgrade()), downgrade: timing(sent.downgrade()), term: timing(sent.term()) }
 }
 
 pub(super) fn price(price: Price) -> PriceDraft {

@@ -20,6 +20,7 @@ pub mod panels;
 pub mod passwords;
 pub mod payments;
 pub mod plans;
+pub mod price_changes;
 pub mod providers;
 pub mod services;
 pub mod sessions;
@@ -60,6 +61,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(orders::routes())
         .merge(subscriptions::routes())
         .merge(exports::routes())
+        .merge(price_changes::routes())
         .merge(invoices::routes())
         .merge(payments::routes())
         .merge(ledger::routes())

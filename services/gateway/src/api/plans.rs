@@ -101,6 +101,51 @@ impl From<Mapping> for catalog::PanelMapping {
     }
 }
 
+words! {
+    /// When a change of plan happens. `prorate_now`: at once, the unused rest is credited and the rest of the period charged
+    /// at the new price. `full_price_reset`: at once, a new period is charged in full and nothing is credited. `at_renewal`:
+    /// with the next renewal.
+    ChangeTiming from catalog::ChangeTiming { ProrateNow, FullPriceReset, AtRenewal }
+}
+
+words! {
+    /// Where a renewal begins that is paid after service was stopped for it. `from_old_end`: the dates stay, and only once
+    /// that whole period is over it begins with the payment. `from_payment`: with the payment.
+    LateRenewal from catalog::LateRenewal { FromOldEnd, FromPayment }
+}
+
+/// What becomes of a change to another price of the brand; what is left out stays as it is.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Changes {
+    /// To a price that is not lower, for the same term.
+    #[serde(default)]
+    pub upgrade: Option<ChangeTiming>,
+    /// To a lower price for the same term.
+    #[serde(default)]
+    pub downgrade: Option<ChangeTiming>,
+    /// To another term.
+    #[serde(default)]
+    pub term: Option<ChangeTiming>,
+}
+
+impl From<catalog::ChangePolicy> for Changes {
+    fn from(given: catalog::ChangePolicy) -> Self {
+        Self {
+            upgrade: Some(given.upgrade.show()),
+            downgrade: Some(given.downgrade.show()),
+            term: Some(given.term.show()),
+        }
+    }
+}
+
+impl From<Changes> for catalog::ChangePolicy {
+    fn from(given: Changes) -> Self {
+        let timing = |timing: Option<ChangeTiming>| timing.map_or(0, Into::into);
+        Self { upgrade: timing(given.upgrade), downgrade: timing(given.downgrade), term: timing(given.term) }
+    }
+}
+
 view! {
     /// What new orders get.
     PlanVersion from catalog::PlanVersion {
@@ -114,6 +159,13 @@ view! {
         mapping: Option<Mapping>,
         trial_days: u32,
         published_at: Option<Time>,
+        /// 0: terms renew on the day they began; 1 to 31: terms of months and years renew on that day of the month.
+        anchor_day: Option<u32>,
+        /// What becomes of a change to another price.
+        changes: Option<Changes>,
+        /// How many days a customer may pause; 0 for none.
+        pause_days_max: Option<u32>,
+        late_renewal: LateRenewal,
     }
 }
 
@@ -177,6 +229,20 @@ pub struct PlanInput {
     /// Days; 0 for none.
     #[serde(default)]
     pub trial_days: u32,
+    /// 0: terms renew on the day they began. 1 to 31: terms of months and years renew on that day of the month (the last one
+    /// of shorter months), after a first period that costs its part of a term. Left out, it stays as it is.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 31)]
+    pub anchor_day: Option<u32>,
+    /// What becomes of a change to another price; left out, it stays as it is.
+    #[serde(default)]
+    pub changes: Option<Changes>,
+    /// How many days a customer may pause, 0 for none; left out, it stays as it is.
+    #[serde(default)]
+    pub pause_days_max: Option<u32>,
+    /// Where a renewal begins that is paid after service was stopped; left out, it stays as it is.
+    #[serde(default)]
+    pub late_renewal: Option<LateRenewal>,
     /// Whether it can be bought; left out, it stays as it is, and a new plan is a draft.
     #[serde(default)]
     pub state: Option<PlanState>,
@@ -257,6 +323,10 @@ async fn put(state: &AppState, caller: &Caller, plan_id: String, input: PlanInpu
         prices: input.prices.into_iter().map(price).collect(),
         mapping: Some(input.mapping.into()),
         trial_days: input.trial_days,
+        anchor_day: input.anchor_day,
+        changes: input.changes.map(Into::into),
+        pause_days_max: input.pause_days_max,
+        late_renewal: input.late_renewal.map_or(0, Into::into),
         ..Default::default()
     };
     let request = catalog::PutPlanRequest {

@@ -64,6 +64,9 @@ pub struct Offer {
     pub connections: u32,
     /// Days of trial; 0 for none.
     pub trial_days: u32,
+    /// 0: it renews on the day it began. 1 to 31: terms of months and years renew on that day of the month, and the first
+    /// period costs its part of a term.
+    pub anchor_day: u32,
     /// What it costs, by term and currency.
     pub prices: Vec<PriceView>,
 }
@@ -80,6 +83,7 @@ impl From<catalog::Plan> for Offer {
             features: current.features,
             connections: current.connections,
             trial_days: current.trial_days,
+            anchor_day: current.anchor_day.unwrap_or(0),
             prices: current.prices.into_iter().map(PriceView::from).collect(),
         }
     }

@@ -2,6 +2,7 @@
 
 use axum::extract::{Path, State};
 use ottery_proto::billing::v1 as billing;
+use ottery_proto::identity::v1::GetAccountRequest;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -44,7 +45,36 @@ view! {
         payment_method_label: Option<String>,
         open_invoice_id: Option<String>,
         version: u64,
+        /// The day of the month its periods return to; 0 for terms of days and weeks.
+        anchor_day: u32,
+        /// IANA zone whose days count.
+        time_zone: Option<String>,
+        /// The day it moves to with the next renewal; 0 when it stays.
+        next_anchor_day: u32,
+        /// The zone it moves to with the next renewal.
+        next_time_zone: Option<String>,
+        /// While paused: when it goes on by itself.
+        pause_until: Option<Time>,
+        /// How many days its customer may pause; 0 for none.
+        pause_days_max: u32,
+        /// The end of what is paid; later than the period's end after an early renewal.
+        paid_through: Option<Time>,
+        /// What it becomes with the next renewal; null when it stays as it is.
+        next_price_id: Option<String>,
+        next_plan_name: Option<String>,
+        /// A renewal paid after service was stopped begins with the payment instead of the old end.
+        late_renewal_from_payment: bool,
+        /// Another price that was announced; null when none was.
+        announced_price: Option<Money>,
+        /// The first renewal at the announced price.
+        announced_price_at: Option<Time>,
     }
+}
+
+words! {
+    /// When a change takes effect. `now`: when what is due is paid, the running period goes on. `now_restarting`: then a new
+    /// period begins. `at_renewal`: with the next renewal.
+    ChangeEffect from billing::quote_change_reply::Effect { Now, NowRestarting, AtRenewal }
 }
 
 view! {
@@ -52,9 +82,29 @@ view! {
     ChangeQuote from billing::QuoteChangeReply {
         unused_credit: Option<Money>,
         new_charge: Option<Money>,
-        /// Never negative; what is left over goes to the next renewal.
+        /// Never negative.
         due_now: Option<Money>,
+        /// Goes to the wallet: what the new charge does not use up, never more than was paid.
+        credit: Option<Money>,
+        effect: ChangeEffect,
         lines: Vec<InvoiceLine>,
+        /// What to know before confirming.
+        warnings: Vec<String>,
+    }
+}
+
+view! {
+    /// What moving the anchor costs: one odd period with the next renewal.
+    AnchorQuote from billing::AnchorQuote {
+        /// What the next renewal pays for.
+        period_start: Option<Time>,
+        period_end: Option<Time>,
+        amount: Option<Money>,
+        /// Whether it is a part of a term.
+        prorated: bool,
+        /// The first period after it, at the full price.
+        then_start: Option<Time>,
+        then_end: Option<Time>,
     }
 }
 
@@ -79,6 +129,46 @@ pub struct ReasonInput {
     /// For the people who read it later.
     #[serde(default)]
     pub reason: String,
+}
+
+/// When it shall renew.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnchorInput {
+    /// 1 to 31, 31 being the last day of shorter months; left out, the day stays.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 31)]
+    pub day: u32,
+    /// IANA zone whose days count; left out, it stays.
+    #[serde(default)]
+    #[schema(example = "Europe/Madrid")]
+    pub time_zone: String,
+}
+
+/// The move as it was noted.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AnchorMoved {
+    /// As it is now; the running period keeps its bounds.
+    pub subscription: Subscription,
+    /// What the next renewal pays for.
+    pub quote: AnchorQuote,
+}
+
+/// For how long.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PauseInput {
+    /// Days; staff may leave it out for a pause without an end.
+    #[serde(default)]
+    pub days: u32,
+}
+
+/// To whom.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TransferInput {
+    /// `acc_…` of a customer of the same brand.
+    pub account_id: String,
 }
 
 /// Which price to change to.
@@ -119,6 +209,12 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(resume))
         .routes(routes!(quote_change))
         .routes(routes!(change))
+        .routes(routes!(quote_anchor))
+        .routes(routes!(move_anchor))
+        .routes(routes!(pause))
+        .routes(routes!(unpause))
+        .routes(routes!(renew))
+        .routes(routes!(transfer))
         .routes(routes!(suspend))
         .routes(routes!(unsuspend))
         .routes(routes!(terminate))
@@ -214,6 +310,108 @@ async fn change(
         invoice_id: reply.invoice_id.show(),
         checkout_url: reply.checkout_url.show(),
     }))
+}
+
+/// What would another renewal day cost?
+#[utoipa::path(post, path = "/subscriptions/{id}/anchor-quote", tag = "subscriptions", operation_id = "quote_anchor", params(("id" = String, Path)), request_body = AnchorInput, responses((status = 200, body = AnchorQuote)))]
+async fn quote_anchor(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(subscription_id): Path<String>,
+    Json(input): Json<AnchorInput>,
+) -> Reply<Json<AnchorQuote>> {
+    let request = billing::MoveAnchorRequest { subscription_id, day: input.day, time_zone: input.time_zone };
+    Ok(Json(state.clients.billing(&caller.call()).quote_anchor(request).await?.into_inner().into()))
+}
+
+/// Renew on another day, or by the days of another zone.
+///
+/// The running period keeps its bounds; the next renewal pays for one period of another length, prorated for a new day.
+#[utoipa::path(post, path = "/subscriptions/{id}/anchor", tag = "subscriptions", operation_id = "move_anchor", params(("id" = String, Path)), request_body = AnchorInput, responses((status = 200, body = AnchorMoved)))]
+async fn move_anchor(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(subscription_id): Path<String>,
+    Json(input): Json<AnchorInput>,
+) -> Reply<Json<AnchorMoved>> {
+    let request = billing::MoveAnchorRequest { subscription_id, day: input.day, time_zone: input.time_zone };
+    let reply = state.clients.billing(&caller.call()).move_anchor(request).await?.into_inner();
+    match (reply.subscription, reply.quote) {
+        (Some(subscription), Some(quote)) => {
+            Ok(Json(AnchorMoved { subscription: subscription.into(), quote: quote.into() }))
+        }
+        (None, _) | (_, None) => Err(Refusal::internal(&std::io::Error::other("a move without a subscription"))),
+    }
+}
+
+/// Pause: neither served nor billed; what is left of the paid time is kept.
+#[utoipa::path(post, path = "/subscriptions/{id}/pause", tag = "subscriptions", operation_id = "pause_subscription", params(("id" = String, Path)), request_body = PauseInput, responses((status = 200, body = Subscription)))]
+async fn pause(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(subscription_id): Path<String>,
+    Json(input): Json<PauseInput>,
+) -> Reply<Json<Subscription>> {
+    let request = billing::PauseSubscriptionRequest { subscription_id, days: input.days };
+    Ok(Json(state.clients.billing(&caller.call()).pause_subscription(request).await?.into_inner().into()))
+}
+
+/// Take up again after a pause.
+#[utoipa::path(post, path = "/subscriptions/{id}/unpause", tag = "subscriptions", operation_id = "unpause_subscription", params(("id" = String, Path)), responses((status = 200, body = Subscription)))]
+async fn unpause(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(subscription_id): Path<String>,
+) -> Reply<Json<Subscription>> {
+    let request = billing::UnpauseSubscriptionRequest { subscription_id };
+    Ok(Json(state.clients.billing(&caller.call()).unpause_subscription(request).await?.into_inner().into()))
+}
+
+/// Renew early.
+///
+/// Bills the next period now, from the end of what is paid; pay the invoice `open_invoice_id`.
+#[utoipa::path(post, path = "/subscriptions/{id}/renew", tag = "subscriptions", operation_id = "renew_subscription", params(("id" = String, Path)), responses((status = 200, body = Subscription)))]
+async fn renew(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(subscription_id): Path<String>,
+) -> Reply<Json<Subscription>> {
+    let request = billing::RenewSubscriptionRequest { subscription_id };
+    Ok(Json(state.clients.billing(&caller.call()).renew_subscription(request).await?.into_inner().into()))
+}
+
+/// Give to another customer of the brand.
+#[utoipa::path(post, path = "/subscriptions/{id}/transfer", tag = "subscriptions", operation_id = "transfer_subscription", params(("id" = String, Path)), request_body = TransferInput, responses((status = 200, body = Subscription)))]
+async fn transfer(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(subscription_id): Path<String>,
+    Json(input): Json<TransferInput>,
+) -> Reply<Json<Subscription>> {
+    let request = transfer_request(&state, &caller, subscription_id, input.account_id).await?;
+    Ok(Json(state.clients.billing(&caller.call()).transfer_subscription(request).await?.into_inner().into()))
+}
+
+/// A transfer with the new customer as invoices will show them.
+///
+/// # Errors
+/// When the brand has no such customer.
+pub(crate) async fn transfer_request(
+    state: &AppState,
+    caller: &Caller,
+    subscription_id: String,
+    account_id: String,
+) -> Reply<billing::TransferSubscriptionRequest> {
+    let asked = GetAccountRequest { account_id };
+    let account = state.clients.identity(&caller.call()).get_account(asked).await?.into_inner();
+    Ok(billing::TransferSubscriptionRequest {
+        subscription_id,
+        account_id: account.id,
+        email: account.email,
+        display_name: account.display_name,
+        country: account.country,
+        locale: account.locale,
+    })
 }
 
 /// Suspend by hand.

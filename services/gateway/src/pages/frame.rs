@@ -232,6 +232,11 @@ pub(crate) fn done(code: &str) -> Option<Note> {
             ("Cancelled", "Nothing will be charged any more; you keep access until the end of the period you paid for.")
         }
         "change-later" => ("Noted", "The new plan begins with the next renewal."),
+        "announced" => ("Announced", "Every customer concerned gets a mail with the price and the day."),
+        "moved" => ("Noted", "It renews on the new day from the next renewal on."),
+        "paused" => ("Paused", "Nothing is charged while it is paused, and what is left of the paid time is kept."),
+        "unpaused" => ("Welcome back", "The time that was left goes on from now."),
+        "transferred" => ("Transferred", "It belongs to the other customer now."),
         "resumed" => ("Welcome back", "Your subscription goes on as before."),
         "replied" => ("Sent", "We added your message."),
         "noted" => ("Noted", "Only staff can read this."),

@@ -119,6 +119,22 @@ pub fn counted(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
+/// `the 1st`, `the last day` of a month.
+#[must_use]
+pub fn day_of_month(day: u32) -> String {
+    let ending = match day {
+        1 | 21 => "st",
+        2 | 22 => "nd",
+        3 | 23 => "rd",
+        _ => "th",
+    };
+    match day {
+        31 => "the last day".to_owned(),
+        29 | 30 => format!("the {day}th (the last day of shorter months)"),
+        day => format!("the {day}{ending}"),
+    }
+}
+
 fn grouped(number: u64, group: &str) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + 4);

@@ -52,6 +52,8 @@ kinds! {
     Ended = "subscription.ended",
     /// Ends with its period.
     Cancelled = "subscription.cancelled",
+    /// Another price from a renewal on.
+    PriceAnnounced = "subscription.price_announced",
     /// Staff answered a ticket.
     TicketReplied = "ticket.replied",
 }
@@ -104,6 +106,10 @@ impl Kind {
             }),
             Self::Suspended | Self::Ended => json!({ "plan_name": "Premium" }),
             Self::Cancelled => json!({ "plan_name": "Premium", "cancel_at": instant }),
+            Self::PriceAnnounced => json!({
+                "plan_name": "Premium", "old_amount": { "minor": 1_099, "currency": "EUR" }, "new_amount": amount,
+                "effective_at": instant,
+            }),
             Self::TicketReplied => json!({
                 "ticket_number": "T-1001", "ticket_subject": "No picture", "text": "Please switch it off and on again.",
             }),

@@ -2,8 +2,8 @@
 
 use ottery_kit::consume::{Delivery, HandleError};
 use ottery_proto::billing::v1::{
-    Invoice, InvoiceFinalised, InvoiceSettled, PaymentFailed, RefundSucceeded, ReminderDue, Subscription,
-    SubscriptionChanged, invoice, subscription,
+    Invoice, InvoiceFinalised, InvoiceSettled, PaymentFailed, PriceAnnounced, RefundSucceeded, ReminderDue,
+    Subscription, SubscriptionChanged, invoice, subscription,
 };
 use ottery_proto::common::v1::Money;
 use ottery_proto::identity::v1::{MailRequested, mail_requested::Purpose};
@@ -17,13 +17,14 @@ use crate::domain::mail::{Mail, Params, SecretNeeded, greeting_name};
 type Reader = fn(&Delivery) -> Result<Option<Mail>, HandleError>;
 
 /// The events that are mails of their own.
-pub const READERS: [(&str, Reader); 8] = [
+pub const READERS: [(&str, Reader); 9] = [
     ("identity.mail.requested.v1", requested),
     ("provisioning.service.changed.v1", service),
     ("billing.invoice.finalised.v1", finalised),
     ("billing.invoice.settled.v1", settled),
     ("billing.payment.failed.v1", payment_failed),
     ("billing.reminder.due.v1", reminder),
+    ("billing.price.announced.v1", price_announced),
     ("billing.refund.succeeded.v1", refunded),
     ("support.ticket.changed.v1", ticket),
 ];
@@ -158,6 +159,18 @@ fn reminder(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
     let path = format!("/account/invoices/{}", invoice.id);
     let mut mail = mail(delivery, Kind::Reminder, &event.email, &event.locale, path, vars);
     mail.params.name = greeting_name(&invoice.buyer_name);
+    Ok(Some(mail))
+}
+
+fn price_announced(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
+    let event: PriceAnnounced = delivery.payload()?;
+    let vars = json!({
+        "plan_name": event.plan_name, "old_amount": amount(event.old_price.as_ref()),
+        "new_amount": amount(event.new_price.as_ref()), "effective_at": instant(event.effective_at.as_ref()),
+    });
+    let path = format!("/account/subscriptions/{}", event.subscription_id);
+    let mut mail = mail(delivery, Kind::PriceAnnounced, &event.email, &event.locale, path, vars);
+    mail.params.name = greeting_name(&event.display_name);
     Ok(Some(mail))
 }
 

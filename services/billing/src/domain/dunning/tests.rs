@@ -1,6 +1,6 @@
 use chrono::TimeZone;
 use chrono_tz::Tz;
-use ottery_kernel::{AccountId, BillingAnchor, OrderId, PaymentMethodId, SubscriptionId, Term};
+use ottery_kernel::{AccountId, AnchorRule, OrderId, PaymentMethodId, SubscriptionId, Term};
 use proptest::prelude::*;
 
 use super::*;
@@ -42,6 +42,7 @@ fn active(has_method: bool) -> Subscription {
         is_setup_due: false,
         anchor: None,
         periods_paid: 0,
+        calendar: crate::domain::calendar::Calendar::default(),
         period: None,
         paid_through: None,
         cancel_at: None,
@@ -51,7 +52,7 @@ fn active(has_method: bool) -> Subscription {
         version: 1,
         entitlement_version: 1,
     };
-    subscription.start_paid(BillingAnchor::at(start(), Tz::UTC)).unwrap();
+    subscription.start_paid(AnchorRule::Anniversary.begin(start(), Tz::UTC, subscription.offer.term).unwrap());
     subscription
 }
 
@@ -93,7 +94,9 @@ fn an_unpaid_renewal_reminds_misses_suspends_and_ends() {
             Step::End(cause) => {
                 subscription.apply(Command::End(cause), at).unwrap();
             }
-            Step::Roll | Step::DropChange(_) | Step::IssueInvoice | Step::Charge(_) => panic!("unexpected {step:?}"),
+            Step::Roll | Step::DropChange(_) | Step::IssueInvoice | Step::Charge(_) | Step::TakeUp => {
+                panic!("unexpected {step:?}")
+            }
         }
     }
     let id = invoice.id;

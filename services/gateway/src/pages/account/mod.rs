@@ -1,6 +1,7 @@
 //! The customer's account.
 
 mod affiliate;
+mod calendar;
 mod entry;
 mod invoices;
 mod overview;
@@ -15,6 +16,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 
+pub use calendar::{anchor_facts, paused};
 pub use entry::ask_code;
 pub use invoices::{document as invoice_document, parts as invoice_parts, state_of as invoice_state};
 pub use services::stage;
@@ -48,6 +50,10 @@ pub fn router() -> Router<AppState> {
         .route("/account/subscriptions/{id}", get(subscriptions::show))
         .route("/account/subscriptions/{id}/cancel", post(subscriptions::cancel))
         .route("/account/subscriptions/{id}/resume", post(subscriptions::resume))
+        .route("/account/subscriptions/{id}/anchor", get(calendar::preview).post(calendar::move_anchor))
+        .route("/account/subscriptions/{id}/renew", post(calendar::renew))
+        .route("/account/subscriptions/{id}/pause", post(calendar::pause))
+        .route("/account/subscriptions/{id}/unpause", post(calendar::unpause))
         .route("/account/subscriptions/{id}/change", get(subscriptions::preview).post(subscriptions::change))
         .route("/account/invoices", get(invoices::list))
         .route("/account/invoices/{id}", get(invoices::show))

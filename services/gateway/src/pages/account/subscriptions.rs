@@ -9,7 +9,7 @@ use ottery_proto::billing::v1::subscription::State as Life;
 use ottery_proto::catalog::v1::{Plan, PlanVersion, Price};
 use ottery_proto::common::v1::Money;
 
-use super::show as page_of;
+use super::{calendar, show as page_of};
 use crate::limits::{self, Form as Body};
 use crate::pages::block::{Block, Cell, Failed, Field, Form, Link, Sent, Table, Tone};
 use crate::pages::frame::{Page, Ui, go, go_done, manner};
@@ -61,7 +61,7 @@ pub async fn list(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
     page_of(&customer, &ui, Page::new("Subscriptions").with(Block::Table(table)))
 }
 
-async fn load(state: &AppState, customer: &Customer, id: &str) -> Reply<Subscription> {
+pub(super) async fn load(state: &AppState, customer: &Customer, id: &str) -> Reply<Subscription> {
     let asked = billing::GetSubscriptionRequest { subscription_id: id.to_owned() };
     Ok(state.clients.billing(&customer.caller.call()).get_subscription(asked).await?.into_inner())
 }
@@ -82,10 +82,12 @@ pub async fn show(
         matches!(one.state(), Life::Active | Life::Trialing | Life::PastDue | Life::Suspended | Life::Paused);
     let mut page = Page::new(&one.plan_name).badge(tone, word).up("Subscriptions", "/account/subscriptions");
     if !one.open_invoice_id.is_empty() {
-        let text = if one.state() == Life::Suspended {
-            "Access comes back within a minute after you paid."
-        } else {
-            "Pay it to keep your access."
+        let text = match (one.state(), one.late_renewal_from_payment) {
+            (Life::Suspended, true) => {
+                "Access comes back within a minute after you paid, and a new period begins with your payment."
+            }
+            (Life::Suspended, false) => "Access comes back within a minute after you paid; the dates stay as they are.",
+            _ => "Pay it to keep your access.",
         };
         page = page.with(Block::advice(
             Tone::Warn,
@@ -102,6 +104,13 @@ pub async fn show(
                 "Nothing will be charged any more.",
             ))
             .with(Block::Actions(vec![Form::new("", format!("{here}/resume"), "Keep my subscription")]));
+    }
+    if let (Some(price), None) = (&one.announced_price, &one.cancel_at)
+        && is_running
+    {
+        let title = format!("From {} on: {}", manner.date(one.announced_price_at.as_ref()), manner.money(Some(price)));
+        let text = "Until then nothing changes. If you do not want that, cancel before; it costs nothing.";
+        page = page.with(Block::note(Tone::Info, title, text));
     }
     let renews = match (one.cancel_at.is_some(), one.auto_renew) {
         (true, _) => "No; it ends with the period.".to_owned(),
@@ -132,10 +141,19 @@ pub async fn show(
                     .note(manner.relative(one.period_end.as_ref())),
             ),
             ("Renewal", Cell::text(renews)),
+            ("From the renewal on", Cell::text(&one.next_plan_name)),
             ("Since", Cell::text(manner.date(one.created_at.as_ref()))),
         ],
     ));
+    if one.state() == Life::Paused {
+        page = page
+            .with(Block::note(Tone::Info, calendar::paused(&one, &manner), "Nothing is charged until then."))
+            .with(Block::Actions(vec![Form::new("", format!("{here}/unpause"), "Go on now")]));
+    }
     if is_running {
+        page = page.with_some(calendar::renew_form(&one, &here));
+        page = page.with_some(calendar::anchor_form(&one, &here));
+        page = page.with_some(calendar::pause_form(&one, &here));
         page = page.with_some(change_form(&state, &customer, &ui, &one, &manner).await?);
         if one.cancel_at.is_none() {
             let form = Form::new("", format!("{here}/cancel"), "Cancel subscription")
@@ -229,7 +247,7 @@ async fn show_preview(
     let manner = manner(state, &customer.brand);
     let is_nothing = |amount: Option<&Money>| amount.is_none_or(|amount| amount.minor == 0);
     if is_nothing(quote.new_charge.as_ref()) && is_nothing(quote.unused_credit.as_ref()) {
-        return show_later(state, customer, ui, id, price, failed, &manner).await;
+        return show_later(state, customer, ui, (id, price), &quote.warnings, failed, &manner).await;
     }
     let mut rows: Vec<Vec<Cell>> = quote
         .lines
@@ -244,6 +262,9 @@ async fn show_preview(
         ]);
     }
     rows.push(vec![Cell::text("Due now"), Cell::number(manner.money(quote.due_now.as_ref()))]);
+    if !is_nothing(quote.credit.as_ref()) {
+        rows.push(vec![Cell::text("Credited to your wallet"), Cell::number(manner.money(quote.credit.as_ref()))]);
+    }
     let due = manner.money(quote.due_now.as_ref());
     let is_free = quote.due_now.as_ref().is_none_or(|due| due.minor == 0);
     let form = Form::new(
@@ -258,9 +279,15 @@ async fn show_preview(
         .intro("The change happens when it is paid. Amounts are exact to the second of the period that is left.")
         .up("Subscription", format!("/account/subscriptions/{id}"))
         .refused(failed)
+        .with_some(warned(&quote.warnings))
         .with(Block::Table(Table::new("", &["What", "#Amount"], "").rows(rows)))
         .with(Block::Form(form));
     page_of(customer, ui, page)
+}
+
+/// What to know before a change.
+fn warned(warnings: &[String]) -> Option<Block> {
+    (!warnings.is_empty()).then(|| Block::note(Tone::Warn, "Before you change", warnings.join(" ")))
 }
 
 /// A cheaper plan waits for the renewal: nobody loses what is paid.
@@ -268,8 +295,8 @@ async fn show_later(
     state: &AppState,
     customer: &Customer,
     ui: &Ui,
-    id: &str,
-    price: &str,
+    (id, price): (&str, &str),
+    warnings: &[String],
     failed: Option<&Failed>,
     manner: &Manner,
 ) -> Reply<Response> {
@@ -285,6 +312,7 @@ async fn show_later(
         .intro("You keep what you have until the renewal, because it is paid; then the new plan begins.")
         .up("Subscription", format!("/account/subscriptions/{id}"))
         .refused(failed)
+        .with_some(warned(warnings))
         .with(Block::facts(
             "",
             vec![

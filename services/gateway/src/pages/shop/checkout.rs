@@ -114,7 +114,14 @@ fn who(
     };
     let amount = manner.money(wanted.price.amount.as_ref());
     let line = format!("{}, {}", wanted.version.name, text::length(wanted.price.term.as_ref()));
-    let due = if wanted.is_trial { "Nothing today".to_owned() } else { amount.clone() };
+    let is_in_part = wanted.version.anchor_day.is_some_and(|day| day > 0)
+        && wanted.price.term.as_ref().is_some_and(|term| text::months(term).is_some());
+    let due = match (wanted.is_trial, is_in_part) {
+        (true, _) => "Nothing today".to_owned(),
+        // What is left until the day it renews is known when it is quoted.
+        (false, true) => format!("At most {amount}"),
+        (false, false) => amount.clone(),
+    };
     draw_as(
         failed.map_or(StatusCode::OK, |failed| failed.refusal.status),
         &Checkout {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ottery_proto::catalog::v1::{Plan, Price, Term};
+use ottery_proto::catalog::v1::{LateRenewal, Plan, PlanVersion, Price, Term};
 
 use crate::pages::block::Link;
 use crate::pages::text::{self, Manner};
@@ -33,6 +33,8 @@ pub struct PriceView {
     pub saving: u32,
     /// One-time charge; empty for none.
     pub setup_fee: String,
+    /// On which day of the month it renews, and what that means for the first payment; empty when it is the day it begins.
+    pub renews: String,
     /// Where one buys it.
     pub buy: String,
     /// Where one tries it; empty when there is no trial.
@@ -62,6 +64,10 @@ pub struct Offer {
     pub is_featured: bool,
     /// Free days.
     pub trial_days: u32,
+    /// The day of the month it renews on; 0 for the day it begins.
+    pub anchor_day: u32,
+    /// Whether a renewal paid after access was paused begins with the payment.
+    pub is_late_from_payment: bool,
     /// The price in the chosen currency and term; none when it is not sold like that.
     pub price: Option<PriceView>,
     /// All prices in the chosen currency.
@@ -88,7 +94,7 @@ fn monthly(price: &Price) -> Option<(i64, u32)> {
     Some((price.amount.as_ref()?.minor, months))
 }
 
-fn view(price: &Price, all: &[&Price], trial_days: u32, manner: &Manner) -> PriceView {
+fn view(price: &Price, all: &[&Price], version: &PlanVersion, manner: &Manner) -> PriceView {
     let by_month = all.iter().filter_map(|price| monthly(price)).find(|(_, months)| *months == 1);
     let mut shown = PriceView {
         id: price.id.clone(),
@@ -104,7 +110,13 @@ fn view(price: &Price, all: &[&Price], trial_days: u32, manner: &Manner) -> Pric
             exponent.map(|currency| ottery_kernel::Money::new(amount.minor, currency).to_decimal()).unwrap_or_default();
         shown.currency.clone_from(&amount.currency);
     }
-    if trial_days > 0 {
+    // Days and weeks have no day of the month.
+    let anchor_day = version.anchor_day.unwrap_or(0);
+    if anchor_day > 0 && price.term.as_ref().is_some_and(|term| text::months(term).is_some()) {
+        let day = text::day_of_month(anchor_day);
+        shown.renews = format!("Renews on {day} of the month; the first payment is only for the time until then.");
+    }
+    if version.trial_days > 0 {
         shown.trial = format!("/checkout?price={}&trial=1", price.id);
     }
     if let Some(fee) = price.setup_fee.as_ref().filter(|fee| fee.minor > 0) {
@@ -129,7 +141,7 @@ fn offer(plan: &Plan, choice: &Choice, manner: &Manner) -> Option<Offer> {
     let version = plan.current.as_ref()?;
     let mut all: Vec<&Price> = version.prices.iter().filter(|price| currency_of(price) == choice.currency).collect();
     all.sort_by_key(|price| price.term.as_ref().map_or(0, text::days));
-    let prices: Vec<PriceView> = all.iter().map(|price| view(price, &all, version.trial_days, manner)).collect();
+    let prices: Vec<PriceView> = all.iter().map(|price| view(price, &all, version, manner)).collect();
     let chosen =
         all.iter().position(|price| price.term.as_ref().is_some_and(|term| text::term_key(term) == choice.term));
     Some(Offer {
@@ -141,6 +153,8 @@ fn offer(plan: &Plan, choice: &Choice, manner: &Manner) -> Option<Offer> {
         streams: format!("{} at a time", text::counted(u64::from(version.connections.max(1)), "stream")),
         is_featured: plan.featured,
         trial_days: version.trial_days,
+        anchor_day: version.anchor_day.unwrap_or(0),
+        is_late_from_payment: version.late_renewal() == LateRenewal::FromPayment,
         price: chosen.and_then(|at| prices.get(at).cloned()),
         prices,
     })
@@ -211,7 +225,7 @@ pub fn shelf(plans: &[Plan], asked: &Choice, default_currency: &str, manner: &Ma
 
 #[cfg(test)]
 mod tests {
-    use ottery_proto::catalog::v1::{PlanVersion, TermUnit, plan};
+    use ottery_proto::catalog::v1::{TermUnit, plan};
     use ottery_proto::common::v1::Money;
 
     use super::*;
@@ -248,6 +262,18 @@ mod tests {
         let shelf = shelf(&plans(), &asked, "EUR", &manner());
         let price = shelf.offers[0].price.clone().unwrap();
         assert_eq!((price.saving, price.monthly.as_str(), price.amount.as_str()), (25, "€7.50", "€90.00"));
+    }
+
+    #[test]
+    fn a_plan_by_calendar_says_so_beside_its_price() {
+        let mut plans = plans();
+        plans[0].current.as_mut().unwrap().anchor_day = Some(1);
+        let asked = Choice { currency: "EUR".into(), term: "1m".into() };
+        let price = shelf(&plans, &asked, "EUR", &manner()).offers[0].price.clone().unwrap();
+        assert_eq!(price.renews, "Renews on the 1st of the month; the first payment is only for the time until then.");
+        plans[0].current.as_mut().unwrap().anchor_day = None;
+        let shelf = shelf(&plans, &asked, "EUR", &manner());
+        assert_eq!(shelf.offers[0].price.as_ref().unwrap().renews, "");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use axum::response::Response;
 use super::offer::Offer;
 use crate::brand::{Brand, BrandHost};
 use crate::pages::frame::{Frame, Ui, draw};
-use crate::pages::text::{counted, percent};
+use crate::pages::text::{counted, day_of_month, percent};
 use crate::problem::Reply;
 use crate::state::AppState;
 
@@ -82,14 +82,25 @@ pub fn renewal(brand: &Brand, offer: &Offer) -> Vec<String> {
             counted(u64::from(offer.trial_days), "day")
         ));
     }
-    terms
-        .push("Your subscription renews at the same price and on the same day each term, until you cancel.".to_owned());
+    terms.push(match offer.anchor_day {
+        0 => "Your subscription renews at the same price and on the same day each term, until you cancel.".to_owned(),
+        day => format!(
+            "Terms of months and years renew on {} of the month, at the same price, until you cancel. The first payment is \
+             only for the time until then.",
+            day_of_month(day)
+        ),
+    });
     terms.push(
         "Cancel in your account with two clicks; access stays until the end of the period you paid for.".to_owned(),
     );
     terms.push(format!(
-        "If a renewal is not paid, access is paused after {}.",
-        counted(u64::from(brand.grace_days.max(1)), "day")
+        "If a renewal is not paid, access is paused after {}. Paid later, {}.",
+        counted(u64::from(brand.grace_days.max(1)), "day"),
+        if offer.is_late_from_payment {
+            "a new term begins with your payment"
+        } else {
+            "the term keeps its dates; once it is over, a new one begins with your payment"
+        }
     ));
     terms.push(tax(brand));
     terms

@@ -11,6 +11,7 @@ pub mod orders;
 mod panels;
 mod plan_form;
 mod plans;
+mod price_change;
 mod records;
 mod subscriptions;
 mod tickets;
@@ -42,6 +43,7 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/plans", get(plans::list))
         .route("/staff/b/{brand}/plans/new", get(plans::new_page).post(plans::create))
         .route("/staff/b/{brand}/plans/{id}", get(plans::edit_page).post(plans::save))
+        .route("/staff/b/{brand}/plans/{id}/price-change", get(price_change::preview).post(price_change::announce))
         .route("/staff/b/{brand}/plans/{id}/state", post(plans::set_state))
         .route("/staff/b/{brand}/panels", get(panels::list))
         .route("/staff/b/{brand}/panels/new", get(panels::new_page).post(panels::create))
@@ -55,6 +57,13 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/orders/{id}/retry", post(orders::retry))
         .route("/staff/b/{brand}/subscriptions", get(subscriptions::list))
         .route("/staff/b/{brand}/subscriptions/{id}", get(subscriptions::show))
+        .route(
+            "/staff/b/{brand}/subscriptions/{id}/anchor",
+            get(subscriptions::preview_anchor).post(subscriptions::move_anchor),
+        )
+        .route("/staff/b/{brand}/subscriptions/{id}/pause", post(subscriptions::pause))
+        .route("/staff/b/{brand}/subscriptions/{id}/unpause", post(subscriptions::unpause))
+        .route("/staff/b/{brand}/subscriptions/{id}/transfer", post(subscriptions::transfer))
         .route("/staff/b/{brand}/subscriptions/{id}/suspend", post(subscriptions::suspend))
         .route("/staff/b/{brand}/subscriptions/{id}/unsuspend", post(subscriptions::unsuspend))
         .route("/staff/b/{brand}/subscriptions/{id}/terminate", post(subscriptions::terminate))

@@ -1,7 +1,9 @@
 //! The form of a plan: what customers see, what they pay, what it means on a panel.
 
 use ottery_kernel::{Currency, Money as Exact};
-use ottery_proto::catalog::v1::{PanelMapping, Plan, PlanVersion, Price, PutPlanRequest, Term, TermUnit};
+use ottery_proto::catalog::v1::{
+    ChangePolicy, ChangeTiming, LateRenewal, PanelMapping, Plan, PlanVersion, Price, PutPlanRequest, Term, TermUnit,
+};
 use ottery_proto::common::v1::Money;
 
 use crate::pages::block::{Field, Sent};
@@ -11,6 +13,17 @@ use crate::problem::{Refusal, Reply};
 const NEW_PRICES: usize = 3;
 /// Prices a plan may have in this form.
 const PRICES_MAX: usize = 40;
+
+/// When a change happens, as the form writes it.
+const TIMINGS: [(&str, &str, ChangeTiming); 3] = [
+    ("prorate_now", "at once, to the second", ChangeTiming::ProrateNow),
+    ("full_price_reset", "at once, a new period at the full price", ChangeTiming::FullPriceReset),
+    ("at_renewal", "with the next renewal", ChangeTiming::AtRenewal),
+];
+
+fn timing(sent: &Sent, name: &str) -> i32 {
+    TIMINGS.iter().find(|(value, ..)| *value == sent.get(name)).map_or(0, |(_, _, timing)| (*timing).into())
+}
 
 fn head(label: &str) -> Field {
     Field::new("heading", "", label)
@@ -68,6 +81,36 @@ pub fn fields(plan: &Plan, currency: &str) -> Vec<Field> {
         fields.push(Field::new("number", part("count"), "Every").value(term.count.max(1).to_string()).quarter());
         fields.push(Field::select(part("unit"), "Unit", units.clone()).value(unit(&term)).quarter());
     }
+    let changes = version.changes.unwrap_or_default();
+    let timing = |name: &str, label: &str, timing: ChangeTiming, usual: &str| {
+        let options = TIMINGS.map(|(value, label, _)| (value.to_owned(), label.to_owned())).to_vec();
+        let known = TIMINGS.iter().find(|(_, _, known)| *known == timing).map_or(usual, |(value, ..)| value);
+        Field::select(name, label, options).value(known).half()
+    };
+    fields.extend([
+        head("Renewing and changing"),
+        Field::new("number", "anchor_day", "Renews on day of the month")
+            .value(version.anchor_day.unwrap_or(0).to_string())
+            .half()
+            .help("0: on the day it began. 31 is the last day. The first period then costs its part of a term."),
+        Field::new("number", "pause_days_max", "Customers may pause, days")
+            .value(version.pause_days_max.unwrap_or(0).to_string())
+            .half()
+            .help("0: no pause."),
+        Field::select(
+            "late_renewal",
+            "A renewal paid after access was stopped",
+            vec![
+                ("from_old_end".to_owned(), "keeps its dates".to_owned()),
+                ("from_payment".to_owned(), "begins with the payment".to_owned()),
+            ],
+        )
+        .value(if version.late_renewal() == LateRenewal::FromPayment { "from_payment" } else { "from_old_end" })
+        .half(),
+        timing("change_upgrade", "Change to a higher price", changes.upgrade(), "prorate_now"),
+        timing("change_downgrade", "Change to a lower price", changes.downgrade(), "at_renewal"),
+        timing("change_term", "Change of the term", changes.term(), "prorate_now"),
+    ]);
     fields.extend([
         head("On the panel"),
         Field::text("pool", "Pool").value(mapping.pool).half().help("Empty: any panel of the brand."),
@@ -160,6 +203,18 @@ pub fn read(sent: &Sent, before: &Plan) -> Reply<PutPlanRequest> {
             prices,
             mapping: Some(mapping),
             trial_days: sent.number("trial_days")?,
+            anchor_day: Some(sent.number("anchor_day")?),
+            pause_days_max: Some(sent.number("pause_days_max")?),
+            late_renewal: match sent.get("late_renewal") {
+                "from_payment" => LateRenewal::FromPayment,
+                _ => LateRenewal::FromOldEnd,
+            }
+            .into(),
+            changes: Some(ChangePolicy {
+                upgrade: timing(sent, "change_upgrade"),
+                downgrade: timing(sent, "change_downgrade"),
+                term: timing(sent, "change_term"),
+            }),
             ..PlanVersion::default()
         }),
         expected_version: sent.number("expected_version")?,

@@ -8,6 +8,7 @@ use ottery_proto::catalog::v1::plan::State as Life;
 
 use super::desk::Desk;
 use super::plan_form::{fields, read};
+use super::price_change::ask_form;
 use crate::limits::Form as Body;
 use crate::pages::block::{Block, Cell, Failed, Field, Form, Link, Sent, Table, Tone};
 use crate::pages::frame::{Page, Ui, go_done};
@@ -80,7 +81,7 @@ pub async fn create(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent
     }
 }
 
-async fn load(state: &AppState, desk: &Desk) -> Reply<Plan> {
+pub(super) async fn load(state: &AppState, desk: &Desk) -> Reply<Plan> {
     let asked = catalog::GetPlanRequest { plan_id: desk.id.clone(), slug: String::new() };
     Ok(state.clients.catalog(&desk.call()).get_plan(asked).await?.into_inner())
 }
@@ -99,7 +100,7 @@ async fn edit(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) -
             .field(Field::hidden("state", state))
             .field(Field::hidden("expected_version", plan.version.to_string()))
     };
-    let actions = match plan.state() {
+    let mut actions = match plan.state() {
         Life::Draft | Life::Unspecified => vec![move_to("Publish", "on-sale")],
         Life::OnSale => vec![
             move_to("Archive", "archived")
@@ -109,6 +110,9 @@ async fn edit(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) -
         ],
         Life::Archived => vec![move_to("Put on sale again", "on-sale")],
     };
+    if plan.state() == Life::OnSale && desk.may("subscription.manage") {
+        actions.extend(ask_form(&plan, &here, &desk.manner(state)));
+    }
     let form = Form::new("", here.clone(), "Save")
         .intro("What customers see or pay becomes a new version. Subscriptions keep the version they were bought with.")
         .field(Field::hidden("expected_version", plan.version.to_string()))

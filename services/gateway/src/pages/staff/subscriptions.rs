@@ -7,11 +7,12 @@ use ottery_proto::billing::v1::Subscription;
 use ottery_proto::billing::v1::subscription::State as Life;
 
 use super::desk::Desk;
+use crate::api::subscriptions::transfer_request;
 use crate::limits::Form as Body;
-use crate::pages::account::{subscription_price, subscription_state};
+use crate::pages::account::{anchor_facts, paused, subscription_price, subscription_state};
 use crate::pages::block::{Block, Cell, Field, Form, Sent, Table, Tone};
 use crate::pages::frame::{Page, Ui, go_done};
-use crate::pages::text::Manner;
+use crate::pages::text::{self, Manner};
 use crate::problem::Reply;
 use crate::state::AppState;
 
@@ -65,6 +66,9 @@ pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
                         _ => String::new(),
                     }),
                 ),
+                ("Renews on", Cell::text(renewal_day(&one))),
+                ("From the renewal on", Cell::text(&one.next_plan_name)),
+                ("Pause", Cell::text(if one.state() == Life::Paused { paused(&one, &manner) } else { String::new() })),
                 ("Ends", Cell::text(one.cancel_at.as_ref().map(|at| manner.moment(Some(at))).unwrap_or_default())),
                 ("Ended", Cell::text(one.ended_at.as_ref().map(|at| manner.moment(Some(at))).unwrap_or_default())),
                 (
@@ -85,7 +89,7 @@ pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
         ));
     if desk.may("subscription.manage") && one.state() != Life::Ended {
         let reason = || Field::text("reason", "Reason").required();
-        let mut actions = Vec::new();
+        let mut actions = calendar_forms(&one, &here);
         if one.state() == Life::Suspended {
             actions.push(Form::new("", format!("{here}/unsuspend"), "Lift suspension"));
         } else {
@@ -108,6 +112,96 @@ pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
         Err(status) => page.with(super::desk::away("Invoices", &status.into())),
     };
     desk.show(&ui, page)
+}
+
+fn renewal_day(one: &Subscription) -> String {
+    let day = |day: u32| format!("{} of the month", text::day_of_month(day));
+    match (one.anchor_day, one.next_anchor_day) {
+        (0, _) => String::new(),
+        (now, 0) => day(now),
+        (now, next) => format!("{}; {} from the next renewal on", day(now), day(next)),
+    }
+}
+
+/// Pausing, moving, giving to somebody else.
+fn calendar_forms(one: &Subscription, here: &str) -> Vec<Form> {
+    let mut forms = Vec::new();
+    if one.state() == Life::Paused {
+        forms.push(Form::new("", format!("{here}/unpause"), "End the pause"));
+    }
+    if one.state() == Life::Active {
+        forms.push(
+            Form::new("", format!("{here}/pause"), "Pause")
+                .intro("Neither served nor billed; what is left of the paid time is kept.")
+                .field(Field::new("number", "days", "Days").value("0").help("0: until somebody ends it."))
+                .folded("Pause"),
+        );
+    }
+    if matches!(one.state(), Life::Active | Life::Trialing) && one.anchor_day > 0 {
+        let mut form = Form::new("", format!("{here}/anchor"), "See what it costs")
+            .field(Field::new("number", "day", "Day of the month").value(one.anchor_day.to_string()).required())
+            .folded("Renew on another day");
+        form.is_get = true;
+        forms.push(form);
+    }
+    if one.state() != Life::Pending {
+        forms.push(
+            Form::new("", format!("{here}/transfer"), "Transfer")
+                .intro("What was paid stays paid. Invoices, wallet and saved methods stay with the customer of now.")
+                .field(Field::text("account_id", "To the customer").example("acc_…").required())
+                .folded("Transfer to another customer"),
+        );
+    }
+    forms
+}
+
+/// `GET …/anchor?day=…`
+pub async fn preview_anchor(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Response> {
+    let day: u32 = ui.query.number("day")?;
+    let mut client = state.clients.billing(&desk.call());
+    let asked = billing::MoveAnchorRequest { subscription_id: desk.id.clone(), day, time_zone: String::new() };
+    let quote = client.quote_anchor(asked).await?.into_inner();
+    let one = client
+        .get_subscription(billing::GetSubscriptionRequest { subscription_id: desk.id.clone() })
+        .await?
+        .into_inner();
+    let here = desk.at(&format!("/subscriptions/{}", desk.id));
+    let form = Form::new("", format!("{here}/anchor"), format!("Renew on {} of the month", text::day_of_month(day)))
+        .field(Field::hidden("day", day.to_string()));
+    let page = Page::new("Renew on another day")
+        .up("Subscription", here)
+        .with(anchor_facts(&one, &quote, &desk.manner(&state)))
+        .with(Block::Form(form));
+    desk.show(&ui, page)
+}
+
+/// `POST …/anchor`
+pub async fn move_anchor(State(state): State<AppState>, desk: Desk, Body(sent): Body<Sent>) -> Reply<Response> {
+    let day = sent.number("day")?;
+    let asked = billing::MoveAnchorRequest { subscription_id: desk.id.clone(), day, time_zone: String::new() };
+    state.clients.billing(&desk.call()).move_anchor(asked).await?;
+    Ok(go_done(&desk.at(&format!("/subscriptions/{}", desk.id)), "moved"))
+}
+
+/// `POST …/pause`
+pub async fn pause(State(state): State<AppState>, desk: Desk, Body(sent): Body<Sent>) -> Reply<Response> {
+    let asked = billing::PauseSubscriptionRequest { subscription_id: desk.id.clone(), days: sent.number("days")? };
+    state.clients.billing(&desk.call()).pause_subscription(asked).await?;
+    Ok(go_done(&desk.at(&format!("/subscriptions/{}", desk.id)), "paused"))
+}
+
+/// `POST …/unpause`
+pub async fn unpause(State(state): State<AppState>, desk: Desk) -> Reply<Response> {
+    let asked = billing::UnpauseSubscriptionRequest { subscription_id: desk.id.clone() };
+    state.clients.billing(&desk.call()).unpause_subscription(asked).await?;
+    Ok(go_done(&desk.at(&format!("/subscriptions/{}", desk.id)), "unpaused"))
+}
+
+/// `POST …/transfer`
+pub async fn transfer(State(state): State<AppState>, desk: Desk, Body(sent): Body<Sent>) -> Reply<Response> {
+    let request = transfer_request(&state, &desk.caller, desk.id.clone(), sent.text("account_id")).await?;
+    state.clients.billing(&desk.call()).transfer_subscription(request).await?;
+    Ok(go_done(&desk.at(&format!("/subscriptions/{}", desk.id)), "transferred"))
 }
 
 /// `POST …/suspend`

@@ -1,0 +1,162 @@
+//! A new price for those who have an old one: announced to each of them, after its notice, never silently.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use ottery_kernel::{AccountId, BrandId, Money, PriceId, SubscriptionId};
+use ottery_kit::audit;
+use ottery_kit::grpc::{Actor, Problem};
+use serde_json::json;
+
+use super::schedule::cases;
+use super::unit::Unit;
+use super::{Billing, broken, profile};
+use crate::domain::calendar::PriceChange;
+use crate::domain::offer::Offer;
+use crate::domain::subscription::Subscription;
+use crate::events::publish;
+use crate::store;
+
+/// Days of notice somebody has at least, and at most.
+const NOTICE_DAYS: std::ops::RangeInclusive<u32> = 7..=365;
+/// Subscriptions of one call; the answer says when there are more.
+const BATCH_MAX: i64 = 1_000;
+
+/// What staff asks for.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// A price of the plan's current version; everybody with another price of the same plan, term and currency gets it.
+    pub to: PriceId,
+    /// Days between the announcement and the first renewal it can apply to.
+    pub notice_days: u32,
+    /// Who keeps the old price for good.
+    pub keep: Vec<SubscriptionId>,
+    /// Only say what would happen.
+    pub is_dry_run: bool,
+}
+
+/// What becomes of one subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// Whose.
+    pub account: AccountId,
+    /// What it costs now.
+    pub old: Money,
+    /// What it will cost; the same when the old price is kept.
+    pub new: Money,
+    /// The first renewal at the new price; none when the old price is kept.
+    pub at: Option<DateTime<Utc>>,
+}
+
+/// Exactly who pays what and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// One row for each subscription with another price.
+    pub rows: Vec<Row>,
+    /// There are more: ask again.
+    pub has_more: bool,
+}
+
+impl Billing {
+    /// Announces a price to everybody who has another one of the same plan, term and currency. It applies to the first
+    /// renewal after the notice; whoever does not want it cancels before. Those on the list keep their price for good, and
+    /// who has heard of the new price already is left alone.
+    ///
+    /// # Errors
+    /// When the notice is too short or the price is not the plan's current one.
+    pub async fn change_price(&self, brand: BrandId, ask: Ask, actor: &Actor) -> Result<Outcome, Problem> {
+        if !NOTICE_DAYS.contains(&ask.notice_days) {
+            let message = format!(
+                "notice_days: use {} to {} days, got {}",
+                NOTICE_DAYS.start(),
+                NOTICE_DAYS.end(),
+                ask.notice_days
+            );
+            return Err(Problem::invalid("notice_days", "NOTICE_DAYS", message));
+        }
+        let offer = self.offer_on_sale(brand, ask.to).await?;
+        let (mut tx, now) = self.begin(brand).await?;
+        let found = store::subscription::with_older_price(&mut tx, &offer, BATCH_MAX + 1).await?;
+        let has_more = i64::try_from(found.len()).is_ok_and(|count| count > BATCH_MAX);
+        let ids: Vec<SubscriptionId> = found.into_iter().take(usize::try_from(BATCH_MAX).unwrap_or(0)).collect();
+        let mut locked = store::subscription::lock_all(&mut tx, &ids).await?;
+        let profile = profile(&mut tx, brand).await?;
+        let settings = self.config.dunning(&profile);
+        let mut unit = Unit::new(brand, profile, now);
+        let mut accounts: Vec<AccountId> = locked.iter().map(|subscription| subscription.account).collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        unit.lock_customers(&mut tx, &accounts).await?;
+        let change = PriceChange { offer, from: now + TimeDelta::days(ask.notice_days.into()) };
+        let mut rows = Vec::with_capacity(locked.len());
+        for subscription in &mut locked {
+            rows.push(announce(&mut unit, subscription, &change, &ask.keep)?);
+        }
+        if ask.is_dry_run {
+            return Ok(Outcome { rows, has_more });
+        }
+        for subscription in &locked {
+            unit.keep(subscription.clone());
+        }
+        let written = json!({
+            "notice_days": ask.notice_days, "price": change.offer.price, "announced": rows.iter().filter(|row| row.at.is_some()).count(),
+            "kept": rows.iter().filter(|row| row.at.is_none()).count(),
+        });
+        audit::append(&mut tx, actor, "price_change.create", ask.to, None, Some(written)).await?;
+        unit.flush(&mut tx).await?;
+        let planned: Vec<_> = cases(&mut tx, brand, locked)
+            .await?
+            .iter()
+            .map(|case| (case.subscription.id, case.next(&settings, now).map(|(at, _)| at)))
+            .collect();
+        store::due::set(&mut tx, brand, &planned).await?;
+        tx.commit().await?;
+        Ok(Outcome { rows, has_more })
+    }
+}
+
+/// Notes the new price on one subscription and tells its customer, or notes that it keeps the old one.
+fn announce(
+    unit: &mut Unit,
+    subscription: &mut Subscription,
+    change: &PriceChange,
+    keep: &[SubscriptionId],
+) -> Result<Row, Problem> {
+    let before = subscription.clone();
+    let mut row = Row {
+        subscription: before.id,
+        account: before.account,
+        old: before.offer.price,
+        new: before.offer.price,
+        at: None,
+    };
+    if keep.contains(&before.id) {
+        subscription.calendar.keeps_price = true;
+        unit.touch(&before, subscription, "price_kept").map_err(broken)?;
+        return Ok(row);
+    }
+    fewer_streams(&before, &change.offer)?;
+    subscription.calendar.price_change = Some(change.clone());
+    let at = subscription.price_changes_at().map_err(broken)?;
+    (row.new, row.at) = (change.offer.price, at);
+    unit.touch(&before, subscription, "price_announced").map_err(broken)?;
+    let buyer = unit.customer(before.account).map(|customer| customer.buyer.clone());
+    if let (Some(at), Some(buyer)) = (at, buyer) {
+        let event = publish::price_announced(unit.brand, subscription, change.offer.price, at, &buyer, unit.now);
+        unit.tell(event);
+    }
+    Ok(row)
+}
+
+/// A dearer plan that also takes streams away is no change of the price.
+fn fewer_streams(subscription: &Subscription, offer: &Offer) -> Result<(), Problem> {
+    let (old, new) = (subscription.offer.connections, offer.connections);
+    if new >= old {
+        return Ok(());
+    }
+    let message = format!(
+        "{} has {old} streams and the plan now has {new}; put {old} into the plan or keep it on its price",
+        subscription.id
+    );
+    Err(Problem::refused("FEWER_STREAMS", message).on_field("to_price_id").with("subscription_id", subscription.id))
+}
