@@ -1,17 +1,21 @@
 //! Changing the plan: what it costs, and doing it.
 
-use ottery_kernel::{AccountId, BrandId, InvoiceId, Money, PaymentId, PriceId, SubscriptionId};
+use chrono::{DateTime, Utc};
+use ottery_kernel::{AccountId, BrandId, InvoiceId, Money, PaymentId, Period, PriceId, SubscriptionId};
 use ottery_kit::grpc::Problem;
+use sqlx::postgres::PgTransaction;
+use uuid::Uuid;
 
 use super::order::{Idempotency, draft, finalise, key_problem};
 use super::schedule::Case;
 use super::subscription::open;
-use super::unit::Unit;
-use super::{Billing, broken, settlement};
+use super::unit::{Unit, UnitError};
+use super::{Billing, broken, coupon, settlement};
+use crate::domain::coupon::{Applied, Coupon, CouponRefused, Discounted, Occasion, Redeemed};
 use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::line::{Line, Totals};
 use crate::domain::offer::Offer;
-use crate::domain::proration::{self, Change, Effect};
+use crate::domain::proration::{self, Change, Effect, Paid};
 use crate::domain::subscription::{State, Subscription};
 use crate::store;
 use crate::store::payment::{AttemptKind, AttemptRequest};
@@ -24,6 +28,8 @@ pub struct Offered {
     pub change: Change,
     /// The lines its invoice would have; none when nothing is due.
     pub lines: Vec<Line>,
+    /// What a coupon does to it.
+    applied: Applied,
 }
 
 /// A change that was asked for.
@@ -35,6 +41,17 @@ pub struct Changed {
     pub invoice: Option<InvoiceId>,
     /// Its payment attempt.
     pub payment: Option<PaymentId>,
+}
+
+/// What somebody wants to change to.
+#[derive(Clone, Debug)]
+pub struct ChangeTo {
+    /// The price of the other plan or term.
+    pub price: PriceId,
+    /// Code of a coupon for upgrades, as it was typed; empty for none.
+    pub coupon: String,
+    /// Where to pay it.
+    pub urls: Urls,
 }
 
 /// Where the customer is sent to pay and back.
@@ -50,35 +67,43 @@ impl Billing {
     /// What changing to a price would cost now.
     ///
     /// # Errors
-    /// When the subscription cannot be changed now or the price is not sold.
+    /// When the subscription cannot be changed now, the price is not sold, or the coupon cannot be used for it.
     pub async fn quote_change(
         &self,
         brand: BrandId,
         id: SubscriptionId,
         owner: Option<AccountId>,
         price: PriceId,
+        coupon: &str,
     ) -> Result<Offered, Problem> {
         let offer = self.offer_on_sale(brand, price).await?;
+        let coupon = self.coupon(brand, coupon).await?;
         let (mut tx, now) = self.begin(brand).await?;
         // The transaction is rolled back: a quote changes nothing.
-        let (unit, case) = open(&mut tx, brand, id, owner, now).await?;
-        offered(&case, &unit, &offer)
+        let (mut unit, mut case) = open(&mut tx, brand, id, owner, now).await?;
+        let offered = offered(&case, &unit, &offer, coupon.as_ref())?;
+        make_room(&mut unit, &mut case)?;
+        if let Some(coupon) = &coupon {
+            unit.give_back(&mut tx).await?;
+            coupon::look(&mut tx, coupon, Some(case.subscription.account)).await?;
+        }
+        Ok(offered)
     }
 
     /// Changes the plan: at once when nothing is due, when its invoice is paid, or with the next renewal.
     ///
     /// # Errors
-    /// When the subscription cannot be changed now or the price is not sold.
+    /// When the subscription cannot be changed now, the price is not sold, or the coupon cannot be used for it.
     pub async fn change_plan(
         &self,
         brand: BrandId,
         id: SubscriptionId,
         owner: Option<AccountId>,
-        price: PriceId,
-        urls: Urls,
+        to: ChangeTo,
         idempotency: Option<Idempotency>,
     ) -> Result<Changed, Problem> {
-        let offer = self.offer_on_sale(brand, price).await?;
+        let offer = self.offer_on_sale(brand, to.price).await?;
+        let coupon = self.coupon(brand, &to.coupon).await?;
         let (mut tx, now) = self.begin(brand).await?;
         if let Some(call) = &idempotency
             && let Begin::Replay(bytes) =
@@ -94,11 +119,9 @@ impl Billing {
             });
         }
         let (mut unit, mut case) = open(&mut tx, brand, id, owner, now).await?;
-        let Offered { change, lines } = offered(&case, &unit, &offer)?;
-        // An older offer to change that nobody paid makes room.
-        for invoice in case.open.iter_mut().filter(|invoice| invoice.purpose == Purpose::Upgrade) {
-            unit.withdraw(invoice).map_err(broken)?;
-        }
+        let Offered { change, lines, applied } = offered(&case, &unit, &offer, coupon.as_ref())?;
+        make_room(&mut unit, &mut case)?;
+        let new_coupon = applied.redeemed.clone().filter(|_| applied.is_new);
         let before = case.subscription.clone();
         let mut billed = None;
         match change.effect {
@@ -109,12 +132,19 @@ impl Billing {
             Effect::Now if lines.is_empty() => {
                 case.subscription.offer = offer;
                 case.subscription.next_offer = None;
+                let running = case.subscription.period.map(Period::start);
+                let replaced = case.subscription.discounts.settle(&applied, None, running);
+                unit.keep_for_others(replaced);
                 unit.touch(&before, &mut case.subscription, "changed").map_err(broken)?;
             }
             Effect::Now | Effect::NowRestarting => {
-                let invoice = self.bill(&mut tx, &mut unit, &mut case, offer, lines, &urls).await?;
+                let offered = Offered { change, lines, applied };
+                let invoice = self.bill(&mut tx, &mut unit, &mut case, offer, offered, &to.urls).await?;
                 billed = Some(invoice);
             }
+        }
+        if let Some(redeemed) = new_coupon {
+            take(&mut tx, &mut unit, &redeemed, &case.subscription).await?;
         }
         let invoice = billed.as_ref().map(|invoice| invoice.id);
         for open in case.open {
@@ -135,11 +165,11 @@ impl Billing {
 
     async fn bill(
         &self,
-        tx: &mut sqlx::postgres::PgTransaction<'_>,
+        tx: &mut PgTransaction<'_>,
         unit: &mut Unit,
         case: &mut Case,
         offer: Offer,
-        lines: Vec<Line>,
+        offered: Offered,
         urls: &Urls,
     ) -> Result<Invoice, Problem> {
         let subscription = &case.subscription;
@@ -148,9 +178,10 @@ impl Billing {
             .map(|customer| customer.buyer.clone())
             .ok_or_else(|| Problem::internal(&std::io::Error::other("a subscription without customer")))?;
         let mut invoice = draft(&unit.profile, buyer, subscription, Purpose::Upgrade, unit.now);
-        invoice.totals = Totals::of(offer.price.currency, &lines).map_err(broken)?;
-        invoice.lines = lines;
+        invoice.totals = Totals::of(offer.price.currency, &offered.lines).map_err(broken)?;
+        invoice.lines = offered.lines;
         invoice.snapshot.offer = offer;
+        invoice.snapshot.applied = offered.applied;
         invoice.due_at = Some(unit.now);
         finalise(tx, &unit.profile, &mut invoice, unit.now).await?;
         unit.issue(&invoice).map_err(broken)?;
@@ -175,7 +206,28 @@ impl Billing {
     }
 }
 
-fn offered(case: &Case, unit: &Unit, offer: &Offer) -> Result<Offered, Problem> {
+/// An older offer to change that nobody paid makes room, and gives its coupon back.
+fn make_room(unit: &mut Unit, case: &mut Case) -> Result<(), Problem> {
+    for invoice in case.open.iter_mut().filter(|invoice| invoice.purpose == Purpose::Upgrade) {
+        unit.withdraw(invoice).map_err(broken)?;
+    }
+    Ok(())
+}
+
+/// Takes a use of the coupon that comes with a change. The number was taken before, as everybody locks.
+async fn take(
+    tx: &mut PgTransaction<'_>,
+    unit: &mut Unit,
+    redeemed: &Redeemed,
+    subscription: &Subscription,
+) -> Result<(), Problem> {
+    // What made room may be the very use that is wanted again.
+    unit.give_back(tx).await?;
+    coupon::check_customer(tx, &redeemed.coupon, subscription.account).await?;
+    coupon::take(tx, unit.brand, redeemed, subscription, unit.now).await
+}
+
+fn offered(case: &Case, unit: &Unit, offer: &Offer, coupon: Option<&Coupon>) -> Result<Offered, Problem> {
     let subscription = &case.subscription;
     let old = &subscription.offer;
     if offer.price_id == old.price_id && subscription.next_offer.is_none() {
@@ -193,7 +245,10 @@ fn offered(case: &Case, unit: &Unit, offer: &Offer) -> Result<Offered, Problem> 
         State::Trialing => {
             let nothing = Money::zero(old.price.currency);
             let change = Change { effect: Effect::Now, unused_credit: nothing, new_charge: nothing, due_now: nothing };
-            return no_open_period(case).map(|()| Offered { change, lines: Vec::new() });
+            if let Some(coupon) = coupon {
+                return Err(CouponRefused::WithoutEffect(coupon.code.clone()).into());
+            }
+            return no_open_period(case).map(|()| Offered { change, lines: Vec::new(), applied: Applied::default() });
         }
         State::Active => no_open_period(case)?,
         State::PastDue { .. } => no_open_period(case)?,
@@ -207,21 +262,95 @@ fn offered(case: &Case, unit: &Unit, offer: &Offer) -> Result<Offered, Problem> 
     if subscription.cancel_at.is_some() {
         return Err(Problem::refused("CANCEL_SCHEDULED", "the subscription is about to end; resume it first"));
     }
-    let paid = subscription.paid_periods(unit.now).map_err(broken)?;
-    let change = proration::change(old, offer, &paid, unit.now).map_err(broken)?;
+    if let Some(coupon) = coupon {
+        coupon.check(Occasion::Upgrade, offer, unit.now)?;
+    }
+    let prices = Prices::of(subscription, offer, coupon, unit.now).map_err(broken)?;
+    let change = proration::change(old, offer, &prices.paid, prices.off_restart, unit.now).map_err(broken)?;
+    let list = proration::list_charge(offer, &change, &prices.paid, unit.now).map_err(broken)?;
+    let off = list.checked_sub(change.new_charge).map_err(broken)?;
+    if let (Some(coupon), false) = (coupon, off.is_positive()) {
+        return Err(CouponRefused::WithoutEffect(coupon.code.clone()).into());
+    }
     let mut lines = Vec::new();
-    if change.due_now.is_positive() {
+    if change.due_now.is_positive() || change.effect == Effect::NowRestarting {
         let rate = unit.profile.tax_rate_bp;
-        lines.push(
-            Line::gross(format!("{}, {}", offer.plan_name, offer.term), change.new_charge, rate, None)
-                .map_err(broken)?,
-        );
+        let line = Line::gross(format!("{}, {}", offer.plan_name, offer.term), list, rate, None).map_err(broken)?;
+        let discount = prices.redeemed.as_ref().filter(|_| off.is_positive());
+        let discount = discount.map(|redeemed| line.discounted(redeemed.coupon.label(), off));
+        lines.push(line);
+        lines.extend(discount.transpose().map_err(broken)?);
         if change.unused_credit.is_positive() {
             let credit = change.unused_credit.checked_neg().map_err(broken)?;
             lines.push(Line::gross(format!("Unused time of {}", old.plan_name), credit, rate, None).map_err(broken)?);
         }
     }
-    Ok(Offered { change, lines })
+    let applied = prices.applied(change.effect);
+    Ok(Offered { change, lines, applied })
+}
+
+/// What coupons do to the old and the new price of a change.
+struct Prices {
+    paid: Vec<Paid>,
+    off_restart: Money,
+    /// The new coupon, or the one the subscription has.
+    redeemed: Option<Redeemed>,
+    is_new: bool,
+    /// How many of the paid periods a new coupon is good for.
+    fresh: u32,
+}
+
+impl Prices {
+    /// A new coupon is good for the paid periods from the running one on. Without one, a period keeps the discount it was
+    /// paid with, as far as the coupon is for the new plan as well.
+    fn of(
+        subscription: &Subscription,
+        offer: &Offer,
+        coupon: Option<&Coupon>,
+        now: DateTime<Utc>,
+    ) -> Result<Self, UnitError> {
+        let nothing = Money::zero(offer.price.currency);
+        let discounts = &subscription.discounts;
+        let new = coupon.map(|coupon| Redeemed { redemption: Uuid::now_v7(), coupon: coupon.clone(), periods_used: 0 });
+        let is_new = new.is_some();
+        let redeemed = new.or_else(|| discounts.coupon.clone());
+        let periods = subscription.paid_periods(now)?;
+        let count = u32::try_from(periods.len()).unwrap_or(u32::MAX);
+        let fresh = redeemed.as_ref().filter(|_| is_new).map_or(0, |redeemed| redeemed.left(count));
+        let off_price = match &redeemed {
+            Some(redeemed) => redeemed.coupon.off_price(offer)?,
+            None => nothing,
+        };
+        let of_period = |(n, period): (u32, Period)| {
+            let off_old = discounts.off(period.start()).unwrap_or(nothing);
+            let is_discounted = if is_new { n < fresh } else { off_old.is_positive() };
+            Paid { period, off_old, off_new: if is_discounted { off_price } else { nothing } }
+        };
+        Ok(Self {
+            paid: (0..).zip(periods).map(of_period).collect(),
+            off_restart: redeemed.as_ref().map_or(Ok(nothing), |redeemed| redeemed.off_next(offer))?,
+            redeemed,
+            is_new,
+            fresh,
+        })
+    }
+
+    fn applied(self, effect: Effect) -> Applied {
+        let Self { paid, off_restart, redeemed, is_new, fresh } = self;
+        match effect {
+            Effect::AtRenewal => Applied::default(),
+            Effect::Now => {
+                let running = paid.iter().map(|paid| Discounted { start: paid.period.start(), amount: paid.off_new });
+                let running: Vec<_> = running.collect();
+                let redeemed = redeemed.filter(|_| running.iter().any(|period| period.amount.is_positive()));
+                Applied { is_new, counts: fresh, running, redeemed, off_period: None }
+            }
+            Effect::NowRestarting if off_restart.is_positive() => {
+                Applied { is_new, counts: 1, redeemed, off_period: Some(off_restart), running: Vec::new() }
+            }
+            Effect::NowRestarting => Applied::default(),
+        }
+    }
 }
 
 /// A renewal that waits for its money is priced already: it has to be paid (or lapse) first.

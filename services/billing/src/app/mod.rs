@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod change;
 pub mod checkout;
+pub mod coupon;
 pub mod credit;
 pub mod document;
 pub mod invariants;

@@ -21,7 +21,7 @@ use super::{Billing, profile};
 use crate::domain::dunning::{Settings, Step};
 use crate::domain::invoice::{Invoice, Number, Purpose, number_year};
 use crate::domain::line::Totals;
-use crate::domain::quote::first_lines;
+use crate::domain::quote::{Billed, first_lines};
 use crate::domain::subscription::{Command, State, SuspendCause};
 use crate::events::publish;
 use crate::store;
@@ -313,7 +313,9 @@ fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), Unit
     let purpose = if is_first { Purpose::First } else { Purpose::Renewal };
     let offer = subscription.renewal_offer().clone();
     let mut invoice: Invoice = draft(&unit.profile, buyer, subscription, purpose, unit.now);
-    invoice.lines = first_lines(&offer, unit.profile.tax_rate_bp, subscription.is_setup_due)?;
+    let coupon = subscription.discounts.coupon.as_ref();
+    let Billed { lines, applied } = first_lines(&offer, unit.profile.tax_rate_bp, subscription.is_setup_due, coupon)?;
+    (invoice.lines, invoice.snapshot.applied) = (lines, applied);
     if let Some(line) = invoice.lines.first_mut() {
         line.period = Some(period);
     }

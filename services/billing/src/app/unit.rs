@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use ottery_kernel::{
-    AccountId, BillingAnchor, BrandId, InvoiceId, Money, MoneyError, OrderId, PaymentId, PeriodError, SubscriptionId,
+    AccountId, BillingAnchor, BrandId, InvoiceId, Money, MoneyError, OrderId, PaymentId, Period, PeriodError,
+    SubscriptionId,
 };
 use ottery_kit::outbox::{self, Event};
 use sqlx::postgres::PgTransaction;
 
+use crate::domain::coupon::Redeemed;
 use crate::domain::entitlement;
 use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::ledger::{self, Account, Booking, LedgerError, Transfer};
@@ -66,6 +68,7 @@ pub struct Unit {
     /// Charges to ask for.
     pub attempts: Vec<AttemptRequest>,
     withdrawn: Vec<InvoiceId>,
+    given_back: Vec<Redeemed>,
     events: Vec<Event>,
 }
 
@@ -88,6 +91,7 @@ impl Unit {
             allocations: Vec::new(),
             attempts: Vec::new(),
             withdrawn: Vec::new(),
+            given_back: Vec::new(),
             events: Vec::new(),
         }
     }
@@ -199,7 +203,7 @@ impl Unit {
         }
         if let Some(subscription) = subscription {
             let before = subscription.clone();
-            grant(subscription, invoice, &self.profile, self.now)?;
+            self.given_back.extend(grant(subscription, invoice, &self.profile, self.now)?);
             self.touch(&before, subscription, grant_reason(&before, invoice))?;
         }
         let is_first = self.settled_first(invoice);
@@ -254,6 +258,9 @@ impl Unit {
         invoice.state = state;
         self.book(booking);
         self.withdrawn.push(invoice.id);
+        // A coupon that came with it was never used. That of an order stays with its subscription: the next invoice has it.
+        let applied = &invoice.snapshot.applied;
+        self.given_back.extend(applied.redeemed.clone().filter(|_| applied.is_new));
         Ok(())
     }
 
@@ -277,6 +284,8 @@ impl Unit {
         if before.state == State::Pending {
             self.move_order(subscription.order, order::Command::Cancel);
         }
+        let unused = subscription.discounts.coupon.clone().filter(|coupon| coupon.periods_used == 0);
+        self.given_back.extend(unused);
         self.touch(&before, subscription, cause.as_str())?;
         Ok(true)
     }
@@ -308,6 +317,19 @@ impl Unit {
         }
         self.events.extend(events);
         Ok(())
+    }
+
+    /// A coupon nobody used is somebody else's to use.
+    pub fn keep_for_others(&mut self, unused: Option<Redeemed>) {
+        self.given_back.extend(unused);
+    }
+
+    /// Gives coupons back now instead of at the end, because one of them is wanted again.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn give_back(&mut self, tx: &mut PgTransaction<'_>) -> sqlx::Result<()> {
+        store::redemption::give_back(tx, &std::mem::take(&mut self.given_back), self.now).await
     }
 
     /// This subscription is written as it now is.
@@ -343,6 +365,7 @@ impl Unit {
         store::customer::first_settled(tx, &self.first_settled, self.now).await?;
         let orders: Vec<Order> = self.changed_orders.iter().filter_map(|id| self.orders.remove(id)).collect();
         store::order::save_states(tx, &orders).await?;
+        store::redemption::give_back(tx, &self.given_back, self.now).await?;
         if !self.withdrawn.is_empty() {
             store::payment::cancel_open(tx, self.brand, &self.withdrawn, self.now).await?;
         }
@@ -370,37 +393,43 @@ fn grant_reason(before: &Subscription, invoice: &Invoice) -> &'static str {
 ///
 /// A first payment starts counting there and then. A renewal extends from the end of what was paid, however late it
 /// comes, except after a suspension that outlasted the whole billed period: then nothing of it was used, and a new
-/// period starts with the payment.
+/// period starts with the payment. Returns a coupon that had to make room for another and was never used.
 fn grant(
     subscription: &mut Subscription,
     invoice: &Invoice,
     profile: &Profile,
     now: DateTime<Utc>,
-) -> Result<(), UnitError> {
+) -> Result<Option<Redeemed>, UnitError> {
     let offer = invoice.snapshot.offer.clone();
     let now_anchor = BillingAnchor::at(now, profile.zone);
-    match invoice.purpose {
+    let pays_for_a_period = match invoice.purpose {
         Purpose::First | Purpose::Renewal => {
             let is_wholly_past = invoice.period.is_some_and(|period| period.end() <= now);
             let was_suspended = matches!(subscription.state, State::Suspended { .. });
             if subscription.anchor.is_none() || (was_suspended && is_wholly_past) {
                 subscription.offer = offer;
                 subscription.next_offer = None;
+                subscription.discounts.periods.clear();
                 subscription.start_paid(now_anchor)?;
             } else {
                 subscription.extend(offer, now)?;
             }
             subscription.is_setup_due = false;
             subscription.apply(Command::Activate, now)?;
+            true
         }
         Purpose::Upgrade => {
             let restarts = offer.term != subscription.offer.term;
             subscription.offer = offer;
             subscription.next_offer = None;
             if restarts {
+                subscription.discounts.periods.clear();
                 subscription.start_paid(now_anchor)?;
             }
+            restarts
         }
-    }
-    Ok(())
+    };
+    let started = if pays_for_a_period { subscription.last_paid_start()? } else { None };
+    let running = subscription.period.map(Period::start);
+    Ok(subscription.discounts.settle(&invoice.snapshot.applied, started, running))
 }

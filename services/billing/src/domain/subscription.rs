@@ -6,9 +6,11 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use ottery_kernel::{
-    AccountId, BillingAnchor, OrderId, PaymentMethodId, Period, PeriodError, SubscriptionId, period_after,
+    AccountId, BillingAnchor, Money, MoneyError, OrderId, PaymentMethodId, Period, PeriodError, SubscriptionId,
+    period_after,
 };
 
+use super::coupon::{Discounts, Lasting};
 use super::offer::Offer;
 
 /// Where a subscription stands.
@@ -317,6 +319,8 @@ pub struct Subscription {
     pub offer: Offer,
     /// What it becomes at the next renewal.
     pub next_offer: Option<Offer>,
+    /// Its coupon, and what was taken off the periods it has paid.
+    pub discounts: Discounts,
     /// Whether it began with a trial.
     pub is_trial: bool,
     /// The set-up fee has not been charged yet.
@@ -348,6 +352,46 @@ impl Subscription {
     #[must_use]
     pub fn renewal_offer(&self) -> &Offer {
         self.next_offer.as_ref().unwrap_or(&self.offer)
+    }
+
+    /// What the next renewal costs, the coupon counted in.
+    ///
+    /// # Errors
+    /// When an amount is too large to compute with.
+    pub fn renewal_price(&self) -> Result<Money, MoneyError> {
+        let offer = self.renewal_offer();
+        match &self.discounts.coupon {
+            Some(coupon) => offer.price.checked_sub(coupon.off_next(offer)?),
+            None => Ok(offer.price),
+        }
+    }
+
+    /// What it recurs with, tax contained: the price less a coupon that recurs too. One that is good for a single period
+    /// is money once, not less revenue a month.
+    ///
+    /// # Errors
+    /// When the currencies differ.
+    pub fn recurring_price(&self) -> Result<Money, MoneyError> {
+        let recurs = |coupon: &super::coupon::Redeemed| coupon.coupon.lasting != Lasting::Once;
+        if !self.discounts.coupon.as_ref().is_some_and(recurs) {
+            return Ok(self.offer.price);
+        }
+        // The running period; while a trial that is paid already runs on, the first paid one.
+        let first = self.anchor.and_then(|anchor| anchor.boundary(self.offer.term, 0).ok());
+        let running = self.period.map(Period::start).max(first);
+        let off = running.and_then(|start| self.discounts.off(start));
+        off.map_or(Ok(self.offer.price), |off| self.offer.price.checked_sub(off))
+    }
+
+    /// Where the last paid period starts; none before anything was paid.
+    ///
+    /// # Errors
+    /// When it lies beyond the calendar.
+    pub fn last_paid_start(&self) -> Result<Option<DateTime<Utc>>, PeriodError> {
+        match (self.anchor, self.periods_paid.checked_sub(1)) {
+            (Some(anchor), Some(last)) => anchor.boundary(self.offer.term, last).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// Moves the state; false when it was there already.

@@ -4,6 +4,7 @@
 mod accounts;
 mod calls;
 mod changes;
+mod coupons;
 mod lifecycle;
 mod money;
 mod numbers;

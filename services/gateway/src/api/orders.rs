@@ -169,6 +169,7 @@ async fn create_quote(State(state): State<AppState>, caller: Caller, Json(input)
         currency: input.currency,
         country: input.country,
         trial: input.trial,
+        coupon: String::new(),
     };
     let quote = state.clients.billing(&caller.call()).create_quote(request).await?.into_inner();
     Ok((StatusCode::CREATED, Json(Quote::from(quote))).into_response())
@@ -219,6 +220,7 @@ pub async fn place(
         return_url: path("return_path", input.return_path.as_deref())?,
         cancel_url: path("cancel_path", input.cancel_path.as_deref())?,
         save_method: input.save_method,
+        coupon: String::new(),
     };
     let context = caller.call().idempotency_key(&key.0).timeout(super::payments::PROVIDER_TIMEOUT);
     Ok(state.clients.billing(&context).place_order(order).await?.into_inner())

@@ -181,7 +181,7 @@ async fn quote_change(
     Path(subscription_id): Path<String>,
     Json(input): Json<ChangeQuoteInput>,
 ) -> Reply<Json<ChangeQuote>> {
-    let request = billing::QuoteChangeRequest { subscription_id, price_id: input.price_id };
+    let request = billing::QuoteChangeRequest { subscription_id, price_id: input.price_id, coupon: String::new() };
     Ok(Json(state.clients.billing(&caller.call()).quote_change(request).await?.into_inner().into()))
 }
 
@@ -203,6 +203,7 @@ async fn change(
         price_id: input.price_id,
         return_url: url.clone(),
         cancel_url: url,
+        coupon: String::new(),
     };
     let context = caller.call().idempotency_key(key.0).timeout(super::payments::PROVIDER_TIMEOUT);
     let reply = state.clients.billing(&context).change_plan(request).await?.into_inner();

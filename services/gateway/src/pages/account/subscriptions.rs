@@ -224,7 +224,11 @@ async fn show_preview(
     price: &str,
     failed: Option<&Failed>,
 ) -> Reply<Response> {
-    let asked = billing::QuoteChangeRequest { subscription_id: id.to_owned(), price_id: price.to_owned() };
+    let asked = billing::QuoteChangeRequest {
+        subscription_id: id.to_owned(),
+        price_id: price.to_owned(),
+        coupon: String::new(),
+    };
     let quote = state.clients.billing(&customer.caller.call()).quote_change(asked).await?.into_inner();
     let manner = manner(state, &customer.brand);
     let is_nothing = |amount: Option<&Money>| amount.is_none_or(|amount| amount.minor == 0);
@@ -317,6 +321,7 @@ pub async fn change(
         price_id: sent.text("price"),
         return_url: back.clone(),
         cancel_url: back,
+        coupon: String::new(),
     };
     let call = customer.caller.call().idempotency_key(sent.key()?.0);
     match state.clients.billing(&call).change_plan(asked).await {

@@ -141,6 +141,7 @@ async fn quote(state: &AppState, visitor: &Visitor, wanted: &Wanted) -> Reply<bi
         currency: String::new(),
         country,
         trial: wanted.is_trial,
+        coupon: String::new(),
     };
     Ok(state.clients.billing(&visitor.caller.call()).create_quote(asked).await?.into_inner())
 }
@@ -329,6 +330,7 @@ pub async fn place(
         return_url: format!("{origin}/orders/{{order}}"),
         cancel_url: format!("{origin}/orders/{{order}}?back=1"),
         save_method: sent.is_on("save_method"),
+        coupon: String::new(),
     };
     let call = visitor.caller.call().idempotency_key(key.0);
     match state.clients.billing(&call).place_order(asked).await {
