@@ -8,6 +8,7 @@ pub mod audit;
 pub mod auth;
 pub mod brands;
 pub mod clocks;
+pub mod coupons;
 mod describe;
 pub mod factors;
 pub mod invoices;
@@ -71,6 +72,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(brands::routes())
         .merge(clocks::routes())
         .merge(plans::routes())
+        .merge(coupons::routes())
         .merge(accounts::routes())
         .merge(staff::routes())
         .merge(keys::routes())
