@@ -7,7 +7,6 @@ use ottery_proto::billing::v1 as billing;
 use ottery_proto::billing::v1::Subscription;
 use ottery_proto::billing::v1::subscription::State as Life;
 use ottery_proto::catalog::v1::{Plan, PlanVersion, Price};
-use ottery_proto::common::v1::Money;
 
 use super::show as page_of;
 use crate::limits::{self, Form as Body};
@@ -38,6 +37,14 @@ pub fn state_of(subscription: &Subscription) -> (Tone, &'static str) {
 #[must_use]
 pub fn title(subscription: &Subscription, manner: &Manner) -> String {
     format!("{} per {}", manner.money(subscription.price.as_ref()), text::per(subscription.term.as_ref()))
+}
+
+/// What a coupon makes of the next renewal; empty without one.
+fn next_price(subscription: &Subscription, manner: &Manner) -> String {
+    if subscription.coupon.is_empty() {
+        return String::new();
+    }
+    format!("The next renewal costs {}.", manner.money(subscription.renewal_total.as_ref()))
 }
 
 /// `GET /account/subscriptions`
@@ -119,6 +126,7 @@ pub async fn show(
         "",
         vec![
             ("Price", Cell::text(title(&one, &manner))),
+            ("Coupon", Cell::text(&one.coupon).note(next_price(&one, &manner))),
             (
                 "Current period",
                 Cell::text(match &one.period_start {
@@ -182,7 +190,8 @@ async fn change_form(
     let mut form = Form::new("Change plan", format!("/account/subscriptions/{}/change", one.id), "See what it costs")
         .intro("What you have not used of the current period counts towards the new plan.")
         .tone(Tone::Info)
-        .field(Field::select("price", "New plan", options));
+        .field(Field::select("price", "New plan", options))
+        .field(Field { autocomplete: "off", ..Field::text("coupon", "Coupon code") });
     form.is_get = true;
     Ok(Some(Block::Form(form)))
 }
@@ -213,7 +222,8 @@ pub async fn preview(
     ui: Ui,
     Path(id): Path<String>,
 ) -> Reply<Response> {
-    show_preview(&state, &customer, &ui, &id, ui.query.get("price"), None).await
+    let wanted = (ui.query.get("price"), ui.query.get("coupon"));
+    show_preview(&state, &customer, &ui, &id, wanted, None).await
 }
 
 async fn show_preview(
@@ -221,18 +231,30 @@ async fn show_preview(
     customer: &Customer,
     ui: &Ui,
     id: &str,
-    price: &str,
+    (price, coupon): (&str, &str),
     failed: Option<&Failed>,
 ) -> Reply<Response> {
-    let asked = billing::QuoteChangeRequest {
+    let asked = |coupon: &str| billing::QuoteChangeRequest {
         subscription_id: id.to_owned(),
         price_id: price.to_owned(),
-        coupon: String::new(),
+        coupon: coupon.to_owned(),
     };
-    let quote = state.clients.billing(&customer.caller.call()).quote_change(asked).await?.into_inner();
+    let mut client = state.clients.billing(&customer.caller.call());
+    // A coupon that cannot be used is said to be so above the price without it.
+    let (quote, coupon, refused) = match client.quote_change(asked(coupon)).await {
+        Ok(quote) => (quote.into_inner(), coupon, None),
+        Err(status) => {
+            let refusal = Refusal::from(status);
+            if refusal.field.as_deref() != Some("coupon") {
+                return Err(refusal);
+            }
+            let plain = client.quote_change(asked("")).await?.into_inner();
+            (plain, "", Some(Failed { action: String::new(), sent: Sent::default(), refusal }))
+        }
+    };
+    let failed = refused.as_ref().or(failed);
     let manner = manner(state, &customer.brand);
-    let is_nothing = |amount: Option<&Money>| amount.is_none_or(|amount| amount.minor == 0);
-    if is_nothing(quote.new_charge.as_ref()) && is_nothing(quote.unused_credit.as_ref()) {
+    if quote.at_renewal {
         return show_later(state, customer, ui, id, price, failed, &manner).await;
     }
     let mut rows: Vec<Vec<Cell>> = quote
@@ -256,6 +278,7 @@ async fn show_preview(
         if is_free { "Change now".to_owned() } else { format!("Pay {due} and change") },
     )
     .field(Field::hidden("price", price))
+    .field(Field::hidden("coupon", coupon))
     .keyed()
     .refused(failed);
     let page = Page::new("Change plan")
@@ -321,7 +344,7 @@ pub async fn change(
         price_id: sent.text("price"),
         return_url: back.clone(),
         cancel_url: back,
-        coupon: String::new(),
+        coupon: sent.text("coupon"),
     };
     let call = customer.caller.call().idempotency_key(sent.key()?.0);
     match state.clients.billing(&call).change_plan(asked).await {
@@ -341,13 +364,12 @@ pub async fn change(
             if refusal.status == StatusCode::NOT_FOUND {
                 return Err(refusal);
             }
-            let price = sent.text("price");
             show_preview(
                 &state,
                 &customer,
                 &ui,
                 &id,
-                &price,
+                (sent.get("price"), sent.get("coupon")),
                 Some(&Failed { action: String::new(), sent: Sent::default(), refusal }),
             )
             .await
