@@ -1,7 +1,7 @@
 //! The edge: parses calls, checks who may, calls the use cases, converts answers.
 
-mod export;
 mod calendar;
+mod export;
 mod order;
 pub mod payment;
 pub mod service;
