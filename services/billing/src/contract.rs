@@ -12,6 +12,7 @@ use ottery_proto::catalog::v1 as catalog;
 use ottery_proto::common::v1 as common;
 use prost_types::Timestamp;
 
+use crate::domain::coupon::{Benefit, Coupon, Lasting};
 use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::line::Line;
 use crate::domain::offer::{Mapping, Offer};
@@ -144,6 +145,56 @@ fn changes_from(sent: &catalog::ChangePolicy) -> ChangePolicy {
         downgrade: timing(sent.downgrade(), usual.downgrade),
         term: timing(sent.term(), usual.term),
     }
+}
+
+/// A coupon the catalogue sent.
+///
+/// # Errors
+/// When it is none; a working catalogue never sends such a one.
+pub fn coupon_from(sent: &catalog::Coupon) -> anyhow::Result<Coupon> {
+    use anyhow::Context as _;
+    use catalog::coupon::{Duration, Kind, Occasion};
+    let amounts = || sent.amounts.iter().map(|amount| money_from("amounts", amount)).collect::<Result<Vec<_>, _>>();
+    let benefit = match sent.kind() {
+        Kind::Unspecified => anyhow::bail!("a coupon without a kind"),
+        Kind::Percent => Benefit::Percent { bp: sent.percent_bp },
+        Kind::Fixed => Benefit::Fixed { amounts: amounts()? },
+        Kind::Price => Benefit::Price { amounts: amounts()? },
+        Kind::FreeSetup => Benefit::FreeSetup,
+    };
+    let lasting = match sent.duration() {
+        Duration::Unspecified => anyhow::bail!("a coupon without a duration"),
+        Duration::Once => Lasting::Once,
+        Duration::Periods => Lasting::Periods { count: sent.periods },
+        Duration::Forever => Lasting::Forever,
+    };
+    let (for_orders, for_upgrades) = match sent.occasion() {
+        Occasion::Unspecified => anyhow::bail!("a coupon without an occasion"),
+        Occasion::Orders => (true, false),
+        Occasion::Upgrades => (false, true),
+        Occasion::Both => (true, true),
+    };
+    let at = |given: Option<&Timestamp>| {
+        given
+            .map(|at| DateTime::from_timestamp(at.seconds, u32::try_from(at.nanos).ok()?))
+            .map(|at| at.context("an instant beyond the calendar"))
+            .transpose()
+    };
+    Ok(Coupon {
+        id: sent.id.parse()?,
+        code: sent.code.clone(),
+        benefit,
+        lasting,
+        plans: sent.plan_ids.iter().map(|id| id.parse()).collect::<Result<_, _>>()?,
+        terms: sent.terms.iter().map(term_from).collect::<Result<_, _>>()?,
+        new_customers_only: sent.new_customers_only,
+        for_orders,
+        for_upgrades,
+        starts_at: at(sent.starts_at.as_ref())?,
+        ends_at: at(sent.ends_at.as_ref())?,
+        uses_max: Some(sent.uses_max).filter(|max| *max > 0),
+        uses_per_customer_max: Some(sent.uses_per_customer_max).filter(|max| *max > 0),
+    })
 }
 
 /// The brand's settings in a catalogue message.
@@ -343,6 +394,9 @@ pub fn subscription(subscription: &Subscription, open_invoice: Option<InvoiceId>
             && !subscription.state.has_ended(),
         payment_method_label: subscription.method.as_ref().map(|method| method.label.clone()).unwrap_or_default(),
         open_invoice_id: open_invoice.map(|id| id.to_string()).unwrap_or_default(),
+        coupon: subscription.discounts.coupon.as_ref().map(|own| own.coupon.code.clone()).unwrap_or_default(),
+        // A discount never exceeds the price, so this cannot fail for what the catalogue lets through.
+        renewal_total: Some(money(subscription.renewal_price().unwrap_or(subscription.renewal_offer().price))),
         anchor_day: subscription
             .anchor
             .filter(|_| offer.term.has_months())

@@ -221,7 +221,7 @@ fn offered(subscription: &Subscription) -> Result<AnchorOffered, Problem> {
     let offer = subscription.renewal_offer();
     let end = next.anchor.boundary(offer.term, next.index + 1).map_err(broken)?;
     Ok(AnchorOffered {
-        amount: next.stretch.cost(offer.price).map_err(broken)?,
+        amount: subscription.renewal_price().map_err(broken)?,
         then: Period::try_new(next.stretch.period.end(), end).map_err(broken)?,
         stretch: next.stretch,
     })

@@ -5,10 +5,11 @@ use std::time::Duration;
 use ottery_kernel::{BrandId, PriceId};
 use ottery_kit::grpc::{CallContext, Code, Problem};
 use ottery_proto::catalog::v1::catalog_service_client::CatalogServiceClient;
-use ottery_proto::catalog::v1::{GetBrandRequest, GetPriceRequest, plan};
+use ottery_proto::catalog::v1::{GetBrandRequest, GetCouponRequest, GetPriceRequest, plan};
 
 use super::Billing;
 use crate::contract;
+use crate::domain::coupon::{Coupon, CouponRefused};
 use crate::domain::offer::Offer;
 use crate::domain::profile::Profile;
 use crate::store;
@@ -57,6 +58,23 @@ impl Billing {
                 .on_field("price_id"));
         }
         Ok(offer)
+    }
+
+    /// The enabled coupon of that code; none when no code is given. A code that is malformed, archived or another brand's is
+    /// unknown like any other.
+    ///
+    /// # Errors
+    /// When there is no such coupon, or the catalogue is away.
+    pub async fn coupon(&self, brand: BrandId, code: &str) -> Result<Option<Coupon>, Problem> {
+        let code = code.trim();
+        if code.is_empty() {
+            return Ok(None);
+        }
+        let request = GetCouponRequest { coupon_id: String::new(), code: code.to_owned() };
+        // What was typed comes back to who typed it, cut to a length that can be shown.
+        let unknown = Problem::from(CouponRefused::Unknown(code.chars().take(32).collect()));
+        let told = self.catalog(brand).get_coupon(request).await.map_err(|status| away(status, unknown))?.into_inner();
+        Ok(Some(contract::coupon_from(&told)?))
     }
 
     /// The brand's settings, asking the catalogue when its event has not come yet.

@@ -1,22 +1,26 @@
 //! Changing the plan: what it costs, and doing it.
 
+use chrono::{DateTime, Utc};
 use ottery_kernel::{AccountId, BrandId, InvoiceId, Money, PaymentId, Period, PriceId, SubscriptionId};
 use ottery_kit::grpc::Problem;
+use sqlx::postgres::PgTransaction;
+use uuid::Uuid;
 
 use super::order::{Idempotency, draft, finalise, key_problem};
 use super::schedule::Case;
 use super::subscription::open;
-use super::unit::Unit;
-use super::{Billing, broken, credit, settlement};
+use super::unit::{Unit, UnitError};
+use super::{Billing, broken, coupon, credit, settlement};
+use crate::domain::calendar::Stretch;
+use crate::domain::coupon::{Applied, Coupon, CouponRefused, Discounted, Occasion, Redeemed};
 use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::line::{Line, Totals};
 use crate::domain::offer::Offer;
-use crate::domain::proration::{self, Change, Effect};
+use crate::domain::proration::{self, Change, Effect, Paid};
 use crate::domain::subscription::{State, Subscription};
 use crate::store;
 use crate::store::payment::{AttemptKind, AttemptRequest};
 use ottery_kit::idempotency::{self, Begin};
-use sqlx::postgres::PgTransaction;
 
 /// A change as it is offered.
 #[derive(Clone, Debug)]
@@ -25,6 +29,8 @@ pub struct Offered {
     pub change: Change,
     /// The lines its invoice would have; none when nothing is due.
     pub lines: Vec<Line>,
+    /// What a coupon does to it.
+    applied: Applied,
 }
 
 /// A change that was asked for.
@@ -38,6 +44,17 @@ pub struct Changed {
     pub payment: Option<PaymentId>,
 }
 
+/// What somebody wants to change to.
+#[derive(Clone, Debug)]
+pub struct ChangeTo {
+    /// The price of the other plan or term.
+    pub price: PriceId,
+    /// Code of a coupon for upgrades, as it was typed; empty for none.
+    pub coupon: String,
+    /// Where to pay it.
+    pub urls: Urls,
+}
+
 /// Where the customer is sent to pay and back.
 #[derive(Clone, Debug)]
 pub struct Urls {
@@ -47,46 +64,47 @@ pub struct Urls {
     pub cancel_url: String,
 }
 
-/// What the invoice of a change says.
-struct Bill {
-    offer: Offer,
-    lines: Vec<Line>,
-    first: Option<Period>,
-}
-
 impl Billing {
     /// What changing to a price would cost now.
     ///
     /// # Errors
-    /// When the subscription cannot be changed now or the price is not sold.
+    /// When the subscription cannot be changed now, the price is not sold, or the coupon cannot be used for it.
     pub async fn quote_change(
         &self,
         brand: BrandId,
         id: SubscriptionId,
         owner: Option<AccountId>,
         price: PriceId,
+        coupon: &str,
     ) -> Result<Offered, Problem> {
         let offer = self.offer_on_sale(brand, price).await?;
+        let coupon = self.coupon(brand, coupon).await?;
         let (mut tx, now) = self.begin(brand).await?;
         // The transaction is rolled back: a quote changes nothing.
-        let (unit, case) = open(&mut tx, brand, id, owner, now).await?;
-        offer_of(&mut tx, &case, &unit, &offer).await
+        let (mut unit, mut case) = open(&mut tx, brand, id, owner, now).await?;
+        let offered = offer_of(&mut tx, &case, &unit, &offer, coupon.as_ref()).await?;
+        make_room(&mut unit, &mut case)?;
+        if let Some(coupon) = &coupon {
+            unit.give_back(&mut tx).await?;
+            coupon::look(&mut tx, coupon, Some(case.subscription.account)).await?;
+        }
+        Ok(offered)
     }
 
     /// Changes the plan: at once when nothing is due, when its invoice is paid, or with the next renewal.
     ///
     /// # Errors
-    /// When the subscription cannot be changed now or the price is not sold.
+    /// When the subscription cannot be changed now, the price is not sold, or the coupon cannot be used for it.
     pub async fn change_plan(
         &self,
         brand: BrandId,
         id: SubscriptionId,
         owner: Option<AccountId>,
-        price: PriceId,
-        urls: Urls,
+        to: ChangeTo,
         idempotency: Option<Idempotency>,
     ) -> Result<Changed, Problem> {
-        let offer = self.offer_on_sale(brand, price).await?;
+        let offer = self.offer_on_sale(brand, to.price).await?;
+        let coupon = self.coupon(brand, &to.coupon).await?;
         let (mut tx, now) = self.begin(brand).await?;
         if let Some(call) = &idempotency
             && let Begin::Replay(bytes) =
@@ -102,11 +120,9 @@ impl Billing {
             });
         }
         let (mut unit, mut case) = open(&mut tx, brand, id, owner, now).await?;
-        let Offered { change, lines } = offer_of(&mut tx, &case, &unit, &offer).await?;
-        // An older offer to change that nobody paid makes room.
-        for invoice in case.open.iter_mut().filter(|invoice| invoice.purpose == Purpose::Upgrade) {
-            unit.withdraw(invoice).map_err(broken)?;
-        }
+        let Offered { change, lines, applied } = offer_of(&mut tx, &case, &unit, &offer, coupon.as_ref()).await?;
+        make_room(&mut unit, &mut case)?;
+        let new_coupon = applied.redeemed.clone().filter(|_| applied.is_new);
         let before = case.subscription.clone();
         let mut billed = None;
         credit::to_wallet(&mut tx, &mut unit, &before, change.credit, "Change of plan").await?;
@@ -117,13 +133,19 @@ impl Billing {
             }
             Effect::Now if lines.is_empty() => {
                 case.subscription.take_offer(offer);
+                let running = case.subscription.period.map(Period::start);
+                let replaced = case.subscription.discounts.settle(&applied, None, running);
+                unit.keep_for_others(replaced);
                 unit.touch(&before, &mut case.subscription, "changed").map_err(broken)?;
             }
             Effect::Now | Effect::NowRestarting => {
-                let first = change.first.map(|first| first.period);
-                let invoice = self.bill(&mut tx, &mut unit, &mut case, Bill { offer, lines, first }, &urls).await?;
+                let offered = Offered { change, lines, applied };
+                let invoice = self.bill(&mut tx, &mut unit, &mut case, offer, offered, &to.urls).await?;
                 billed = Some(invoice);
             }
+        }
+        if let Some(redeemed) = new_coupon {
+            take(&mut tx, &mut unit, &redeemed, &case.subscription).await?;
         }
         let invoice = billed.as_ref().map(|invoice| invoice.id);
         for open in case.open {
@@ -147,7 +169,8 @@ impl Billing {
         tx: &mut PgTransaction<'_>,
         unit: &mut Unit,
         case: &mut Case,
-        bill: Bill,
+        offer: Offer,
+        offered: Offered,
         urls: &Urls,
     ) -> Result<Invoice, Problem> {
         let subscription = &case.subscription;
@@ -156,11 +179,12 @@ impl Billing {
             .map(|customer| customer.buyer.clone())
             .ok_or_else(|| Problem::internal(&std::io::Error::other("a subscription without customer")))?;
         let mut invoice = draft(&unit.profile, buyer, subscription, Purpose::Upgrade, unit.now);
-        invoice.totals = Totals::of(bill.offer.price.currency, &bill.lines).map_err(broken)?;
-        invoice.lines = bill.lines;
-        invoice.snapshot.offer = bill.offer;
+        invoice.totals = Totals::of(offer.price.currency, &offered.lines).map_err(broken)?;
+        invoice.lines = offered.lines;
+        invoice.snapshot.offer = offer;
+        invoice.snapshot.applied = offered.applied;
         // Only a change that restarts pays for a period of its own.
-        invoice.period = bill.first;
+        invoice.period = offered.change.first.map(|first| first.period);
         invoice.due_at = Some(unit.now);
         finalise(tx, &unit.profile, &mut invoice, unit.now).await?;
         unit.issue(&invoice).map_err(broken)?;
@@ -186,12 +210,18 @@ impl Billing {
 }
 
 /// The offer, with a credit that never exceeds what was really paid.
-async fn offer_of(tx: &mut PgTransaction<'_>, case: &Case, unit: &Unit, offer: &Offer) -> Result<Offered, Problem> {
+async fn offer_of(
+    tx: &mut PgTransaction<'_>,
+    case: &Case,
+    unit: &Unit,
+    offer: &Offer,
+    coupon: Option<&Coupon>,
+) -> Result<Offered, Problem> {
     let subscription = &case.subscription;
     if offer.price.currency != subscription.offer.price.currency {
         currency_is_free(tx, subscription).await?;
     }
-    let mut offered = offered(case, unit, offer)?;
+    let mut offered = offered(case, unit, offer, coupon)?;
     if offered.change.credit.is_positive() {
         let creditable = credit::creditable(tx, subscription, offered.change.credit.currency).await?;
         offered.change.credit.minor = offered.change.credit.minor.min(creditable.minor);
@@ -216,7 +246,28 @@ async fn currency_is_free(tx: &mut PgTransaction<'_>, subscription: &Subscriptio
     }
 }
 
-fn offered(case: &Case, unit: &Unit, offer: &Offer) -> Result<Offered, Problem> {
+/// An older offer to change that nobody paid makes room, and gives its coupon back.
+fn make_room(unit: &mut Unit, case: &mut Case) -> Result<(), Problem> {
+    for invoice in case.open.iter_mut().filter(|invoice| invoice.purpose == Purpose::Upgrade) {
+        unit.withdraw(invoice).map_err(broken)?;
+    }
+    Ok(())
+}
+
+/// Takes a use of the coupon that comes with a change. The number was taken before, as everybody locks.
+async fn take(
+    tx: &mut PgTransaction<'_>,
+    unit: &mut Unit,
+    redeemed: &Redeemed,
+    subscription: &Subscription,
+) -> Result<(), Problem> {
+    // What made room may be the very use that is wanted again.
+    unit.give_back(tx).await?;
+    coupon::check_customer(tx, &redeemed.coupon, subscription.account).await?;
+    coupon::take(tx, unit.brand, redeemed, subscription, unit.now).await
+}
+
+fn offered(case: &Case, unit: &Unit, offer: &Offer, coupon: Option<&Coupon>) -> Result<Offered, Problem> {
     let subscription = &case.subscription;
     let old = &subscription.offer;
     if offer.price_id == old.price_id && subscription.next_offer.is_none() {
@@ -225,8 +276,11 @@ fn offered(case: &Case, unit: &Unit, offer: &Offer) -> Result<Offered, Problem> 
     match subscription.state {
         // A trial costs nothing, so changing within it does not either.
         State::Trialing => {
+            if let Some(coupon) = coupon {
+                return Err(CouponRefused::WithoutEffect(coupon.code.clone()).into());
+            }
             let change = Change::free(old.price.currency);
-            return no_open_period(case).map(|()| Offered { change, lines: Vec::new() });
+            return no_open_period(case).map(|()| Offered { change, lines: Vec::new(), applied: Applied::default() });
         }
         State::Active => no_open_period(case)?,
         State::PastDue { .. } => no_open_period(case)?,
@@ -240,22 +294,108 @@ fn offered(case: &Case, unit: &Unit, offer: &Offer) -> Result<Offered, Problem> 
     if subscription.cancel_at.is_some() {
         return Err(Problem::refused("CANCEL_SCHEDULED", "the subscription is about to end; resume it first"));
     }
-    let paid = subscription.paid_left(unit.now);
+    if let Some(coupon) = coupon {
+        coupon.check(Occasion::Upgrade, offer, unit.now)?;
+    }
+    let prices = Prices::of(subscription, offer, coupon, unit.now).map_err(broken)?;
     let zone = subscription.anchor.map_or(unit.profile.zone, |anchor| anchor.zone);
-    let change = proration::change(old, offer, &paid, zone, unit.now).map_err(broken)?;
+    let change = proration::change(old, offer, &prices.paid, prices.off_restart, zone, unit.now).map_err(broken)?;
+    let list = proration::list_charge(offer, &change, &prices.paid, unit.now).map_err(broken)?;
+    let off = list.checked_sub(change.new_charge).map_err(broken)?;
+    if let (Some(coupon), false) = (coupon, off.is_positive()) {
+        return Err(CouponRefused::WithoutEffect(coupon.code.clone()).into());
+    }
     let mut lines = Vec::new();
-    if change.due_now.is_positive() {
+    if change.due_now.is_positive() || change.effect == Effect::NowRestarting {
         let rate = unit.profile.tax_rate_bp;
-        lines.push(
-            Line::gross(format!("{}, {}", offer.plan_name, offer.term), change.new_charge, rate, None)
-                .map_err(broken)?,
-        );
+        let line = Line::gross(format!("{}, {}", offer.plan_name, offer.term), list, rate, None).map_err(broken)?;
+        let discount = prices.redeemed.as_ref().filter(|_| off.is_positive());
+        let discount = discount.map(|redeemed| line.discounted(redeemed.coupon.label(), off));
+        lines.push(line);
+        lines.extend(discount.transpose().map_err(broken)?);
         if change.unused_credit.is_positive() {
             let credit = change.unused_credit.checked_neg().map_err(broken)?;
             lines.push(Line::gross(format!("Unused time of {}", old.plan_name), credit, rate, None).map_err(broken)?);
         }
     }
-    Ok(Offered { change, lines })
+    let applied = prices.applied(change.effect);
+    Ok(Offered { change, lines, applied })
+}
+
+/// `off`, as far as the price is higher than the `paid` minor units.
+fn up_to(off: Money, offer: &Offer, paid: i64) -> Money {
+    Money::new(off.minor.min((offer.price.minor - paid).max(0)), off.currency)
+}
+
+/// What coupons do to the old and the new price of a change.
+struct Prices {
+    paid: Vec<Paid>,
+    off_restart: Money,
+    /// The new coupon, or the one the subscription has.
+    redeemed: Option<Redeemed>,
+    is_new: bool,
+    /// How many of the paid periods a new coupon is good for.
+    fresh: u32,
+}
+
+impl Prices {
+    /// A new coupon is good for the paid periods from the running one on, and takes nothing off what was paid for them
+    /// already: it makes a change free, and never gives money back. Without one, a period keeps the discount it was
+    /// paid with, as far as the coupon is for the new plan as well.
+    fn of(
+        subscription: &Subscription,
+        offer: &Offer,
+        coupon: Option<&Coupon>,
+        now: DateTime<Utc>,
+    ) -> Result<Self, UnitError> {
+        let (nothing, nothing_old) =
+            (Money::zero(offer.price.currency), Money::zero(subscription.offer.price.currency));
+        let discounts = &subscription.discounts;
+        let new = coupon.map(|coupon| Redeemed { redemption: Uuid::now_v7(), coupon: coupon.clone(), periods_used: 0 });
+        let is_new = new.is_some();
+        let redeemed = new.or_else(|| discounts.coupon.clone());
+        let stretches = subscription.paid_left(now);
+        let count = u32::try_from(stretches.len()).unwrap_or(u32::MAX);
+        let fresh = redeemed.as_ref().filter(|_| is_new).map_or(0, |redeemed| redeemed.left(count));
+        let off_price = match &redeemed {
+            Some(redeemed) => redeemed.coupon.off_price(offer)?,
+            None => nothing,
+        };
+        let of_stretch = |(n, stretch): (u32, Stretch)| {
+            let off_old = discounts.off(stretch.period.start()).unwrap_or(nothing_old);
+            let off_new = match (is_new, off_old.is_positive()) {
+                (true, _) if n < fresh => up_to(off_price, offer, subscription.offer.price.minor - off_old.minor),
+                (false, true) => off_price,
+                (true, _) | (false, false) => nothing,
+            };
+            Paid { stretch, off_old, off_new }
+        };
+        Ok(Self {
+            paid: (0..).zip(stretches).map(of_stretch).collect(),
+            off_restart: redeemed.as_ref().map_or(Ok(nothing), |redeemed| redeemed.off_next(offer))?,
+            redeemed,
+            is_new,
+            fresh,
+        })
+    }
+
+    fn applied(self, effect: Effect) -> Applied {
+        let Self { paid, off_restart, redeemed, is_new, fresh } = self;
+        match effect {
+            Effect::AtRenewal => Applied::default(),
+            Effect::Now => {
+                let running =
+                    paid.iter().map(|paid| Discounted { start: paid.stretch.period.start(), amount: paid.off_new });
+                let running: Vec<_> = running.collect();
+                let redeemed = redeemed.filter(|_| running.iter().any(|period| period.amount.is_positive()));
+                Applied { is_new, counts: fresh, running, redeemed, off_period: None }
+            }
+            Effect::NowRestarting if off_restart.is_positive() => {
+                Applied { is_new, counts: 1, redeemed, off_period: Some(off_restart), running: Vec::new() }
+            }
+            Effect::NowRestarting => Applied::default(),
+        }
+    }
 }
 
 /// A renewal that waits for its money is priced already: it has to be paid (or lapse) first.

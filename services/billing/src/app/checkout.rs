@@ -4,8 +4,9 @@ use ottery_kernel::{AccountId, BrandId, Currency, PriceId};
 use ottery_kit::grpc::Problem;
 use uuid::Uuid;
 
-use super::Billing;
-use crate::domain::quote::{Quote, QuoteError};
+use super::{Billing, coupon};
+use crate::domain::coupon::Occasion;
+use crate::domain::quote::{Asked, Quote, QuoteError};
 use crate::store;
 use crate::store::quote::Stored;
 
@@ -22,6 +23,8 @@ pub struct Ask {
     pub trial: bool,
     /// Who asks; nobody in particular for a visitor.
     pub account: Option<AccountId>,
+    /// Code of a coupon, as it was typed; empty for none.
+    pub coupon: String,
 }
 
 impl From<QuoteError> for Problem {
@@ -30,6 +33,7 @@ impl From<QuoteError> for Problem {
         match error {
             QuoteError::Currency { .. } => Self::invalid("currency", "CURRENCY_MISMATCH", message),
             QuoteError::CurrencyNotSold(_) => Self::refused("CURRENCY_NOT_SOLD", message).on_field("price_id"),
+            QuoteError::Coupon(refused) => refused.into(),
             QuoteError::NoTrial(_) => Self::refused("NO_TRIAL", message).on_field("trial"),
             QuoteError::Money(_) | QuoteError::Period(_) => Self::internal(&error),
         }
@@ -43,18 +47,23 @@ impl Billing {
     /// Prices what a visitor is about to buy.
     ///
     /// # Errors
-    /// When the price is not sold, is in another currency, or has no trial.
+    /// When the price is not sold, is in another currency, or has no trial; when the coupon cannot be used for it.
     pub async fn create_quote(&self, brand: BrandId, ask: Ask) -> Result<Stored, Problem> {
         let offer = self.offer_on_sale(brand, ask.price).await?;
         let profile = self.profile(brand).await?;
+        let coupon = self.coupon(brand, &ask.coupon).await?;
         let (mut tx, now) = self.begin(brand).await?;
         if let (true, Some(account)) = (ask.trial, ask.account)
             && store::subscription::had_trial(&mut tx, account).await?
         {
             return Err(trial_used());
         }
-        let quote =
-            Quote::price(&offer, ask.currency, &profile.currencies, ask.trial, profile.tax_rate_bp, profile.zone, now)?;
+        if let Some(coupon) = &coupon {
+            coupon.check(Occasion::Order, &offer, now)?;
+            coupon::look(&mut tx, coupon, ask.account).await?;
+        }
+        let asked = Asked { currency: ask.currency, trial: ask.trial, coupon: coupon.as_ref() };
+        let quote = Quote::price(&offer, asked, &profile.currencies, profile.tax_rate_bp, profile.zone, now)?;
         let stored = Stored { id: Uuid::now_v7(), account: ask.account, offer, quote, country: ask.country };
         store::quote::insert(&mut tx, brand, &stored, now).await?;
         store::quote::trim(&mut tx, brand, now - chrono::TimeDelta::days(7), TRIM_MAX).await?;

@@ -26,6 +26,7 @@ pub async fn check(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
         let mut found = ledger(&mut tx).await?;
         found.extend(invoices(&mut tx).await?);
         found.extend(work(&mut tx).await?);
+        found.extend(coupons(&mut tx).await?);
         found.extend(payment::invariants(&mut tx, brand).await?);
         findings
             .extend(found.into_iter().map(|(name, detail)| Finding::error(name, format!("brand {brand}: {detail}"))));
@@ -139,6 +140,23 @@ async fn work(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
     Ok(unplanned
         .into_iter()
         .map(|id| found("subscription.planned", format!("subscription {id} has no due row")))
+        .collect())
+}
+
+async fn coupons(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
+    let miscounted = sqlx::query!(
+        r#"SELECT c.coupon_id, c.uses, count(r.id) AS "taken!" FROM coupon_counter c
+             LEFT JOIN redemption r ON r.coupon_id = c.coupon_id AND r.released_at IS NULL
+            GROUP BY c.coupon_id HAVING c.uses <> count(r.id) LIMIT 20"#
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(miscounted
+        .into_iter()
+        .map(|row| {
+            let detail = format!("coupon {} counts {} uses, {} are taken", row.coupon_id, row.uses, row.taken);
+            found("coupon.uses", detail)
+        })
         .collect())
 }
 

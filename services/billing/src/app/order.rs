@@ -1,7 +1,9 @@
 //! Placing an order: order, subscription, finalised invoice and payment attempt, all or nothing.
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{AccountId, BillingAnchor, BrandId, InvoiceId, Money, OrderId, PaymentId, Period, SubscriptionId};
+use ottery_kernel::{
+    AccountId, BillingAnchor, BrandId, InvoiceId, Money, MoneyError, OrderId, PaymentId, Period, SubscriptionId,
+};
 use ottery_kit::grpc::Problem;
 use ottery_kit::idempotency::{self, Begin, IdempotencyError, KeyScope};
 use ottery_kit::telemetry::current_trace_id;
@@ -9,8 +11,9 @@ use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
 
 use super::unit::{Unit, UnitError};
-use super::{Billing, broken, profile, schedule};
+use super::{Billing, broken, coupon, profile, schedule};
 use crate::domain::calendar::Calendar;
+use crate::domain::coupon::{Applied, Discounts, Redeemed};
 use crate::domain::invoice::{self, Buyer, Invoice, Purpose, Snapshot, number_year};
 use crate::domain::order;
 use crate::domain::profile::Profile;
@@ -40,6 +43,8 @@ pub struct Place {
     pub cancel_url: String,
     /// Ask the provider to save the method for renewals.
     pub save_method: bool,
+    /// The coupon the customer believes in; empty: whatever the quote has.
+    pub coupon: String,
 }
 
 /// A placed order and the attempt that pays it.
@@ -77,7 +82,8 @@ impl Billing {
     /// Places an order. Sent twice with the same key, or for the same quote, it is placed once.
     ///
     /// # Errors
-    /// When the quote is unknown, expired or somebody else's, or the trial was used before.
+    /// When the quote is unknown, expired or somebody else's, or has another coupon than the customer believes; when the
+    /// trial was used before, or the coupon's last use meanwhile.
     pub async fn place_order(
         &self,
         brand: BrandId,
@@ -108,6 +114,7 @@ impl Billing {
         if quote.quote.is_trial && store::subscription::had_trial(&mut tx, place.account).await? {
             return Err(super::checkout::trial_used());
         }
+        coupon::check_believed(&place.coupon, quote.quote.coupon.as_ref())?;
         let placed = place_in(&mut tx, self, brand, place, quote, now).await?;
         if let Some(call) = &idempotency {
             let answer = format!("{} {}", placed.order.id, placed.payment.map(|id| id.to_string()).unwrap_or_default());
@@ -149,8 +156,14 @@ async fn place_in(
     unit.lock_customers(tx, &[place.account]).await?;
     let referral_code = unit.customer(place.account).map(|known| known.referral_code.clone()).unwrap_or_default();
 
+    let redeemed =
+        quote.quote.coupon.clone().map(|coupon| Redeemed { redemption: Uuid::now_v7(), coupon, periods_used: 0 });
+    if let Some(redeemed) = &redeemed {
+        coupon::check_customer(tx, &redeemed.coupon, place.account).await?;
+    }
+
     let order_id = OrderId::new(now);
-    let mut subscription = new_subscription(&place, &quote, order_id, now);
+    let mut subscription = new_subscription(&place, &quote, order_id, redeemed, now);
     let is_trial = quote.quote.is_trial;
     let mut order = Order {
         id: order_id,
@@ -167,7 +180,11 @@ async fn place_in(
         placed_at: now,
         paid_at: is_trial.then_some(now),
     };
-    let mut draft = (!is_trial).then(|| draft_of(&unit.profile, &place, &quote, &subscription, now));
+    let mut draft = if is_trial {
+        None
+    } else {
+        Some(draft_of(&unit.profile, &place, &quote, &subscription, now).map_err(broken)?)
+    };
     order.invoice = draft.as_ref().map(|draft| draft.id);
     store::subscription::insert(tx, brand, &subscription).await?;
     store::order::insert(tx, brand, &order).await?;
@@ -196,6 +213,10 @@ async fn place_in(
         start_trial(&mut unit, &mut subscription, quote.quote.trial_days).map_err(broken)?;
     }
     unit.keep(subscription.clone());
+    // After the number, as everybody locks.
+    if let Some(redeemed) = &subscription.discounts.coupon {
+        coupon::take(tx, brand, redeemed, &subscription, now).await?;
+    }
     let payment = unit.flush(tx).await?.pop();
     schedule::replan(tx, brand, subscription, &settings, now).await?;
     // A zero total was settled on the spot, which moved the order.
@@ -203,7 +224,13 @@ async fn place_in(
     Ok(Placed { order, payment })
 }
 
-fn new_subscription(place: &Place, quote: &Stored, order: OrderId, now: DateTime<Utc>) -> Subscription {
+fn new_subscription(
+    place: &Place,
+    quote: &Stored,
+    order: OrderId,
+    coupon: Option<Redeemed>,
+    now: DateTime<Utc>,
+) -> Subscription {
     Subscription {
         id: SubscriptionId::new(now),
         account: place.account,
@@ -212,6 +239,7 @@ fn new_subscription(place: &Place, quote: &Stored, order: OrderId, now: DateTime
         since: now,
         offer: quote.offer.clone(),
         next_offer: None,
+        discounts: Discounts::with(coupon),
         is_trial: quote.quote.is_trial,
         is_setup_due: quote.quote.is_trial && quote.offer.setup_fee.is_some_and(Money::is_positive),
         anchor: None,
@@ -245,13 +273,16 @@ fn draft_of(
     quote: &Stored,
     subscription: &Subscription,
     now: DateTime<Utc>,
-) -> Invoice {
+) -> Result<Invoice, MoneyError> {
     let mut invoice = draft(profile, place.buyer.clone(), subscription, Purpose::First, now);
+    if let Some(redeemed) = &subscription.discounts.coupon {
+        invoice.snapshot.applied = Applied::to_period(redeemed, &quote.offer, true)?;
+    }
     invoice.lines.clone_from(&quote.quote.lines);
     invoice.period = invoice.lines.first().and_then(|line| line.period);
     invoice.totals = quote.quote.totals;
     invoice.due_at = Some(now);
-    invoice
+    Ok(invoice)
 }
 
 /// An empty draft for a subscription, with seller and buyer as they are now.
@@ -279,6 +310,7 @@ pub(super) fn draft(
             brand_name: profile.name.clone(),
             tax_name: profile.tax_name.clone(),
             offer: subscription.offer.clone(),
+            applied: Applied::default(),
         },
         period: None,
         issued_at: None,

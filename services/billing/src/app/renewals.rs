@@ -23,7 +23,7 @@ use super::{Billing, broken, profile};
 use crate::domain::dunning::{Settings, Step};
 use crate::domain::invoice::{Invoice, Number, Purpose, number_year};
 use crate::domain::line::Totals;
-use crate::domain::quote::stretch_lines;
+use crate::domain::quote::{Billed, stretch_lines};
 use crate::domain::subscription::{Command, State, Subscription, SuspendCause};
 use crate::events::publish;
 use crate::store;
@@ -368,7 +368,9 @@ fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), Unit
     let purpose = if is_first { Purpose::First } else { Purpose::Renewal };
     let offer = subscription.renewal_offer().clone();
     let mut invoice: Invoice = draft(&unit.profile, buyer, subscription, purpose, unit.now);
-    invoice.lines = stretch_lines(&offer, &next.stretch, unit.profile.tax_rate_bp, subscription.is_setup_due)?;
+    let (coupon, rate) = (subscription.discounts.coupon.as_ref(), unit.profile.tax_rate_bp);
+    let Billed { lines, applied } = stretch_lines(&offer, &next.stretch, rate, subscription.is_setup_due, coupon)?;
+    (invoice.lines, invoice.snapshot.applied) = (lines, applied);
     if let Some(line) = invoice.lines.first_mut() {
         line.period = Some(period);
     }

@@ -12,6 +12,7 @@ use ottery_kit::outbox::{self, Event};
 use sqlx::postgres::PgTransaction;
 
 use crate::domain::calendar::Stretch;
+use crate::domain::coupon::Redeemed;
 use crate::domain::entitlement;
 use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::ledger::{self, Account, Booking, LedgerError, Transfer};
@@ -70,6 +71,7 @@ pub struct Unit {
     /// Charges to ask for.
     pub attempts: Vec<AttemptRequest>,
     withdrawn: Vec<InvoiceId>,
+    given_back: Vec<Redeemed>,
     events: Vec<Event>,
 }
 
@@ -92,6 +94,7 @@ impl Unit {
             allocations: Vec::new(),
             attempts: Vec::new(),
             withdrawn: Vec::new(),
+            given_back: Vec::new(),
             events: Vec::new(),
         }
     }
@@ -203,7 +206,7 @@ impl Unit {
         }
         if let Some(subscription) = subscription {
             let before = subscription.clone();
-            grant(subscription, invoice, &self.profile, self.now)?;
+            self.given_back.extend(grant(subscription, invoice, &self.profile, self.now)?);
             self.touch(&before, subscription, grant_reason(&before, invoice))?;
         }
         let is_first = self.settled_first(invoice);
@@ -258,6 +261,9 @@ impl Unit {
         invoice.state = state;
         self.book(booking);
         self.withdrawn.push(invoice.id);
+        // A coupon that came with it was never used. That of an order stays with its subscription: the next invoice has it.
+        let applied = &invoice.snapshot.applied;
+        self.given_back.extend(applied.redeemed.clone().filter(|_| applied.is_new));
         Ok(())
     }
 
@@ -281,6 +287,8 @@ impl Unit {
         if before.state == State::Pending {
             self.move_order(subscription.order, order::Command::Cancel);
         }
+        let unused = subscription.discounts.coupon.clone().filter(|coupon| coupon.periods_used == 0);
+        self.given_back.extend(unused);
         self.touch(&before, subscription, cause.as_str())?;
         Ok(true)
     }
@@ -313,6 +321,19 @@ impl Unit {
         }
         self.events.extend(events);
         Ok(())
+    }
+
+    /// A coupon nobody used is somebody else's to use.
+    pub fn keep_for_others(&mut self, unused: Option<Redeemed>) {
+        self.given_back.extend(unused);
+    }
+
+    /// Gives coupons back now instead of at the end, because one of them is wanted again.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn give_back(&mut self, tx: &mut PgTransaction<'_>) -> sqlx::Result<()> {
+        store::redemption::give_back(tx, &std::mem::take(&mut self.given_back), self.now).await
     }
 
     /// This subscription is written as it now is.
@@ -348,6 +369,7 @@ impl Unit {
         store::customer::first_settled(tx, &self.first_settled, self.now).await?;
         let orders: Vec<Order> = self.changed_orders.iter().filter_map(|id| self.orders.remove(id)).collect();
         store::order::save_states(tx, &orders).await?;
+        store::redemption::give_back(tx, &self.given_back, self.now).await?;
         if !self.withdrawn.is_empty() {
             store::payment::cancel_open(tx, self.brand, &self.withdrawn, self.now).await?;
         }
@@ -375,16 +397,17 @@ fn grant_reason(before: &Subscription, invoice: &Invoice) -> &'static str {
 ///
 /// A first payment starts counting there and then. A renewal extends from the end of what was paid, however late it
 /// comes, except after a suspension: when it outlasted the whole billed period nothing of it was used, and a new period
-/// starts with the payment; a plan may say so for every suspension.
+/// starts with the payment; a plan may say so for every suspension. Returns a coupon that had to
+/// make room for another and was never used.
 fn grant(
     subscription: &mut Subscription,
     invoice: &Invoice,
     profile: &Profile,
     now: DateTime<Utc>,
-) -> Result<(), UnitError> {
+) -> Result<Option<Redeemed>, UnitError> {
     let offer = invoice.snapshot.offer.clone();
     let zone = subscription.anchor.map_or(profile.zone, |anchor| anchor.zone);
-    match invoice.purpose {
+    let pays_for_a_period = match invoice.purpose {
         Purpose::First | Purpose::Renewal => {
             let is_unused = match offer.late_renewal {
                 LateRenewal::FromOldEnd => invoice.period.is_some_and(|period| period.end() <= now),
@@ -398,14 +421,21 @@ fn grant(
             }
             subscription.is_setup_due = false;
             subscription.apply(Command::Activate, now)?;
+            true
         }
         // A change that restarts was billed for a period of its own.
         Purpose::Upgrade if invoice.period.is_some() || offer.term != subscription.offer.term => {
             restart(subscription, offer, invoice, zone, now)?;
+            true
         }
-        Purpose::Upgrade => subscription.take_offer(offer),
-    }
-    Ok(())
+        Purpose::Upgrade => {
+            subscription.take_offer(offer);
+            false
+        }
+    };
+    let started = if pays_for_a_period { subscription.last_paid_start() } else { None };
+    let running = subscription.period.map(Period::start);
+    Ok(subscription.discounts.settle(&invoice.snapshot.applied, started, running))
 }
 
 /// Begins at `now`, by the plan's rule; what was billed for a period that is past already gets as much time instead.
@@ -425,6 +455,7 @@ fn restart(
     };
     let begun = offer.anchor.begin(now, zone, offer.term)?;
     subscription.take_offer(offer);
+    subscription.discounts.periods.clear();
     match past {
         Some(stretch) => subscription.start_late(stretch, zone, now)?,
         None => subscription.start_paid(begun),

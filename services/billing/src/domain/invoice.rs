@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use ottery_kernel::{AccountId, InvoiceId, Money, MoneyError, OrderId, Period, SubscriptionId};
 use serde::{Deserialize, Serialize};
 
+use super::coupon::Applied;
 use super::line::{Line, Totals};
 use super::offer::Offer;
 use super::profile::Entity;
@@ -202,6 +203,9 @@ pub struct Snapshot {
     pub tax_name: String,
     /// What the subscription is entitled to once this is paid.
     pub offer: Offer,
+    /// What a coupon did on it.
+    #[serde(default)]
+    pub applied: Applied,
 }
 
 /// Who is billed.

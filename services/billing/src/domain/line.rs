@@ -37,6 +37,17 @@ impl Line {
         let tax = tax_inside(amount, tax_rate_bp)?;
         Ok(Self { description: description.into(), quantity: 1, amount, tax_rate_bp, tax, period })
     }
+
+    /// What a discount takes off this line, as a line of its own. Its tax is what the tax shrinks by, so that both lines
+    /// together contain the tax of the reduced amount.
+    ///
+    /// # Errors
+    /// When the currencies differ.
+    pub fn discounted(&self, description: impl Into<String>, off: Money) -> Result<Self, MoneyError> {
+        let rest = tax_inside(self.amount.checked_sub(off)?, self.tax_rate_bp)?;
+        let (amount, tax) = (off.checked_neg()?, rest.checked_sub(self.tax)?);
+        Ok(Self { description: description.into(), amount, tax, ..self.clone() })
+    }
 }
 
 /// The tax contained in a gross amount, rounded to the nearest minor unit.

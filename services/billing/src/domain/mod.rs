@@ -1,6 +1,7 @@
 //! What billing decides: pure, no waiting, no storage, no clock. Instants come in as arguments.
 
 pub mod calendar;
+pub mod coupon;
 pub mod dunning;
 pub mod einvoice;
 pub mod entitlement;

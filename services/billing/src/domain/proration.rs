@@ -104,9 +104,30 @@ pub enum ChangeError {
     Period(#[from] PeriodError),
 }
 
-/// What is left of the paid stretches at `now`.
-fn share_left(price: Money, paid: &[Stretch], now: DateTime<Utc>) -> Result<Money, MoneyError> {
-    paid.iter().try_fold(Money::zero(price.currency), |sum, stretch| sum.checked_add(stretch.left(price, now)?))
+/// A paid stretch that is not over, and what coupons take off the price of its whole term.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paid {
+    /// The stretch.
+    pub stretch: Stretch,
+    /// Off the old price when it was paid: only what was paid is credited.
+    pub off_old: Money,
+    /// Off the new price.
+    pub off_new: Money,
+}
+
+impl Paid {
+    /// Without any coupon.
+    #[must_use]
+    pub const fn full(stretch: Stretch, currency: Currency) -> Self {
+        Self { stretch, off_old: Money::zero(currency), off_new: Money::zero(currency) }
+    }
+}
+
+/// What is left of the paid stretches at `now`, at the price less what `off` says of each.
+fn share_left(price: Money, paid: &[Paid], off: fn(&Paid) -> Money, now: DateTime<Utc>) -> Result<Money, MoneyError> {
+    paid.iter().try_fold(Money::zero(price.currency), |sum, paid| {
+        sum.checked_add(paid.stretch.left(price.checked_sub(off(paid))?, now)?)
+    })
 }
 
 /// What the plan that is left says about going to `new`.
@@ -122,12 +143,32 @@ fn timing(old: &Offer, new: &Offer) -> ChangeTiming {
     }
 }
 
-/// Decides what going from `old` to `new` costs at `now`, with `paid` being the paid stretches that are not over.
+/// What the new charge of a change would be without coupons.
+///
+/// # Errors
+/// When an amount does not fit.
+pub fn list_charge(new: &Offer, change: &Change, paid: &[Paid], now: DateTime<Utc>) -> Result<Money, MoneyError> {
+    match (change.effect, change.first) {
+        (Effect::Now, _) => share_left(new.price, paid, |paid| Money::zero(paid.off_new.currency), now),
+        (Effect::NowRestarting, Some(first)) => first.cost(new.price),
+        (Effect::NowRestarting, None) | (Effect::AtRenewal, _) => Ok(change.new_charge),
+    }
+}
+
+/// Decides what going from `old` to `new` costs at `now`, with `paid` being the paid stretches that are not over and
+/// `off_restart` what a coupon takes off a whole new term that starts now.
 /// A new term whose price the unused rest would exceed waits for the renewal.
 ///
 /// # Errors
 /// When an amount or a date does not fit.
-pub fn change(old: &Offer, new: &Offer, paid: &[Stretch], zone: Tz, now: DateTime<Utc>) -> Result<Change, ChangeError> {
+pub fn change(
+    old: &Offer,
+    new: &Offer,
+    paid: &[Paid],
+    off_restart: Money,
+    zone: Tz,
+    now: DateTime<Utc>,
+) -> Result<Change, ChangeError> {
     let nothing = Money::zero(old.price.currency);
     let mut change = Change { effect: Effect::AtRenewal, ..Change::free(old.price.currency) };
     if new.connections < old.connections {
@@ -137,12 +178,12 @@ pub fn change(old: &Offer, new: &Offer, paid: &[Stretch], zone: Tz, now: DateTim
     if timing == ChangeTiming::AtRenewal {
         return Ok(change);
     }
-    let unused = share_left(old.price, paid, now)?;
+    let unused = share_left(old.price, paid, |paid| paid.off_old, now)?;
     let restarts = timing == ChangeTiming::FullPriceReset || old.term != new.term;
     if restarts {
         let begun = new.anchor.begin(now, zone, new.term)?;
         let first = Stretch { period: begun.period, whole: begun.whole };
-        change.new_charge = first.cost(new.price)?;
+        change.new_charge = first.cost(new.price.checked_sub(off_restart)?)?;
         if timing == ChangeTiming::ProrateNow && change.new_charge.checked_cmp(unused)?.is_lt() {
             return Ok(Change { new_charge: nothing, ..change });
         }
@@ -150,7 +191,7 @@ pub fn change(old: &Offer, new: &Offer, paid: &[Stretch], zone: Tz, now: DateTim
         change.first = Some(first);
     } else {
         change.effect = Effect::Now;
-        change.new_charge = share_left(new.price, paid, now)?;
+        change.new_charge = share_left(new.price, paid, |paid| paid.off_new, now)?;
     }
     if timing == ChangeTiming::FullPriceReset {
         if unused.is_positive() {
@@ -202,9 +243,13 @@ pub(crate) mod tests {
         Period::try_new(at(6), at(7)).unwrap()
     }
 
+    fn with_coupon(old: &Offer, new: &Offer, paid: &[Paid], off_restart: i64, now: DateTime<Utc>) -> Change {
+        change(old, new, paid, Money::new(off_restart, Currency::EUR), Tz::UTC, now).unwrap()
+    }
+
     fn changed(old: &Offer, new: &Offer, paid: &[Period], now: DateTime<Utc>) -> Change {
-        let paid: Vec<_> = paid.iter().copied().map(Stretch::term).collect();
-        change(old, new, &paid, Tz::UTC, now).unwrap()
+        let paid: Vec<_> = paid.iter().map(|period| Paid::full(Stretch::term(*period), Currency::EUR)).collect();
+        with_coupon(old, new, &paid, 0, now)
     }
 
     fn with(upgrade: ChangeTiming, downgrade: ChangeTiming, term: ChangeTiming, offer: Offer) -> Offer {
@@ -272,12 +317,63 @@ pub(crate) mod tests {
     fn what_is_left_of_a_bridge_is_priced_by_the_term_it_is_a_part_of() {
         let half = Period::try_new(june().start() + TimeDelta::days(15), june().end()).unwrap();
         let bridge = Stretch { period: half, whole: june() };
-        let change =
-            change(&offer(1000, Term::MONTH), &offer(2000, Term::MONTH), &[bridge], Tz::UTC, half.start()).unwrap();
+        let bridge = Paid::full(bridge, Currency::EUR);
+        let change = with_coupon(&offer(1000, Term::MONTH), &offer(2000, Term::MONTH), &[bridge], 0, half.start());
         assert_eq!((change.unused_credit.minor, change.new_charge.minor, change.due_now.minor), (500, 1000, 500));
     }
 
+    #[test]
+    fn only_what_was_paid_is_credited_and_a_coupon_goes_on_through_an_upgrade() {
+        let now = june().start() + TimeDelta::days(15);
+        let (old, new) = (offer(1000, Term::MONTH), offer(2000, Term::MONTH));
+        let eur = |minor| Money::new(minor, Currency::EUR);
+        let half_price = Paid { stretch: Stretch::term(june()), off_old: eur(500), off_new: eur(1000) };
+        let change = with_coupon(&old, &new, &[half_price], 0, now);
+        assert_eq!((change.unused_credit, change.new_charge, change.due_now), (eur(250), eur(500), eur(250)));
+        // A coupon for the old plan alone: the rest of the month costs the new plan's full price.
+        let ends = Paid { off_new: eur(0), ..half_price };
+        let change = with_coupon(&old, &new, &[ends], 0, now);
+        assert_eq!((change.unused_credit, change.new_charge, change.due_now), (eur(250), eur(1000), eur(750)));
+        // A free month is worth nothing when it is given up for a year.
+        let free = Paid { off_old: eur(1000), ..half_price };
+        let change = with_coupon(&old, &offer(10_000, Term::YEAR), &[free], 0, now);
+        assert_eq!((change.effect, change.due_now), (Effect::NowRestarting, eur(10_000)));
+    }
+
+    #[test]
+    fn a_lower_price_credits_what_was_paid_and_a_full_charge_has_its_coupon() {
+        use ChangeTiming::{AtRenewal, FullPriceReset, ProrateNow};
+        let now = june().start() + TimeDelta::days(15);
+        let eur = |minor| Money::new(minor, Currency::EUR);
+        let old = with(FullPriceReset, ProrateNow, AtRenewal, offer(1000, Term::MONTH));
+        let half_price = Paid { stretch: Stretch::term(june()), off_old: eur(500), off_new: eur(200) };
+        // 5.00 was paid, half of it is left: 2.50, less 1.00 for half a month at half of 4.00.
+        let down = with_coupon(&old, &offer(400, Term::MONTH), &[half_price], 0, now);
+        assert_eq!((down.unused_credit, down.new_charge, down.credit), (eur(250), eur(100), eur(150)));
+        let up = with_coupon(&old, &offer(2000, Term::MONTH), &[half_price], 1000, now);
+        assert_eq!((up.effect, up.due_now, up.unused_credit), (Effect::NowRestarting, eur(1000), eur(0)));
+        assert_eq!(up.warnings, [Warning::UnusedLost(eur(250))]);
+        assert_eq!(list_charge(&offer(2000, Term::MONTH), &up, &[half_price], now).unwrap(), eur(2000));
+    }
+
     proptest! {
+        #[test]
+        fn with_coupons_nobody_is_credited_more_than_was_paid_or_charged_less_than_nothing(
+            old in 0_i64..10_000_000, new in 0_i64..10_000_000, off_old in 0_i64..10_000_000, off_new in 0_i64..10_000_000,
+            at in 0_i64..2_592_000, yearly in any::<bool>(),
+        ) {
+            let eur = |minor| Money::new(minor, Currency::EUR);
+            let term = if yearly { Term::YEAR } else { Term::MONTH };
+            let paid = Paid { stretch: Stretch::term(june()), off_old: eur(off_old.min(old)), off_new: eur(off_new.min(new)) };
+            let now = june().start() + TimeDelta::seconds(at);
+            let sold = offer(new, term);
+            let change = with_coupon(&offer(old, Term::MONTH), &sold, &[paid], paid.off_new.minor, now);
+            prop_assert!(change.unused_credit.minor <= old - paid.off_old.minor);
+            prop_assert!(!change.due_now.is_negative() && change.due_now.minor <= new - paid.off_new.minor);
+            let list = list_charge(&sold, &change, &[paid], now).unwrap();
+            prop_assert!(list.minor >= change.new_charge.minor);
+        }
+
         #[test]
         fn case_028_what_is_due_is_never_negative(old in 0_i64..10_000_000_000, new in 0_i64..10_000_000_000, at in 0_i64..2_592_000, yearly in any::<bool>()) {
             let term = if yearly { Term::YEAR } else { Term::MONTH };

@@ -6,6 +6,7 @@ use ottery_kernel::{Currency, Money, MoneyError, PeriodError};
 use serde::{Deserialize, Serialize};
 
 use super::calendar::Stretch;
+use super::coupon::{Applied, Coupon, CouponRefused, Redeemed};
 use super::line::{Line, Totals};
 use super::offer::Offer;
 
@@ -23,7 +24,7 @@ pub struct Quote {
     pub due_now: Money,
     /// When the first renewal (or the end of the trial) comes, if it starts now.
     pub renews_at: DateTime<Utc>,
-    /// What each renewal costs.
+    /// What the first renewal costs (after a trial: the first payment), a coupon counted in.
     pub renewal_total: Money,
     /// Days of trial; 0 for none.
     pub trial_days: u32,
@@ -31,6 +32,9 @@ pub struct Quote {
     pub is_trial: bool,
     /// From here on a new quote is needed.
     pub expires_at: DateTime<Utc>,
+    /// What takes something off, as it was when the quote was made: the quote holds even when the coupon ends meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coupon: Option<Coupon>,
 }
 
 /// Why there is no quote.
@@ -50,6 +54,9 @@ pub enum QuoteError {
     /// A trial was asked for where there is none.
     #[error("the plan `{0}` has no trial; ask for the quote without it")]
     NoTrial(String),
+    /// A coupon that takes nothing off this offer.
+    #[error(transparent)]
+    Coupon(#[from] CouponRefused),
     /// A setup fee in another currency than the price.
     #[error(transparent)]
     Money(#[from] MoneyError),
@@ -58,36 +65,68 @@ pub enum QuoteError {
     Period(#[from] PeriodError),
 }
 
-/// The lines of the first invoice: one term, and the set-up fee once.
+/// What one term costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Billed {
+    /// The lines of its invoice.
+    pub lines: Vec<Line>,
+    /// What a coupon did.
+    pub applied: Applied,
+}
+
+/// The lines of an invoice for `stretch`, and for the set-up fee once, each followed by what the coupon takes off it. A
+/// bridge costs its part of the term, says so, and has its part of the discount: it is a paid period like any other, so a
+/// coupon for a number of periods counts it.
 ///
 /// # Errors
 /// When an amount is too large, or the fee has another currency.
-pub fn first_lines(offer: &Offer, tax_rate_bp: u32, with_setup: bool) -> Result<Vec<Line>, MoneyError> {
-    let mut lines = vec![Line::gross(format!("{}, {}", offer.plan_name, offer.term), offer.price, tax_rate_bp, None)?];
-    let fee = offer.setup_fee.filter(|fee| with_setup && fee.is_positive());
-    if let Some(fee) = fee {
-        offer.price.checked_add(fee)?;
-        lines.push(Line::gross("Set-up", fee, tax_rate_bp, None)?);
-    }
-    Ok(lines)
-}
-
-/// The lines of an invoice for `stretch`: a bridge costs its part of the term and says which time it is for.
-///
-/// # Errors
-/// As [`first_lines`].
 pub fn stretch_lines(
     offer: &Offer,
     stretch: &Stretch,
     tax_rate_bp: u32,
     with_setup: bool,
-) -> Result<Vec<Line>, MoneyError> {
-    let priced = Offer { price: stretch.cost(offer.price)?, ..offer.clone() };
-    let mut lines = first_lines(&priced, tax_rate_bp, with_setup)?;
-    if let Some(line) = lines.first_mut().filter(|_| stretch.is_bridge()) {
-        line.description.push_str(", prorated");
+    coupon: Option<&Redeemed>,
+) -> Result<Billed, MoneyError> {
+    let nothing = Money::zero(offer.price.currency);
+    let applied = match coupon {
+        Some(redeemed) => Applied::to_period(redeemed, offer, with_setup)?,
+        None => Applied::default(),
+    };
+    let label = || applied.redeemed.as_ref().map(|redeemed| redeemed.coupon.label()).unwrap_or_default();
+    let price = stretch.cost(offer.price)?;
+    let part = if stretch.is_bridge() { ", prorated" } else { "" };
+    let mut lines = vec![Line::gross(format!("{}, {}{part}", offer.plan_name, offer.term), price, tax_rate_bp, None)?];
+    // The part of the reduced price is what is paid, and what is credited from later; the discount is what it is short of
+    // the price.
+    let reduced = stretch.cost(offer.price.checked_sub(applied.off_period.unwrap_or(nothing))?)?;
+    let off = price.checked_sub(reduced)?;
+    if let (Some(line), true) = (lines.first(), off.is_positive()) {
+        lines.push(line.discounted(label(), off)?);
     }
-    Ok(lines)
+    let mut off_setup = nothing;
+    let fee = offer.setup_fee.filter(|fee| with_setup && fee.is_positive());
+    if let Some(fee) = fee {
+        price.checked_add(fee)?;
+        let line = Line::gross("Set-up", fee, tax_rate_bp, None)?;
+        off_setup = applied.redeemed.as_ref().map_or(nothing, |redeemed| redeemed.coupon.off_setup(offer));
+        let discount = off_setup.is_positive().then(|| line.discounted(label(), off_setup)).transpose()?;
+        lines.push(line);
+        lines.extend(discount);
+    }
+    // A bridge may be too short for a discount: then no period of the coupon is used up.
+    let is_applied = off.is_positive() || off_setup.is_positive();
+    Ok(Billed { lines, applied: if is_applied { applied } else { Applied::default() } })
+}
+
+/// Who asks for a price and how: what [`Quote::price`] needs beside the offer.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The currency that was seen; none takes the price's.
+    pub currency: Option<Currency>,
+    /// Start with the trial.
+    pub trial: bool,
+    /// A coupon that may be used for the offer.
+    pub coupon: Option<&'a Coupon>,
 }
 
 impl Quote {
@@ -97,13 +136,13 @@ impl Quote {
     /// When currency or trial do not fit the offer.
     pub fn price(
         offer: &Offer,
-        asked: Option<Currency>,
+        asked: Asked<'_>,
         sold: &[Currency],
-        trial: bool,
         tax_rate_bp: u32,
         zone: Tz,
         now: DateTime<Utc>,
     ) -> Result<Self, QuoteError> {
+        let Asked { currency: asked, trial, coupon } = asked;
         let currency = offer.price.currency;
         if let Some(asked) = asked.filter(|asked| *asked != currency) {
             return Err(QuoteError::Currency { price: currency, asked });
@@ -117,23 +156,45 @@ impl Quote {
         let from = if trial { trial_end(now, offer.trial_days) } else { now };
         let begun = offer.anchor.begin(from, zone, offer.term)?;
         let first = Stretch { period: begun.period, whole: begun.whole };
-        let mut lines = stretch_lines(offer, &first, tax_rate_bp, true)?;
+        let mut redeemed =
+            coupon.map(|coupon| Redeemed { redemption: uuid::Uuid::nil(), coupon: coupon.clone(), periods_used: 0 });
+        let Billed { mut lines, applied } = stretch_lines(offer, &first, tax_rate_bp, true, redeemed.as_ref())?;
+        if let (Some(coupon), None) = (coupon, &applied.redeemed) {
+            return Err(QuoteError::Coupon(CouponRefused::WithoutEffect(coupon.code.clone())));
+        }
         // By calendar the end is fixed, whenever it is paid; an anniversary is counted from the payment.
         if let Some(line) = lines.first_mut().filter(|_| offer.is_by_calendar()) {
             line.period = Some(first.period);
         }
         let totals = Totals::of(currency, &lines)?;
+        if let (Some(redeemed), false) = (&mut redeemed, trial) {
+            redeemed.periods_used = applied.counts;
+        }
+        let off_renewal = match &redeemed {
+            Some(redeemed) => redeemed.off_next(offer)?,
+            None => Money::zero(currency),
+        };
         let renews_at = if trial { from } else { first.period.end() };
+        let renewal = offer.price.checked_sub(off_renewal)?;
         Ok(Self {
             due_now: if trial { Money::zero(currency) } else { totals.total },
             lines,
             totals,
             renews_at,
-            renewal_total: offer.price,
+            renewal_total: if trial { first.cost(renewal)? } else { renewal },
             trial_days: offer.trial_days,
             is_trial: trial,
             expires_at: now + VALID_FOR,
+            coupon: coupon.cloned(),
         })
+    }
+
+    /// What the coupon takes off the first invoice; none without a coupon.
+    #[must_use]
+    pub fn discount(&self) -> Option<Money> {
+        self.coupon.as_ref()?;
+        let taken = self.lines.iter().map(|line| line.amount).filter(|amount| amount.is_negative());
+        Money::sum(self.due_now.currency, taken).and_then(Money::checked_neg).ok()
     }
 }
 
@@ -149,7 +210,10 @@ mod tests {
     use ottery_kernel::Term;
 
     use super::*;
+    use crate::domain::coupon::{Benefit, Lasting};
     use crate::domain::proration::tests::offer;
+
+    const PLAIN: Asked<'_> = Asked { currency: None, trial: false, coupon: None };
 
     fn noon() -> DateTime<Utc> {
         Utc.with_ymd_and_hms(2026, 1, 31, 12, 0, 0).unwrap()
@@ -159,7 +223,7 @@ mod tests {
     fn the_first_invoice_holds_the_set_up_fee_and_the_renewal_does_not() {
         let mut offer = offer(1190, Term::MONTH);
         offer.setup_fee = Some(Money::new(500, Currency::EUR));
-        let quote = Quote::price(&offer, None, &[Currency::EUR], false, 1900, Tz::UTC, noon()).unwrap();
+        let quote = Quote::price(&offer, PLAIN, &[Currency::EUR], 1900, Tz::UTC, noon()).unwrap();
         assert_eq!(quote.totals.total.minor, 1690);
         assert_eq!(quote.due_now.minor, 1690);
         assert_eq!(quote.renewal_total.minor, 1190);
@@ -169,7 +233,7 @@ mod tests {
 
     #[test]
     fn case_001_a_month_from_the_31st_renews_on_the_last_of_february() {
-        let quote = Quote::price(&offer(1, Term::MONTH), None, &[Currency::EUR], false, 0, Tz::UTC, noon()).unwrap();
+        let quote = Quote::price(&offer(1, Term::MONTH), PLAIN, &[Currency::EUR], 0, Tz::UTC, noon()).unwrap();
         assert_eq!(quote.renews_at, Utc.with_ymd_and_hms(2026, 2, 28, 12, 0, 0).unwrap());
     }
 
@@ -178,7 +242,7 @@ mod tests {
         let day = ottery_kernel::AnchorDay::try_new(1).unwrap();
         let offer = Offer { anchor: ottery_kernel::AnchorRule::Day(day), ..offer(3100, Term::MONTH) };
         let middle = Utc.with_ymd_and_hms(2026, 1, 17, 0, 0, 0).unwrap();
-        let quote = Quote::price(&offer, None, &[Currency::EUR], false, 0, Tz::UTC, middle).unwrap();
+        let quote = Quote::price(&offer, PLAIN, &[Currency::EUR], 0, Tz::UTC, middle).unwrap();
         assert_eq!((quote.due_now.minor, quote.renewal_total.minor), (1500, 3100));
         assert_eq!(quote.renews_at, Utc.with_ymd_and_hms(2026, 2, 1, 0, 0, 0).unwrap());
         assert_eq!(quote.lines[0].description, "Family, 1 month, prorated");
@@ -186,9 +250,23 @@ mod tests {
     }
 
     #[test]
+    fn after_a_trial_the_first_payment_is_for_the_part_of_the_month_that_is_left_then() {
+        let day = ottery_kernel::AnchorDay::try_new(1).unwrap();
+        let anchor = ottery_kernel::AnchorRule::Day(day);
+        let offer = Offer { anchor, trial_days: 3, ..offer(3100, Term::MONTH) };
+        let half =
+            Coupon { lasting: Lasting::Forever, ..crate::domain::coupon::tests::coupon(Benefit::Percent { bp: 5000 }) };
+        let start = Utc.with_ymd_and_hms(2026, 1, 14, 0, 0, 0).unwrap();
+        let asked = Asked { trial: true, coupon: Some(&half), ..PLAIN };
+        let quote = Quote::price(&offer, asked, &[Currency::EUR], 0, Tz::UTC, start).unwrap();
+        assert_eq!((quote.due_now.minor, quote.totals.total.minor, quote.renewal_total.minor), (0, 750, 750));
+    }
+
+    #[test]
     fn a_trial_costs_nothing_now_and_must_exist() {
         let mut offer = offer(1000, Term::MONTH);
-        let price = |offer: &Offer| Quote::price(offer, None, &[Currency::EUR], true, 0, Tz::UTC, noon());
+        let price =
+            |offer: &Offer| Quote::price(offer, Asked { trial: true, ..PLAIN }, &[Currency::EUR], 0, Tz::UTC, noon());
         assert!(matches!(price(&offer), Err(QuoteError::NoTrial(_))));
         offer.trial_days = 3;
         let quote = price(&offer).unwrap();
@@ -198,11 +276,45 @@ mod tests {
 
     #[test]
     fn another_currency_than_the_price_is_refused_with_both_names() {
-        let refused =
-            Quote::price(&offer(1, Term::MONTH), Some(Currency::JPY), &[Currency::EUR], false, 0, Tz::UTC, noon());
+        let refused = Quote::price(
+            &offer(1, Term::MONTH),
+            Asked { currency: Some(Currency::JPY), ..PLAIN },
+            &[Currency::EUR],
+            0,
+            Tz::UTC,
+            noon(),
+        );
         let text = refused.unwrap_err().to_string();
         assert!(text.contains("EUR") && text.contains("JPY"), "{text}");
-        let unsold = Quote::price(&offer(1, Term::MONTH), None, &[Currency::USD], false, 0, Tz::UTC, noon());
+        let unsold = Quote::price(&offer(1, Term::MONTH), PLAIN, &[Currency::USD], 0, Tz::UTC, noon());
         assert_eq!(unsold.unwrap_err(), QuoteError::CurrencyNotSold(Currency::EUR));
+    }
+
+    #[test]
+    fn a_quote_says_what_the_coupon_takes_off_now_at_the_renewal_and_not_any_more() {
+        let sold = Offer { trial_days: 3, ..offer(1000, Term::MONTH) };
+        let coupon =
+            |lasting| Coupon { lasting, ..crate::domain::coupon::tests::coupon(Benefit::Percent { bp: 2500 }) };
+        let price = |coupon: &Coupon, trial| {
+            let asked = Asked { trial, coupon: Some(coupon), ..PLAIN };
+            Quote::price(&sold, asked, &[Currency::EUR], 1900, Tz::UTC, noon()).unwrap()
+        };
+        let once = price(&coupon(Lasting::Once), false);
+        assert_eq!((once.due_now.minor, once.renewal_total.minor), (750, 1000));
+        assert_eq!(once.discount().map(|off| off.minor), Some(250));
+        let twice = price(&coupon(Lasting::Periods { count: 2 }), false);
+        assert_eq!((twice.due_now.minor, twice.renewal_total.minor), (750, 750));
+        // A trial uses nothing up: the first payment is the discounted one.
+        let trial = price(&coupon(Lasting::Once), true);
+        assert_eq!((trial.due_now.minor, trial.totals.total.minor, trial.renewal_total.minor), (0, 750, 750));
+    }
+
+    #[test]
+    fn a_coupon_that_would_take_nothing_off_is_refused_instead_of_used_up() {
+        let coupon = crate::domain::coupon::tests::coupon(Benefit::FreeSetup);
+        let asked = Asked { coupon: Some(&coupon), ..PLAIN };
+        let refused =
+            Quote::price(&offer(1000, Term::MONTH), asked, &[Currency::EUR], 1900, Tz::UTC, noon()).unwrap_err();
+        assert_eq!(refused, QuoteError::Coupon(CouponRefused::WithoutEffect("SUMMER".into())));
     }
 }

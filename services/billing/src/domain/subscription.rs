@@ -6,10 +6,12 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use ottery_kernel::{
-    AccountId, AnchorRule, Beginning, BillingAnchor, OrderId, PaymentMethodId, Period, PeriodError, SubscriptionId,
+    AccountId, AnchorRule, Beginning, BillingAnchor, Money, MoneyError, OrderId, PaymentMethodId, Period, PeriodError,
+    SubscriptionId,
 };
 
 use super::calendar::{Calendar, Move, Next, Pause, Stretch};
+use super::coupon::{Discounts, Lasting};
 use super::offer::Offer;
 
 /// Where a subscription stands.
@@ -318,6 +320,8 @@ pub struct Subscription {
     pub offer: Offer,
     /// What it becomes at the next renewal.
     pub next_offer: Option<Offer>,
+    /// Its coupon, and what was taken off the periods it has paid.
+    pub discounts: Discounts,
     /// Whether it began with a trial.
     pub is_trial: bool,
     /// The set-up fee has not been charged yet.
@@ -380,6 +384,45 @@ impl Subscription {
             }
         }
         Ok(ahead.paid_through)
+    }
+
+    /// What the next renewal costs, the coupon counted in.
+    ///
+    /// # Errors
+    /// When an amount is too large to compute with.
+    pub fn renewal_price(&self) -> Result<Money, MoneyError> {
+        let offer = self.renewal_offer();
+        let price = match &self.discounts.coupon {
+            Some(coupon) => offer.price.checked_sub(coupon.off_next(offer)?)?,
+            None => offer.price,
+        };
+        match self.next_stretch() {
+            Ok(Some(next)) => next.stretch.cost(price),
+            // Nothing is counted yet, or not any more.
+            Ok(None) | Err(_) => Ok(price),
+        }
+    }
+
+    /// What a whole term recurs with, tax contained: the price less a coupon that recurs too. One that is good for a
+    /// single period is money once, not less revenue a month.
+    ///
+    /// # Errors
+    /// When the currencies differ.
+    pub fn recurring_price(&self) -> Result<Money, MoneyError> {
+        let recurs = |coupon: &super::coupon::Redeemed| coupon.coupon.lasting != Lasting::Once;
+        if !self.discounts.coupon.as_ref().is_some_and(recurs) {
+            return Ok(self.offer.price);
+        }
+        // The running period; while a trial that is paid already runs on, the first paid one.
+        let running = self.calendar.paid.first().map(|stretch| stretch.period.start());
+        let off = running.and_then(|start| self.discounts.off(start));
+        off.map_or(Ok(self.offer.price), |off| self.offer.price.checked_sub(off))
+    }
+
+    /// Where the last paid period starts; none before anything was paid.
+    #[must_use]
+    pub fn last_paid_start(&self) -> Option<DateTime<Utc>> {
+        self.calendar.paid.last().map(|stretch| stretch.period.start())
     }
 
     /// Moves the state; false when it was there already.
@@ -523,9 +566,11 @@ impl Subscription {
         let zone = anchor.zone;
         let mut end = now + period.remaining(pause.since);
         let paid = std::mem::take(&mut self.calendar.paid);
+        let mut starts = Vec::new();
         if let Ok(rest) = Period::try_new(now, end) {
             let running = paid.iter().find(|stretch| stretch.period == period);
             self.calendar.paid.extend(running.map(|running| Stretch { period: rest, ..*running }));
+            starts.extend(running.map(|running| (running.period.start(), now)));
             self.period = Some(rest);
         }
         let (mut anchor, mut index) = (BillingAnchor::at(end, zone), 0);
@@ -538,9 +583,11 @@ impl Subscription {
                 index += 1;
                 Stretch::term(Period::try_new(end, anchor.boundary(self.offer.term, index)?)?)
             };
+            starts.push((ahead.period.start(), end));
             end = next.period.end();
             self.calendar.paid.push(next);
         }
+        self.discounts.moved(&starts);
         (self.anchor, self.periods_paid, self.paid_through) = (Some(anchor), index, Some(end));
         self.cancel_at = self.cancel_at.map(|_| end);
         self.calendar.pause = None;

@@ -107,7 +107,7 @@ pub fn price_announced(
 
 /// What the subscription recurs with, tax excluded; nothing unless it is paying.
 fn recurring_net(subscription: &Subscription, tax_rate_bp: u32) -> Result<Money, MoneyError> {
-    let gross = subscription.offer.price;
+    let gross = subscription.recurring_price()?;
     match subscription.state {
         State::Active | State::PastDue { .. } => gross.checked_sub(tax_inside(gross, tax_rate_bp)?),
         State::Pending | State::Trialing | State::Suspended { .. } | State::Paused | State::Ended { .. } => {

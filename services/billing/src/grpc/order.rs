@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use super::{Caller, convert, id, next_page, own_account, page};
 use crate::app::Billing;
-use crate::app::change::Urls;
+use crate::app::change::{ChangeTo, Urls};
 use crate::app::checkout::Ask;
 use crate::app::order::{Idempotency, Place};
 use crate::app::payment;
+use crate::domain::coupon::Coupon;
 use crate::domain::invoice::Buyer;
 use crate::domain::proration::Effect;
 use crate::store::quote::Stored;
@@ -78,6 +79,7 @@ pub(super) async fn create_quote(
         country: country(&request.country)?,
         trial: request.trial,
         account: (actor.kind == ActorKind::Customer).then(|| own_account(&actor)).transpose()?,
+        coupon: request.coupon,
     };
     Ok(quote(&app.create_quote(brand, ask).await?))
 }
@@ -97,6 +99,10 @@ fn quote(stored: &Stored) -> proto::Quote {
         renews_at: Some(convert::timestamp(quote.renews_at)),
         renewal_total: Some(convert::money(quote.renewal_total)),
         trial_days: quote.trial_days,
+        coupon: quote.coupon.as_ref().map(|coupon| coupon.code.clone()).unwrap_or_default(),
+        discount: quote.discount().map(convert::money),
+        coupon_periods: quote.coupon.as_ref().and_then(Coupon::periods).unwrap_or(0),
+        regular_total: Some(convert::money(stored.offer.price)),
     }
 }
 
@@ -139,6 +145,7 @@ pub(super) async fn place_order(
         return_url: within("return_url", &request.return_url, URL_MAX)?.to_owned(),
         cancel_url: within("cancel_url", &request.cancel_url, URL_MAX)?.to_owned(),
         save_method: request.save_method,
+        coupon: request.coupon.clone(),
     };
     let call = idempotency(&caller.actor, "billing.PlaceOrder", key, hash);
     let placed = app.place_order(caller.brand, place, call).await?;
@@ -196,8 +203,9 @@ pub(super) async fn quote_change(
 ) -> Result<proto::QuoteChangeReply, Problem> {
     let caller = Caller::customer_or(actor, "subscription.manage")?;
     let subscription = id("subscription_id", &request.subscription_id)?;
-    let offered =
-        app.quote_change(caller.brand, subscription, caller.owner, id("price_id", &request.price_id)?).await?;
+    let offered = app
+        .quote_change(caller.brand, subscription, caller.owner, id("price_id", &request.price_id)?, &request.coupon)
+        .await?;
     Ok(proto::QuoteChangeReply {
         unused_credit: Some(convert::money(offered.change.unused_credit)),
         new_charge: Some(convert::money(offered.change.new_charge)),
@@ -228,7 +236,8 @@ pub(super) async fn change_plan(
         return_url: within("return_url", &request.return_url, URL_MAX)?.to_owned(),
         cancel_url: within("cancel_url", &request.cancel_url, URL_MAX)?.to_owned(),
     };
-    let changed = app.change_plan(caller.brand, subscription, caller.owner, price, urls, call).await?;
+    let to = ChangeTo { price, coupon: request.coupon, urls };
+    let changed = app.change_plan(caller.brand, subscription, caller.owner, to, call).await?;
     let checkout_url = checkout(app, &caller, changed.payment).await;
     Ok(proto::ChangePlanReply {
         subscription: Some(convert::subscription(

@@ -284,6 +284,14 @@ impl BillingService for BillingGrpc {
         Ok(Response::new(payment::list_provider_accounts(&self.app, actor, request.into_inner()).await?))
     }
 
+    async fn list_coupon_uses(
+        &self,
+        request: Request<proto::ListCouponUsesRequest>,
+    ) -> Result<Response<proto::ListCouponUsesReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(view::list_coupon_uses(&self.app, actor, request.into_inner()).await?))
+    }
+
     async fn get_trial_balance(
         &self,
         request: Request<proto::GetTrialBalanceRequest>,

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use ottery_kernel::{CreditNoteId, SubscriptionId};
+use ottery_kernel::{CouponId, CreditNoteId, SubscriptionId};
 use ottery_kit::grpc::{Actor, Problem};
 use ottery_proto::billing::v1 as proto;
 
 use super::{Caller, convert, id, next_page, page};
 use crate::app::Billing;
+
+/// Coupons of one question: a page of their list.
+const COUPONS_MAX: usize = 100;
 
 pub(super) async fn get_invoice(
     app: &Billing,
@@ -111,6 +114,22 @@ pub(super) async fn get_trial_balance(app: &Billing, actor: Actor) -> Result<pro
             })
             .collect(),
     })
+}
+
+pub(super) async fn list_coupon_uses(
+    app: &Billing,
+    actor: Actor,
+    request: proto::ListCouponUsesRequest,
+) -> Result<proto::ListCouponUsesReply, Problem> {
+    let caller = Caller::staff(actor, "plan.read")?;
+    if request.coupon_ids.len() > COUPONS_MAX {
+        let message = format!("ask for at most {COUPONS_MAX} coupons, got {}", request.coupon_ids.len());
+        return Err(Problem::invalid("coupon_ids", "TOO_MANY", message));
+    }
+    let ids: Vec<CouponId> = request.coupon_ids.iter().map(|text| id("coupon_ids", text)).collect::<Result<_, _>>()?;
+    let found = app.coupon_uses(caller.brand, &ids).await?;
+    let uses = |(id, uses): (CouponId, i64)| proto::CouponUses { coupon_id: id.to_string(), uses: uses.unsigned_abs() };
+    Ok(proto::ListCouponUsesReply { uses: found.into_iter().map(uses).collect() })
 }
 
 pub(super) async fn list_tasks(

@@ -2,7 +2,7 @@
 //!
 //! Rows are written in sets: a batch travels as one JSON document that PostgreSQL turns back into rows.
 //!
-//! Locks are taken in the order subscription, invoice, payment, customer, order, due row.
+//! Locks are taken in the order subscription, invoice, payment, customer, order, number, coupon, due row.
 
 pub mod credit_note;
 pub mod customer;
@@ -19,6 +19,7 @@ pub mod profile;
 pub mod provider_account;
 pub mod provider_event;
 pub mod quote;
+pub mod redemption;
 pub mod refund;
 pub mod subscription;
 pub mod task;

@@ -184,3 +184,14 @@ pub async fn list(tx: &mut PgTransaction<'_>, account: Option<AccountId>, page: 
     .await?;
     rows.into_iter().map(Order::try_from).collect()
 }
+
+/// Whether the account has an order that was paid or waits for its payment.
+pub async fn stands(tx: &mut PgTransaction<'_>, account: AccountId) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM orders
+             WHERE brand_id = ottery_brand() AND account_id = $1 AND state <> 'cancelled') AS "stands!""#,
+        account.as_uuid()
+    )
+    .fetch_one(&mut **tx)
+    .await
+}

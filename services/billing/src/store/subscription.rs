@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{Page, json_rows, unreadable};
 use crate::domain::calendar::Calendar;
+use crate::domain::coupon::Discounts;
 use crate::domain::offer::Offer;
 use crate::domain::subscription::{Method, State, Subscription};
 
@@ -40,6 +41,7 @@ struct Row {
     payment_method_label: String,
     version: i64,
     entitlement_version: i64,
+    discounts: Option<Json<Discounts>>,
 }
 
 impl Row {
@@ -71,6 +73,7 @@ impl Row {
             payment_method_label: subscription.method.as_ref().map(|method| method.label.clone()).unwrap_or_default(),
             version: i64::try_from(subscription.version).unwrap_or(i64::MAX),
             entitlement_version: i64::try_from(subscription.entitlement_version).unwrap_or(i64::MAX),
+            discounts: (!subscription.discounts.is_empty()).then(|| Json(subscription.discounts.clone())),
         }
     }
 }
@@ -100,6 +103,7 @@ impl TryFrom<Row> for Subscription {
             since: row.state_since,
             offer: row.offer.0,
             next_offer: row.next_offer.map(|offer| offer.0),
+            discounts: row.discounts.map(|discounts| discounts.0).unwrap_or_default(),
             is_trial: row.trial,
             is_setup_due: row.setup_due,
             anchor: row.anchor.map(|anchor| anchor.0),
@@ -141,7 +145,7 @@ pub async fn save_all(tx: &mut PgTransaction<'_>, brand: BrandId, subscriptions:
                 periods_paid = r.periods_paid, calendar = r.calendar, period_start = r.period_start, period_end = r.period_end,
                 paid_through = r.paid_through, cancel_at = r.cancel_at, ended_at = r.ended_at,
                 payment_method_id = r.payment_method_id, payment_method_label = r.payment_method_label,
-                version = r.version, entitlement_version = r.entitlement_version
+                version = r.version, entitlement_version = r.entitlement_version, discounts = r.discounts
            FROM jsonb_populate_recordset(NULL::subscription, $1) AS r WHERE s.id = r.id",
         json_rows(&rows)?
     )
@@ -157,7 +161,8 @@ pub async fn get(tx: &mut PgTransaction<'_>, id: SubscriptionId) -> sqlx::Result
         r#"SELECT id, brand_id, account_id, order_id, state, cause, state_since, grace_until, offer AS "offer: Json<Offer>",
                   next_offer AS "next_offer: Json<Offer>", trial, setup_due, anchor AS "anchor: Json<BillingAnchor>",
                   periods_paid, calendar AS "calendar: Json<Calendar>", period_start, period_end, paid_through, cancel_at, created_at, ended_at,
-                  payment_method_id, payment_method_label, version, entitlement_version
+                  payment_method_id, payment_method_label, version, entitlement_version,
+                  discounts AS "discounts: Json<Discounts>"
              FROM subscription WHERE id = $1"#,
         id.as_uuid()
     )
@@ -179,7 +184,8 @@ pub async fn lock_all(tx: &mut PgTransaction<'_>, ids: &[SubscriptionId]) -> sql
         r#"SELECT id, brand_id, account_id, order_id, state, cause, state_since, grace_until, offer AS "offer: Json<Offer>",
                   next_offer AS "next_offer: Json<Offer>", trial, setup_due, anchor AS "anchor: Json<BillingAnchor>",
                   periods_paid, calendar AS "calendar: Json<Calendar>", period_start, period_end, paid_through, cancel_at, created_at, ended_at,
-                  payment_method_id, payment_method_label, version, entitlement_version
+                  payment_method_id, payment_method_label, version, entitlement_version,
+                  discounts AS "discounts: Json<Discounts>"
              FROM subscription WHERE id = ANY($1) ORDER BY id FOR UPDATE"#,
         &ids
     )
@@ -199,7 +205,8 @@ pub async fn list(
         r#"SELECT id, brand_id, account_id, order_id, state, cause, state_since, grace_until, offer AS "offer: Json<Offer>",
                   next_offer AS "next_offer: Json<Offer>", trial, setup_due, anchor AS "anchor: Json<BillingAnchor>",
                   periods_paid, calendar AS "calendar: Json<Calendar>", period_start, period_end, paid_through, cancel_at, created_at, ended_at,
-                  payment_method_id, payment_method_label, version, entitlement_version
+                  payment_method_id, payment_method_label, version, entitlement_version,
+                  discounts AS "discounts: Json<Discounts>"
              FROM subscription
             WHERE ($1::uuid IS NULL OR account_id = $1) AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3"#,
         account.map(|account| account.as_uuid()),

@@ -20,9 +20,13 @@ use tonic::{Request, Response, Status};
 use crate::world::{World, eur, offer, world};
 
 type Prices = Arc<Mutex<HashMap<String, Offer>>>;
+type Coupons = Arc<Mutex<HashMap<String, catalog::Coupon>>>;
 
-/// Knows prices and nothing else.
-struct Shelf(Prices);
+/// Knows prices and coupons and nothing else.
+struct Shelf {
+    prices: Prices,
+    coupons: Coupons,
+}
 
 fn changes(policy: ChangePolicy) -> catalog::ChangePolicy {
     let timing = |timing| match timing {
@@ -62,7 +66,7 @@ impl CatalogService for Shelf {
         request: Request<catalog::GetPriceRequest>,
     ) -> Result<Response<catalog::GetPriceReply>, Status> {
         let id = request.into_inner().price_id;
-        let prices = self.0.lock().unwrap();
+        let prices = self.prices.lock().unwrap();
         let offer = prices.get(&id).ok_or_else(|| Status::not_found("no such price"))?;
         let version = catalog::PlanVersion {
             id: offer.plan_version_id.to_string(),
@@ -95,9 +99,18 @@ impl CatalogService for Shelf {
                 id,
                 term: Some(billing::contract::term(offer.term)),
                 amount: Some(billing::contract::money(offer.price)),
-                setup_fee: None,
+                setup_fee: offer.setup_fee.map(billing::contract::money),
             }),
         }))
+    }
+
+    async fn get_coupon(
+        &self,
+        request: Request<catalog::GetCouponRequest>,
+    ) -> Result<Response<catalog::Coupon>, Status> {
+        let code = request.into_inner().code.to_ascii_uppercase();
+        let coupon = self.coupons.lock().unwrap().get(&code).cloned();
+        coupon.map(Response::new).ok_or_else(|| Status::not_found("no such coupon"))
     }
 
     unknown! {
@@ -111,6 +124,9 @@ impl CatalogService for Shelf {
         get_plan GetPlanRequest Plan;
         list_plans ListPlansRequest ListPlansReply;
         get_plan_version GetPlanVersionRequest PlanVersion;
+        put_coupon PutCouponRequest Coupon;
+        set_coupon_state SetCouponStateRequest Coupon;
+        list_coupons ListCouponsRequest ListCouponsReply;
         advance_test_clock AdvanceTestClockRequest TestClock;
     }
 }
@@ -118,24 +134,26 @@ impl CatalogService for Shelf {
 pub struct Served {
     pub world: World,
     prices: Prices,
+    coupons: Coupons,
     _running: Vec<Running>,
 }
 
 pub async fn served() -> Served {
     let world = world().await;
-    let prices = Prices::default();
-    let routes = tonic::service::Routes::new(CatalogServiceServer::new(Shelf(Arc::clone(&prices))));
+    let (prices, coupons) = (Prices::default(), Coupons::default());
+    let shelf = Shelf { prices: Arc::clone(&prices), coupons: Arc::clone(&coupons) };
+    let routes = tonic::service::Routes::new(CatalogServiceServer::new(shelf));
     let catalog = world.host.stand_in("catalog", routes).await;
     let mut config = crate::world::config();
     // The test moves the clock and works off what is due by itself.
     config.renewals.poll_ms = 3_600_000;
     let service = billing::build(config, world.host.of(billing::NAME)).await.unwrap();
     let own = world.host.start(vec![service]).await;
-    Served { world, prices, _running: vec![catalog, own] }
+    Served { world, prices, coupons, _running: vec![catalog, own] }
 }
 
 impl Served {
-    fn sell(&self, minor: i64, term: Term) -> PriceId {
+    pub fn sell(&self, minor: i64, term: Term) -> PriceId {
         self.sell_offer(offer(minor, term))
     }
 
@@ -147,6 +165,11 @@ impl Served {
         id
     }
 
+    /// Puts a coupon into the catalogue, or another in its place.
+    pub fn promise(&self, coupon: catalog::Coupon) {
+        self.coupons.lock().unwrap().insert(coupon.code.clone(), coupon);
+    }
+
     pub fn client(&self, actor: Actor) -> BillingServiceClient<ottery_kit::grpc::Channel> {
         BillingServiceClient::new(self.world.host.channel(billing::NAME, actor))
     }
@@ -156,7 +179,7 @@ impl Served {
     }
 }
 
-fn placing(quote: &proto::Quote) -> proto::PlaceOrderRequest {
+pub fn placing(quote: &proto::Quote) -> proto::PlaceOrderRequest {
     proto::PlaceOrderRequest {
         quote_id: quote.id.clone(),
         email: "ada@example.com".into(),
@@ -167,7 +190,7 @@ fn placing(quote: &proto::Quote) -> proto::PlaceOrderRequest {
     }
 }
 
-fn quoting(price: PriceId) -> proto::CreateQuoteRequest {
+pub fn quoting(price: PriceId) -> proto::CreateQuoteRequest {
     proto::CreateQuoteRequest { price_id: price.to_string(), ..proto::CreateQuoteRequest::default() }
 }
 
@@ -286,7 +309,11 @@ async fn an_upgrade_is_quoted_billed_and_takes_effect_when_paid() {
     world.host.clock.advance(TimeDelta::hours(31 * 12));
 
     let id: ottery_kernel::SubscriptionId = order.subscription_id.parse().unwrap();
-    let ask = proto::QuoteChangeRequest { subscription_id: id.to_string(), price_id: large.to_string() };
+    let ask = proto::QuoteChangeRequest {
+        subscription_id: id.to_string(),
+        price_id: large.to_string(),
+        coupon: String::new(),
+    };
     let offered = me.quote_change(ask).await.unwrap().into_inner();
     assert_eq!(offered.due_now.unwrap().minor, 500);
     let change = proto::ChangePlanRequest {

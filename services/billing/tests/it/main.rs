@@ -4,6 +4,8 @@
 mod accounts;
 mod calls;
 mod changes;
+mod coupon_periods;
+mod coupons;
 mod documents;
 mod einvoice;
 mod exports;

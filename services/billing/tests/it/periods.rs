@@ -1,8 +1,9 @@
 //! When subscriptions renew, and what changes of plan, day, zone and owner cost, through the use cases and the scheduler.
 
 use billing::app::calendar::AnchorAsk;
-use billing::app::change::{Changed, Offered, Urls};
+use billing::app::change::{ChangeTo, Changed, Offered, Urls};
 use billing::app::price_change::Ask;
+use billing::domain::coupon::{Coupon, Lasting};
 use billing::domain::invoice::{self, Buyer};
 use billing::domain::offer::Offer;
 use billing::domain::proration::{Effect, Warning};
@@ -16,32 +17,40 @@ use ottery_testkit::actor;
 use ottery_testkit::recorder::{outbox, payload};
 
 use crate::calls::{Served, served};
-use crate::world::{World, eur, offer, week, world};
+use crate::coupons::percent;
+use crate::world::{World, eur, offer, placing, week, world};
 
-fn by_calendar(minor: i64, day: u32) -> Offer {
+pub fn by_calendar(minor: i64, day: u32) -> Offer {
     Offer { anchor: AnchorRule::Day(AnchorDay::try_new(day).unwrap()), ..offer(minor, Term::MONTH) }
 }
 
-fn day(day: u32) -> AnchorAsk {
+pub fn day(day: u32) -> AnchorAsk {
     AnchorAsk { day: Some(AnchorDay::try_new(day).unwrap()), zone: None }
 }
 
 /// A local time in Berlin, where the brand is.
-fn berlin(text: &str) -> DateTime<Utc> {
+pub fn berlin(text: &str) -> DateTime<Utc> {
     let local = chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").unwrap();
     ottery_kernel::period::instant_of(Tz::Europe__Berlin, local).unwrap()
 }
 
 /// A customer who bought and paid that offer at that time.
 async fn subscriber(world: &World, offer: Offer, at: DateTime<Utc>) -> Subscription {
+    subscriber_with(world, offer, at, None).await
+}
+
+/// As above, with a coupon.
+pub async fn subscriber_with(world: &World, offer: Offer, at: DateTime<Utc>, coupon: Option<&Coupon>) -> Subscription {
     world.host.clock.set(at);
-    let placed = world.order(world.account(), offer).await;
+    let account = world.account();
+    let quote = world.quote_with(Some(account), offer, false, coupon).await;
+    let placed = world.billing.place_order(world.brand, placing(quote, account), None).await.unwrap();
     world.pay(&world.invoice_of(&placed).await).await;
     world.subscription(placed.order.subscription).await
 }
 
 /// The next renewal, paid in time.
-async fn renew(world: &World, subscription: &Subscription) -> invoice::Invoice {
+pub async fn renew(world: &World, subscription: &Subscription) -> invoice::Invoice {
     let end = world.subscription(subscription.id).await.paid_through.unwrap();
     world.advance_to((end - TimeDelta::hours(72)).max(world.now())).await;
     let invoice = world.open_invoice(subscription.id).await.expect("the renewal is issued");
@@ -65,7 +74,7 @@ async fn a_plan_by_calendar_is_billed_in_part_first_and_on_its_day_ever_after() 
     world.assert_sound().await;
 }
 
-fn page() -> billing::store::Page {
+pub fn page() -> billing::store::Page {
     billing::store::Page { before: None, limit: 50 }
 }
 
@@ -240,42 +249,49 @@ async fn a_transfer_moves_the_subscription_and_leaves_the_money_where_it_was() {
 }
 
 /// Somebody who bought `first`, and the prices to go to.
-struct Changer {
-    served: Served,
-    id: ottery_kernel::SubscriptionId,
+pub struct Changer {
+    pub served: Served,
+    pub id: ottery_kernel::SubscriptionId,
     account: ottery_kernel::AccountId,
 }
 
 impl Changer {
-    async fn with(first: Offer) -> Self {
+    pub async fn with(first: Offer) -> Self {
+        Self::with_coupon(first, None).await
+    }
+
+    /// With half off for that long.
+    pub async fn with_coupon(first: Offer, lasting: Option<Lasting>) -> Self {
         let served = served().await;
-        let bought = subscriber(&served.world, first, berlin("2027-01-10 09:00")).await;
+        let coupon = lasting.map(|lasting| percent(&served.world, 5000, lasting));
+        let bought = subscriber_with(&served.world, first, berlin("2027-01-10 09:00"), coupon.as_ref()).await;
         Self { id: bought.id, account: bought.account, served }
     }
 
-    fn world(&self) -> &World {
+    pub fn world(&self) -> &World {
         &self.served.world
     }
 
-    async fn preview(&self, price: PriceId) -> Result<Offered, Problem> {
+    pub async fn preview(&self, price: PriceId) -> Result<Offered, Problem> {
         let world = self.world();
-        world.billing.quote_change(world.brand, self.id, Some(self.account), price).await
+        world.billing.quote_change(world.brand, self.id, Some(self.account), price, "").await
     }
 
-    async fn confirm(&self, price: PriceId) -> Result<Changed, Problem> {
+    pub async fn confirm(&self, price: PriceId) -> Result<Changed, Problem> {
         let world = self.world();
         let urls = Urls { return_url: String::new(), cancel_url: String::new() };
-        world.billing.change_plan(world.brand, self.id, Some(self.account), price, urls, None).await
+        let to = ChangeTo { price, coupon: String::new(), urls };
+        world.billing.change_plan(world.brand, self.id, Some(self.account), to, None).await
     }
 
-    async fn wallet(&self) -> i64 {
+    pub async fn wallet(&self) -> i64 {
         let mut tx = self.world().tx().await;
         let wallets = billing::store::ledger::wallets(&mut tx, &[self.account]).await.unwrap();
         wallets.get(&(self.account, Currency::EUR)).map_or(0, |wallet| wallet.minor)
     }
 
     /// Confirms what was shown and pays what is due; the charge must be what the preview said.
-    async fn change(&self, price: PriceId) -> (Offered, i64) {
+    pub async fn change(&self, price: PriceId) -> (Offered, i64) {
         let world = self.world();
         let shown = self.preview(price).await.unwrap();
         let before = self.wallet().await;
@@ -302,13 +318,13 @@ impl Changer {
     }
 }
 
-fn policy(upgrade: ChangeTiming, downgrade: ChangeTiming, term: ChangeTiming, offer: Offer) -> Offer {
+pub fn policy(upgrade: ChangeTiming, downgrade: ChangeTiming, term: ChangeTiming, offer: Offer) -> Offer {
     Offer { changes: ChangePolicy { upgrade, downgrade, term }, ..offer }
 }
 
 const ALL_NOW: [ChangeTiming; 3] = [ChangeTiming::ProrateNow; 3];
 
-fn prorated(minor: i64) -> Offer {
+pub fn prorated(minor: i64) -> Offer {
     let [upgrade, downgrade, term] = ALL_NOW;
     policy(upgrade, downgrade, term, offer(minor, Term::MONTH))
 }
@@ -350,7 +366,7 @@ async fn a_credit_is_never_more_than_what_its_customer_paid() {
         Buyer { name: "Grace".into(), email: "g@example.com".into(), country: "FR".into(), locale: "fr".into() };
     world.billing.transfer(world.brand, changer.id, heir, buyer, &actor::owner(world.brand)).await.unwrap();
     let free = changer.served.sell_offer(Offer { price: eur(1), ..prorated(1) });
-    let shown = world.billing.quote_change(world.brand, changer.id, Some(heir), free).await.unwrap();
+    let shown = world.billing.quote_change(world.brand, changer.id, Some(heir), free, "").await.unwrap();
     assert!(shown.change.credit.is_zero(), "the heir has paid nothing");
     world.assert_sound().await;
 }
@@ -397,7 +413,11 @@ async fn case_108_fewer_streams_are_warned_of_and_begin_with_the_renewal() {
     let world = changer.world();
     let single = changer.served.sell_offer(Offer { connections: 1, ..prorated(900) });
     let mut me = changer.served.customer(changer.account);
-    let ask = proto::QuoteChangeRequest { subscription_id: changer.id.to_string(), price_id: single.to_string() };
+    let ask = proto::QuoteChangeRequest {
+        subscription_id: changer.id.to_string(),
+        price_id: single.to_string(),
+        coupon: String::new(),
+    };
     let told = me.quote_change(ask).await.unwrap().into_inner();
     assert_eq!(told.effect(), proto::quote_change_reply::Effect::AtRenewal);
     assert!(told.warnings[0].contains("from 3 to 1"), "{:?}", told.warnings);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use billing::domain::calendar::Move;
 use billing::domain::offer::Offer;
-use billing::domain::quote::Quote;
+use billing::domain::quote::{Asked, Quote};
 use billing::domain::subscription::{Command, Subscription};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use chrono_tz::Tz;
@@ -83,7 +83,8 @@ fn billed(scenario: &Scenario<'_>) -> (Vec<DateTime<Utc>>, Vec<String>) {
     let mut offer = Offer { price: scenario.price, anchor: scenario.rule, ..world::offer(1, scenario.term) };
     offer.trial_days = 0;
     let sold = [scenario.price.currency];
-    let quote = Quote::price(&offer, None, &sold, false, 0, scenario.zone, scenario.start).expect("it can be sold");
+    let asked = Asked { currency: None, trial: false, coupon: None };
+    let quote = Quote::price(&offer, asked, &sold, 0, scenario.zone, scenario.start).expect("it can be sold");
     let (mut ends, mut amounts) = (vec![quote.renews_at], vec![quote.due_now.to_decimal()]);
     let mut subscription: Subscription = world::subscription(offer.clone(), scenario.start);
     subscription.apply(Command::Activate, scenario.start).expect("it is paid");

@@ -5,10 +5,11 @@ use billing::app::order::{Place, Placed};
 use billing::app::settlement::{self, Owed, Settled, SettledPayment};
 use billing::config::Config;
 use billing::domain::calendar::Calendar;
+use billing::domain::coupon::{Coupon, Discounts};
 use billing::domain::invoice::{Buyer, Invoice};
 use billing::domain::offer::{Mapping, Offer};
 use billing::domain::profile::{Entity, Profile};
-use billing::domain::quote::Quote;
+use billing::domain::quote::{Asked, Quote};
 use billing::domain::subscription::{State, Subscription};
 use billing::store;
 use billing::store::quote::Stored;
@@ -113,6 +114,7 @@ pub fn subscription(offer: Offer, at: DateTime<Utc>) -> Subscription {
         since: at,
         offer,
         next_offer: None,
+        discounts: Discounts::default(),
         is_trial: false,
         is_setup_due: false,
         anchor: None,
@@ -142,6 +144,7 @@ pub fn placing(quote: Uuid, account: AccountId) -> Place {
         return_url: "https://tv.example/orders/{order}".into(),
         cancel_url: "https://tv.example/orders/{order}".into(),
         save_method: false,
+        coupon: String::new(),
     }
 }
 
@@ -170,9 +173,20 @@ impl World {
     }
 
     pub async fn quote(&self, account: Option<AccountId>, offer: Offer, trial: bool) -> Uuid {
+        self.quote_with(account, offer, trial, None).await
+    }
+
+    pub async fn quote_with(
+        &self,
+        account: Option<AccountId>,
+        offer: Offer,
+        trial: bool,
+        coupon: Option<&Coupon>,
+    ) -> Uuid {
         let now = self.now();
         let profile = &self.profile;
-        let quote = Quote::price(&offer, None, &profile.currencies, trial, profile.tax_rate_bp, profile.zone, now)
+        let asked = Asked { currency: None, trial, coupon };
+        let quote = Quote::price(&offer, asked, &profile.currencies, profile.tax_rate_bp, profile.zone, now)
             .expect("the offer has a price");
         let stored = Stored { id: Uuid::now_v7(), account, offer, quote, country: "DE".into() };
         let mut tx = self.tx().await;

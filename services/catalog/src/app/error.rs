@@ -50,6 +50,7 @@ impl From<AppError> for Problem {
         match error {
             AppError::Invalid(invalid) => Self::invalid(invalid.field, invalid.reason, invalid.message),
             AppError::NotFound { what: "brand" } => Self::not_found("BRAND_NOT_FOUND", text),
+            AppError::NotFound { what: "coupon" } => Self::not_found("COUPON_NOT_FOUND", text),
             AppError::NotFound { what: "price" } => Self::not_found("PRICE_NOT_FOUND", text),
             AppError::NotFound { .. } => Self::not_found("PLAN_NOT_FOUND", text),
             AppError::HostUnknown(_) => Self::not_found("HOST_UNKNOWN", text),

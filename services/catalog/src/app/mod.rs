@@ -2,6 +2,7 @@
 
 mod brand;
 mod clock;
+mod coupon;
 mod error;
 mod page;
 mod plan;

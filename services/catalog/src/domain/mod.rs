@@ -1,13 +1,15 @@
-//! What a brand and a plan may look like. Pure: nothing here waits or knows a database.
+//! What a brand, a plan and a coupon may look like. Pure: nothing here waits or knows a database.
 
 pub mod brand;
 pub mod clock;
+pub mod coupon;
 pub mod plan;
 pub mod tokens;
 mod words;
 
 pub use brand::{Brand, LegalEntity};
 pub use clock::{ClockRefused, TestClock};
+pub use coupon::{Coupon, CouponState};
 pub use plan::{Content, Plan, PlanState, PlanVersion, Price};
 pub use tokens::DesignTokens;
 pub use words::Slug;

@@ -11,7 +11,7 @@ use super::words::line;
 use super::{Invalid, Slug};
 
 /// No subscription of this field costs more than this many whole units; a typing mistake does (case 31).
-const UNITS_MAX: i64 = 100_000;
+pub(super) const UNITS_MAX: i64 = 100_000;
 const PRICES_MAX: usize = 60;
 const CONNECTIONS_MAX: u32 = 50;
 const PAUSE_DAYS_MAX: u32 = 366;
@@ -412,21 +412,7 @@ impl PriceDraft {
                 return Err(Invalid::new("setup_fee.minor", "AMOUNT_RANGE", format!("use 0 to {most}, got {minor}")));
             }
         };
-        let unit =
-            self.term_unit.ok_or_else(|| Invalid::new("term.unit", "MISSING", "choose day, week, month or year"))?;
-        let count_max: u16 = match unit {
-            TermUnit::Day => 366,
-            TermUnit::Week => 52,
-            TermUnit::Month => 36,
-            TermUnit::Year => 3,
-        };
-        let term = u16::try_from(self.term_count)
-            .ok()
-            .filter(|count| *count <= count_max)
-            .and_then(|count| Term::try_new(count, unit).ok())
-            .ok_or_else(|| {
-                Invalid::new("term.count", "RANGE", format!("use 1 to {count_max} {unit}s, got {}", self.term_count))
-            })?;
+        let term = term(self.term_count, self.term_unit).map_err(|invalid| invalid.below("term"))?;
         Ok(Price {
             id: PriceId::new(now),
             amount: Money { minor: self.amount_minor, currency },
@@ -434,6 +420,22 @@ impl PriceDraft {
             term,
         })
     }
+}
+
+/// A term people can buy: at most three years.
+pub(super) fn term(count: u32, unit: Option<TermUnit>) -> Result<Term, Invalid> {
+    let unit = unit.ok_or_else(|| Invalid::new("unit", "MISSING", "choose day, week, month or year"))?;
+    let count_max: u16 = match unit {
+        TermUnit::Day => 366,
+        TermUnit::Week => 52,
+        TermUnit::Month => 36,
+        TermUnit::Year => 3,
+    };
+    u16::try_from(count)
+        .ok()
+        .filter(|count| *count <= count_max)
+        .and_then(|count| Term::try_new(count, unit).ok())
+        .ok_or_else(|| Invalid::new("count", "RANGE", format!("use 1 to {count_max} {unit}s, got {count}")))
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 use chrono::{DateTime, Utc};
 use ottery_kernel::{AnchorRule, ChangeTiming as KernelTiming, LateRenewal as KernelLate, TermUnit as KernelUnit};
 use ottery_proto::catalog::v1::{
-    Brand, ChangePolicy, ChangeTiming, DesignTokens, LateRenewal, LegalEntity, PanelMapping, Plan, PlanVersion, Price,
-    Term, TermUnit, TestClock, plan, test_clock,
+    Brand, ChangePolicy, ChangeTiming, Coupon, DesignTokens, LateRenewal, LegalEntity, PanelMapping, Plan, PlanVersion,
+    Price, Term, TermUnit, TestClock, coupon, plan, test_clock,
 };
 use ottery_proto::common::v1::Money;
 
 use crate::domain;
+use crate::domain::coupon::{Benefit, Duration, Occasion};
 use crate::store::brand::StoredBrand;
 
 pub(crate) fn instant(at: DateTime<Utc>) -> prost_types::Timestamp {
@@ -150,5 +151,51 @@ pub(crate) fn plan(plan: &domain::Plan) -> Plan {
         position: plan.position,
         featured: plan.featured,
         version: plan.version.cast_unsigned(),
+    }
+}
+
+pub(crate) fn coupon(given: &domain::Coupon) -> Coupon {
+    let content = &given.content;
+    let (kind, percent_bp, amounts) = match &content.benefit {
+        Benefit::Percent { bp } => (coupon::Kind::Percent, *bp, [].as_slice()),
+        Benefit::Fixed { amounts } => (coupon::Kind::Fixed, 0, amounts.as_slice()),
+        Benefit::Price { amounts } => (coupon::Kind::Price, 0, amounts.as_slice()),
+        Benefit::FreeSetup => (coupon::Kind::FreeSetup, 0, [].as_slice()),
+    };
+    let (duration, periods) = match content.duration {
+        Duration::Once => (coupon::Duration::Once, 0),
+        Duration::Periods { count } => (coupon::Duration::Periods, count),
+        Duration::Forever => (coupon::Duration::Forever, 0),
+    };
+    let occasion = match content.occasion {
+        Occasion::Orders => coupon::Occasion::Orders,
+        Occasion::Upgrades => coupon::Occasion::Upgrades,
+        Occasion::Both => coupon::Occasion::Both,
+    };
+    let state = match given.state {
+        domain::CouponState::Enabled => coupon::State::Enabled,
+        domain::CouponState::Archived => coupon::State::Archived,
+    };
+    Coupon {
+        id: given.id.to_string(),
+        brand_id: given.brand.to_string(),
+        code: given.code.to_string(),
+        name: content.name.clone(),
+        kind: kind.into(),
+        percent_bp,
+        amounts: amounts.iter().copied().map(money).collect(),
+        duration: duration.into(),
+        periods,
+        plan_ids: content.plan_ids.iter().map(ToString::to_string).collect(),
+        terms: content.terms.iter().copied().map(term).collect(),
+        new_customers_only: content.new_customers_only,
+        occasion: occasion.into(),
+        starts_at: content.starts_at.map(instant),
+        ends_at: content.ends_at.map(instant),
+        uses_max: content.uses_max.unwrap_or(0),
+        uses_per_customer_max: content.uses_per_customer_max.unwrap_or(0),
+        state: state.into(),
+        version: given.version.cast_unsigned(),
+        created_at: Some(instant(given.created_at)),
     }
 }

@@ -7,12 +7,14 @@ use chrono::{DateTime, Utc};
 use ottery_kernel::{ChangeTiming as KernelTiming, LateRenewal as KernelLate, TermUnit as KernelUnit};
 use ottery_kit::grpc::Problem;
 use ottery_proto::catalog::v1::{
-    Brand, ChangePolicy, ChangeTiming, LateRenewal, LegalEntity, PlanVersion, Price, TermUnit, plan,
+    Brand, ChangePolicy, ChangeTiming, Coupon, LateRenewal, LegalEntity, PlanVersion, Price, Term, TermUnit, coupon,
+    plan,
 };
 
-use crate::domain::PlanState;
 use crate::domain::brand::{BrandDraft, EntityDraft};
+use crate::domain::coupon::{CouponDraft, DurationKind, Kind, Occasion};
 use crate::domain::plan::{ChangesDraft, ContentDraft, PanelMapping, PriceDraft};
+use crate::domain::{CouponState, PlanState};
 
 /// An id, or a problem that names the field.
 pub(super) fn id<T: FromStr<Err: Display>>(field: &'static str, text: &str) -> Result<T, Problem> {
@@ -27,6 +29,11 @@ pub(super) fn optional_id<T: FromStr<Err: Display>>(field: &'static str, text: &
 pub(super) fn instant(field: &'static str, at: Option<prost_types::Timestamp>) -> Result<DateTime<Utc>, Problem> {
     at.and_then(|at| DateTime::from_timestamp(at.seconds, u32::try_from(at.nanos).ok()?))
         .ok_or_else(|| Problem::invalid(field, "INSTANT_MISSING", "give an instant such as 2027-01-31T12:00:00Z"))
+}
+
+/// An instant that may be absent.
+fn optional_instant(field: &'static str, at: Option<prost_types::Timestamp>) -> Result<Option<DateTime<Utc>>, Problem> {
+    at.map(|at| instant(field, Some(at))).transpose()
 }
 
 pub(super) fn brand(brand: Brand) -> BrandDraft {
@@ -109,19 +116,22 @@ fn changes(sent: &ChangePolicy) -> ChangesDraft {
 pub(super) fn price(price: Price) -> PriceDraft {
     let amount = price.amount.unwrap_or_default();
     let term = price.term.unwrap_or_default();
-    let term_unit = match term.unit() {
-        TermUnit::Unspecified => None,
-        TermUnit::Day => Some(KernelUnit::Day),
-        TermUnit::Week => Some(KernelUnit::Week),
-        TermUnit::Month => Some(KernelUnit::Month),
-        TermUnit::Year => Some(KernelUnit::Year),
-    };
     PriceDraft {
         currency: amount.currency,
         amount_minor: amount.minor,
         setup_fee: price.setup_fee.map(|fee| (fee.currency, fee.minor)),
         term_count: term.count,
-        term_unit,
+        term_unit: unit(&term),
+    }
+}
+
+fn unit(term: &Term) -> Option<KernelUnit> {
+    match term.unit() {
+        TermUnit::Unspecified => None,
+        TermUnit::Day => Some(KernelUnit::Day),
+        TermUnit::Week => Some(KernelUnit::Week),
+        TermUnit::Month => Some(KernelUnit::Month),
+        TermUnit::Year => Some(KernelUnit::Year),
     }
 }
 
@@ -131,5 +141,52 @@ pub(super) fn plan_state(state: plan::State) -> Result<PlanState, Problem> {
         plan::State::Draft => Ok(PlanState::Draft),
         plan::State::OnSale => Ok(PlanState::OnSale),
         plan::State::Archived => Ok(PlanState::Archived),
+    }
+}
+
+pub(super) fn coupon(given: Coupon) -> Result<CouponDraft, Problem> {
+    let kind = match given.kind() {
+        coupon::Kind::Unspecified => None,
+        coupon::Kind::Percent => Some(Kind::Percent),
+        coupon::Kind::Fixed => Some(Kind::Fixed),
+        coupon::Kind::Price => Some(Kind::Price),
+        coupon::Kind::FreeSetup => Some(Kind::FreeSetup),
+    };
+    let duration = match given.duration() {
+        coupon::Duration::Unspecified => None,
+        coupon::Duration::Once => Some(DurationKind::Once),
+        coupon::Duration::Periods => Some(DurationKind::Periods),
+        coupon::Duration::Forever => Some(DurationKind::Forever),
+    };
+    let occasion = match given.occasion() {
+        coupon::Occasion::Unspecified => None,
+        coupon::Occasion::Orders => Some(Occasion::Orders),
+        coupon::Occasion::Upgrades => Some(Occasion::Upgrades),
+        coupon::Occasion::Both => Some(Occasion::Both),
+    };
+    Ok(CouponDraft {
+        kind,
+        duration,
+        occasion,
+        starts_at: optional_instant("starts_at", given.starts_at)?,
+        ends_at: optional_instant("ends_at", given.ends_at)?,
+        plan_ids: given.plan_ids.iter().map(|text| id("plan_ids", text)).collect::<Result<_, _>>()?,
+        terms: given.terms.iter().map(|term| (term.count, unit(term))).collect(),
+        amounts: given.amounts.into_iter().map(|amount| (amount.currency, amount.minor)).collect(),
+        code: given.code,
+        name: given.name,
+        percent_bp: given.percent_bp,
+        periods: given.periods,
+        new_customers_only: given.new_customers_only,
+        uses_max: given.uses_max,
+        uses_per_customer_max: given.uses_per_customer_max,
+    })
+}
+
+pub(super) fn coupon_state(state: coupon::State) -> Result<CouponState, Problem> {
+    match state {
+        coupon::State::Unspecified => Err(Problem::invalid("state", "MISSING", "choose enabled or archived")),
+        coupon::State::Enabled => Ok(CouponState::Enabled),
+        coupon::State::Archived => Ok(CouponState::Archived),
     }
 }

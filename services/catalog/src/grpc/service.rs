@@ -1,12 +1,13 @@
 //! `CatalogService`.
 
-use ottery_kernel::{BrandId, PlanId, PlanVersionId, PriceId};
+use ottery_kernel::{BrandId, CouponId, PlanId, PlanVersionId, PriceId};
 use ottery_kit::grpc::{Actor, ActorKind, Problem, Request, Response, Status, actor};
 use ottery_proto::catalog::v1::catalog_service_server::CatalogService;
 use ottery_proto::catalog::v1::{
-    AdvanceTestClockRequest, Brand, GetBrandRequest, GetCatalogVersionReply, GetCatalogVersionRequest, GetPlanRequest,
-    GetPlanVersionRequest, GetPriceReply, GetPriceRequest, ListBrandsReply, ListBrandsRequest, ListPlansReply,
-    ListPlansRequest, Plan, PlanVersion, PutBrandRequest, PutPlanRequest, ResolveHostRequest, SetPlanStateRequest,
+    AdvanceTestClockRequest, Brand, Coupon, GetBrandRequest, GetCatalogVersionReply, GetCatalogVersionRequest,
+    GetCouponRequest, GetPlanRequest, GetPlanVersionRequest, GetPriceReply, GetPriceRequest, ListBrandsReply,
+    ListBrandsRequest, ListCouponsReply, ListCouponsRequest, ListPlansReply, ListPlansRequest, Plan, PlanVersion,
+    PutBrandRequest, PutCouponRequest, PutPlanRequest, ResolveHostRequest, SetCouponStateRequest, SetPlanStateRequest,
     TestClock, plan,
 };
 use ottery_proto::common::v1::PageReply;
@@ -40,6 +41,11 @@ fn sees_everything(actor: &Actor) -> bool {
         ActorKind::Staff | ActorKind::ApiKey => actor.has("plan.read"),
         ActorKind::Service => true,
     }
+}
+
+/// Coupons are secrets that customers guess; staff with the right and services, which check them, see what they say.
+fn sees_coupons(actor: &Actor) -> Result<(), Problem> {
+    if actor.is_service() { Ok(()) } else { actor.require("plan.read") }
 }
 
 /// Everybody sees the brand they are in; any other one is seen from outside all of them, by whoever may read there. What
@@ -216,6 +222,61 @@ impl CatalogService for Api {
             plan: Some(convert::plan(&plan)),
             plan_version: Some(convert::version(&version)),
             price: Some(convert::price(&price)),
+        }))
+    }
+
+    async fn put_coupon(&self, request: Request<PutCouponRequest>) -> Result<Response<Coupon>, Status> {
+        let actor = actor(&request)?;
+        actor.require("plan.update")?;
+        let brand = actor.brand_or_problem()?;
+        let request = request.into_inner();
+        let given = request.coupon.ok_or_else(|| Problem::invalid("coupon", "MISSING", "give the coupon"))?;
+        let id: Option<CouponId> = parse::optional_id("id", &given.id)?;
+        let draft = parse::coupon(given)?;
+        let app = self.app(request.dry_run);
+        let coupon = app.put_coupon(&actor, brand, id, draft, request.expected_version).await.map_err(Problem::from)?;
+        Ok(Response::new(convert::coupon(&coupon)))
+    }
+
+    async fn set_coupon_state(&self, request: Request<SetCouponStateRequest>) -> Result<Response<Coupon>, Status> {
+        let actor = actor(&request)?;
+        actor.require("plan.update")?;
+        let brand = actor.brand_or_problem()?;
+        let request = request.into_inner();
+        let id: CouponId = parse::id("coupon_id", &request.coupon_id)?;
+        let state = parse::coupon_state(request.state())?;
+        let coupon = self
+            .app
+            .set_coupon_state(&actor, brand, id, state, request.expected_version)
+            .await
+            .map_err(Problem::from)?;
+        Ok(Response::new(convert::coupon(&coupon)))
+    }
+
+    async fn get_coupon(&self, request: Request<GetCouponRequest>) -> Result<Response<Coupon>, Status> {
+        let actor = actor(&request)?;
+        sees_coupons(&actor)?;
+        let brand = actor.brand_or_problem()?;
+        let request = request.into_inner();
+        let id: Option<CouponId> = parse::optional_id("coupon_id", &request.coupon_id)?;
+        let coupon = self.app.get_coupon(brand, id, &request.code).await.map_err(Problem::from)?;
+        Ok(Response::new(convert::coupon(&coupon)))
+    }
+
+    async fn list_coupons(&self, request: Request<ListCouponsRequest>) -> Result<Response<ListCouponsReply>, Status> {
+        let actor = actor(&request)?;
+        sees_coupons(&actor)?;
+        let brand = actor.brand_or_problem()?;
+        let request = request.into_inner();
+        let page = request.page.unwrap_or_default();
+        let coupons = self
+            .app
+            .list_coupons(brand, request.with_archived, &page.cursor, page.limit)
+            .await
+            .map_err(Problem::from)?;
+        Ok(Response::new(ListCouponsReply {
+            coupons: coupons.items.iter().map(convert::coupon).collect(),
+            page: Some(PageReply { next_cursor: coupons.next }),
         }))
     }
 

@@ -1,6 +1,7 @@
 //! What catalog remembers. Functions take the caller's open transaction; none begins or commits one.
 
 pub mod brand;
+pub mod coupon;
 pub mod plan;
 
 /// A row that the domain cannot read back.

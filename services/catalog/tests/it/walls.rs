@@ -1,3 +1,4 @@
+use catalog::domain::coupon::{CouponDraft, DurationKind, Kind, Occasion};
 use ottery_kernel::BrandId;
 use ottery_kit::db::{Scope, begin};
 use ottery_kit::grpc::Problem;
@@ -23,7 +24,16 @@ async fn secure_s14_without_a_brand_no_tenant_row_is_seen_and_none_is_written_fo
     let world = world().await;
     let brand = world.app.put_brand(&owner(), None, brand_draft("nordlicht"), 0).await.unwrap().id;
     world.app.put_plan(&owner(), brand, None, plan_draft("family", &[1000]), 0).await.unwrap();
-    for table in ["plan", "plan_version", "price"] {
+    let coupon = CouponDraft {
+        code: "SUMMER".into(),
+        kind: Some(Kind::Percent),
+        percent_bp: 2000,
+        duration: Some(DurationKind::Once),
+        occasion: Some(Occasion::Orders),
+        ..CouponDraft::default()
+    };
+    world.app.put_coupon(&owner(), brand, None, coupon, 0).await.unwrap();
+    for table in ["plan", "plan_version", "price", "coupon"] {
         let count = format!("SELECT count(*) FROM {table}");
         let mut tx = begin(&world.database.pool, Scope::Platform).await.unwrap();
         let seen: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count.clone())).fetch_one(&mut *tx).await.unwrap();

@@ -213,6 +213,11 @@ pub const RULES: &[Rule] = &[
     read("/plans/{id}", Holder("plan.read"), Brand),
     write("PUT", "/plans/{id}", Holder("plan.update"), Brand, "plan.update"),
     post("/plans/{id}/state", Holder("plan.update"), Brand, "plan.set_state"),
+    read("/coupons", Holder("plan.read"), Brand),
+    post("/coupons", Holder("plan.update"), Brand, "coupon.create"),
+    read("/coupons/{id}", Holder("plan.read"), Brand),
+    write("PUT", "/coupons/{id}", Holder("plan.update"), Brand, "coupon.update"),
+    post("/coupons/{id}/state", Holder("plan.update"), Brand, "coupon.set_state"),
     // people
     read("/accounts", Holder("account.read"), Either),
     read("/accounts/{id}", Holder("account.read"), Either),

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod auth;
 pub mod brands;
 pub mod clocks;
+pub mod coupons;
 mod describe;
 mod exports;
 pub mod factors;
@@ -75,6 +76,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(brands::routes())
         .merge(clocks::routes())
         .merge(plans::routes())
+        .merge(coupons::routes())
         .merge(accounts::routes())
         .merge(staff::routes())
         .merge(keys::routes())

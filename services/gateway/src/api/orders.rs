@@ -42,8 +42,17 @@ view! {
         due_now: Option<Money>,
         expires_at: Option<Time>,
         renews_at: Option<Time>,
+        /// What the first renewal costs, the coupon counted in when it still applies then.
         renewal_total: Option<Money>,
         trial_days: u32,
+        /// Code of the coupon in it.
+        coupon: Option<String>,
+        /// What the coupon takes off the first invoice; its lines show it.
+        discount: Option<Money>,
+        /// How many paid periods the coupon is good for; 0: all of them, when there is a coupon.
+        coupon_periods: u32,
+        /// What a renewal costs once the coupon is used up.
+        regular_total: Option<Money>,
     }
 }
 
@@ -96,6 +105,12 @@ pub struct QuoteInput {
     /// Start with the plan's trial.
     #[serde(default)]
     pub trial: bool,
+    /// Code of a coupon, in any case. One that cannot be used refuses the quote: `coupon_unknown` (also another brand's),
+    /// `coupon_not_started`, `coupon_expired`, `coupon_used_up`, `coupon_used_by_you`, `coupon_new_customers_only`,
+    /// `coupon_not_for_plan`, `coupon_not_for_term`, `coupon_not_for_currency`, `coupon_not_for_orders`,
+    /// `coupon_without_effect`.
+    #[serde(default)]
+    pub coupon: String,
 }
 
 /// What to order.
@@ -128,6 +143,10 @@ pub struct OrderInput {
     /// Path it returns to when the customer gives up.
     #[serde(default)]
     pub cancel_path: Option<String>,
+    /// The coupon you believe is in the quote: refused as `coupon_not_in_quote` when it is not. When somebody else took its
+    /// last use meanwhile, the order is refused as `coupon_used_up`: get a quote without it.
+    #[serde(default)]
+    pub coupon: String,
 }
 
 /// The order, and where to pay it.
@@ -169,6 +188,7 @@ async fn create_quote(State(state): State<AppState>, caller: Caller, Json(input)
         currency: input.currency,
         country: input.country,
         trial: input.trial,
+        coupon: input.coupon,
     };
     let quote = state.clients.billing(&caller.call()).create_quote(request).await?.into_inner();
     Ok((StatusCode::CREATED, Json(Quote::from(quote))).into_response())
@@ -219,6 +239,7 @@ pub async fn place(
         return_url: path("return_path", input.return_path.as_deref())?,
         cancel_url: path("cancel_path", input.cancel_path.as_deref())?,
         save_method: input.save_method,
+        coupon: input.coupon,
     };
     let context = caller.call().idempotency_key(&key.0).timeout(super::payments::PROVIDER_TIMEOUT);
     Ok(state.clients.billing(&context).place_order(order).await?.into_inner())

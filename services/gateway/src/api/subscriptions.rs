@@ -44,6 +44,10 @@ view! {
         auto_renew: bool,
         payment_method_label: Option<String>,
         open_invoice_id: Option<String>,
+        /// Code of its coupon, used up or not.
+        coupon: Option<String>,
+        /// What the next renewal costs, a coupon counted in.
+        renewal_total: Option<Money>,
         version: u64,
         /// The day of the month its periods return to; 0 for terms of days and weeks.
         anchor_day: u32,
@@ -177,6 +181,9 @@ pub struct TransferInput {
 pub struct ChangeQuoteInput {
     /// `prc_…`
     pub price_id: String,
+    /// Code of a coupon for upgrades; refused with the codes a quote is refused with, and `coupon_not_for_upgrades`.
+    #[serde(default)]
+    pub coupon: String,
 }
 
 /// A change of the plan.
@@ -188,6 +195,9 @@ pub struct ChangeInput {
     /// Path the provider's page returns to; the subscription's page when left out.
     #[serde(default)]
     pub return_path: Option<String>,
+    /// Code of a coupon for upgrades; it replaces the one the subscription has once the change is paid.
+    #[serde(default)]
+    pub coupon: String,
 }
 
 /// The change, and where to pay it.
@@ -277,7 +287,7 @@ async fn quote_change(
     Path(subscription_id): Path<String>,
     Json(input): Json<ChangeQuoteInput>,
 ) -> Reply<Json<ChangeQuote>> {
-    let request = billing::QuoteChangeRequest { subscription_id, price_id: input.price_id };
+    let request = billing::QuoteChangeRequest { subscription_id, price_id: input.price_id, coupon: input.coupon };
     Ok(Json(state.clients.billing(&caller.call()).quote_change(request).await?.into_inner().into()))
 }
 
@@ -299,6 +309,7 @@ async fn change(
         price_id: input.price_id,
         return_url: url.clone(),
         cancel_url: url,
+        coupon: input.coupon,
     };
     let context = caller.call().idempotency_key(key.0).timeout(super::payments::PROVIDER_TIMEOUT);
     let reply = state.clients.billing(&context).change_plan(request).await?.into_inner();

@@ -227,6 +227,7 @@ pub(crate) fn done(code: &str) -> Option<Note> {
         "created" => ("Created", ""),
         "published" => ("Published", "New orders get this version from now on."),
         "archived" => ("Archived", "Existing subscriptions go on; nobody new can buy it."),
+        "coupon-archived" => ("Archived", "Nobody new can use it; who has it keeps it."),
         "signed-out" => ("Signed out", "See you soon."),
         "cancelled" => {
             ("Cancelled", "Nothing will be charged any more; you keep access until the end of the period you paid for.")

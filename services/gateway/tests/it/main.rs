@@ -4,6 +4,7 @@
 
 mod apply;
 mod browser;
+mod coupons;
 mod edge;
 mod https;
 mod keys;

@@ -31,6 +31,7 @@ fn end() -> DateTime<Utc> {
 
 fn active(has_method: bool) -> Subscription {
     let mut subscription = Subscription {
+        discounts: Default::default(),
         id: SubscriptionId::new(start()),
         account: AccountId::new(start()),
         order: OrderId::new(start()),

@@ -19,6 +19,7 @@ fn subscription() -> Subscription {
         since: noon(),
         offer: offer(1000, Term::MONTH),
         next_offer: None,
+        discounts: Discounts::default(),
         is_trial: false,
         is_setup_due: false,
         anchor: None,

@@ -40,6 +40,14 @@ pub fn title(subscription: &Subscription, manner: &Manner) -> String {
     format!("{} per {}", manner.money(subscription.price.as_ref()), text::per(subscription.term.as_ref()))
 }
 
+/// What a coupon makes of the next renewal; empty without one.
+fn next_price(subscription: &Subscription, manner: &Manner) -> String {
+    if subscription.coupon.is_empty() {
+        return String::new();
+    }
+    format!("The next renewal costs {}.", manner.money(subscription.renewal_total.as_ref()))
+}
+
 /// `GET /account/subscriptions`
 pub async fn list(State(state): State<AppState>, customer: Customer, ui: Ui) -> Reply<Response> {
     let asked = billing::ListSubscriptionsRequest { page: ui.page(), account_id: customer.account.id.clone() };
@@ -128,6 +136,7 @@ pub async fn show(
         "",
         vec![
             ("Price", Cell::text(title(&one, &manner))),
+            ("Coupon", Cell::text(&one.coupon).note(next_price(&one, &manner))),
             (
                 "Current period",
                 Cell::text(match &one.period_start {
@@ -200,7 +209,8 @@ async fn change_form(
     let mut form = Form::new("Change plan", format!("/account/subscriptions/{}/change", one.id), "See what it costs")
         .intro("What you have not used of the current period counts towards the new plan.")
         .tone(Tone::Info)
-        .field(Field::select("price", "New plan", options));
+        .field(Field::select("price", "New plan", options))
+        .field(Field { autocomplete: "off", ..Field::text("coupon", "Coupon code") });
     form.is_get = true;
     Ok(Some(Block::Form(form)))
 }
@@ -231,7 +241,8 @@ pub async fn preview(
     ui: Ui,
     Path(id): Path<String>,
 ) -> Reply<Response> {
-    show_preview(&state, &customer, &ui, &id, ui.query.get("price"), None).await
+    let wanted = (ui.query.get("price"), ui.query.get("coupon"));
+    show_preview(&state, &customer, &ui, &id, wanted, None).await
 }
 
 async fn show_preview(
@@ -239,14 +250,31 @@ async fn show_preview(
     customer: &Customer,
     ui: &Ui,
     id: &str,
-    price: &str,
+    (price, coupon): (&str, &str),
     failed: Option<&Failed>,
 ) -> Reply<Response> {
-    let asked = billing::QuoteChangeRequest { subscription_id: id.to_owned(), price_id: price.to_owned() };
-    let quote = state.clients.billing(&customer.caller.call()).quote_change(asked).await?.into_inner();
+    let asked = |coupon: &str| billing::QuoteChangeRequest {
+        subscription_id: id.to_owned(),
+        price_id: price.to_owned(),
+        coupon: coupon.to_owned(),
+    };
+    let mut client = state.clients.billing(&customer.caller.call());
+    // A coupon that cannot be used is said to be so above the price without it.
+    let (quote, coupon, refused) = match client.quote_change(asked(coupon)).await {
+        Ok(quote) => (quote.into_inner(), coupon, None),
+        Err(status) => {
+            let refusal = Refusal::from(status);
+            if refusal.field.as_deref() != Some("coupon") {
+                return Err(refusal);
+            }
+            let plain = client.quote_change(asked("")).await?.into_inner();
+            (plain, "", Some(Failed { action: String::new(), sent: Sent::default(), refusal }))
+        }
+    };
+    let failed = refused.as_ref().or(failed);
     let manner = manner(state, &customer.brand);
     let is_nothing = |amount: Option<&Money>| amount.is_none_or(|amount| amount.minor == 0);
-    if is_nothing(quote.new_charge.as_ref()) && is_nothing(quote.unused_credit.as_ref()) {
+    if quote.effect() == billing::quote_change_reply::Effect::AtRenewal {
         return show_later(state, customer, ui, (id, price), &quote.warnings, failed, &manner).await;
     }
     let mut rows: Vec<Vec<Cell>> = quote
@@ -273,6 +301,7 @@ async fn show_preview(
         if is_free { "Change now".to_owned() } else { format!("Pay {due} and change") },
     )
     .field(Field::hidden("price", price))
+    .field(Field::hidden("coupon", coupon))
     .keyed()
     .refused(failed);
     let page = Page::new("Change plan")
@@ -345,6 +374,7 @@ pub async fn change(
         price_id: sent.text("price"),
         return_url: back.clone(),
         cancel_url: back,
+        coupon: sent.text("coupon"),
     };
     let call = customer.caller.call().idempotency_key(sent.key()?.0);
     match state.clients.billing(&call).change_plan(asked).await {
@@ -364,13 +394,12 @@ pub async fn change(
             if refusal.status == StatusCode::NOT_FOUND {
                 return Err(refusal);
             }
-            let price = sent.text("price");
             show_preview(
                 &state,
                 &customer,
                 &ui,
                 &id,
-                &price,
+                (sent.get("price"), sent.get("coupon")),
                 Some(&Failed { action: String::new(), sent: Sent::default(), refusal }),
             )
             .await

@@ -40,19 +40,26 @@ struct Leave {
     order: String,
 }
 
+/// Longest code that is looked up; what is longer is none.
+const CODE_MAX: usize = 64;
+
 struct Wanted {
     version: PlanVersion,
     price: Price,
     is_trial: bool,
+    /// As it was typed; empty for none.
+    coupon: String,
 }
 
 impl Wanted {
-    fn hidden(&self) -> [(&str, &str); 2] {
-        [("price", &self.price.id), ("trial", if self.is_trial { "1" } else { "" })]
+    fn hidden(&self) -> [(&str, &str); 3] {
+        [("price", &self.price.id), ("trial", if self.is_trial { "1" } else { "" }), ("coupon", &self.coupon)]
     }
 
     fn href(&self) -> String {
-        format!("/checkout?price={}{}", quoted(&self.price.id), if self.is_trial { "&trial=1" } else { "" })
+        let trial = if self.is_trial { "&trial=1" } else { "" };
+        let coupon = if self.coupon.is_empty() { String::new() } else { format!("&coupon={}", quoted(&self.coupon)) };
+        format!("/checkout?price={}{trial}{coupon}", quoted(&self.price.id))
     }
 }
 
@@ -72,7 +79,8 @@ async fn wanted(state: &AppState, brand: &Brand, ui: &Ui, asked: &Sent) -> Reply
         )
     })?;
     let is_trial = asked.get("trial") == "1" && version.trial_days > 0;
-    Ok(Wanted { version, price, is_trial })
+    let coupon = asked.get("coupon").chars().take(CODE_MAX).collect();
+    Ok(Wanted { version, price, is_trial, coupon })
 }
 
 fn frame(brand: &Brand, ui: &Ui) -> Frame {
@@ -141,15 +149,64 @@ fn lines_of(quote: &billing::Quote, manner: &Manner) -> Vec<(String, String)> {
     quote.lines.iter().map(|line| (line.description.clone(), manner.money(line.amount.as_ref()))).collect()
 }
 
-async fn quote(state: &AppState, visitor: &Visitor, wanted: &Wanted) -> Reply<billing::Quote> {
+async fn quote(state: &AppState, visitor: &Visitor, wanted: &Wanted, coupon: &str) -> Reply<billing::Quote> {
     let country = visitor.caller.account().map(|account| account.country.clone()).unwrap_or_default();
     let asked = billing::CreateQuoteRequest {
         price_id: wanted.price.id.clone(),
         currency: String::new(),
         country,
         trial: wanted.is_trial,
+        coupon: coupon.to_owned(),
     };
     Ok(state.clients.billing(&visitor.caller.call()).create_quote(asked).await?.into_inner())
+}
+
+/// The quote with the coupon, or the one without and why the coupon does not count.
+async fn quote_or_plain(
+    state: &AppState,
+    visitor: &Visitor,
+    wanted: &Wanted,
+) -> Reply<(billing::Quote, Option<Refusal>)> {
+    match quote(state, visitor, wanted, &wanted.coupon).await {
+        Ok(found) => Ok((found, None)),
+        Err(refusal) if refusal.field.as_deref() == Some("coupon") => {
+            Ok((quote(state, visitor, wanted, "").await?, Some(refusal)))
+        }
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// A form of its own, so that the price is shown anew before anything is ordered.
+fn coupon_form(wanted: &Wanted, applied: &str, refused: Option<&Refusal>) -> Form {
+    let [price, trial, _] = wanted.hidden();
+    let help = if applied.is_empty() { "" } else { "It is taken off. Empty the field to go on without it." };
+    let field = Field { autocomplete: "off", ..Field::text("coupon", "Coupon code") }.value(applied).help(help);
+    let mut form = Form::new("", "/checkout", "Apply").tone(Tone::Info);
+    form.is_get = true;
+    let failed = refused.map(|refusal| Failed {
+        action: form.action.clone(),
+        sent: Sent::from(vec![("coupon".to_owned(), wanted.coupon.clone())]),
+        refusal: refusal.clone(),
+    });
+    form.fields([price, trial].map(|(name, value)| Field::hidden(name, value))).field(field).refused(failed.as_ref())
+}
+
+/// What each renewal costs and when the first one comes.
+fn renewal(quote: &billing::Quote, wanted: &Wanted, manner: &Manner) -> String {
+    let per = text::per(wanted.price.term.as_ref());
+    let first = manner.money(quote.renewal_total.as_ref());
+    let date = manner.date(quote.renews_at.as_ref());
+    let regular = manner.money(quote.regular_total.as_ref());
+    if quote.coupon.is_empty() || first == regular {
+        return format!("{first} every {per}, first on {date}, until you cancel.");
+    }
+    match quote.coupon_periods {
+        0 => format!("{first} every {per} with your coupon, first on {date}, until you cancel."),
+        periods => format!(
+            "{first} every {per}, first on {date}, while your coupon lasts ({}); then {regular}, until you cancel.",
+            text::counted(u64::from(periods), "payment")
+        ),
+    }
 }
 
 async fn show_review(
@@ -161,18 +218,19 @@ async fn show_review(
 ) -> Reply<Response> {
     let brand = &visitor.brand;
     let manner = manner(state, brand);
-    let quote = quote(state, visitor, wanted).await?;
+    let (quote, coupon_refused) = quote_or_plain(state, visitor, wanted).await?;
+    // What is wrong with the coupon is said beside its field, once.
+    let failed = failed.filter(|_| coupon_refused.is_none());
     let email = visitor.caller.account().map(|account| account.email.clone()).unwrap_or_default();
     let due = manner.money(quote.due_now.as_ref());
-    let renewal = format!(
-        "{} every {}, first on {}, until you cancel.",
-        manner.money(quote.renewal_total.as_ref()),
-        text::per(wanted.price.term.as_ref()),
-        manner.date(quote.renews_at.as_ref()),
-    );
+    let renewal = renewal(&quote, wanted, &manner);
     let is_free = quote.due_now.as_ref().is_some_and(|due| due.minor == 0);
-    let submit = if is_free { "Start free trial".to_owned() } else { format!("Pay {due}") };
-    let consent = if is_free {
+    let submit = match (is_free, wanted.is_trial) {
+        (_, true) => "Start free trial".to_owned(),
+        (true, false) => "Order without paying".to_owned(),
+        (false, false) => format!("Pay {due}"),
+    };
+    let consent = if wanted.is_trial {
         format!(
             "Start at once. After {} it goes on for {} per {}, which I get an invoice for, unless I cancel before.",
             text::counted(u64::from(quote.trial_days), "day"),
@@ -182,8 +240,9 @@ async fn show_review(
     } else {
         "Start at once. I know that my right to withdraw ends when access is ready.".to_owned()
     };
+    let [price, trial, _] = wanted.hidden();
     let form = Form::new("", "/checkout/place", submit)
-        .fields(wanted.hidden().map(|(name, value)| Field::hidden(name, value)))
+        .fields([price, trial, ("coupon", &quote.coupon)].map(|(name, value)| Field::hidden(name, value)))
         .field(Field::hidden("quote", &quote.id))
         .keyed()
         // Who pays nothing today shows no payment method that could be remembered.
@@ -208,6 +267,7 @@ async fn show_review(
                 ("Renewal", Cell::text(renewal)),
             ],
         ))
+        .with(Block::Form(coupon_form(wanted, &quote.coupon, coupon_refused.as_ref())))
         .with(Block::Form(form));
     let mut totals = vec![
         ("Net".to_owned(), manner.money(quote.subtotal.as_ref())),
@@ -225,7 +285,7 @@ async fn show_review(
         totals.drain(..2);
     }
     let mut lines = lines_of(&quote, &manner);
-    if is_free {
+    if wanted.is_trial {
         lines = vec![(
             format!("{} free", text::counted(u64::from(quote.trial_days), "day")),
             manner.money(quote.due_now.as_ref()),
@@ -235,8 +295,9 @@ async fn show_review(
             manner.money(quote.renewal_total.as_ref()),
         )];
     }
+    let refused = failed.map(|failed| &failed.refusal).or(coupon_refused.as_ref());
     draw_as(
-        failed.map_or(StatusCode::OK, |failed| failed.refusal.status),
+        refused.map_or(StatusCode::OK, |refusal| refusal.status),
         &Checkout {
             frame: frame(brand, ui),
             page,
@@ -336,6 +397,7 @@ pub async fn place(
         return_url: format!("{origin}/orders/{{order}}"),
         cancel_url: format!("{origin}/orders/{{order}}?back=1"),
         save_method: sent.is_on("save_method"),
+        coupon: wanted.coupon.clone(),
     };
     let call = visitor.caller.call().idempotency_key(key.0);
     match state.clients.billing(&call).place_order(asked).await {

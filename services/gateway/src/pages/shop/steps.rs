@@ -120,15 +120,16 @@ impl Progress {
         let order = self.order();
         let paid = self.is_paid();
         let step = |title: &str, state, text: String, at: String| Step { title: title.to_owned(), text, state, at };
-        let is_free = order.total.as_ref().is_some_and(|total| total.minor == 0)
-            || self
-                .detail
-                .subscription
-                .as_ref()
-                .is_some_and(|subscription| subscription.state() == subscription::State::Trialing);
+        let is_trial = self
+            .detail
+            .subscription
+            .as_ref()
+            .is_some_and(|subscription| subscription.state() == subscription::State::Trialing);
+        let is_free = is_trial || order.total.as_ref().is_some_and(|total| total.minor == 0);
         let payment = match self.outcome() {
             _ if paid && is_free => {
-                step("Nothing to pay today", "done", "Your trial has started.".into(), String::new())
+                let text = if is_trial { "Your trial has started." } else { "" };
+                step("Nothing to pay today", "done", text.into(), String::new())
             }
             _ if paid => step(
                 "Payment received",

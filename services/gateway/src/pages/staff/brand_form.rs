@@ -170,8 +170,11 @@ pub fn read(sent: &Sent, before: Brand) -> Reply<Brand> {
     })
 }
 
-/// What people write as `19`, `19.5` or `19,5 %`.
-fn basis_points(sent: &Sent, name: &str) -> Reply<u32> {
+/// What people write as `19`, `19.5` or `19,5 %`; nothing is 0.
+///
+/// # Errors
+/// 400 naming the field.
+pub fn basis_points(sent: &Sent, name: &str) -> Reply<u32> {
     let text = sent.get(name).trim_end_matches('%').trim().replace(',', ".");
     let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
     let points = || {

@@ -27,7 +27,7 @@ struct View {
 }
 
 /// Pages of a brand, with what one must be allowed to see them.
-const MENU: [(&str, &str, &str); 14] = [
+const MENU: [(&str, &str, &str); 15] = [
     ("Dashboard", "", ""),
     ("Orders", "/orders", "order.read"),
     ("Subscriptions", "/subscriptions", "subscription.read"),
@@ -35,6 +35,7 @@ const MENU: [(&str, &str, &str); 14] = [
     ("Invoices", "/invoices", "invoice.read"),
     ("Tickets", "/tickets", "ticket.read"),
     ("Plans", "/plans", "plan.read"),
+    ("Coupons", "/coupons", "plan.read"),
     ("Panels", "/panels", "panel.read"),
     ("Payments", "/providers", "brand.read"),
     ("Mails", "/mails", "delivery.read"),

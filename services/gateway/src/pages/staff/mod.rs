@@ -3,6 +3,8 @@
 mod accounts;
 pub mod brand_form;
 mod brands;
+mod coupon_form;
+mod coupons;
 mod dashboard;
 pub mod desk;
 mod entry;
@@ -45,6 +47,10 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/plans/{id}", get(plans::edit_page).post(plans::save))
         .route("/staff/b/{brand}/plans/{id}/price-change", get(price_change::preview).post(price_change::announce))
         .route("/staff/b/{brand}/plans/{id}/state", post(plans::set_state))
+        .route("/staff/b/{brand}/coupons", get(coupons::list))
+        .route("/staff/b/{brand}/coupons/new", get(coupons::new_page).post(coupons::create))
+        .route("/staff/b/{brand}/coupons/{id}", get(coupons::show))
+        .route("/staff/b/{brand}/coupons/{id}/state", post(coupons::set_state))
         .route("/staff/b/{brand}/panels", get(panels::list))
         .route("/staff/b/{brand}/panels/new", get(panels::new_page).post(panels::create))
         .route("/staff/b/{brand}/panels/{id}", get(panels::show).post(panels::save))
