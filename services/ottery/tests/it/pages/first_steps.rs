@@ -61,6 +61,7 @@ async fn the_first_steps_lead_to_a_shop() {
         "invoices",
         "tickets",
         "plans",
+        "coupons",
         "panels",
         "providers",
         "mails",

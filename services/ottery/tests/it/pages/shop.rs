@@ -80,6 +80,9 @@ pub async fn buy(walk: &mut Walk, world: &World) -> String {
     walk.visit("/plans/duo").await;
     walk.tab.press(".buy-box button").await;
     walk.here("review", 200).await;
+    walk.tab.fill("#checkout-coupon", "NOBODY").await;
+    walk.tab.press("form[action='/checkout'] button").await;
+    walk.here("review-coupon-refused", 400).await;
     walk.tab.send(PLACE).await;
     walk.here("review-refused", 400).await;
     walk.tab.click("[name=consent]").await;

@@ -51,6 +51,8 @@ pub async fn visit(walk: &mut Walk, world: &World) {
     for (name, path) in [
         ("dashboard", ""),
         ("plan-new", "/plans/new"),
+        ("coupons-none", "/coupons"),
+        ("coupon-new", "/coupons/new"),
         ("panel-new", "/panels/new"),
         ("providers", "/providers"),
         ("mails", "/mails"),
@@ -112,6 +114,15 @@ pub async fn work(walk: &mut Walk, world: &World, order: &str) {
     walk.here("staff-panel-down", 200).await;
     walk.look("staff-dashboard-panel-down", &base).await;
     world.heal().await;
+
+    walk.visit(&format!("{base}/coupons/new")).await;
+    walk.tab.fill("[name=code]", "welcome").await;
+    walk.tab.press("form[action$='/coupons/new'] button").await;
+    walk.here("staff-coupon-refused", 400).await;
+    walk.tab.fill("[name=percent_bp]", "20").await;
+    walk.tab.press("form[action$='/coupons/new'] button").await;
+    walk.here("staff-coupon", 200).await;
+    walk.look("staff-coupons", &format!("{base}/coupons")).await;
 
     walk.visit("/staff/brands/new").await;
     walk.tab.send("form[action='/staff/brands/new'] button").await;
