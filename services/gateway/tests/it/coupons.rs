@@ -217,7 +217,9 @@ async fn staff_make_and_archive_coupons_on_pages() {
     };
     let refused = send(staff, &at("/new"), &filled("120")).await;
     assert_eq!(refused.status.as_u16(), 400, "{}", refused.text);
-    assert!(refused.text.contains("Use 1 to 10000 basis points") && refused.text.contains("value=\"welcome\""));
+    assert!(
+        refused.text.contains("Use more than 0 and at most 100 percent") && refused.text.contains("value=\"welcome\"")
+    );
     let made = send(staff, &at("/new"), &filled("12.5")).await;
     let one = made.header("location").split('?').next().unwrap().to_owned();
     let list = staff.get(&at("")).await;

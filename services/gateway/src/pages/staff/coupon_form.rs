@@ -135,6 +135,18 @@ fn day(sent: &Sent, name: &str, later: u64, zone: chrono_tz::Tz) -> Reply<Option
     })
 }
 
+/// The share, in basis points. The form speaks of percent, so what is out of range is said in percent.
+fn share(sent: &Sent) -> Reply<u32> {
+    let points = basis_points(sent, "percent_bp")?;
+    if chosen(&KINDS, sent.get("kind")) == Kind::Percent && !(1..=10_000).contains(&points) {
+        let typed = sent.get("percent_bp");
+        let got = if typed.is_empty() { "nothing" } else { typed };
+        let message = format!("use more than 0 and at most 100 percent, got {got}");
+        return Err(Refusal::invalid("percent_bp", "percent_invalid", message));
+    }
+    Ok(points)
+}
+
 /// The coupon as the form says.
 ///
 /// # Errors
@@ -149,7 +161,7 @@ pub fn read(sent: &Sent, currencies: &[String], plans: &[Plan], zone: chrono_tz:
         code: sent.text("code"),
         name: sent.text("name"),
         kind: chosen(&KINDS, sent.get("kind")).into(),
-        percent_bp: basis_points(sent, "percent_bp")?,
+        percent_bp: share(sent)?,
         amounts,
         duration: chosen(&DURATIONS, sent.get("duration")).into(),
         periods: sent.number("periods")?,
@@ -231,8 +243,11 @@ mod tests {
             ("amount.JPY", "1.5", "amount_invalid"),
             ("ends_at", "31.1.2027", "date_invalid"),
             ("periods", "x", "number_invalid"),
+            ("percent_bp", "100.01", "percent_invalid"),
+            ("percent_bp", "0", "percent_invalid"),
         ] {
-            let refusal = read_from(&[(name, value)]).unwrap_err();
+            let kind = if name == "percent_bp" { "percent" } else { "fixed" };
+            let refusal = read_from(&[("kind", kind), (name, value)]).unwrap_err();
             assert_eq!((refusal.field.as_deref(), refusal.code.as_str()), (Some(name), code));
         }
     }
