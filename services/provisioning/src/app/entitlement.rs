@@ -24,7 +24,7 @@ pub struct Wish {
     pub correlation_id: String,
 }
 
-/// Stores a wanted state when it is newer than the stored one, and wakes the reconciler at the commit. It is the whole
+/// Stores a wanted state when it is newer than the stored one; the consumer wakes the reconciler after the commit. It is the whole
 /// state, so an older one is ignored and a gap does not matter. Returns whether it was newer.
 pub async fn want(tx: &mut PgTransaction<'_>, wish: Wish, now: DateTime<Utc>) -> sqlx::Result<bool> {
     let mut wanted = wish.wanted;
