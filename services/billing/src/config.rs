@@ -69,6 +69,8 @@ impl Payments {
 pub struct Renewals {
     /// Subscriptions of one transaction.
     pub batch_size: u32,
+    /// Schedulers of one replica.
+    pub workers: u32,
     /// How often an idle scheduler looks.
     pub poll_ms: u64,
     /// How long a batch may take before another scheduler takes over.

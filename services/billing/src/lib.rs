@@ -35,16 +35,18 @@ pub async fn build(config: Config, host: Host) -> anyhow::Result<Service> {
     let billing = Billing::new(config, &host, pool.clone())?;
     let routes =
         tonic::service::Routes::new(BillingServiceServer::new(grpc::service::BillingGrpc { app: billing.clone() }));
-    let scheduler = Arc::new(billing.clone());
     let counting = billing.clone();
-    let service = Service::new(NAME, &host, pool)
+    let mut service = Service::new(NAME, &host, pool)
         .grpc(routes)
-        .consumer(events::consume::brands(), events::consume::KeepBrand { clock: host.clock.clone() })
-        .worker("renewals", move |context| app::renewals::run(scheduler.clone(), context))
-        .due(move |brand, now| {
-            let billing = counting.clone();
-            async move { billing.still_due(brand, now).await }
-        });
+        .consumer(events::consume::brands(), events::consume::KeepBrand { clock: host.clock.clone() });
+    for _ in 0..billing.config.renewals.workers {
+        let scheduler = Arc::new(billing.clone());
+        service = service.worker("renewals", move |context| app::renewals::run(scheduler.clone(), context));
+    }
+    let service = service.due(move |brand, now| {
+        let billing = counting.clone();
+        async move { billing.still_due(brand, now).await }
+    });
     Ok(app::payment::workers(&billing, service))
 }
 

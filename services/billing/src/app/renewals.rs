@@ -1,184 +1,38 @@
 //! The scheduler: claims due subscriptions, decides for the whole batch, writes in sets.
 //!
+//! [`worker`] looks for work, [`batch`] claims, reads, writes and hands back; what is decided is here, purely, one
+//! subscription after the other, by the rules that quotes, changes and settlements use, too.
+//!
 //! Any number of schedulers run at once. A claim is a lease with a fence; the fence is checked when the batch is written,
 //! so one that was paused past its lease writes nothing. Dying halfway loses nothing: the batch is one transaction, and
 //! its claims lapse.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+mod batch;
+mod phases;
+mod worker;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::HashMap;
+
+use chrono::TimeDelta;
 use ottery_kernel::{AccountId, BrandId, Currency, Money, OrderId, SubscriptionId};
-use ottery_kit::clock::brand_now;
-use ottery_kit::db::{self, Scope};
 use ottery_kit::grpc::Problem;
-use ottery_kit::{WorkerContext, crash};
 use sqlx::postgres::PgTransaction;
 
 use super::order::{draft, number_draft};
-use super::schedule::{Case, cases};
+use super::schedule::Case;
 use super::subscription::{close, open};
 use super::unit::{Unit, UnitError};
-use super::{Billing, broken, profile};
-use crate::domain::dunning::{Settings, Step};
-use crate::domain::invoice::{Invoice, Number, Purpose, number_year};
+use super::{Billing, broken};
+use crate::domain::dunning::{Standing, Step};
+use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::line::Totals;
 use crate::domain::quote::{Billed, stretch_lines};
 use crate::domain::subscription::{Command, State, Subscription, SuspendCause};
 use crate::events::publish;
 use crate::store;
-use crate::store::due::Claim;
 use crate::store::payment::{AttemptKind, AttemptRequest};
 
-/// Brands looked at in one round; the others come in the next.
-const BRANDS_MAX: i64 = 64;
-/// When a subscription whose step fails is tried again, by the brand's clock.
-const RETRY_DEFECT: TimeDelta = TimeDelta::hours(1);
-
-/// Works off due subscriptions until the process stops.
-///
-/// # Errors
-/// When the database is away; kit starts the worker again.
-pub async fn run(billing: Arc<Billing>, context: WorkerContext) -> anyhow::Result<()> {
-    let lag = billing.host.metrics.gauge(
-        "ottery_billing_renewal_lag_seconds",
-        "How long the first due subscription has been waiting for a scheduler; brands on test clocks do not count",
-    );
-    loop {
-        let mut worked = 0;
-        let now = billing.clock.now();
-        let due = store::due::brands(&billing.pool, now, BRANDS_MAX).await?;
-        let oldest = due.iter().filter_map(|due| due.waiting_since).min();
-        lag.set(&[], oldest.map_or(0.0, |since| (now - since).as_seconds_f64().max(0.0)));
-        for brand in due.into_iter().map(|due| due.brand) {
-            if context.shutdown.is_cancelled() {
-                return Ok(());
-            }
-            // One brand's defect must not keep the others from their renewals.
-            match billing.run_batch(brand).await {
-                Ok(count) => worked += count,
-                Err(error) => {
-                    tracing::error!(brand.id = %brand, error = format!("{error:#}"), "a renewal batch failed")
-                }
-            }
-        }
-        if worked == 0 {
-            tokio::select! {
-                () = context.shutdown.cancelled() => return Ok(()),
-                () = tokio::time::sleep(billing.config.renewals.poll()) => {}
-            }
-        }
-    }
-}
-
-impl Billing {
-    /// One batch of one brand: one step of each claimed subscription. Returns how many were worked on.
-    ///
-    /// # Errors
-    /// When the database fails or something stored contradicts itself.
-    pub async fn run_batch(&self, brand: BrandId) -> anyhow::Result<usize> {
-        let claims = self.claim_batch(brand).await?;
-        if claims.is_empty() {
-            return Ok(0);
-        }
-        crash::point("renewal.claimed");
-        match self.work_off(brand, &claims).await {
-            Err(error) if is_defect(&error) => self.one_by_one(brand, &claims).await,
-            done => done,
-        }
-    }
-
-    /// One subscription whose data contradicts itself must not keep its neighbours from their renewals: each is worked off
-    /// alone, and the broken one waits for a person.
-    async fn one_by_one(&self, brand: BrandId, claims: &[Claim]) -> anyhow::Result<usize> {
-        let mut worked = 0;
-        for claim in claims {
-            let Err(error) = self.work_off(brand, std::slice::from_ref(claim)).await else {
-                worked += 1;
-                continue;
-            };
-            if !is_defect(&error) {
-                return Err(error);
-            }
-            tracing::error!(subscription.id = %claim.subscription, error = format!("{error:#}"), "a renewal step failed");
-            let (mut tx, now) = self.begin(brand).await?;
-            let summary = "its next billing step fails; the log says why; it is tried again every hour";
-            store::task::open(&mut tx, brand, "renewal_failed", claim.subscription, summary, now).await?;
-            store::due::finish(&mut tx, &[(*claim, Some(now + RETRY_DEFECT))]).await?;
-            tx.commit().await?;
-        }
-        Ok(worked)
-    }
-
-    /// What is still due in the brand at `now`, in words; none when nothing is.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn still_due(&self, brand: BrandId, now: DateTime<Utc>) -> anyhow::Result<Option<String>> {
-        let count = store::due::count(&self.pool, brand, now).await?;
-        if count > 0 {
-            return Ok(Some(format!("{count} due subscriptions")));
-        }
-        let mut tx = db::begin(&self.pool, Scope::Brand(brand)).await?;
-        Ok(super::payment::waiting(&mut tx, brand).await?)
-    }
-
-    /// Claims what is due in the brand.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn claim_batch(&self, brand: BrandId) -> anyhow::Result<Vec<Claim>> {
-        let mut tx = db::begin(&self.pool, Scope::Platform).await?;
-        let now = brand_now(&mut tx, brand, &*self.clock).await?;
-        drop(tx);
-        let renewals = &self.config.renewals;
-        Ok(store::due::claim(&self.pool, brand, now, renewals.batch_size.into(), renewals.lease()).await?)
-    }
-
-    /// Decides and writes claimed subscriptions, in one transaction. Claims that were lost meanwhile are left alone.
-    ///
-    /// # Errors
-    /// When the database fails or something stored contradicts itself.
-    pub async fn work_off(&self, brand: BrandId, claims: &[Claim]) -> anyhow::Result<usize> {
-        let (mut tx, now) = self.begin(brand).await?;
-        let wanted: Vec<SubscriptionId> = claims.iter().map(|claim| claim.subscription).collect();
-        // Subscriptions before due rows, as everybody locks them.
-        let locked = store::subscription::lock_all(&mut tx, &wanted).await?;
-        let mine = store::due::still_mine(&mut tx, claims).await?;
-        let fences: HashMap<SubscriptionId, Claim> = mine.iter().map(|claim| (claim.subscription, *claim)).collect();
-        let subscriptions = locked.into_iter().filter(|subscription| fences.contains_key(&subscription.id)).collect();
-        let mut batch = cases(&mut tx, brand, subscriptions).await?;
-
-        let profile = profile(&mut tx, brand).await?;
-        let settings = self.config.dunning(&profile);
-        let mut unit = Unit::new(brand, profile, now);
-        let steps: Vec<Option<Step>> = batch
-            .iter()
-            .map(|case| case.next(&settings, now).filter(|(at, _)| *at <= now).map(|(_, step)| step))
-            .collect();
-        let mut means = Means::gather(&mut tx, &mut unit, &batch, &steps).await?;
-        for (case, step) in batch.iter_mut().zip(&steps) {
-            if let Some(step) = step {
-                perform(&mut unit, case, *step, &mut means)?;
-            }
-        }
-        for case in &batch {
-            unit.keep(case.subscription.clone());
-            for invoice in &case.open {
-                unit.keep_invoice(invoice.clone());
-            }
-        }
-        unit.flush(&mut tx).await?;
-        crash::point("renewal.mid");
-        plan_on(&mut tx, brand, batch, &settings, now, &fences).await?;
-        tx.commit().await?;
-        let done = self.host.metrics.counter("ottery_billing_renewal_steps", "Steps of dunning that were carried out");
-        for step in steps.iter().flatten() {
-            done.inc(&[("step", step.name())]);
-        }
-        Ok(fences.len())
-    }
-}
+pub use worker::run;
 
 /// How far ahead somebody may pay.
 const AHEAD_MAX: TimeDelta = TimeDelta::days(3 * 366);
@@ -218,89 +72,45 @@ impl Billing {
         if case.subscription.paid_through.is_some_and(|end| end > now + AHEAD_MAX) {
             return Err(Problem::refused("PAID_FAR_AHEAD", "more than three years are paid already; renew it later"));
         }
-        let steps = [Some(Step::IssueInvoice)];
-        let mut means = Means::gather(&mut tx, &mut unit, std::slice::from_ref(&case), &steps).await?;
+        let waiting = case.open.clone();
+        let mut means = Means::gather(&mut tx, &mut unit, &[(&case, Step::IssueInvoice)]).await?;
         issue(&mut unit, &mut case, &mut means).map_err(broken)?;
+        // The new one is the unit's to write.
+        case.open = waiting;
         let subscription = close(&mut tx, self, unit, case).await?;
         tx.commit().await?;
         Ok(subscription)
     }
 }
 
-/// Whether trying again at once cannot help: contradicting data, not a database that is away or a lost race.
-fn is_defect(error: &anyhow::Error) -> bool {
-    match error.downcast_ref::<sqlx::Error>() {
-        None => error.downcast_ref::<UnitError>().is_some(),
-        Some(error) => error.as_database_error().is_some_and(|database| {
-            database.is_unique_violation() || database.is_check_violation() || database.is_foreign_key_violation()
-        }),
-    }
-}
-
-/// Reads what was written, plans the next steps and gives the claims back, if all of them still stand.
-async fn plan_on(
-    tx: &mut PgTransaction<'_>,
-    brand: BrandId,
-    batch: Vec<Case>,
-    settings: &Settings,
-    now: DateTime<Utc>,
-    fences: &HashMap<SubscriptionId, Claim>,
-) -> anyhow::Result<()> {
-    let written = cases(tx, brand, batch.into_iter().map(|case| case.subscription).collect()).await?;
-    let planned: Vec<_> = written
-        .iter()
-        .filter_map(|case| {
-            let next = case.next(settings, now).map(|(at, _)| at);
-            Some((*fences.get(&case.subscription.id)?, next))
-        })
-        .collect();
-    let done = store::due::finish(tx, &planned).await?;
-    anyhow::ensure!(
-        done == planned.len() as u64,
-        "{} of {} claims were taken over by another scheduler; nothing was written",
-        planned.len() as u64 - done,
-        planned.len()
-    );
-    Ok(())
-}
-
-/// What the decisions of a batch draw on: numbers for new invoices and money in wallets.
+/// What the decisions of a batch draw on: the money in wallets.
 #[derive(Debug, Default)]
 struct Means {
-    numbers: std::vec::IntoIter<Number>,
     wallets: HashMap<(AccountId, Currency), Money>,
 }
 
 impl Means {
-    /// Locks customers and orders, takes the numbers the batch needs and reads the wallets.
-    async fn gather(
-        tx: &mut PgTransaction<'_>,
-        unit: &mut Unit,
-        batch: &[Case],
-        steps: &[Option<Step>],
-    ) -> sqlx::Result<Self> {
-        let mut accounts: Vec<AccountId> = batch.iter().map(|case| case.subscription.account).collect();
+    /// Locks customers and orders of what is to be done, and reads the wallets.
+    async fn gather(tx: &mut PgTransaction<'_>, unit: &mut Unit, due: &[(&Case, Step)]) -> sqlx::Result<Self> {
+        let mut accounts: Vec<AccountId> = due.iter().map(|(case, _)| case.subscription.account).collect();
         accounts.sort_unstable();
         accounts.dedup();
         unit.lock_customers(tx, &accounts).await?;
-        let ending = |(case, step): (&Case, &Option<Step>)| {
-            (case.subscription.state == State::Pending && matches!(step, Some(Step::End(_))))
-                .then_some(case.subscription.order)
+        let ending = |(case, step): &(&Case, Step)| {
+            let is_ordered = case.subscription.state == State::Pending && matches!(step, Step::End(_));
+            is_ordered.then_some(case.subscription.order)
         };
-        let orders: Vec<OrderId> = batch.iter().zip(steps).filter_map(ending).collect();
-        unit.lock_orders(tx, &orders).await?;
-        let issuing = steps.iter().filter(|step| matches!(step, Some(Step::IssueInvoice))).count();
-        if issuing == 0 {
-            return Ok(Self::default());
+        let orders: Vec<OrderId> = due.iter().filter_map(ending).collect();
+        if !orders.is_empty() {
+            unit.lock_orders(tx, &orders).await?;
         }
-        let wallets = store::ledger::wallets(tx, &accounts).await?;
-        let entity = &unit.profile.entity;
-        let year = number_year(unit.now, entity.zone);
-        let numbers = store::number::take(tx, entity.id, &entity.series, year, issuing).await?.into_iter();
-        Ok(Self { numbers, wallets })
+        let is_issuing = due.iter().any(|(_, step)| matches!(step, Step::IssueInvoice));
+        let wallets = if is_issuing { store::ledger::wallets(tx, &accounts).await? } else { HashMap::new() };
+        Ok(Self { wallets })
     }
 }
 
+/// Decides one step of one subscription. Afterwards the case is as it will be stored.
 fn perform(unit: &mut Unit, case: &mut Case, step: Step, means: &mut Means) -> Result<(), UnitError> {
     let before = case.subscription.clone();
     let subscription = &mut case.subscription;
@@ -329,6 +139,7 @@ fn perform(unit: &mut Unit, case: &mut Case, step: Step, means: &mut Means) -> R
                     amount: invoice.remaining()?,
                     kind: AttemptKind::OffSession { method },
                 });
+                case.standings.insert(id, Standing::InFlight);
             }
         }
         Step::Remind { invoice: id, step } => {
@@ -355,10 +166,10 @@ fn perform(unit: &mut Unit, case: &mut Case, step: Step, means: &mut Means) -> R
     Ok(())
 }
 
-/// Issues the invoice of the next period (the first one after a trial), paid from the wallet as far as that goes.
+/// Issues the invoice of the next period (the first one after a trial), paid from the wallet as far as that goes. Its number
+/// is given when the unit is written.
 fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), UnitError> {
     let subscription = &mut case.subscription;
-    // An error, not a way out: a number was taken for it, and none may be lost.
     let (Some(next), Some(customer)) = (subscription.next_stretch()?, unit.customer(subscription.account)) else {
         return Err(UnitError::Incomplete(subscription.id));
     };
@@ -382,14 +193,21 @@ fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), Unit
     invoice.period = Some(period);
     // Issued late (after an outage), it is due now: nobody is late for what they never saw.
     invoice.due_at = Some(period.start().max(unit.now));
-    number_draft(&mut invoice, means.numbers.next(), unit.now)?;
+    number_draft(&mut invoice, None, unit.now)?;
     unit.issue(&invoice)?;
     let wallet = (invoice.account, invoice.totals.total.currency);
-    if let Some(available) = means.wallets.get_mut(&wallet) {
-        let taken = unit.pay_from_wallet(&mut invoice, *available)?;
-        *available = available.checked_sub(taken)?;
+    let mut taken = Money::zero(currency);
+    if let Some(available) = means.wallets.get(&wallet) {
+        taken = unit.pay_from_wallet(&mut invoice, *available)?;
     }
     unit.settle_if_paid(&mut invoice, Some(subscription), None)?;
-    unit.keep_new(invoice);
+    unit.keep_new(invoice.clone());
+    if invoice.state == invoice::State::Open {
+        case.open.push(invoice);
+    }
+    // Last, when nothing can fail any more: what failed takes nothing out.
+    if let Some(available) = means.wallets.get_mut(&wallet) {
+        *available = available.checked_sub(taken)?;
+    }
     Ok(())
 }

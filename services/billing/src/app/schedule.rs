@@ -12,7 +12,7 @@ use crate::domain::subscription::Subscription;
 use crate::store;
 
 /// A subscription with its open invoices, ready to be decided on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Case {
     /// The subscription, locked.
     pub subscription: Subscription,

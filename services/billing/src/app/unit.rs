@@ -1,6 +1,6 @@
 //! One transaction's worth of decisions: everything is decided first, purely, then written in sets.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -14,7 +14,7 @@ use sqlx::postgres::PgTransaction;
 use crate::domain::calendar::Stretch;
 use crate::domain::coupon::Redeemed;
 use crate::domain::entitlement;
-use crate::domain::invoice::{self, Invoice, Purpose};
+use crate::domain::invoice::{self, Invoice, Purpose, number_year};
 use crate::domain::ledger::{self, Account, Booking, LedgerError, Transfer};
 use crate::domain::offer::Offer;
 use crate::domain::order;
@@ -50,6 +50,17 @@ pub enum UnitError {
     Invoice(#[from] invoice::Refused),
 }
 
+/// Something to tell. What names the number of an invoice is put into words when the number is known.
+#[derive(Debug)]
+enum Told {
+    /// As it is.
+    Event(Event),
+    /// A new invoice was issued.
+    Finalised(InvoiceId),
+    /// Nothing is left to pay on a new invoice.
+    Settled { invoice: InvoiceId, is_first: bool, payment: Option<PaymentId> },
+}
+
 /// What one transaction will write.
 #[derive(Debug)]
 pub struct Unit {
@@ -61,7 +72,8 @@ pub struct Unit {
     pub now: DateTime<Utc>,
     customers: HashMap<AccountId, Customer>,
     orders: HashMap<OrderId, Order>,
-    changed_orders: Vec<OrderId>,
+    /// As they were before.
+    changed_orders: Vec<Order>,
     first_settled: Vec<AccountId>,
     new_invoices: Vec<Invoice>,
     changed_invoices: Vec<Invoice>,
@@ -72,7 +84,22 @@ pub struct Unit {
     pub attempts: Vec<AttemptRequest>,
     withdrawn: Vec<InvoiceId>,
     given_back: Vec<Redeemed>,
-    events: Vec<Event>,
+    told: Vec<Told>,
+}
+
+/// How much was decided at some moment.
+struct Mark {
+    changed_orders: usize,
+    first_settled: usize,
+    new_invoices: usize,
+    changed_invoices: usize,
+    subscriptions: usize,
+    transfers: usize,
+    allocations: usize,
+    attempts: usize,
+    withdrawn: usize,
+    given_back: usize,
+    told: usize,
 }
 
 impl Unit {
@@ -95,8 +122,76 @@ impl Unit {
             attempts: Vec::new(),
             withdrawn: Vec::new(),
             given_back: Vec::new(),
-            events: Vec::new(),
+            told: Vec::new(),
         }
+    }
+
+    /// Decides something that stands alone: when it fails, nothing of it stays, and what was decided before does.
+    ///
+    /// # Errors
+    /// What `decide` answers.
+    pub fn attempt<T>(&mut self, decide: impl FnOnce(&mut Self) -> Result<T, UnitError>) -> Result<T, UnitError> {
+        let mark = self.mark();
+        let outcome = decide(self);
+        if outcome.is_err() {
+            self.rewind(&mark);
+        }
+        outcome
+    }
+
+    /// Named one by one, so that nothing that is ever added can be forgotten in [`Unit::rewind`].
+    fn mark(&self) -> Mark {
+        let Self {
+            brand: _,
+            profile: _,
+            now: _,
+            customers: _,
+            orders: _,
+            changed_orders,
+            first_settled,
+            new_invoices,
+            changed_invoices,
+            subscriptions,
+            transfers,
+            allocations,
+            attempts,
+            withdrawn,
+            given_back,
+            told,
+        } = self;
+        Mark {
+            changed_orders: changed_orders.len(),
+            first_settled: first_settled.len(),
+            new_invoices: new_invoices.len(),
+            changed_invoices: changed_invoices.len(),
+            subscriptions: subscriptions.len(),
+            transfers: transfers.len(),
+            allocations: allocations.len(),
+            attempts: attempts.len(),
+            withdrawn: withdrawn.len(),
+            given_back: given_back.len(),
+            told: told.len(),
+        }
+    }
+
+    fn rewind(&mut self, mark: &Mark) {
+        for before in self.changed_orders.drain(mark.changed_orders..).rev() {
+            self.orders.insert(before.id, before);
+        }
+        for account in self.first_settled.drain(mark.first_settled..) {
+            if let Some(customer) = self.customers.get_mut(&account) {
+                customer.first_settled_at = None;
+            }
+        }
+        self.new_invoices.truncate(mark.new_invoices);
+        self.changed_invoices.truncate(mark.changed_invoices);
+        self.subscriptions.truncate(mark.subscriptions);
+        self.transfers.truncate(mark.transfers);
+        self.allocations.truncate(mark.allocations);
+        self.attempts.truncate(mark.attempts);
+        self.withdrawn.truncate(mark.withdrawn);
+        self.given_back.truncate(mark.given_back);
+        self.told.truncate(mark.told);
     }
 
     /// Loads and locks the customers decisions are about.
@@ -127,7 +222,7 @@ impl Unit {
 
     /// Tells one more event.
     pub fn tell(&mut self, event: Event) {
-        self.events.push(event);
+        self.told.push(Told::Event(event));
     }
 
     /// A booking of this moment, in the books of the entity that issued `invoice`.
@@ -141,14 +236,18 @@ impl Unit {
         self.transfers.extend(booking.into_transfers());
     }
 
-    /// Issues a draft that was given its number: books what is owed and tells it. Call [`Unit::settle_if_paid`] next.
+    /// Issues an invoice: books what is owed and tells it. One without a number gets it when the unit is written; it has
+    /// to be new. Call [`Unit::settle_if_paid`] next.
     ///
     /// # Errors
     /// When a total is negative.
     pub fn issue(&mut self, invoice: &Invoice) -> Result<(), UnitError> {
         let booking = self.booking(invoice, "invoice.finalised", invoice.id);
         self.book(ledger::invoice_finalised(booking, invoice.account, invoice.totals)?);
-        self.tell(publish::invoice_finalised(self.brand, invoice, self.now));
+        self.told.push(match invoice.number {
+            Some(_) => Told::Event(publish::invoice_finalised(self.brand, invoice, self.now)),
+            None => Told::Finalised(invoice.id),
+        });
         Ok(())
     }
 
@@ -210,9 +309,13 @@ impl Unit {
             self.touch(&before, subscription, grant_reason(&before, invoice))?;
         }
         let is_first = self.settled_first(invoice);
-        let customer = self.customers.get(&invoice.account);
-        let event = publish::invoice_settled(self.brand, invoice, customer, is_first, payment, self.now);
-        self.tell(event);
+        self.told.push(match invoice.number {
+            Some(_) => {
+                let customer = self.customers.get(&invoice.account);
+                Told::Event(publish::invoice_settled(self.brand, invoice, customer, is_first, payment, self.now))
+            }
+            None => Told::Settled { invoice: invoice.id, is_first, payment },
+        });
         Ok(true)
     }
 
@@ -230,9 +333,9 @@ impl Unit {
         let Some(order) = self.orders.get_mut(&id) else { return };
         // An order that was given up stays so; its invoice is void and never gets here.
         if let Ok(order::Outcome::Moved(state)) = order.state.on(command) {
+            self.changed_orders.push(order.clone());
             order.state = state;
             order.paid_at = (state == order::State::Paid).then_some(self.now);
-            self.changed_orders.push(id);
         }
     }
 
@@ -319,7 +422,7 @@ impl Unit {
             after.entitlement_version += 1;
             events.push(publish::entitlement_changed(brand, after, entitlement, buyer, self.now));
         }
-        self.events.extend(events);
+        self.told.extend(events.into_iter().map(Told::Event));
         Ok(())
     }
 
@@ -361,25 +464,79 @@ impl Unit {
     /// # Errors
     /// When the database refuses; the transaction is then lost.
     pub async fn flush(mut self, tx: &mut PgTransaction<'_>) -> sqlx::Result<Vec<PaymentId>> {
+        self.write_unnumbered(tx).await?;
+        self.write_numbered(tx).await
+    }
+
+    /// The first half of [`Unit::flush`]: all that needs no number. The counter of a series is locked from the taking of a
+    /// number until the commit, and everybody who issues waits for it; so it is taken as late as possible.
+    ///
+    /// # Errors
+    /// When the database refuses; the transaction is then lost.
+    pub async fn write_unnumbered(&mut self, tx: &mut PgTransaction<'_>) -> sqlx::Result<()> {
         store::subscription::save_all(tx, self.brand, &self.subscriptions).await?;
-        store::invoice::insert_all(tx, self.brand, &self.new_invoices).await?;
         store::invoice::save_all(tx, &self.changed_invoices).await?;
-        store::invoice::allocate(tx, self.brand, &self.allocations).await?;
-        store::ledger::append(tx, self.brand, &self.transfers).await?;
-        store::customer::first_settled(tx, &self.first_settled, self.now).await?;
-        let orders: Vec<Order> = self.changed_orders.iter().filter_map(|id| self.orders.remove(id)).collect();
-        store::order::save_states(tx, &orders).await?;
-        store::redemption::give_back(tx, &self.given_back, self.now).await?;
         if !self.withdrawn.is_empty() {
             store::payment::cancel_open(tx, self.brand, &self.withdrawn, self.now).await?;
         }
+        store::ledger::append(tx, self.brand, &self.transfers).await?;
+        store::customer::first_settled(tx, &self.first_settled, self.now).await?;
+        let orders: Vec<Order> =
+            self.changed_orders.iter().filter_map(|before| self.orders.remove(&before.id)).collect();
+        store::order::save_states(tx, &orders).await
+    }
+
+    /// The second half of [`Unit::flush`]: new invoices with their numbers, and what names or needs them.
+    ///
+    /// # Errors
+    /// When the database refuses; the transaction is then lost.
+    pub async fn write_numbered(mut self, tx: &mut PgTransaction<'_>) -> sqlx::Result<Vec<PaymentId>> {
+        self.number(tx).await?;
+        store::invoice::insert_all(tx, self.brand, &self.new_invoices).await?;
+        store::invoice::allocate(tx, self.brand, &self.allocations).await?;
+        store::redemption::give_back(tx, &self.given_back, self.now).await?;
         let attempts = if self.attempts.is_empty() {
             Vec::new()
         } else {
             store::payment::request(tx, self.brand, &self.attempts, self.now).await?
         };
-        outbox::append_all(tx, self.events).await?;
+        outbox::append_all(tx, self.into_events()).await?;
         Ok(attempts)
+    }
+
+    /// Gives new invoices that were issued without a number theirs: one range per series, in the order of the series, so
+    /// that two transactions never wait for each other.
+    async fn number(&mut self, tx: &mut PgTransaction<'_>) -> sqlx::Result<()> {
+        let mut series: BTreeMap<_, Vec<&mut Invoice>> = BTreeMap::new();
+        for invoice in &mut self.new_invoices {
+            let (None, Some(issued_at)) = (&invoice.number, invoice.issued_at) else { continue };
+            let seller = &invoice.snapshot.seller;
+            let key = (seller.id, seller.series.clone(), number_year(issued_at, seller.zone));
+            series.entry(key).or_default().push(invoice);
+        }
+        for ((entity, series, year), invoices) in series {
+            let numbers = store::number::take(tx, entity, &series, year, invoices.len()).await?;
+            for (invoice, number) in invoices.into_iter().zip(numbers) {
+                invoice.number = Some(number);
+            }
+        }
+        Ok(())
+    }
+
+    /// What there is to tell, in the order in which it happened.
+    fn into_events(self) -> Vec<Event> {
+        let Self { brand, now, customers, new_invoices, told, .. } = self;
+        let new: HashMap<InvoiceId, &Invoice> = new_invoices.iter().map(|invoice| (invoice.id, invoice)).collect();
+        let invoice = |id| *new.get(&id).expect("only a new invoice is issued without a number, and new ones are kept");
+        let event = |told| match told {
+            Told::Event(event) => event,
+            Told::Finalised(id) => publish::invoice_finalised(brand, invoice(id), now),
+            Told::Settled { invoice: id, is_first, payment } => {
+                let invoice = invoice(id);
+                publish::invoice_settled(brand, invoice, customers.get(&invoice.account), is_first, payment, now)
+            }
+        };
+        told.into_iter().map(event).collect()
     }
 }
 

@@ -45,7 +45,8 @@ pub async fn brands(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> sqlx::Resu
     Ok(rows.into_iter().map(|row| due((row.brand_id, row.waiting_since))).collect())
 }
 
-/// Claims a batch of one brand for `lease`, the longest waiting first; what others hold is skipped.
+/// Claims a batch of one brand for `lease`, the longest waiting first; what others hold is skipped. `now` is the time of a
+/// brand without a test clock.
 pub async fn claim(
     pool: &PgPool,
     brand: BrandId,
@@ -56,7 +57,9 @@ pub async fn claim(
     let rows = sqlx::query!(
         "UPDATE due SET lease_until = now() + make_interval(secs => $4), fence = fence + 1
           WHERE subscription_id = ANY (ARRAY(
-              SELECT subscription_id FROM due WHERE brand_id = $1 AND due_at <= $2 AND lease_until < now()
+              SELECT subscription_id FROM due
+               WHERE brand_id = $1 AND lease_until < now()
+                 AND due_at <= coalesce((SELECT clock.now FROM brand_clock clock WHERE clock.brand_id = $1), $2)
                ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED))
          RETURNING subscription_id, fence",
         brand.as_uuid(),
@@ -72,15 +75,15 @@ pub async fn claim(
         .collect())
 }
 
-/// Those claims that still stand, locked until the end of the transaction.
+/// Those claims that still stand. The caller holds the locks of their subscriptions, so that nobody takes them away any
+/// more, except another scheduler when the lease runs out; [`finish`] notices that.
 pub async fn still_mine(tx: &mut PgTransaction<'_>, claims: &[Claim]) -> sqlx::Result<Vec<Claim>> {
     let (ids, fences): (Vec<Uuid>, Vec<i64>) =
         claims.iter().map(|claim| (claim.subscription.as_uuid(), claim.fence)).unzip();
     let rows = sqlx::query!(
         "SELECT due.subscription_id, due.fence FROM due
            JOIN UNNEST($1::uuid[], $2::bigint[]) AS mine (subscription_id, fence)
-             ON mine.subscription_id = due.subscription_id AND mine.fence = due.fence
-          ORDER BY due.subscription_id FOR UPDATE OF due",
+             ON mine.subscription_id = due.subscription_id AND mine.fence = due.fence",
         &ids,
         &fences
     )

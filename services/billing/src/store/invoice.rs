@@ -2,42 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use ottery_kernel::{AccountId, BrandId, Currency, InvoiceId, Money, OrderId, Period, SubscriptionId};
-use serde::Serialize;
 use sqlx::postgres::PgTransaction;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Page, currency, json_rows, unreadable};
+use super::{Page, column, currency, unreadable};
 use crate::domain::invoice::{Invoice, Number, Purpose, Snapshot, State};
 use crate::domain::line::{Line, Totals};
-
-#[derive(Serialize)]
-struct NewRow<'a> {
-    id: Uuid,
-    brand_id: Uuid,
-    account_id: Uuid,
-    subscription_id: Option<Uuid>,
-    order_id: Option<Uuid>,
-    purpose: &'static str,
-    state: &'static str,
-    entity_id: Uuid,
-    series: Option<&'a str>,
-    number_year: Option<i32>,
-    number_seq: Option<i64>,
-    currency: Currency,
-    subtotal_minor: i64,
-    tax_minor: i64,
-    total_minor: i64,
-    lines: &'a [Line],
-    snapshot: &'a Snapshot,
-    period_start: Option<DateTime<Utc>>,
-    period_end: Option<DateTime<Utc>>,
-    issued_at: Option<DateTime<Utc>>,
-    due_at: Option<DateTime<Utc>>,
-    closed_at: Option<DateTime<Utc>>,
-    reminders_done: i32,
-    charges_made: i32,
-}
 
 struct Row {
     id: Uuid,
@@ -114,38 +85,46 @@ pub async fn insert_all(tx: &mut PgTransaction<'_>, brand: BrandId, invoices: &[
     if invoices.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = invoices
-        .iter()
-        .map(|invoice| NewRow {
-            id: invoice.id.as_uuid(),
-            brand_id: brand.as_uuid(),
-            account_id: invoice.account.as_uuid(),
-            subscription_id: invoice.subscription.map(|id| id.as_uuid()),
-            order_id: invoice.order.map(|id| id.as_uuid()),
-            purpose: invoice.purpose.as_str(),
-            state: invoice.state.as_str(),
-            entity_id: invoice.snapshot.seller.id.as_uuid(),
-            series: invoice.number.as_ref().map(|number| number.series.as_str()),
-            number_year: invoice.number.as_ref().map(|number| number.year),
-            number_seq: invoice.number.as_ref().map(|number| number.sequence),
-            currency: invoice.totals.total.currency,
-            subtotal_minor: invoice.totals.subtotal.minor,
-            tax_minor: invoice.totals.tax.minor,
-            total_minor: invoice.totals.total.minor,
-            lines: &invoice.lines,
-            snapshot: &invoice.snapshot,
-            period_start: invoice.period.map(Period::start),
-            period_end: invoice.period.map(Period::end),
-            issued_at: invoice.issued_at,
-            due_at: invoice.due_at,
-            closed_at: invoice.closed_at,
-            reminders_done: signed(invoice.reminders_done),
-            charges_made: signed(invoice.charges_made),
-        })
-        .collect();
-    sqlx::query!("INSERT INTO invoice SELECT * FROM jsonb_populate_recordset(NULL::invoice, $1)", json_rows(&rows)?)
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query!(
+        "INSERT INTO invoice (id, brand_id, account_id, subscription_id, order_id, purpose, state, entity_id, series,
+                              number_year, number_seq, currency, subtotal_minor, tax_minor, total_minor, lines, snapshot,
+                              period_start, period_end, issued_at, due_at, closed_at, reminders_done, charges_made)
+         SELECT id, $1, account_id, subscription_id, order_id, purpose, state, entity_id, series,
+                number_year, number_seq, currency, subtotal_minor, tax_minor, subtotal_minor + tax_minor, lines, snapshot,
+                period_start, period_end, issued_at, due_at, closed_at, reminders_done, charges_made
+           FROM UNNEST($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::uuid[], $9::text[],
+                       $10::integer[], $11::bigint[], $12::text[], $13::bigint[], $14::bigint[], $15::jsonb[], $16::jsonb[],
+                       $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::timestamptz[], $21::timestamptz[],
+                       $22::integer[], $23::integer[])
+                AS r (id, account_id, subscription_id, order_id, purpose, state, entity_id, series,
+                      number_year, number_seq, currency, subtotal_minor, tax_minor, lines, snapshot,
+                      period_start, period_end, issued_at, due_at, closed_at, reminders_done, charges_made)",
+        brand.as_uuid(),
+        &column(invoices, |invoice| invoice.id.as_uuid()),
+        &column(invoices, |invoice| invoice.account.as_uuid()),
+        &column(invoices, |invoice| invoice.subscription.map(|id| id.as_uuid())) as _,
+        &column(invoices, |invoice| invoice.order.map(|id| id.as_uuid())) as _,
+        &column(invoices, |invoice| invoice.purpose.as_str()) as _,
+        &column(invoices, |invoice| invoice.state.as_str()) as _,
+        &column(invoices, |invoice| invoice.snapshot.seller.id.as_uuid()),
+        &column(invoices, |invoice| invoice.number.as_ref().map(|number| number.series.as_str())) as _,
+        &column(invoices, |invoice| invoice.number.as_ref().map(|number| number.year)) as _,
+        &column(invoices, |invoice| invoice.number.as_ref().map(|number| number.sequence)) as _,
+        &column(invoices, |invoice| invoice.totals.total.currency.to_string()),
+        &column(invoices, |invoice| invoice.totals.subtotal.minor),
+        &column(invoices, |invoice| invoice.totals.tax.minor),
+        &column(invoices, |invoice| Json(&invoice.lines)) as _,
+        &column(invoices, |invoice| Json(&invoice.snapshot)) as _,
+        &column(invoices, |invoice| invoice.period.map(Period::start)) as _,
+        &column(invoices, |invoice| invoice.period.map(Period::end)) as _,
+        &column(invoices, |invoice| invoice.issued_at) as _,
+        &column(invoices, |invoice| invoice.due_at) as _,
+        &column(invoices, |invoice| invoice.closed_at) as _,
+        &column(invoices, |invoice| signed(invoice.reminders_done)),
+        &column(invoices, |invoice| signed(invoice.charges_made)),
+    )
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 
@@ -158,22 +137,17 @@ pub async fn save_all(tx: &mut PgTransaction<'_>, invoices: &[Invoice]) -> sqlx:
     if invoices.is_empty() {
         return Ok(());
     }
-    let ids: Vec<Uuid> = invoices.iter().map(|invoice| invoice.id.as_uuid()).collect();
-    let states: Vec<String> = invoices.iter().map(|invoice| invoice.state.as_str().to_owned()).collect();
-    let closed: Vec<Option<DateTime<Utc>>> = invoices.iter().map(|invoice| invoice.closed_at).collect();
-    let reminders: Vec<i32> = invoices.iter().map(|invoice| signed(invoice.reminders_done)).collect();
-    let charges: Vec<i32> = invoices.iter().map(|invoice| signed(invoice.charges_made)).collect();
     sqlx::query!(
         "UPDATE invoice SET state = r.state, closed_at = r.closed_at, reminders_done = r.reminders_done,
                             charges_made = r.charges_made
            FROM UNNEST($1::uuid[], $2::text[], $3::timestamptz[], $4::integer[], $5::integer[])
                 AS r (id, state, closed_at, reminders_done, charges_made)
           WHERE invoice.id = r.id",
-        &ids,
-        &states,
-        &closed as _,
-        &reminders,
-        &charges,
+        &column(invoices, |invoice| invoice.id.as_uuid()),
+        &column(invoices, |invoice| invoice.state.as_str()) as _,
+        &column(invoices, |invoice| invoice.closed_at) as _,
+        &column(invoices, |invoice| signed(invoice.reminders_done)),
+        &column(invoices, |invoice| signed(invoice.charges_made)),
     )
     .execute(&mut **tx)
     .await?;

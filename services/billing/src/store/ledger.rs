@@ -4,56 +4,40 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use ottery_kernel::{AccountId, BrandId, Currency, Money};
-use serde::Serialize;
 use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
 
-use super::{Page, json_rows, money};
+use super::{Page, column, money};
 use crate::domain::ledger::{Account, Booking, Transfer};
-
-#[derive(Serialize)]
-struct Row {
-    id: Uuid,
-    brand_id: Uuid,
-    entity_id: Uuid,
-    debit: String,
-    credit: String,
-    amount_minor: i64,
-    currency: Currency,
-    state: &'static str,
-    kind: &'static str,
-    reference_id: String,
-    resolves: Option<Uuid>,
-    deadline: Option<DateTime<Utc>>,
-    booked_at: DateTime<Utc>,
-}
 
 /// Adds transfers, in one statement.
 pub async fn append(tx: &mut PgTransaction<'_>, brand: BrandId, transfers: &[Transfer]) -> sqlx::Result<()> {
     if transfers.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = transfers
-        .iter()
-        .map(|transfer| Row {
-            id: transfer.id.as_uuid(),
-            brand_id: brand.as_uuid(),
-            entity_id: transfer.entity.as_uuid(),
-            debit: transfer.debit.to_string(),
-            credit: transfer.credit.to_string(),
-            amount_minor: transfer.amount.minor,
-            currency: transfer.amount.currency,
-            state: transfer.state.as_str(),
-            kind: transfer.kind,
-            reference_id: transfer.reference.clone(),
-            resolves: transfer.state.resolves().map(|id| id.as_uuid()),
-            deadline: transfer.state.deadline(),
-            booked_at: transfer.booked_at,
-        })
-        .collect();
-    sqlx::query!("INSERT INTO transfer SELECT * FROM jsonb_populate_recordset(NULL::transfer, $1)", json_rows(&rows)?)
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query!(
+        "INSERT INTO transfer (id, brand_id, entity_id, debit, credit, amount_minor, currency, state, kind, reference_id,
+                               resolves, deadline, booked_at)
+         SELECT id, $1, entity_id, debit, credit, amount_minor, currency, state, kind, reference_id, resolves, deadline, booked_at
+           FROM UNNEST($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[],
+                       $10::text[], $11::uuid[], $12::timestamptz[], $13::timestamptz[])
+                AS r (id, entity_id, debit, credit, amount_minor, currency, state, kind, reference_id, resolves, deadline, booked_at)",
+        brand.as_uuid(),
+        &column(transfers, |transfer| transfer.id.as_uuid()),
+        &column(transfers, |transfer| transfer.entity.as_uuid()),
+        &column(transfers, |transfer| transfer.debit.to_string()),
+        &column(transfers, |transfer| transfer.credit.to_string()),
+        &column(transfers, |transfer| transfer.amount.minor),
+        &column(transfers, |transfer| transfer.amount.currency.to_string()),
+        &column(transfers, |transfer| transfer.state.as_str()) as _,
+        &column(transfers, |transfer| transfer.kind) as _,
+        &column(transfers, |transfer| transfer.reference.as_str()) as _,
+        &column(transfers, |transfer| transfer.state.resolves().map(|id| id.as_uuid())) as _,
+        &column(transfers, |transfer| transfer.state.deadline()) as _,
+        &column(transfers, |transfer| transfer.booked_at),
+    )
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! What billing remembers. Every function works in the caller's open transaction; none begins or commits.
 //!
-//! Rows are written in sets: a batch travels as one JSON document that PostgreSQL turns back into rows.
+//! Rows are written in sets: a batch travels as one array per column, or where speed does not matter as one JSON document,
+//! and PostgreSQL makes rows of it again.
 //!
 //! Locks are taken in the order subscription, invoice, payment, customer, order, number, coupon, due row.
 
@@ -46,6 +47,11 @@ pub(crate) fn currency(table: &'static str, text: &str) -> sqlx::Result<Currency
 
 pub(crate) fn money(table: &'static str, minor: i64, text: &str) -> sqlx::Result<Money> {
     Ok(Money::new(minor, currency(table, text)?))
+}
+
+/// One column of rows, as UNNEST takes it.
+pub(crate) fn column<'a, T, C>(rows: &'a [T], of: impl Fn(&'a T) -> C) -> Vec<C> {
+    rows.iter().map(of).collect()
 }
 
 /// Rows as one JSON parameter.

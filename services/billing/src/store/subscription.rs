@@ -7,7 +7,7 @@ use sqlx::postgres::PgTransaction;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Page, json_rows, unreadable};
+use super::{Page, column, json_rows, unreadable};
 use crate::domain::calendar::Calendar;
 use crate::domain::coupon::Discounts;
 use crate::domain::offer::Offer;
@@ -146,8 +146,36 @@ pub async fn save_all(tx: &mut PgTransaction<'_>, brand: BrandId, subscriptions:
                 paid_through = r.paid_through, cancel_at = r.cancel_at, ended_at = r.ended_at,
                 payment_method_id = r.payment_method_id, payment_method_label = r.payment_method_label,
                 version = r.version, entitlement_version = r.entitlement_version, discounts = r.discounts
-           FROM jsonb_populate_recordset(NULL::subscription, $1) AS r WHERE s.id = r.id",
-        json_rows(&rows)?
+           FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::jsonb[], $8::jsonb[],
+                       $9::boolean[], $10::jsonb[], $11::integer[], $12::jsonb[], $13::timestamptz[], $14::timestamptz[],
+                       $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::uuid[], $19::text[], $20::bigint[],
+                       $21::bigint[], $22::jsonb[])
+                AS r (id, account_id, state, cause, state_since, grace_until, offer, next_offer, setup_due, anchor, periods_paid,
+                      calendar, period_start, period_end, paid_through, cancel_at, ended_at, payment_method_id,
+                      payment_method_label, version, entitlement_version, discounts)
+          WHERE s.id = r.id",
+        &column(&rows, |row| row.id),
+        &column(&rows, |row| row.account_id),
+        &column(&rows, |row| row.state.as_str()) as _,
+        &column(&rows, |row| row.cause.as_deref()) as _,
+        &column(&rows, |row| row.state_since),
+        &column(&rows, |row| row.grace_until) as _,
+        &column(&rows, |row| &row.offer) as _,
+        &column(&rows, |row| row.next_offer.as_ref()) as _,
+        &column(&rows, |row| row.setup_due),
+        &column(&rows, |row| row.anchor.as_ref()) as _,
+        &column(&rows, |row| row.periods_paid),
+        &column(&rows, |row| row.calendar.as_ref()) as _,
+        &column(&rows, |row| row.period_start) as _,
+        &column(&rows, |row| row.period_end) as _,
+        &column(&rows, |row| row.paid_through) as _,
+        &column(&rows, |row| row.cancel_at) as _,
+        &column(&rows, |row| row.ended_at) as _,
+        &column(&rows, |row| row.payment_method_id) as _,
+        &column(&rows, |row| row.payment_method_label.as_str()) as _,
+        &column(&rows, |row| row.version),
+        &column(&rows, |row| row.entitlement_version),
+        &column(&rows, |row| row.discounts.as_ref()) as _,
     )
     .execute(&mut **tx)
     .await?;

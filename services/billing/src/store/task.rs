@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use ottery_kernel::{BrandId, TaskId};
 use sqlx::postgres::PgTransaction;
 
-use super::Page;
+use super::{Page, column};
 
 /// A matter that waits for staff.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,34 @@ pub async fn open(
         brand.as_uuid(),
         kind,
         reference.to_string(),
+        summary,
+        now,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Opens the same kind of task for several matters, except for those that have an open one; in one statement.
+pub async fn open_all(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    kind: &str,
+    references: &[impl ToString],
+    summary: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    if references.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "INSERT INTO task (id, brand_id, kind, reference_id, summary, created_at)
+         SELECT id, $2, $3, reference_id, $5, $6 FROM UNNEST($1::uuid[], $4::text[]) AS r (id, reference_id)
+         ON CONFLICT (brand_id, kind, reference_id) WHERE resolved_at IS NULL DO NOTHING",
+        &column(references, |_| TaskId::new(now).as_uuid()),
+        brand.as_uuid(),
+        kind,
+        &column(references, ToString::to_string),
         summary,
         now,
     )

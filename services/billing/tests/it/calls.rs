@@ -420,7 +420,7 @@ fn the_defaults_are_a_configuration_and_unknown_keys_are_refused() {
     let sources = config::Sources::none().with_override("billing.renewals.batch_sice", 1);
     let refused = config::load::<billing::Config>(section, &sources).unwrap_err().to_string();
     assert!(refused.contains("batch_sice"), "{refused}");
-    assert_eq!(crate::world::config().renewals.batch_size, 200);
+    assert_eq!(crate::world::config().renewals.batch_size, 500);
 }
 
 #[tokio::test]

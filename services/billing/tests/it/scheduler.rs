@@ -4,13 +4,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use billing::app::Billing;
+use billing::domain::invoice::State;
 use billing::domain::subscription::Subscription;
 use billing::store;
 use chrono::TimeDelta;
 use ottery_kernel::Term;
 use ottery_kit::db::{self, Scope};
+use ottery_testkit::actor::owner;
 
-use crate::world::{World, config, world};
+use crate::world::{World, config, eur, offer, world};
 
 async fn subscribers(world: &World, count: usize) -> Vec<Subscription> {
     let mut subscribers = Vec::new();
@@ -153,19 +155,112 @@ async fn a_brand_is_drained_when_nothing_is_due_at_its_time() {
     assert_eq!(world.billing.still_due(world.brand, later).await.unwrap(), None);
 }
 
+/// The tasks of the brand about steps that failed, as the subscriptions they are about.
+async fn set_aside(world: &World) -> Vec<String> {
+    let page = store::Page { before: None, limit: 10 };
+    let mut tasks = world.billing.tasks(world.brand, page).await.unwrap();
+    tasks.retain(|task| task.kind == "renewal_failed");
+    tasks.into_iter().map(|task| task.reference).collect()
+}
+
+/// Numbers of all invoices, in order.
+async fn numbers(world: &World) -> Vec<i64> {
+    let page = store::Page { before: None, limit: 100 };
+    let (invoices, _) = world.billing.invoices(world.brand, None, None, page).await.unwrap();
+    let mut numbers: Vec<_> =
+        invoices.into_iter().filter_map(|invoice| invoice.number.map(|number| number.sequence)).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
 #[tokio::test]
-async fn a_subscription_that_cannot_be_billed_holds_up_nobody_and_burns_no_number() {
+async fn a_subscription_that_cannot_be_decided_is_set_aside_in_the_batch_of_the_others() {
     let world = world().await;
-    let subscribers = subscribers(&world, 3).await;
-    sqlx::query("UPDATE subscription SET anchor = NULL WHERE id = $1")
-        .bind(subscribers[0].id.as_uuid())
+    let subscribers = subscribers(&world, 5).await;
+    for broken in [&subscribers[0], &subscribers[3]] {
+        sqlx::query("UPDATE subscription SET anchor = NULL WHERE id = $1")
+            .bind(broken.id.as_uuid())
+            .execute(&world.database.admin_pool)
+            .await
+            .unwrap();
+    }
+    world.host.clock.advance(TimeDelta::days(28));
+    // One batch: nobody is tried twice, and what failed has taken nothing with it.
+    assert_eq!(world.billing.run_batch(world.brand).await.unwrap(), 5);
+    assert_eq!(world.billing.run_batch(world.brand).await.unwrap(), 0);
+    assert_eq!(renewals(&world).await.len(), 3);
+    assert_eq!(numbers(&world).await, (1..=8).collect::<Vec<_>>());
+    let mut aside = set_aside(&world).await;
+    aside.sort_unstable();
+    assert_eq!(aside, [subscribers[0].id.to_string(), subscribers[3].id.to_string()]);
+    // An hour later it is tried again; the same matter stays one task.
+    world.advance(TimeDelta::minutes(61)).await;
+    assert_eq!(set_aside(&world).await.len(), 2);
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn what_the_database_refuses_or_cannot_be_read_stops_only_itself() {
+    let world = world().await;
+    let subscribers = subscribers(&world, 9).await;
+    // A period that has an invoice already, of which the subscription knows nothing.
+    let end = subscribers[2].paid_through.unwrap();
+    sqlx::query(
+        "UPDATE invoice SET period_start = $2, period_end = $2 + interval '1 month' WHERE subscription_id = $1",
+    )
+    .bind(subscribers[2].id.as_uuid())
+    .bind(end)
+    .execute(&world.database.admin_pool)
+    .await
+    .unwrap();
+    // A row that says nothing this version understands.
+    sqlx::query("UPDATE subscription SET offer = '{\"plan_id\": 7}' WHERE id = $1")
+        .bind(subscribers[7].id.as_uuid())
         .execute(&world.database.admin_pool)
         .await
         .unwrap();
-    world.advance(TimeDelta::days(28)).await;
-    assert_eq!(renewals(&world).await.len(), 2);
-    let page = store::Page { before: None, limit: 10 };
-    let tasks = world.billing.tasks(world.brand, page).await.unwrap();
-    assert_eq!(tasks.iter().map(|task| task.kind.as_str()).collect::<Vec<_>>(), ["renewal_failed"]);
+    world.host.clock.advance(TimeDelta::days(28));
+    world.work_off().await;
+    let renewed: Vec<_> = sqlx::query_scalar::<_, uuid::Uuid>(
+        "SELECT subscription_id FROM invoice WHERE purpose = 'renewal' ORDER BY subscription_id",
+    )
+    .fetch_all(&world.database.admin_pool)
+    .await
+    .unwrap();
+    let mut wanted: Vec<_> = subscribers.iter().map(|subscription| subscription.id.as_uuid()).collect();
+    wanted.remove(7);
+    wanted.remove(2);
+    wanted.sort_unstable();
+    assert_eq!(renewed, wanted);
+    let mut aside = set_aside(&world).await;
+    aside.sort_unstable();
+    assert_eq!(aside, [subscribers[2].id.to_string(), subscribers[7].id.to_string()]);
+    let gaps: Vec<i64> = sqlx::query_scalar("SELECT number_seq FROM invoice ORDER BY number_seq")
+        .fetch_all(&world.database.admin_pool)
+        .await
+        .unwrap();
+    assert_eq!(gaps, (1..=16).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn one_wallet_pays_what_it_can_for_two_subscriptions_of_a_batch() {
+    let world = world().await;
+    let account = world.account();
+    let mut ends = Vec::new();
+    for _ in 0..2 {
+        let placed = world.order(account, offer(1000, Term::MONTH)).await;
+        world.pay(&world.invoice_of(&placed).await).await;
+        ends.push(world.subscription(placed.order.subscription).await.paid_through.unwrap());
+    }
+    // Too much by 15.00: the wallet covers one renewal and half of the other.
+    let placed = world.order(account, offer(500, Term::MONTH)).await;
+    let invoice = world.invoice_of(&placed).await;
+    world.settle(&world.payment(&invoice, eur(2000), eur(2000))).await;
+    world.billing.cancel(world.brand, placed.order.subscription, None, "", &owner(world.brand)).await.unwrap();
+    world.host.clock.set(ends[0] - TimeDelta::hours(72));
+    world.work_off().await;
+    let mut paid: Vec<_> = renewals(&world).await.iter().map(|invoice| (invoice.state, invoice.paid.minor)).collect();
+    paid.sort_by_key(|(_, paid)| *paid);
+    assert_eq!(paid, [(State::Open, 500), (State::Closed, 1000)]);
     world.assert_sound().await;
 }

@@ -1,7 +1,10 @@
 //! A brand with customers, and what they do.
 
+use std::collections::HashMap;
+
 use billing::app::Billing;
 use billing::app::order::{Place, Placed};
+use billing::app::schedule;
 use billing::app::settlement::{self, Owed, Settled, SettledPayment};
 use billing::config::Config;
 use billing::domain::calendar::Calendar;
@@ -296,5 +299,30 @@ impl World {
     pub async fn assert_sound(&self) {
         let findings = billing::invariants(&self.database.pool).await.expect("the doctor looks");
         assert!(findings.is_empty(), "{findings:#?}");
+        self.assert_planned().await;
+    }
+
+    /// What waits for each subscription is what its rows say: whoever changed it has planned it right.
+    async fn assert_planned(&self) {
+        let planned: HashMap<Uuid, Option<DateTime<Utc>>> = sqlx::query_as(
+            "SELECT subscription_id, nullif(due_at, 'infinity') FROM due
+              WHERE brand_id = $1 AND NOT EXISTS (
+                  SELECT FROM task WHERE reference_id = 'sub_' || replace(subscription_id::text, '-', ''))",
+        )
+        .bind(self.brand.as_uuid())
+        .fetch_all(&self.database.admin_pool)
+        .await
+        .expect("readable")
+        .into_iter()
+        .collect();
+        let mut tx = self.tx().await;
+        let profile = store::profile::get(&mut tx, self.brand).await.expect("readable").expect("known");
+        let settings = self.billing.config.dunning(&profile);
+        let ids: Vec<_> = planned.keys().copied().map(SubscriptionId::from_uuid).collect();
+        let subscriptions = store::subscription::lock_all(&mut tx, &ids).await.expect("readable");
+        for case in schedule::cases(&mut tx, self.brand, subscriptions).await.expect("readable") {
+            let next = case.next(&settings, self.now()).map(|(at, _)| at);
+            assert_eq!(planned[&case.subscription.id.as_uuid()], next, "{:#?}", case.subscription);
+        }
     }
 }
