@@ -283,6 +283,7 @@ pub fn credit_note(note: &CreditNote) -> proto::CreditNote {
         tax: Some(money(note.tax)),
         reason: note.reason.clone(),
         issued_at: Some(timestamp(note.issued_at)),
+        line_numbers: note.lines.clone(),
     }
 }
 
@@ -301,6 +302,7 @@ pub fn invoice(invoice: &Invoice, notes: &[CreditNote]) -> proto::Invoice {
         Purpose::First => p::Purpose::First,
         Purpose::Renewal => p::Purpose::Renewal,
         Purpose::Upgrade => p::Purpose::Upgrade,
+        Purpose::Manual => p::Purpose::Manual,
     };
     let buyer = &invoice.snapshot.buyer;
     proto::Invoice {

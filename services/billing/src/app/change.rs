@@ -181,7 +181,7 @@ impl Billing {
         let mut invoice = draft(&unit.profile, buyer, subscription, Purpose::Upgrade, unit.now);
         invoice.totals = Totals::of(offer.price.currency, &offered.lines).map_err(broken)?;
         invoice.lines = offered.lines;
-        invoice.snapshot.offer = offer;
+        invoice.snapshot.offer = Some(offer);
         invoice.snapshot.applied = offered.applied;
         // Only a change that restarts pays for a period of its own.
         invoice.period = offered.change.first.map(|first| first.period);

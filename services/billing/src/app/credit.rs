@@ -1,7 +1,7 @@
 //! Credit notes: an issued invoice is never changed, it is credited.
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{BrandId, CreditNoteId, Currency, Money, Rounding};
+use ottery_kernel::{BrandId, CreditNoteId, Currency, Money};
 use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
 
@@ -9,6 +9,7 @@ use super::broken;
 use super::unit::Unit;
 use crate::domain::invoice::{Invoice, number_year};
 use crate::domain::ledger::{self, Account, Booking};
+use crate::domain::portion::{self, Credited, Portion, Wanted};
 use crate::domain::subscription::Subscription;
 use crate::store;
 use crate::store::credit_note::CreditNote;
@@ -29,30 +30,30 @@ pub async fn issue(
     reason: &str,
     now: DateTime<Utc>,
 ) -> Result<CreditNote, Problem> {
+    issue_portion(tx, brand, invoice, &Wanted::Amount(amount), reason, now).await
+}
+
+/// As [`issue`], of an amount or of single lines.
+///
+/// # Errors
+/// When more than is left would be credited, or a line twice.
+pub async fn issue_portion(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    invoice: &Invoice,
+    wanted: &Wanted,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<CreditNote, Problem> {
     let notes = store::credit_note::of_invoices(tx, &[invoice.id]).await?;
     let currency = invoice.totals.total.currency;
-    let credited = Money::sum(currency, notes.iter().map(|note| note.amount)).map_err(broken)?;
-    let left = invoice.totals.total.checked_sub(credited).map_err(broken)?;
-    if !amount.is_positive() || amount.checked_cmp(left).map_err(broken)?.is_gt() {
-        return Err(Problem::refused(
-            "CREDIT_TOO_LARGE",
-            format!("{left} of invoice {} can still be credited", invoice.number_text()),
-        )
-        .on_field("amount"));
-    }
-    // The last credit takes exactly the tax that is left, so that repeated partial credits never drift.
-    let tax_credited = Money::sum(currency, notes.iter().map(|note| note.tax)).map_err(broken)?;
-    let tax = if amount == left {
-        invoice.totals.tax.checked_sub(tax_credited).map_err(broken)?
-    } else {
-        let through = credited.checked_add(amount).map_err(broken)?;
-        let due = invoice
-            .totals
-            .tax
-            .mul_ratio(through.minor, invoice.totals.total.minor, Rounding::HalfUp)
-            .map_err(broken)?;
-        due.checked_sub(tax_credited).map_err(broken)?
+    let before = Credited {
+        amount: Money::sum(currency, notes.iter().map(|note| note.amount)).map_err(broken)?,
+        tax: Money::sum(currency, notes.iter().map(|note| note.tax)).map_err(broken)?,
+        lines: notes.into_iter().flat_map(|note| note.lines).collect(),
     };
+    let Portion { amount, tax, lines } =
+        portion::of(&invoice.lines, invoice.totals, &before, wanted).map_err(|why| refused(invoice, &why))?;
     let seller = &invoice.snapshot.seller;
     let series = format!("{}-{SERIES_SUFFIX}", seller.series);
     let number = store::number::take(tx, seller.id, &series, number_year(now, seller.zone), 1)
@@ -68,6 +69,7 @@ pub async fn issue(
         amount,
         tax,
         reason: reason.to_owned(),
+        lines,
         issued_at: now,
     };
     store::credit_note::insert(tx, brand, &note).await?;
@@ -76,6 +78,16 @@ pub async fn issue(
     let booking = ledger::credit_note_issued(booking, invoice.account, net, tax).map_err(broken)?;
     store::ledger::book(tx, brand, booking).await?;
     Ok(note)
+}
+
+fn refused(invoice: &Invoice, why: &portion::Refused) -> Problem {
+    let reason = match why {
+        portion::Refused::TooLarge { .. } | portion::Refused::Money(_) => "CREDIT_TOO_LARGE",
+        portion::Refused::NoSuchLine { .. } => "LINE_UNKNOWN",
+        portion::Refused::LineCredited(_) => "LINE_CREDITED",
+        portion::Refused::NotPositive(_) => "CREDIT_NOT_POSITIVE",
+    };
+    Problem::refused(reason, format!("{why} (invoice {})", invoice.number_text())).on_field(why.field())
 }
 
 /// Invoices of a subscription that a credit looks at, newest first: more than a paid period ever has.

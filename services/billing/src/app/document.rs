@@ -11,6 +11,7 @@ use super::{Billing, broken, profile};
 use crate::domain::invoice::{Invoice, State};
 use crate::domain::line::Line;
 use crate::domain::profile::Profile;
+use crate::domain::rates::shared_out;
 use crate::store::credit_note::CreditNote;
 
 /// A document and what to call its file.
@@ -25,11 +26,16 @@ pub struct Paper {
 /// Languages the renderer has labels for.
 const LANGUAGES: [&str; 7] = ["en", "de", "fr", "es", "pt", "ar", "tr"];
 
+/// Stands where the number of a draft will be.
+const DRAFT_NUMBER: &str = "DRAFT";
+
 impl Billing {
     /// The document of an invoice, or of one of its credit notes.
     ///
+    /// A draft has one too, marked as such: what staff looks at before issuing it.
+    ///
     /// # Errors
-    /// When there is none, or it is a draft.
+    /// When there is none.
     pub async fn invoice_document(
         &self,
         brand: BrandId,
@@ -41,11 +47,12 @@ impl Billing {
         let (mut tx, now) = self.begin(brand).await?;
         let profile = profile(&mut tx, brand).await?;
         let paid_on = invoice.closed_at;
-        let Some(issued_at) = invoice.issued_at else {
-            return Err(Problem::refused("INVOICE_DRAFT", "the invoice is a draft; it has no document yet"));
-        };
+        let issued_at = invoice.issued_at.unwrap_or(now);
         drop(tx);
         let (number, mut document) = match note {
+            None if invoice.state == State::Draft => {
+                (DRAFT_NUMBER.to_owned(), of_invoice(&profile, &invoice, issued_at, None, now).map_err(broken)?)
+            }
             None => (invoice.number_text(), of_invoice(&profile, &invoice, issued_at, paid_on, now).map_err(broken)?),
             Some(wanted) => {
                 let note = notes.iter().find(|note| note.id == wanted).ok_or_else(|| {
@@ -138,18 +145,13 @@ fn status(invoice: &Invoice, now: DateTime<Utc>) -> &'static str {
 fn of_note(profile: &Profile, invoice: &Invoice, note: &CreditNote) -> Result<Value, ottery_kernel::MoneyError> {
     let net = note.amount.checked_sub(note.tax)?;
     let mut document = frame(profile, invoice);
-    let description = if note.reason.is_empty() { "Credit".to_owned() } else { note.reason.clone() };
-    // One rate prints with its rate; several are summed, as the credit spreads over all lines.
-    let rate = single_rate(invoice).filter(|_| note.tax.is_positive());
-    let mut line = json!({ "description": description, "quantity": 1, "unit_minor": note.amount.minor, "amount_minor": note.amount.minor });
-    if let Some(rate) = rate {
-        line["tax_rate"] = json!(percent(rate));
-    }
     document["kind"] = json!("credit_note");
     document["issued_on"] = json!(day(invoice.snapshot.seller.zone, note.issued_at));
-    document["lines"] = json!([line]);
-    let tax_line = |rate: u32| json!([{ "name": tax_name(invoice), "rate": percent(rate), "taxable_minor": net.minor, "amount_minor": note.tax.minor }]);
-    document["tax_lines"] = if note.tax.is_positive() { tax_line(rate.unwrap_or(0)) } else { json!([]) };
+    if note.lines.is_empty() {
+        share_of(&mut document, invoice, note, net);
+    } else {
+        lines_of(&mut document, invoice, note)?;
+    }
     document["subtotal_minor"] = json!(net.minor);
     document["tax_minor"] = json!(note.tax.minor);
     document["total_minor"] = json!(note.amount.minor);
@@ -158,6 +160,43 @@ fn of_note(profile: &Profile, invoice: &Invoice, note: &CreditNote) -> Result<Va
     document["status"] = json!("issued");
     document["credit_of"] = json!(invoice.number_text());
     Ok(document)
+}
+
+/// A share of the whole is one line that says why.
+fn share_of(document: &mut Value, invoice: &Invoice, note: &CreditNote, net: Money) {
+    let description = if note.reason.is_empty() { "Credit".to_owned() } else { note.reason.clone() };
+    // One rate prints with its rate; several are summed, as the credit spreads over all lines.
+    let rate = single_rate(invoice).filter(|_| note.tax.is_positive());
+    let mut line = json!({ "description": description, "quantity": 1, "unit_minor": note.amount.minor, "amount_minor": note.amount.minor });
+    if let Some(rate) = rate {
+        line["tax_rate"] = json!(percent(rate));
+    }
+    document["lines"] = json!([line]);
+    let tax_line = |rate: u32| json!([{ "name": tax_name(invoice), "rate": percent(rate), "taxable_minor": net.minor, "amount_minor": note.tax.minor }]);
+    document["tax_lines"] = if note.tax.is_positive() { tax_line(rate.unwrap_or(0)) } else { json!([]) };
+}
+
+/// Single lines are printed as the invoice printed them, and why below.
+fn lines_of(document: &mut Value, invoice: &Invoice, note: &CreditNote) -> Result<(), ottery_kernel::MoneyError> {
+    let (zone, taxed) = (invoice.snapshot.seller.zone, note.tax.is_positive());
+    let lines = credited_lines(invoice, note);
+    document["lines"] = lines.iter().map(|line| printed(line, zone, taxed)).collect();
+    let rates = if taxed { shared_out(note.amount, note.tax, &lines)? } else { Vec::new() };
+    document["tax_lines"] = rates
+        .into_iter()
+        .map(|sum| {
+            Ok(json!({ "name": tax_name(invoice), "rate": percent(sum.rate_bp), "taxable_minor": sum.net()?.minor,
+                       "amount_minor": sum.tax.minor }))
+        })
+        .collect::<Result<_, ottery_kernel::MoneyError>>()?;
+    document["notes"] = json!(note.reason);
+    Ok(())
+}
+
+/// The lines of the invoice a credit note names.
+pub(super) fn credited_lines(invoice: &Invoice, note: &CreditNote) -> Vec<Line> {
+    let at = |number: &u32| usize::try_from(*number).ok()?.checked_sub(1);
+    note.lines.iter().filter_map(|number| invoice.lines.get(at(number)?).cloned()).collect()
 }
 
 fn printed(line: &Line, zone: chrono_tz::Tz, taxed: bool) -> Value {

@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use ottery_kernel::{AccountId, BrandId, CreditNoteId, InvoiceId, MoneyError};
 use ottery_kit::grpc::Problem;
 
-use super::document::day;
+use super::document::{credited_lines, day};
 use super::{Billing, broken};
 use crate::domain::einvoice::{EInvoice, Gap, Kind, Line, Party, Treatment};
 use crate::domain::invoice::{Invoice, State};
@@ -96,7 +96,7 @@ pub fn of_invoice(invoice: &Invoice, issued_at: DateTime<Utc>) -> Result<EInvoic
     })
 }
 
-/// The e-invoice of a credit note: one line per rate of the invoice, as the note itself keeps only sums.
+/// The e-invoice of a credit note: one line per rate of what it takes back, as the note itself keeps only sums.
 ///
 /// # Errors
 /// When an amount is too large to compute with.
@@ -104,7 +104,8 @@ pub fn of_note(invoice: &Invoice, issued_at: DateTime<Utc>, note: &CreditNote) -
     let zone = invoice.snapshot.seller.zone;
     let (seller, buyer) = parties(invoice);
     let name = if note.reason.is_empty() { "Credit" } else { note.reason.as_str() };
-    let lines = shared_out(note.amount, note.tax, &invoice.lines)?
+    let credited = credited_lines(invoice, note);
+    let lines = shared_out(note.amount, note.tax, if credited.is_empty() { &invoice.lines } else { &credited })?
         .into_iter()
         .map(|part| {
             Ok(Line {

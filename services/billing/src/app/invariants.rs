@@ -112,6 +112,41 @@ async fn invoices(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
             .into_iter()
             .map(|id| found("invoice.booked", format!("invoice {id} is not in the books with its total"))),
     );
+    // What a customer owes in the books is what their open invoices still ask for: issuing, paying, crediting, giving up and
+    // moving an account all keep the two together.
+    let owed = sqlx::query!(
+        r#"SELECT account AS "account!", currency AS "currency!", sum(amount)::bigint AS "amount!" FROM (
+               SELECT 'receivable:acc_' || replace(i.account_id::text, '-', '') AS account, i.currency,
+                      i.total_minor - coalesce((SELECT sum(a.amount_minor) FROM allocation a
+                                                 WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id), 0) AS amount
+                 FROM invoice i WHERE i.state = 'open'
+               UNION ALL SELECT debit, currency, -amount_minor FROM transfer WHERE state = 'posted' AND debit LIKE 'receivable:%'
+               UNION ALL SELECT credit, currency, amount_minor FROM transfer WHERE state = 'posted' AND credit LIKE 'receivable:%'
+           ) AS sides GROUP BY account, currency HAVING sum(amount) <> 0 LIMIT 20"#
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(owed.into_iter().map(|row| {
+        found(
+            "invoice.receivable",
+            format!("open invoices and the books of {} differ by {} {}", row.account, row.amount, row.currency),
+        )
+    }));
+    let miscredited = sqlx::query_scalar!(
+        "SELECT c.id FROM credit_note c
+          WHERE c.amount_minor < coalesce((SELECT sum(a.amount_minor) FROM allocation a
+                 WHERE a.brand_id = c.brand_id AND a.source = 'credit_note' AND a.source_id = 'crn_' || replace(c.id::text, '-', '')), 0)
+             OR c.amount_minor <> (SELECT coalesce(sum(t.amount_minor), 0) FROM transfer t
+                 WHERE t.brand_id = c.brand_id AND t.kind = 'credit_note.issued'
+                   AND t.reference_id = 'crn_' || replace(c.id::text, '-', '')) LIMIT 20"
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(
+        miscredited
+            .into_iter()
+            .map(|id| found("credit_note.booked", format!("credit note {id} is not in the books with its amount"))),
+    );
     let twice = sqlx::query!(
         r#"SELECT a.invoice_id, a.source_id FROM allocation a
             WHERE a.source = 'payment' AND a.amount_minor <> (

@@ -309,7 +309,7 @@ pub(super) fn draft(
             buyer,
             brand_name: profile.name.clone(),
             tax_name: profile.tax_name.clone(),
-            offer: subscription.offer.clone(),
+            offer: Some(subscription.offer.clone()),
             applied: Applied::default(),
         },
         period: None,

@@ -7,7 +7,7 @@ use ottery_kit::grpc::Problem;
 
 use super::Billing;
 use super::subscription::not_found;
-use crate::domain::invoice::Invoice;
+use crate::domain::invoice::{Invoice, State};
 use crate::domain::subscription::Subscription;
 use crate::store::credit_note::CreditNote;
 use crate::store::ledger::{Balance, Shown};
@@ -111,7 +111,7 @@ impl Billing {
         let (mut tx, _) = self.begin(brand).await?;
         let invoice = store::invoice::get(&mut tx, id)
             .await?
-            .filter(|invoice| owner.is_none_or(|owner| owner == invoice.account))
+            .filter(|invoice| owner.is_none_or(|owner| owner == invoice.account && invoice.state != State::Draft))
             .ok_or_else(|| {
                 Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")).on_field("invoice_id")
             })?;
@@ -132,6 +132,23 @@ impl Billing {
     ) -> Result<(Vec<Invoice>, Vec<CreditNote>), Problem> {
         let (mut tx, _) = self.begin(brand).await?;
         let invoices = store::invoice::list(&mut tx, account, subscription, page).await?;
+        let ids: Vec<InvoiceId> = invoices.iter().map(|invoice| invoice.id).collect();
+        let notes = store::credit_note::of_invoices(&mut tx, &ids).await?;
+        Ok((invoices, notes))
+    }
+
+    /// A customer's own invoices, newest first; drafts are not theirs yet.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn own_invoices(
+        &self,
+        brand: BrandId,
+        owner: AccountId,
+        page: Page,
+    ) -> Result<(Vec<Invoice>, Vec<CreditNote>), Problem> {
+        let (mut tx, _) = self.begin(brand).await?;
+        let invoices = store::invoice::list_issued(&mut tx, owner, page).await?;
         let ids: Vec<InvoiceId> = invoices.iter().map(|invoice| invoice.id).collect();
         let notes = store::credit_note::of_invoices(&mut tx, &ids).await?;
         Ok((invoices, notes))

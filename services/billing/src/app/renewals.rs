@@ -189,7 +189,7 @@ fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), Unit
     let currency = offer.price.currency;
     (invoice.paid, invoice.refunded) = (Money::zero(currency), Money::zero(currency));
     invoice.totals = Totals::of(currency, &invoice.lines)?;
-    invoice.snapshot.offer = offer;
+    invoice.snapshot.offer = Some(offer);
     invoice.period = Some(period);
     // Issued late (after an outage), it is due now: nobody is late for what they never saw.
     invoice.due_at = Some(period.start().max(unit.now));

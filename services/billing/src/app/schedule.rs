@@ -54,6 +54,8 @@ impl Case {
                         standing,
                     });
                 }
+                // It belongs to no subscription, so it is never among these.
+                Purpose::Manual => {}
                 Purpose::Upgrade => waiting.change = Some(OpenChange { id: invoice.id, issued_at, standing }),
             }
         }

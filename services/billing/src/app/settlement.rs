@@ -114,15 +114,15 @@ pub async fn apply_success(
         store::task::open(tx, brand, "payment_mismatch", settled.payment, &summary, now).await?;
         return Ok((Settled::Mismatch, invoice.state));
     }
-    let remaining = match invoice.state {
-        invoice::State::Open => invoice.remaining().map_err(broken)?,
-        // Taken back, given up or paid already: the customer's money is kept for the next invoice, never lost.
-        invoice::State::Draft | invoice::State::Void | invoice::State::Uncollectible | invoice::State::Closed => {
-            Money::zero(settled.received.currency)
-        }
-    };
+    // Taken back, given up or paid already: the customer's money is kept for the next invoice, never lost.
+    let remaining =
+        if invoice.is_claim() { invoice.remaining().map_err(broken)? } else { Money::zero(settled.received.currency) };
     let applied = Money::new(settled.received.minor.min(remaining.minor), remaining.currency);
     let excess = settled.received.checked_sub(applied).map_err(broken)?;
+    let was_given_up = invoice.state == invoice::State::Uncollectible;
+    if was_given_up {
+        recover(tx, &mut unit, &invoice, applied, settled.payment).await?;
+    }
     booking = booking.post(provider.clone(), Account::Receivable(settled.account), applied).map_err(broken)?;
     booking = booking.post(provider, Account::Wallet(settled.account), excess).map_err(broken)?;
     unit.book(booking);
@@ -138,7 +138,9 @@ pub async fn apply_success(
     let (mut state, mut is_settled) = (invoice.state, false);
     if applied.is_positive() {
         unit.allocate(&mut invoice, "payment", settled.payment.to_string(), applied).map_err(broken)?;
-        is_settled = unit.settle_if_paid(&mut invoice, subscription.as_mut(), Some(settled.payment)).map_err(broken)?;
+        // What was given up was given up with its subscription; paying the claim does not bring that back.
+        let served = subscription.as_mut().filter(|_| !was_given_up);
+        is_settled = unit.settle_if_paid(&mut invoice, served, Some(settled.payment)).map_err(broken)?;
         state = invoice.state;
         unit.keep_invoice(invoice);
     }
@@ -148,6 +150,24 @@ pub async fn apply_success(
     }
     finish(tx, billing, unit, subscription).await?;
     Ok((if applied.is_positive() { Settled::Applied } else { Settled::ToWallet }, state))
+}
+
+/// What was written off comes in after all: the loss shrinks by it, and staff is told.
+async fn recover(
+    tx: &mut PgTransaction<'_>,
+    unit: &mut Unit,
+    invoice: &Invoice,
+    amount: Money,
+    payment: PaymentId,
+) -> Result<(), Problem> {
+    let booking = unit.booking(invoice, "invoice.recovered", payment);
+    let booking = booking.post(Account::Receivable(invoice.account), Account::BadDebt, amount).map_err(broken)?;
+    unit.book(booking);
+    let summary = format!(
+        "{amount} came for invoice {}, which had been given up; the customer may expect to be served again",
+        invoice.number_text()
+    );
+    Ok(store::task::open(tx, unit.brand, "invoice_recovered", invoice.id, &summary, unit.now).await?)
 }
 
 /// A payment failed, or its standing changed otherwise: the subscription's plan is made anew, and the scheduler does what

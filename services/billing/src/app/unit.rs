@@ -354,17 +354,30 @@ impl Unit {
                 let booking = self.booking(invoice, "invoice.voided", invoice.id);
                 (state, ledger::invoice_voided(booking, invoice.account, invoice.totals)?)
             }
-            Err(invoice::Refused::Paid { .. }) => {
-                let booking = self.booking(invoice, "invoice.written_off", invoice.id);
-                let rest = invoice.remaining()?;
-                let booking = booking.post(Account::BadDebt, Account::Receivable(invoice.account), rest)?;
-                (invoice::State::Uncollectible, booking)
-            }
+            Err(invoice::Refused::Paid { .. }) => return self.write_off(invoice),
         };
         invoice.state = state;
         self.book(booking);
         self.withdrawn.push(invoice.id);
         // A coupon that came with it was never used. That of an order stays with its subscription: the next invoice has it.
+        let applied = &invoice.snapshot.applied;
+        self.given_back.extend(applied.redeemed.clone().filter(|_| applied.is_new));
+        Ok(())
+    }
+
+    /// Gives up what is still owed: it was sold, so it stays revenue, and what is missing is a loss.
+    ///
+    /// # Errors
+    /// When its state forbids it.
+    pub fn write_off(&mut self, invoice: &mut Invoice) -> Result<(), UnitError> {
+        match invoice.state.on(invoice::Command::WriteOff, invoice.paid, invoice.totals.total)? {
+            invoice::Outcome::AlreadyThere => return Ok(()),
+            invoice::Outcome::Moved(state) => invoice.state = state,
+        }
+        let booking = self.booking(invoice, "invoice.written_off", invoice.id);
+        let rest = invoice.remaining()?;
+        self.book(booking.post(Account::BadDebt, Account::Receivable(invoice.account), rest)?);
+        self.withdrawn.push(invoice.id);
         let applied = &invoice.snapshot.applied;
         self.given_back.extend(applied.redeemed.clone().filter(|_| applied.is_new));
         Ok(())
@@ -547,6 +560,7 @@ fn grant_reason(before: &Subscription, invoice: &Invoice) -> &'static str {
         (Purpose::First, _) => "converted",
         (Purpose::Renewal, State::Suspended { .. }) => "reactivated",
         (Purpose::Renewal, _) => "renewed",
+        (Purpose::Manual, _) => "paid",
     }
 }
 
@@ -562,7 +576,8 @@ fn grant(
     profile: &Profile,
     now: DateTime<Utc>,
 ) -> Result<Option<Redeemed>, UnitError> {
-    let offer = invoice.snapshot.offer.clone();
+    // An invoice for no subscription gives none.
+    let Some(offer) = invoice.snapshot.offer.clone() else { return Ok(None) };
     let zone = subscription.anchor.map_or(profile.zone, |anchor| anchor.zone);
     let pays_for_a_period = match invoice.purpose {
         Purpose::First | Purpose::Renewal => {
@@ -589,6 +604,7 @@ fn grant(
             subscription.take_offer(offer);
             false
         }
+        Purpose::Manual => false,
     };
     let started = if pays_for_a_period { subscription.last_paid_start() } else { None };
     let running = subscription.period.map(Period::start);
@@ -630,7 +646,7 @@ fn billed(
 ) -> Result<Stretch, UnitError> {
     let stretch = match purpose {
         Purpose::Renewal => subscription.next_of(offer)?.map(|next| next.stretch),
-        Purpose::First | Purpose::Upgrade => {
+        Purpose::First | Purpose::Upgrade | Purpose::Manual => {
             let begun = offer.anchor.begin(period.start(), zone, offer.term)?;
             Some(Stretch { period: begun.period, whole: begun.whole })
         }

@@ -98,13 +98,16 @@ impl State {
             (Self::Open, Command::Void) if paid.is_zero() => Ok(Outcome::Moved(Self::Void)),
             (Self::Open, Command::Void) => Err(Refused::Paid { paid }),
             (Self::Open, Command::WriteOff) => Ok(Outcome::Moved(Self::Uncollectible)),
+            // A claim that was given up is paid after all.
+            (Self::Uncollectible, Command::Close) if paid.minor >= total.minor => Ok(Outcome::Moved(Self::Closed)),
+            (Self::Uncollectible, Command::Close) => Err(Refused::Unpaid { paid, total }),
             (Self::Open, Command::Finalise)
             | (Self::Void, Command::Void)
             | (Self::Uncollectible, Command::WriteOff)
             | (Self::Closed, Command::Close) => Ok(Outcome::AlreadyThere),
             (Self::Draft, command @ (Command::Void | Command::WriteOff | Command::Close))
             | (Self::Void, command @ (Command::Finalise | Command::WriteOff | Command::Close))
-            | (Self::Uncollectible, command @ (Command::Finalise | Command::Void | Command::Close))
+            | (Self::Uncollectible, command @ (Command::Finalise | Command::Void))
             | (Self::Closed, command @ (Command::Finalise | Command::Void | Command::WriteOff)) => {
                 Err(Refused::Move { state: self, command })
             }
@@ -147,6 +150,8 @@ pub enum Purpose {
     Renewal,
     /// A change of the plan within a period.
     Upgrade,
+    /// Written by staff; it pays for no subscription.
+    Manual,
 }
 
 impl Purpose {
@@ -157,13 +162,14 @@ impl Purpose {
             Self::First => "first",
             Self::Renewal => "renewal",
             Self::Upgrade => "upgrade",
+            Self::Manual => "manual",
         }
     }
 
     /// The purpose stored as `text`.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
-        [Self::First, Self::Renewal, Self::Upgrade].into_iter().find(|purpose| purpose.as_str() == text)
+        [Self::First, Self::Renewal, Self::Upgrade, Self::Manual].into_iter().find(|purpose| purpose.as_str() == text)
     }
 }
 
@@ -201,8 +207,8 @@ pub struct Snapshot {
     pub brand_name: String,
     /// What the tax is called.
     pub tax_name: String,
-    /// What the subscription is entitled to once this is paid.
-    pub offer: Offer,
+    /// What the subscription is entitled to once this is paid; none for an invoice that is for no subscription.
+    pub offer: Option<Offer>,
     /// What a coupon did on it.
     #[serde(default)]
     pub applied: Applied,
@@ -272,6 +278,17 @@ impl Invoice {
         Ok(if left.is_negative() { Money::zero(left.currency) } else { left })
     }
 
+    /// Whether money for it pays it. Who pays what was served and given up settles that claim; a first period or a change that
+    /// was given up was never served, so money for it is the customer's to spend on something else.
+    #[must_use]
+    pub const fn is_claim(&self) -> bool {
+        match (self.state, self.purpose) {
+            (State::Open, _) | (State::Uncollectible, Purpose::Renewal | Purpose::Manual) => true,
+            (State::Uncollectible, Purpose::First | Purpose::Upgrade)
+            | (State::Draft | State::Void | State::Closed, _) => false,
+        }
+    }
+
     /// The printed number; empty while a draft.
     #[must_use]
     pub fn number_text(&self) -> String {
@@ -306,6 +323,14 @@ mod tests {
         assert_eq!(State::Open.on(Command::Void, eur(1), eur(10)), Err(Refused::Paid { paid: eur(1) }));
         assert_eq!(State::Void.on(Command::Void, eur(0), eur(10)), Ok(Outcome::AlreadyThere));
         assert!(State::Closed.on(Command::Void, eur(0), eur(10)).is_err());
+    }
+
+    #[test]
+    fn case_049_a_claim_that_was_given_up_closes_once_all_of_it_is_paid() {
+        assert_eq!(State::Open.on(Command::WriteOff, eur(0), eur(10)), Ok(Outcome::Moved(State::Uncollectible)));
+        assert!(matches!(State::Uncollectible.on(Command::Close, eur(9), eur(10)), Err(Refused::Unpaid { .. })));
+        assert_eq!(State::Uncollectible.on(Command::Close, eur(10), eur(10)), Ok(Outcome::Moved(State::Closed)));
+        assert!(State::Draft.on(Command::WriteOff, eur(0), eur(10)).is_err());
     }
 
     #[test]

@@ -20,6 +20,8 @@ use crate::store::order::Order;
 pub const ORDER_PLACED: &str = "billing.order.placed.v1";
 /// Type of `billing.invoice.finalised.v1`.
 pub const INVOICE_FINALISED: &str = "billing.invoice.finalised.v1";
+/// Type of `billing.invoice.sent.v1`.
+pub const INVOICE_SENT: &str = "billing.invoice.sent.v1";
 /// Type of `billing.invoice.settled.v1`.
 pub const INVOICE_SETTLED: &str = "billing.invoice.settled.v1";
 /// Type of `billing.subscription.changed.v1`.
@@ -44,6 +46,13 @@ pub fn order_placed(brand: BrandId, order: &Order) -> Event {
 pub fn invoice_finalised(brand: BrandId, invoice: &Invoice, now: DateTime<Utc>) -> Event {
     let payload = proto::InvoiceFinalised { invoice: Some(contract::invoice(invoice, &[])) };
     Event::new(INVOICE_FINALISED, invoice.id, 0, brand, now, &payload).optional()
+}
+
+/// Staff sends an invoice to its customer.
+#[must_use]
+pub fn invoice_sent(brand: BrandId, invoice: &Invoice, now: DateTime<Utc>) -> Event {
+    let payload = proto::InvoiceSent { invoice: Some(contract::invoice(invoice, &[])) };
+    Event::new(INVOICE_SENT, invoice.id, 0, brand, now, &payload).optional()
 }
 
 /// Nothing is left to pay.
@@ -76,7 +85,7 @@ pub fn reminder_due(brand: BrandId, invoice: &Invoice, step: u32, now: DateTime<
         subscription_id: invoice.subscription.map(|id| id.to_string()).unwrap_or_default(),
         email: buyer.email.clone(),
         locale: buyer.locale.clone(),
-        plan_name: invoice.snapshot.offer.plan_name.clone(),
+        plan_name: invoice.snapshot.offer.as_ref().map(|offer| offer.plan_name.clone()).unwrap_or_default(),
     };
     Event::new(REMINDER_DUE, invoice.id, 0, brand, now, &payload)
 }

@@ -2,6 +2,7 @@
 
 mod calendar;
 mod export;
+mod invoicing;
 mod order;
 pub mod payment;
 pub mod service;

@@ -5,7 +5,7 @@ use ottery_proto::billing::v1 as proto;
 use ottery_proto::billing::v1::billing_service_server::BillingService;
 use tonic::{Request, Response, Status};
 
-use super::{calendar, export, order, payment, subscription, view};
+use super::{calendar, export, invoicing, order, payment, subscription, view};
 use crate::app::Billing;
 
 /// Answers `ottery.billing.v1.BillingService`.
@@ -191,6 +191,78 @@ impl BillingService for BillingGrpc {
     ) -> Result<Response<proto::GetInvoiceUblReply>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(view::get_invoice_ubl(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn draft_invoice(
+        &self,
+        request: Request<proto::DraftInvoiceRequest>,
+    ) -> Result<Response<proto::Invoice>, Status> {
+        let actor = actor(&request)?;
+        let key = idempotency_key(&request)?;
+        Ok(Response::new(invoicing::draft(&self.app, actor, key, request.into_inner()).await?))
+    }
+
+    async fn edit_draft(&self, request: Request<proto::EditDraftRequest>) -> Result<Response<proto::Invoice>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(invoicing::edit(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn discard_draft(
+        &self,
+        request: Request<proto::DiscardDraftRequest>,
+    ) -> Result<Response<proto::DiscardDraftReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(invoicing::discard(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn finalise_draft(
+        &self,
+        request: Request<proto::FinaliseDraftRequest>,
+    ) -> Result<Response<proto::Invoice>, Status> {
+        let actor = actor(&request)?;
+        let key = idempotency_key(&request)?;
+        Ok(Response::new(invoicing::finalise(&self.app, actor, key, request.into_inner()).await?))
+    }
+
+    async fn send_invoice(
+        &self,
+        request: Request<proto::SendInvoiceRequest>,
+    ) -> Result<Response<proto::Invoice>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(invoicing::send(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn void_invoice(
+        &self,
+        request: Request<proto::VoidInvoiceRequest>,
+    ) -> Result<Response<proto::Invoice>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(invoicing::void(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn write_off_invoice(
+        &self,
+        request: Request<proto::WriteOffInvoiceRequest>,
+    ) -> Result<Response<proto::Invoice>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(invoicing::write_off(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn credit_invoice(
+        &self,
+        request: Request<proto::CreditInvoiceRequest>,
+    ) -> Result<Response<proto::CreditNote>, Status> {
+        let actor = actor(&request)?;
+        let key = idempotency_key(&request)?;
+        Ok(Response::new(invoicing::credit(&self.app, actor, key, request.into_inner()).await?))
+    }
+
+    async fn cancel_order(
+        &self,
+        request: Request<proto::CancelOrderRequest>,
+    ) -> Result<Response<proto::Order>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(invoicing::cancel_order(&self.app, actor, request.into_inner()).await?))
     }
 
     async fn export_day(

@@ -34,7 +34,10 @@ pub(super) async fn list_invoices(
         "" => None,
         text => Some(id("subscription_id", text)?),
     };
-    let (found, notes) = app.invoices(caller.brand, account, subscription, page).await?;
+    let (found, notes) = match (caller.owner, subscription) {
+        (Some(owner), None) => app.own_invoices(caller.brand, owner, page).await?,
+        _ => app.invoices(caller.brand, account, subscription, page).await?,
+    };
     let last = found.last().map(|invoice| invoice.id.as_uuid());
     Ok(proto::ListInvoicesReply {
         page: next_page(page, found.len(), last),

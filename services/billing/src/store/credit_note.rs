@@ -27,16 +27,19 @@ pub struct CreditNote {
     pub tax: Money,
     /// Why.
     pub reason: String,
+    /// The invoice's lines it takes back, counted from 1; empty: a share of all of them.
+    pub lines: Vec<u32>,
     /// When.
     pub issued_at: DateTime<Utc>,
 }
 
 /// Keeps a new credit note.
 pub async fn insert(tx: &mut PgTransaction<'_>, brand: BrandId, note: &CreditNote) -> sqlx::Result<()> {
+    let lines: Vec<i32> = note.lines.iter().map(|line| i32::try_from(*line).unwrap_or(i32::MAX)).collect();
     sqlx::query!(
         "INSERT INTO credit_note (id, brand_id, invoice_id, account_id, entity_id, series, number_year, number_seq,
-                                  amount_minor, tax_minor, currency, reason, issued_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                                  amount_minor, tax_minor, currency, reason, issued_at, lines)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         note.id.as_uuid(),
         brand.as_uuid(),
         note.invoice.as_uuid(),
@@ -50,6 +53,7 @@ pub async fn insert(tx: &mut PgTransaction<'_>, brand: BrandId, note: &CreditNot
         note.amount.currency.code(),
         note.reason,
         note.issued_at,
+        &lines,
     )
     .execute(&mut **tx)
     .await?;
@@ -61,7 +65,7 @@ pub async fn of_invoices(tx: &mut PgTransaction<'_>, invoices: &[InvoiceId]) -> 
     let ids: Vec<Uuid> = invoices.iter().map(InvoiceId::as_uuid).collect();
     let rows = sqlx::query!(
         "SELECT id, invoice_id, account_id, entity_id, series, number_year, number_seq, amount_minor, tax_minor, currency,
-                reason, issued_at
+                reason, issued_at, lines
            FROM credit_note WHERE invoice_id = ANY($1) ORDER BY id",
         &ids
     )
@@ -78,6 +82,7 @@ pub async fn of_invoices(tx: &mut PgTransaction<'_>, invoices: &[InvoiceId]) -> 
                 amount: money("credit_note", row.amount_minor, &row.currency)?,
                 tax: money("credit_note", row.tax_minor, &row.currency)?,
                 reason: row.reason,
+                lines: row.lines.into_iter().map(i32::unsigned_abs).collect(),
                 issued_at: row.issued_at,
             })
         })

@@ -299,3 +299,56 @@ pub async fn list(
     .await?;
     rows.into_iter().map(Invoice::try_from).collect()
 }
+
+/// Invoices that were issued, newest first: what a customer sees.
+pub async fn list_issued(tx: &mut PgTransaction<'_>, account: AccountId, page: Page) -> sqlx::Result<Vec<Invoice>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
+                  subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
+                  snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
+                  reminders_done, charges_made,
+                  (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
+                  (SELECT coalesce(sum(c.amount_minor), 0)::bigint FROM credit_note c WHERE c.brand_id = i.brand_id AND c.invoice_id = i.id) AS "refunded_minor!"
+             FROM invoice i
+            WHERE account_id = $1 AND state <> 'draft' AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3"#,
+        account.as_uuid(),
+        page.before,
+        page.limit,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.into_iter().map(Invoice::try_from).collect()
+}
+
+/// Writes a draft anew, or what became of it when it was issued; an issued invoice is left alone. The caller holds its lock.
+pub async fn write_draft(tx: &mut PgTransaction<'_>, invoice: &Invoice) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE invoice SET state = $2, entity_id = $3, series = $4, number_year = $5, number_seq = $6, subtotal_minor = $7,
+                tax_minor = $8, total_minor = $9, lines = $10, snapshot = $11, issued_at = $12, due_at = $13, closed_at = $14
+          WHERE id = $1 AND state = 'draft'",
+        invoice.id.as_uuid(),
+        invoice.state.as_str(),
+        invoice.snapshot.seller.id.as_uuid(),
+        invoice.number.as_ref().map(|number| number.series.as_str()),
+        invoice.number.as_ref().map(|number| number.year),
+        invoice.number.as_ref().map(|number| number.sequence),
+        invoice.totals.subtotal.minor,
+        invoice.totals.tax.minor,
+        invoice.totals.total.minor,
+        Json(&invoice.lines) as _,
+        Json(&invoice.snapshot) as _,
+        invoice.issued_at,
+        invoice.due_at,
+        invoice.closed_at,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Throws a draft away; nothing refers to it yet.
+pub async fn delete_draft(tx: &mut PgTransaction<'_>, id: InvoiceId) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM invoice WHERE id = $1 AND state = 'draft'", id.as_uuid()).execute(&mut **tx).await?;
+    Ok(())
+}

@@ -9,6 +9,7 @@ mod coupons;
 mod documents;
 mod einvoice;
 mod exports;
+mod invoicing;
 mod lifecycle;
 mod money;
 mod numbers;

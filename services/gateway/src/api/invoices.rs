@@ -25,7 +25,7 @@ words! {
 
 words! {
     /// What an invoice is for.
-    InvoicePurpose from billing::invoice::Purpose { First, Renewal, Upgrade }
+    InvoicePurpose from billing::invoice::Purpose { First, Renewal, Upgrade, Manual }
 }
 
 view! {
@@ -63,6 +63,8 @@ view! {
         tax: Option<Money>,
         reason: String,
         issued_at: Option<Time>,
+        /// Lines of the invoice it takes back, counted from 1; empty for a share of all of them.
+        line_numbers: Vec<u32>,
     }
 }
 

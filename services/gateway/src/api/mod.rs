@@ -13,6 +13,7 @@ mod describe;
 mod exports;
 pub mod factors;
 pub mod invoices;
+pub mod invoicing;
 pub mod keys;
 pub mod ledger;
 pub mod mail;
@@ -64,6 +65,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(exports::routes())
         .merge(price_changes::routes())
         .merge(invoices::routes())
+        .merge(invoicing::routes())
         .merge(payments::routes())
         .merge(ledger::routes())
         .merge(providers::routes())

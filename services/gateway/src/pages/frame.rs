@@ -264,6 +264,12 @@ pub(crate) fn done(code: &str) -> Option<Note> {
         "resent" => ("Sent again", ""),
         "invited" => ("Invited", "They get a mail with a link to choose a password."),
         "deleted" => ("Deleted", ""),
+        "issued" => ("Issued", "It has its number and never changes again."),
+        "sent" => ("On its way", "The customer gets a mail with a link to the invoice."),
+        "voided" => ("Void", "Nobody owes it any more; its number stays used."),
+        "given-up" => ("Given up", "What was owed is a loss in the books."),
+        "credited" => ("Credited", "The credit note is listed below."),
+        "order-cancelled" => ("Cancelled", "Its invoice is void with it."),
         "confirmed" => ("Thank you", "You confirmed who you are; do it again now."),
         _ => return None,
     };

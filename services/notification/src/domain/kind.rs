@@ -85,7 +85,7 @@ impl Kind {
             | Self::StaffInvitation => json!({}),
             Self::ServiceReady => json!({ "plan_name": "Premium", "expires_at": instant, "is_sandbox": false }),
             Self::InvoiceIssued => json!({
-                "invoice_number": "INV-0007", "amount": amount, "due_at": instant,
+                "invoice_number": "INV-0007", "amount": amount, "due_at": instant, "is_renewal": true,
                 "items": [{ "description": "Premium, 1 month", "amount": amount }],
             }),
             Self::Receipt => json!({

@@ -2,8 +2,8 @@
 
 use ottery_kit::consume::{Delivery, HandleError};
 use ottery_proto::billing::v1::{
-    Invoice, InvoiceFinalised, InvoiceSettled, PaymentFailed, PriceAnnounced, RefundSucceeded, ReminderDue,
-    Subscription, SubscriptionChanged, invoice, subscription,
+    Invoice, InvoiceFinalised, InvoiceSent, InvoiceSettled, PaymentFailed, PriceAnnounced, RefundSucceeded,
+    ReminderDue, Subscription, SubscriptionChanged, invoice, subscription,
 };
 use ottery_proto::common::v1::Money;
 use ottery_proto::identity::v1::{MailRequested, mail_requested::Purpose};
@@ -17,10 +17,11 @@ use crate::domain::mail::{Mail, Params, SecretNeeded, greeting_name};
 type Reader = fn(&Delivery) -> Result<Option<Mail>, HandleError>;
 
 /// The events that are mails of their own.
-pub const READERS: [(&str, Reader); 9] = [
+pub const READERS: [(&str, Reader); 10] = [
     ("identity.mail.requested.v1", requested),
     ("provisioning.service.changed.v1", service),
     ("billing.invoice.finalised.v1", finalised),
+    ("billing.invoice.sent.v1", sent),
     ("billing.invoice.settled.v1", settled),
     ("billing.payment.failed.v1", payment_failed),
     ("billing.reminder.due.v1", reminder),
@@ -35,6 +36,13 @@ fn missing(what: &str) -> HandleError {
 
 fn amount(money: Option<&Money>) -> Value {
     money.map_or(Value::Null, |money| json!({ "minor": money.minor, "currency": money.currency }))
+}
+
+/// What is still owed of an invoice: nobody is reminded of what they paid.
+fn remaining(invoice: &Invoice) -> Value {
+    let paid = invoice.paid.as_ref().map_or(0, |paid| paid.minor);
+    let left = invoice.total.clone().map(|total| Money { minor: total.minor - paid, ..total });
+    amount(left.as_ref())
 }
 
 fn instant(at: Option<&prost_types::Timestamp>) -> Value {
@@ -115,11 +123,22 @@ fn finalised(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
     if !is_renewal || invoice.state() != invoice::State::Open || !is_positive(invoice.total.as_ref()) {
         return Ok(None);
     }
+    Ok(Some(issued(delivery, &invoice)))
+}
+
+/// Staff asked for it, so it goes out whatever it is for.
+fn sent(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
+    let invoice = delivery.payload::<InvoiceSent>()?.invoice.ok_or_else(|| missing("invoice"))?;
+    Ok(Some(issued(delivery, &invoice)))
+}
+
+fn issued(delivery: &Delivery, invoice: &Invoice) -> Mail {
     let vars = json!({
         "invoice_number": invoice.number, "amount": amount(invoice.total.as_ref()),
-        "due_at": instant(invoice.due_at.as_ref()), "items": items(&invoice),
+        "due_at": instant(invoice.due_at.as_ref()), "items": items(invoice),
+        "is_renewal": invoice.purpose() == invoice::Purpose::Renewal,
     });
-    Ok(Some(invoice_mail(delivery, Kind::InvoiceIssued, &invoice, vars)))
+    invoice_mail(delivery, Kind::InvoiceIssued, invoice, vars)
 }
 
 fn settled(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
@@ -152,7 +171,7 @@ fn reminder(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
     let invoice = event.invoice.ok_or_else(|| missing("invoice"))?;
     let due = invoice.due_at.as_ref().map_or(i64::MAX, |at| at.seconds);
     let vars = json!({
-        "invoice_number": invoice.number, "amount": amount(invoice.total.as_ref()),
+        "invoice_number": invoice.number, "amount": remaining(&invoice),
         "due_at": instant(invoice.due_at.as_ref()), "plan_name": event.plan_name,
         "is_overdue": due < delivery.occurred_at.timestamp(), "step": event.step,
     });

@@ -22,7 +22,7 @@ use crate::services;
 
 const OWNER: &str = "owner@ottery.localhost";
 const CUSTOMER: &str = "ada@example.org";
-const API_PERMISSIONS: [&str; 21] = [
+const API_PERMISSIONS: [&str; 22] = [
     "account.read",
     "affiliate.read",
     "analytics.read",
@@ -31,6 +31,7 @@ const API_PERMISSIONS: [&str; 21] = [
     "brand.update",
     "clock.advance",
     "delivery.read",
+    "invoice.manage",
     "invoice.read",
     "invoice.refund",
     "ledger.read",

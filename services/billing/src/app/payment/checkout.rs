@@ -7,7 +7,6 @@ use super::settle::{self, Teller};
 use super::{Reached, apply};
 use crate::app::settlement::Owed;
 use crate::app::{Billing, broken};
-use crate::domain::invoice::State as InvoiceState;
 use crate::domain::payment::{Command, State, Truth};
 use crate::provider::{CallError, Checkout, CheckoutAsk};
 use crate::store;
@@ -147,7 +146,7 @@ impl Billing {
             );
         }
         let remaining = invoice.remaining().map_err(broken)?;
-        if invoice.state != InvoiceState::Open || !remaining.is_positive() {
+        if !invoice.is_claim() || !remaining.is_positive() {
             let message = format!("invoice {} is {}; there is nothing to pay", invoice.number_text(), invoice.state);
             return Err(Problem::refused("INVOICE_NOT_OPEN", message).on_field("invoice_id"));
         }

@@ -219,7 +219,15 @@ fn secure_s03_a_key_proved_itself_when_it_was_made_but_never_says_who_may_do_wha
 #[test]
 fn every_route_that_moves_money_wants_an_idempotency_key() {
     let money: BTreeSet<_> = RULES.iter().filter(|rule| rule.is_money).map(|rule| rule.path).collect();
-    let wanted = ["/orders", "/invoices/{id}/pay", "/payments/{id}/refunds", "/subscriptions/{id}/change"];
+    let wanted = [
+        "/orders",
+        "/invoices",
+        "/invoices/{id}/finalise",
+        "/invoices/{id}/credit-notes",
+        "/invoices/{id}/pay",
+        "/payments/{id}/refunds",
+        "/subscriptions/{id}/change",
+    ];
     assert_eq!(money, wanted.into_iter().collect());
 }
 
@@ -237,6 +245,7 @@ fn permissions_are_words_services_know() {
         "order.create",
         "order.manage",
         "invoice.read",
+        "invoice.manage",
         "invoice.refund",
         "subscription.read",
         "subscription.manage",

@@ -99,6 +99,9 @@ pub async fn customer(State(state): State<AppState>, desk: Desk, ui: Ui) -> Repl
             ("Id", Cell::code(&account.id).copied()),
         ],
     ));
+    if desk.may("invoice.manage") {
+        page = page.action("New invoice", desk.at(&format!("/customers/{}/invoices/new", account.id)));
+    }
     page = match subscriptions {
         Ok(found) => page.with(Block::Table(super::subscriptions::table(
             "Subscriptions",

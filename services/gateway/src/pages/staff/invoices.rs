@@ -4,11 +4,13 @@ use axum::extract::State;
 use axum::response::Response;
 use ottery_proto::billing::v1 as billing;
 use ottery_proto::billing::v1::Invoice;
+use ottery_proto::billing::v1::invoice::State as Life;
 
 use super::desk::Desk;
+use super::invoice_form::{draft_forms, issued_forms};
 use crate::api::invoices::e_invoice;
 use crate::pages::account::{invoice_document, invoice_parts, invoice_state};
-use crate::pages::block::{Block, Cell, Table};
+use crate::pages::block::{Block, Cell, Failed, Table};
 use crate::pages::frame::{Page, Ui};
 use crate::pages::text::Manner;
 use crate::problem::Reply;
@@ -41,21 +43,32 @@ pub async fn list(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
 
 /// `GET /staff/b/{brand}/invoices/{id}`
 pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Response> {
-    let invoice = state
-        .clients
-        .billing(&desk.call())
-        .get_invoice(billing::GetInvoiceRequest { invoice_id: desk.id.clone() })
-        .await?
-        .into_inner();
+    render(&state, &desk, &ui, None).await
+}
+
+/// The invoice's page, with what was refused on it.
+pub(super) async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) -> Reply<Response> {
+    let invoice = super::invoicing::read(state, desk).await?;
     let (tone, word) = invoice_state(&invoice);
     let address = desk.at(&format!("/invoices/{}", invoice.id));
     let number = if invoice.number.is_empty() { "Draft" } else { &invoice.number };
-    let page = Page::new(format!("Invoice {number}"))
+    let is_draft = invoice.state() == Life::Draft;
+    let mut page = Page::new(format!("Invoice {number}"))
         .badge(tone, word)
         .up("Invoices", desk.at("/invoices"))
-        .action("Download PDF", format!("{address}/pdf"))
-        .action("Download e-invoice (XML)", format!("{address}/ubl"));
-    let mut page = invoice_parts(page, &invoice, &desk.manner(&state), &address);
+        .refused(failed)
+        .action(if is_draft { "Preview as PDF" } else { "Download PDF" }, format!("{address}/pdf"));
+    if !is_draft {
+        page = page.action("Download e-invoice (XML)", format!("{address}/ubl"));
+    }
+    let rights = (desk.may("invoice.manage"), desk.may("invoice.refund"));
+    if is_draft && rights.0 {
+        page = draft_forms(page, &invoice, &address, desk.brand.tax_rate_bp, failed);
+    }
+    page = invoice_parts(page, &invoice, &desk.manner(state), &address);
+    if !is_draft {
+        page = issued_forms(page, &invoice, &address, rights, failed);
+    }
     page = page.with(Block::facts(
         "Belongs to",
         vec![
@@ -68,7 +81,7 @@ pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
             ("Id", Cell::code(&invoice.id).copied()),
         ],
     ));
-    desk.show(&ui, page)
+    desk.show(ui, page)
 }
 
 /// `GET /staff/b/{brand}/invoices/{id}/pdf`

@@ -8,7 +8,9 @@ mod coupons;
 mod dashboard;
 pub mod desk;
 mod entry;
+mod invoice_form;
 mod invoices;
+mod invoicing;
 pub mod orders;
 mod panels;
 mod plan_form;
@@ -77,6 +79,15 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/invoices/{id}", get(invoices::show))
         .route("/staff/b/{brand}/invoices/{id}/pdf", get(invoices::pdf))
         .route("/staff/b/{brand}/invoices/{id}/ubl", get(invoices::ubl))
+        .route("/staff/b/{brand}/invoices/{id}/edit", post(invoicing::edit))
+        .route("/staff/b/{brand}/invoices/{id}/discard", post(invoicing::discard))
+        .route("/staff/b/{brand}/invoices/{id}/finalise", post(invoicing::finalise))
+        .route("/staff/b/{brand}/invoices/{id}/send", post(invoicing::send))
+        .route("/staff/b/{brand}/invoices/{id}/void", post(invoicing::void))
+        .route("/staff/b/{brand}/invoices/{id}/write-off", post(invoicing::write_off))
+        .route("/staff/b/{brand}/invoices/{id}/credit", post(invoicing::credit))
+        .route("/staff/b/{brand}/orders/{id}/cancel", post(invoicing::cancel_order))
+        .route("/staff/b/{brand}/customers/{id}/invoices/new", get(invoicing::new_page).post(invoicing::create))
         .route("/staff/b/{brand}/customers", get(accounts::customers))
         .route("/staff/b/{brand}/customers/{id}", get(accounts::customer))
         .route("/staff/b/{brand}/tickets", get(tickets::list))

@@ -135,6 +135,13 @@ async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>)
             ("Trace", Cell::code(&order.trace_id).copied()),
         ],
     ));
+    if desk.may("order.manage") && order.state() == order::State::AwaitingPayment {
+        let form = Form::new("", desk.at(&format!("/orders/{}/cancel", desk.id)), "Cancel the order")
+            .intro("Its invoice is made void; a coupon in it is free for others.")
+            .tone(Tone::Bad)
+            .folded("Cancel the order");
+        page = page.with(Block::Actions(vec![form]));
+    }
     // A trial has no invoice: asked for those of none, billing would list everybody's.
     if !order.invoice_id.is_empty() {
         let asked = billing::ListPaymentsRequest {

@@ -1,0 +1,274 @@
+//! Invoices staff writes, credit notes, and invoices that will not be paid.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use ottery_proto::billing::v1 as billing;
+use ottery_proto::identity::v1::GetAccountRequest;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::invoices::{CreditNote, Invoice};
+use super::orders::Order;
+use super::view::Money;
+use crate::idempotency::IdempotencyKey;
+use crate::limits::Json;
+use crate::problem::Reply;
+use crate::session::Caller;
+use crate::state::AppState;
+
+/// Days to pay when none are named.
+pub const DUE_DAYS: u32 = 14;
+
+/// A line of a draft.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DraftLineInput {
+    /// What it is for.
+    #[schema(max_length = 300)]
+    pub description: String,
+    /// How many.
+    #[serde(default = "one")]
+    #[schema(minimum = 1, maximum = 100_000, default = 1)]
+    pub quantity: u32,
+    /// Price of one, tax contained; negative for a discount, which takes off lines of the same rate.
+    pub unit_price: Money,
+    /// Rate of the contained tax in basis points; 1900 is 19 %.
+    #[serde(default)]
+    #[schema(maximum = 10_000)]
+    pub tax_rate_bp: u32,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+impl From<DraftLineInput> for billing::DraftLine {
+    fn from(line: DraftLineInput) -> Self {
+        Self {
+            description: line.description,
+            quantity: line.quantity,
+            unit_price: Some(line.unit_price.into()),
+            tax_rate_bp: line.tax_rate_bp,
+        }
+    }
+}
+
+/// What to bill.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DraftInput {
+    /// The customer; name, address and language are those of the account.
+    pub account_id: String,
+    /// One the brand sells in.
+    #[schema(example = "EUR")]
+    pub currency: String,
+    /// 1 to 100.
+    pub lines: Vec<DraftLineInput>,
+}
+
+/// The lines of a draft, all of them.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DraftLinesInput {
+    /// 1 to 100.
+    pub lines: Vec<DraftLineInput>,
+}
+
+/// How to issue it.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FinaliseInput {
+    /// Days to pay; 14 when left out.
+    #[serde(default)]
+    #[schema(maximum = 365)]
+    pub due_days: Option<u32>,
+}
+
+/// Why.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WhyInput {
+    /// For the audit; 1 to 500 characters.
+    pub reason: String,
+}
+
+/// What to credit: an amount, or lines.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreditInput {
+    /// A gross amount, shared by all lines.
+    #[serde(default)]
+    pub amount: Option<Money>,
+    /// Lines as they are printed, counted from 1; each is credited whole and once.
+    #[serde(default)]
+    pub line_numbers: Vec<u32>,
+    /// Printed on the credit note.
+    pub reason: String,
+}
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(draft))
+        .routes(routes!(edit, discard))
+        .routes(routes!(finalise))
+        .routes(routes!(send))
+        .routes(routes!(void))
+        .routes(routes!(write_off))
+        .routes(routes!(credit))
+        .routes(routes!(cancel_order))
+}
+
+/// Write an invoice.
+///
+/// A draft without a number, which customers do not see. It can be changed and thrown away until it is issued; its PDF shows what
+/// it will be.
+#[utoipa::path(post, path = "/invoices", tag = "invoices", operation_id = "draft_invoice", request_body = DraftInput, responses((status = 201, body = Invoice)))]
+async fn draft(
+    State(state): State<AppState>,
+    caller: Caller,
+    key: IdempotencyKey,
+    Json(input): Json<DraftInput>,
+) -> Reply<Response> {
+    let lines = input.lines.into_iter().map(Into::into).collect();
+    let invoice = write(&state, &caller, key, input.account_id, input.currency, lines).await?;
+    Ok((StatusCode::CREATED, Json(Invoice::from(invoice))).into_response())
+}
+
+/// Writes a draft for an account of the brand; pages use it as well.
+///
+/// # Errors
+/// When the brand has no such customer, or a line cannot be printed.
+pub(crate) async fn write(
+    state: &AppState,
+    caller: &Caller,
+    key: IdempotencyKey,
+    account_id: String,
+    currency: String,
+    lines: Vec<billing::DraftLine>,
+) -> Reply<billing::Invoice> {
+    let asked = GetAccountRequest { account_id };
+    let account = state.clients.identity(&caller.call()).get_account(asked).await?.into_inner();
+    let request = billing::DraftInvoiceRequest {
+        account_id: account.id,
+        email: account.email,
+        display_name: account.display_name,
+        country: account.country,
+        locale: account.locale,
+        currency,
+        lines,
+    };
+    let context = caller.call().idempotency_key(key.0);
+    Ok(state.clients.billing(&context).draft_invoice(request).await?.into_inner())
+}
+
+/// Change a draft.
+///
+/// 409 `invoice_issued` once it has a number: credit it and issue another one.
+#[utoipa::path(put, path = "/invoices/{id}", tag = "invoices", operation_id = "edit_draft", params(("id" = String, Path)), request_body = DraftLinesInput, responses((status = 200, body = Invoice)))]
+async fn edit(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(invoice_id): Path<String>,
+    Json(input): Json<DraftLinesInput>,
+) -> Reply<Json<Invoice>> {
+    let request = billing::EditDraftRequest { invoice_id, lines: input.lines.into_iter().map(Into::into).collect() };
+    Ok(Json(state.clients.billing(&caller.call()).edit_draft(request).await?.into_inner().into()))
+}
+
+/// Throw a draft away.
+#[utoipa::path(delete, path = "/invoices/{id}", tag = "invoices", operation_id = "discard_draft", params(("id" = String, Path)), responses((status = 204)))]
+async fn discard(State(state): State<AppState>, caller: Caller, Path(invoice_id): Path<String>) -> Reply<StatusCode> {
+    state.clients.billing(&caller.call()).discard_draft(billing::DiscardDraftRequest { invoice_id }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Issue a draft.
+///
+/// It gets its number and is owed; money in the customer's wallet pays it first. One over nothing is settled at once.
+#[utoipa::path(post, path = "/invoices/{id}/finalise", tag = "invoices", operation_id = "finalise_draft", params(("id" = String, Path)), request_body = FinaliseInput, responses((status = 200, body = Invoice)))]
+async fn finalise(
+    State(state): State<AppState>,
+    caller: Caller,
+    key: IdempotencyKey,
+    Path(invoice_id): Path<String>,
+    Json(input): Json<FinaliseInput>,
+) -> Reply<Json<Invoice>> {
+    let request = billing::FinaliseDraftRequest { invoice_id, due_days: input.due_days.unwrap_or(DUE_DAYS) };
+    let context = caller.call().idempotency_key(key.0);
+    Ok(Json(state.clients.billing(&context).finalise_draft(request).await?.into_inner().into()))
+}
+
+/// Mail an invoice to its customer.
+#[utoipa::path(post, path = "/invoices/{id}/send", tag = "invoices", operation_id = "send_invoice", params(("id" = String, Path)), responses((status = 200, body = Invoice)))]
+async fn send(State(state): State<AppState>, caller: Caller, Path(invoice_id): Path<String>) -> Reply<Json<Invoice>> {
+    let request = billing::SendInvoiceRequest { invoice_id };
+    Ok(Json(state.clients.billing(&caller.call()).send_invoice(request).await?.into_inner().into()))
+}
+
+/// Take an invoice back.
+///
+/// Only while nothing is paid on it (409 `invoice_paid`: credit it instead). The period of a running subscription is billed anew;
+/// an invoice an order waits for goes with the order (409 `order_unpaid`).
+#[utoipa::path(post, path = "/invoices/{id}/void", tag = "invoices", operation_id = "void_invoice", params(("id" = String, Path)), request_body = WhyInput, responses((status = 200, body = Invoice)))]
+async fn void(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(invoice_id): Path<String>,
+    Json(input): Json<WhyInput>,
+) -> Reply<Json<Invoice>> {
+    let request = billing::VoidInvoiceRequest { invoice_id, reason: input.reason };
+    Ok(Json(state.clients.billing(&caller.call()).void_invoice(request).await?.into_inner().into()))
+}
+
+/// Give an invoice up.
+///
+/// What is still owed becomes a loss in the books. It can still be paid; then it closes and the loss is taken back. 409
+/// `subscription_live` while the subscription it is for runs.
+#[utoipa::path(post, path = "/invoices/{id}/write-off", tag = "invoices", operation_id = "write_off_invoice", params(("id" = String, Path)), request_body = WhyInput, responses((status = 200, body = Invoice)))]
+async fn write_off(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(invoice_id): Path<String>,
+    Json(input): Json<WhyInput>,
+) -> Reply<Json<Invoice>> {
+    let request = billing::WriteOffInvoiceRequest { invoice_id, reason: input.reason };
+    Ok(Json(state.clients.billing(&caller.call()).write_off_invoice(request).await?.into_inner().into()))
+}
+
+/// Credit an invoice.
+///
+/// A credit note lowers what is still owed, and puts what was paid into the wallet. An invoice that owes nothing any more is
+/// settled and gives what it was for. To send money back to its source, give a payment back instead.
+#[utoipa::path(post, path = "/invoices/{id}/credit-notes", tag = "invoices", operation_id = "credit_invoice", params(("id" = String, Path)), request_body = CreditInput, responses((status = 201, body = CreditNote)))]
+async fn credit(
+    State(state): State<AppState>,
+    caller: Caller,
+    key: IdempotencyKey,
+    Path(invoice_id): Path<String>,
+    Json(input): Json<CreditInput>,
+) -> Reply<Response> {
+    let request = billing::CreditInvoiceRequest {
+        invoice_id,
+        amount: input.amount.map(Into::into),
+        line_numbers: input.line_numbers,
+        reason: input.reason,
+    };
+    let context = caller.call().idempotency_key(key.0);
+    let note = state.clients.billing(&context).credit_invoice(request).await?.into_inner();
+    Ok((StatusCode::CREATED, Json(CreditNote::from(note))).into_response())
+}
+
+/// Cancel an order.
+///
+/// One nobody has paid: its invoice is void with it, and its coupon is free for others.
+#[utoipa::path(post, path = "/orders/{id}/cancel", tag = "orders", params(("id" = String, Path)), responses((status = 200, body = Order)))]
+async fn cancel_order(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(order_id): Path<String>,
+) -> Reply<Json<Order>> {
+    let request = billing::CancelOrderRequest { order_id };
+    Ok(Json(state.clients.billing(&caller.call()).cancel_order(request).await?.into_inner().into()))
+}
