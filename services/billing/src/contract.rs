@@ -18,6 +18,7 @@ use crate::domain::line::Line;
 use crate::domain::offer::{Mapping, Offer};
 use crate::domain::order;
 use crate::domain::profile::{Entity, Profile};
+use crate::domain::rules::InvoiceRules;
 use crate::domain::subscription::{State, Subscription};
 use crate::store::credit_note::CreditNote;
 use crate::store::order::Order;
@@ -240,6 +241,7 @@ pub fn profile_from(brand: &catalog::Brand) -> anyhow::Result<Profile> {
         support_email: brand.support_email.clone(),
         tokens: tokens.values.into_iter().collect(),
         logo: tokens.logo,
+        rules: InvoiceRules::default(),
     })
 }
 

@@ -7,6 +7,8 @@ use crate::request::RequestInfo;
 pub const ORDER: &str = "/orders/{order}";
 /// Page of an invoice.
 pub const INVOICE: &str = "/account/invoices/{invoice}";
+/// A customer's invoices.
+pub const INVOICES: &str = "/account/invoices";
 /// Page of a subscription.
 pub const SUBSCRIPTION: &str = "/account/subscriptions/{subscription}";
 

@@ -176,6 +176,7 @@ impl Billing {
         }
         let customer = Customer { account: to, buyer, referral_code: String::new(), first_settled_at: None };
         store::customer::put(&mut tx, brand, &customer).await?;
+        super::merge::refuse_merged(&mut tx, to, "account_id").await?;
         unit.lock_customers(&mut tx, &[to]).await?;
         case.subscription.account = to;
         case.subscription.method = None;

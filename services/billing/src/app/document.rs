@@ -11,7 +11,7 @@ use super::{Billing, broken, profile};
 use crate::domain::invoice::{Invoice, State};
 use crate::domain::line::Line;
 use crate::domain::profile::Profile;
-use crate::domain::rates::shared_out;
+use crate::domain::rates::{credited, shared_out};
 use crate::store::credit_note::CreditNote;
 
 /// A document and what to call its file.
@@ -179,7 +179,7 @@ fn share_of(document: &mut Value, invoice: &Invoice, note: &CreditNote, net: Mon
 /// Single lines are printed as the invoice printed them, and why below.
 fn lines_of(document: &mut Value, invoice: &Invoice, note: &CreditNote) -> Result<(), ottery_kernel::MoneyError> {
     let (zone, taxed) = (invoice.snapshot.seller.zone, note.tax.is_positive());
-    let lines = credited_lines(invoice, note);
+    let lines = credited(&invoice.lines, &note.lines);
     document["lines"] = lines.iter().map(|line| printed(line, zone, taxed)).collect();
     let rates = if taxed { shared_out(note.amount, note.tax, &lines)? } else { Vec::new() };
     document["tax_lines"] = rates
@@ -191,12 +191,6 @@ fn lines_of(document: &mut Value, invoice: &Invoice, note: &CreditNote) -> Resul
         .collect::<Result<_, ottery_kernel::MoneyError>>()?;
     document["notes"] = json!(note.reason);
     Ok(())
-}
-
-/// The lines of the invoice a credit note names.
-pub(super) fn credited_lines(invoice: &Invoice, note: &CreditNote) -> Vec<Line> {
-    let at = |number: &u32| usize::try_from(*number).ok()?.checked_sub(1);
-    note.lines.iter().filter_map(|number| invoice.lines.get(at(number)?).cloned()).collect()
 }
 
 fn printed(line: &Line, zone: chrono_tz::Tz, taxed: bool) -> Value {

@@ -4,12 +4,12 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use ottery_kernel::{AccountId, BrandId, CreditNoteId, InvoiceId, MoneyError};
 use ottery_kit::grpc::Problem;
 
-use super::document::{credited_lines, day};
+use super::document::day;
 use super::{Billing, broken};
 use crate::domain::einvoice::{EInvoice, Gap, Kind, Line, Party, Treatment};
 use crate::domain::invoice::{Invoice, State};
 use crate::domain::line;
-use crate::domain::rates::shared_out;
+use crate::domain::rates::{credited, shared_out};
 use crate::store::credit_note::CreditNote;
 
 /// Why a seller without a tax number charges none.
@@ -104,8 +104,7 @@ pub fn of_note(invoice: &Invoice, issued_at: DateTime<Utc>, note: &CreditNote) -
     let zone = invoice.snapshot.seller.zone;
     let (seller, buyer) = parties(invoice);
     let name = if note.reason.is_empty() { "Credit" } else { note.reason.as_str() };
-    let credited = credited_lines(invoice, note);
-    let lines = shared_out(note.amount, note.tax, if credited.is_empty() { &invoice.lines } else { &credited })?
+    let lines = shared_out(note.amount, note.tax, &credited(&invoice.lines, &note.lines))?
         .into_iter()
         .map(|part| {
             Ok(Line {

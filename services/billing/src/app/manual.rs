@@ -8,6 +8,7 @@ use ottery_kit::outbox;
 use serde_json::{Value, json};
 use sqlx::postgres::PgTransaction;
 
+use super::merge::refuse_merged;
 use super::order::{Idempotency, finalise};
 use super::settlement::Owed;
 use super::unit::Unit;
@@ -75,6 +76,7 @@ impl Billing {
             first_settled_at: None,
         };
         store::customer::put(&mut tx, brand, &customer).await?;
+        refuse_merged(&mut tx, new.account, "account_id").await?;
         let nothing = Money::zero(new.currency);
         let invoice = Invoice {
             id: InvoiceId::new(now),

@@ -13,6 +13,7 @@ pub mod einvoice;
 pub mod export;
 pub mod invariants;
 pub mod manual;
+pub mod merge;
 pub mod once;
 pub mod order;
 pub mod payment;
@@ -20,6 +21,7 @@ pub mod price_change;
 pub mod read;
 pub mod refund;
 pub mod renewals;
+pub mod rules;
 pub mod schedule;
 pub mod settlement;
 pub mod subscription;
@@ -94,9 +96,10 @@ impl Billing {
 /// # Errors
 /// When the catalogue has not told them yet.
 pub async fn profile(tx: &mut PgTransaction<'_>, brand: BrandId) -> Result<Profile, Problem> {
-    store::profile::get(tx, brand).await?.ok_or_else(|| {
+    let profile = store::profile::get(tx, brand).await?.ok_or_else(|| {
         Problem::unavailable("BRAND_NOT_READY", "billing has not heard of this brand yet; try again in a moment")
-    })
+    })?;
+    Ok(Profile { rules: store::rules::get(tx, brand).await?, ..profile })
 }
 
 /// An amount that does not fit, or a date beyond the calendar: nothing a caller can do about it.

@@ -1,8 +1,7 @@
-//! Calls that are answered with an id and safe to repeat: the key is kept in the transaction of the effect.
+//! Calls whose answer is an id or as short, and that are safe to repeat: the key is kept in the transaction of the effect.
 
 use std::str::FromStr;
 
-use ottery_kernel::IdError;
 use ottery_kit::grpc::Problem;
 use ottery_kit::idempotency::{self, Begin};
 use sqlx::postgres::PgTransaction;
@@ -14,10 +13,10 @@ use super::order::{Idempotency, key_problem};
 ///
 /// # Errors
 /// When the key was used for something else, or that call is still at work.
-pub async fn made<I: FromStr<Err = IdError>>(
-    tx: &mut PgTransaction<'_>,
-    call: Option<&Idempotency>,
-) -> Result<Option<I>, Problem> {
+pub async fn made<T>(tx: &mut PgTransaction<'_>, call: Option<&Idempotency>) -> Result<Option<T>, Problem>
+where
+    T: FromStr<Err: std::error::Error + 'static>,
+{
     let Some(call) = call else { return Ok(None) };
     match idempotency::begin(tx, &call.scope, &call.key, &call.hash).await.map_err(key_problem)? {
         Begin::Fresh => Ok(None),

@@ -10,6 +10,7 @@ use ottery_kit::telemetry::current_trace_id;
 use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
 
+use super::merge::refuse_merged;
 use super::unit::{Unit, UnitError};
 use super::{Billing, broken, coupon, profile, schedule};
 use crate::domain::calendar::Calendar;
@@ -152,6 +153,7 @@ async fn place_in(
         first_settled_at: None,
     };
     store::customer::put(tx, brand, &customer).await?;
+    refuse_merged(tx, place.account, "account_id").await?;
     let mut unit = Unit::new(brand, profile, now);
     unit.lock_customers(tx, &[place.account]).await?;
     let referral_code = unit.customer(place.account).map(|known| known.referral_code.clone()).unwrap_or_default();

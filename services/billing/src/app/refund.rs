@@ -1,7 +1,7 @@
 //! Refunds: never more than came, booked when the provider has paid out, with a credit note of their own.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ottery_kernel::{BrandId, Money, PaymentId, RefundId};
+use ottery_kernel::{BrandId, InvoiceId, Money, PaymentId, RefundId};
 use ottery_kit::audit;
 use ottery_kit::grpc::{Actor, Problem};
 use ottery_kit::idempotency::{self, Begin};
@@ -42,6 +42,8 @@ const GAPS: [TimeDelta; 5] =
 pub struct Ask {
     /// What goes back.
     pub payment: PaymentId,
+    /// Of which invoice, when it paid several.
+    pub invoice: Option<InvoiceId>,
     /// How much; none is everything that is left.
     pub amount: Option<Money>,
     /// Why; printed on the credit note.
@@ -79,7 +81,8 @@ impl Billing {
             return refund.ok_or_else(|| Problem::not_found("REFUND_NOT_FOUND", "the refund is gone"));
         }
         let (_, payment) = lock(&mut tx, ask.payment).await?;
-        let left = refundable(&mut tx, &payment).await?;
+        let invoice = of_which(&payment, ask.invoice)?;
+        let left = refundable(&mut tx, &payment, invoice).await?;
         let amount = ask.amount.unwrap_or(left);
         if amount.currency != left.currency || !amount.is_positive() || amount.minor > left.minor {
             let message = format!("amount: {left} of {} can be refunded, asked for {amount}", payment.id);
@@ -88,7 +91,7 @@ impl Billing {
         let refund = Refund {
             id: RefundId::new(now),
             payment: payment.id,
-            invoice: payment.invoice,
+            invoice,
             account: payment.account,
             amount,
             state: State::Requested,
@@ -104,8 +107,8 @@ impl Billing {
         };
         store::refund::insert(&mut tx, brand, &refund).await?;
         errand::plan(&mut tx, brand, errand::Kind::Refund, &[refund.id.as_uuid()], TimeDelta::zero()).await?;
-        let after =
-            json!({"payment": payment.id.to_string(), "amount": amount.to_string(), "policy": ask.policy.as_str()});
+        let after = json!({"payment": payment.id.to_string(), "invoice": invoice.to_string(), "amount": amount.to_string(),
+                               "policy": ask.policy.as_str()});
         audit::append(&mut tx, actor, "invoice.refund", refund.id, None, Some(after)).await?;
         if let Some(call) = &call {
             idempotency::finish(&mut tx, &call.scope, &call.key, refund.id.to_string().as_bytes()).await?;
@@ -286,25 +289,47 @@ impl Billing {
         now: DateTime<Utc>,
     ) -> Result<(), Problem> {
         let Owed { invoice, .. } = Owed::lock(tx, refund.invoice).await?;
-        let outside = outside_invoice(tx, payment, refund).await?;
-        let from_invoice = refund
+        // Of a payment for several, staff names the invoice; what came besides stays where it is. One that fitted nothing
+        // paid none of them.
+        let is_named = !payment.shares.is_empty()
+            && !refund.is_mirrored
+            && !store::share::allocated(tx, payment.id).await?.is_empty();
+        let outside = if is_named { Outside::none(refund) } else { outside_invoice(tx, payment, refund).await? };
+        let from_invoices = refund
             .amount
             .checked_sub(outside.wallet)
             .and_then(|rest| rest.checked_sub(outside.unapplied))
             .map_err(broken)?;
+        let candidates = if is_named { vec![refund.invoice] } else { payment.invoices() };
+        let parts = spread(tx, &candidates, from_invoices).await?;
+        let credited = Money::sum(refund.amount.currency, parts.iter().map(|(_, part)| *part)).map_err(broken)?;
+        // The rest was credited before and went to the wallet: it comes from there, as far as it is there still.
+        let before = from_invoices.checked_sub(credited).map_err(broken)?;
+        let kept = in_wallet(tx, refund).await?.checked_sub(outside.wallet).map_err(broken)?;
+        let kept = Money::new(kept.minor.min(before.minor).max(0), before.currency);
+        let uncovered = before.checked_sub(kept).map_err(broken)?;
+        if uncovered.is_positive() {
+            let summary = format!(
+                "{uncovered} of the refund {} went back although it had been credited before; charge the customer or accept the loss",
+                refund.id
+            );
+            store::task::open(tx, brand, "refund_uncovered", refund.id, &summary, now).await?;
+        }
+        let wallet = outside.wallet.checked_add(kept).map_err(broken)?;
+        let unapplied = outside.unapplied.checked_add(uncovered).map_err(broken)?;
         let provider = Account::Provider(payment.provider.clone());
         let booking = Booking::new(invoice.snapshot.seller.id, SETTLED, refund.id, now)
-            .post(Account::Wallet(refund.account), provider.clone(), outside.wallet)
-            .and_then(|booking| booking.post(Account::Unapplied(refund.account), provider.clone(), outside.unapplied))
-            .and_then(|booking| booking.post(Account::Receivable(refund.account), provider, from_invoice))
+            .post(Account::Wallet(refund.account), provider.clone(), wallet)
+            .and_then(|booking| booking.post(Account::Unapplied(refund.account), provider.clone(), unapplied))
+            .and_then(|booking| booking.post(Account::Receivable(refund.account), provider, credited))
             .map_err(broken)?;
         store::ledger::book(tx, brand, booking).await?;
-        let note = if from_invoice.is_positive() {
-            Some(credit::issue(tx, brand, &invoice, from_invoice, &refund.reason, now).await?)
-        } else {
-            None
-        };
-        refund.credit_note = note.as_ref().map(|note: &CreditNote| note.id);
+        let mut note: Option<CreditNote> = None;
+        for (credited, part) in &parts {
+            let issued = credit::issue(tx, brand, credited, *part, &refund.reason, now).await?;
+            note.get_or_insert(issued);
+        }
+        refund.credit_note = note.as_ref().map(|note| note.id);
         if refund.policy == Policy::EndNow {
             self.end_refunded(tx, brand, &invoice, now).await?;
         }
@@ -335,29 +360,85 @@ impl Billing {
     }
 }
 
-/// What of a payment can still be refunded. The caller holds its lock.
-async fn refundable(tx: &mut PgTransaction<'_>, payment: &Payment) -> Result<Money, Problem> {
+/// The invoice a refund is of: the only one the payment was for, or the one that is named.
+fn of_which(payment: &Payment, named: Option<InvoiceId>) -> Result<InvoiceId, Problem> {
+    match named {
+        Some(id) if payment.invoices().contains(&id) => Ok(id),
+        Some(id) => {
+            let message = format!("{} was not for invoice {id}", payment.id);
+            Err(Problem::refused("INVOICE_NOT_OF_PAYMENT", message).on_field("invoice_id"))
+        }
+        None if payment.shares.is_empty() => Ok(payment.invoice),
+        None => {
+            let message = format!("{} paid {} invoices; name the one to give back", payment.id, payment.shares.len());
+            Err(Problem::refused("REFUND_OF_WHICH", message).on_field("invoice_id"))
+        }
+    }
+}
+
+/// What of a payment can still be refunded, of one of its invoices when it paid several. The caller holds its lock.
+async fn refundable(tx: &mut PgTransaction<'_>, payment: &Payment, of: InvoiceId) -> Result<Money, Problem> {
     let (PaymentState::Succeeded, Some(received)) = (payment.state, payment.received) else {
         let message = format!("{} is {}; only money that came can go back", payment.id, payment.state);
         return Err(Problem::refused("PAYMENT_NOT_SETTLED", message).on_field("payment_id"));
     };
-    let taken: i64 = store::refund::of_payment(tx, payment.id)
-        .await?
-        .iter()
-        .filter(|refund| refund.state != State::Failed)
+    let refunds = store::refund::of_payment(tx, payment.id).await?;
+    let live = || refunds.iter().filter(|refund| refund.state != State::Failed);
+    let mut left = received.minor - live().map(|refund| refund.amount.minor).sum::<i64>();
+    let pending: i64 = live()
+        .filter(|refund| refund.state != State::Succeeded && refund.invoice == of)
         .map(|refund| refund.amount.minor)
         .sum();
-    let left = Money::new(received.minor - taken, received.currency);
+    let invoice = store::invoice::get(tx, of).await?;
+    // What was credited to the wallet or on what was owed has gone back already, only by another way.
+    let creditable = invoice.map_or(0, |invoice| invoice.totals.total.minor - invoice.refunded.minor);
+    let paid = store::share::allocated(tx, payment.id).await?;
+    if payment.shares.is_empty() || paid.is_empty() {
+        let ids: Vec<RefundId> = refunds.iter().map(|refund| refund.id).collect();
+        let parts = store::refund::parts(tx, payment.id, &ids).await?;
+        left = left.min(creditable + parts.wallet.max(0) + parts.unapplied.max(0) - pending);
+    } else {
+        let paid: i64 = paid.into_iter().filter(|(id, _)| *id == of).map(|(_, minor)| minor).sum();
+        let gone: i64 = live().filter(|refund| refund.invoice == of).map(|refund| refund.amount.minor).sum();
+        left = left.min(paid - gone).min(creditable - pending);
+    }
+    let left = Money::new(left, received.currency);
     if left.is_positive() {
         return Ok(left);
     }
-    Err(Problem::refused("NOTHING_TO_REFUND", format!("nothing is left to refund of {}", payment.id))
-        .on_field("payment_id"))
+    let message = format!("nothing is left to refund of {}; what was credited went to the wallet", payment.id);
+    Err(Problem::refused("NOTHING_TO_REFUND", message).on_field("payment_id"))
+}
+
+/// How much of `amount` each of these invoices takes: the first ones what can still be credited of them.
+async fn spread(
+    tx: &mut PgTransaction<'_>,
+    invoices: &[InvoiceId],
+    amount: Money,
+) -> Result<Vec<(Invoice, Money)>, Problem> {
+    let (mut parts, mut rest) = (Vec::new(), amount);
+    for id in invoices {
+        let Some(invoice) = store::invoice::get(tx, *id).await? else { continue };
+        let left = invoice.totals.total.checked_sub(invoice.refunded).map_err(broken)?;
+        let part = Money::new(left.minor.min(rest.minor).max(0), rest.currency);
+        if part.is_positive() {
+            rest = rest.checked_sub(part).map_err(broken)?;
+            parts.push((invoice, part));
+        }
+    }
+    Ok(parts)
 }
 
 struct Outside {
     wallet: Money,
     unapplied: Money,
+}
+
+impl Outside {
+    const fn none(refund: &Refund) -> Self {
+        let nothing = Money::zero(refund.amount.currency);
+        Self { wallet: nothing, unapplied: nothing }
+    }
 }
 
 /// How much of a refund comes from money that never went to the invoice: what is in the wallet still, what fitted nothing.
@@ -366,12 +447,18 @@ async fn outside_invoice(tx: &mut PgTransaction<'_>, payment: &Payment, refund: 
     let refunds: Vec<RefundId> =
         store::refund::of_payment(tx, payment.id).await?.iter().map(|refund| refund.id).collect();
     let parts = store::refund::parts(tx, payment.id, &refunds).await?;
-    store::customer::lock_all(tx, &[refund.account]).await?;
-    let wallets = store::ledger::wallets(tx, &[refund.account]).await?;
-    let in_wallet = wallets.get(&(refund.account, currency)).map_or(0, |balance| balance.minor);
+    let in_wallet = in_wallet(tx, refund).await?.minor;
     let unapplied = refund.amount.minor.min(parts.unapplied.max(0));
     let wallet = (refund.amount.minor - unapplied).min(parts.wallet.min(in_wallet).max(0));
     Ok(Outside { wallet: Money::new(wallet, currency), unapplied: Money::new(unapplied, currency) })
+}
+
+/// What the customer has in the wallet, locked.
+async fn in_wallet(tx: &mut PgTransaction<'_>, refund: &Refund) -> Result<Money, Problem> {
+    store::customer::lock_all(tx, &[refund.account]).await?;
+    let wallets = store::ledger::wallets(tx, &[refund.account]).await?;
+    let currency = refund.amount.currency;
+    Ok(wallets.get(&(refund.account, currency)).copied().unwrap_or(Money::zero(currency)))
 }
 
 /// A refund with its payment, locked in the order everybody does.

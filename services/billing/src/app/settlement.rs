@@ -1,7 +1,9 @@
 //! What happens when money arrives, or does not.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
-use ottery_kernel::{AccountId, BrandId, InvoiceId, Money, PaymentId};
+use ottery_kernel::{AccountId, BrandId, InvoiceId, Money, OrderId, PaymentId, SubscriptionId};
 use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
 
@@ -75,7 +77,8 @@ impl Owed {
     }
 }
 
-/// Applies a confirmed payment to what it pays: ledger, allocation, invoice, order, subscription, entitlement and events.
+/// Applies a confirmed payment to what it pays: ledger, allocations, invoices, orders, subscriptions, entitlements and events.
+/// `owed` is the first (mostly the only) invoice it is for; the others were locked with it.
 /// Exactly once per payment, however often it is called. Returns also the state of the invoice afterwards. The caller commits.
 ///
 /// # Errors
@@ -88,81 +91,153 @@ pub async fn apply_success(
     settled: &SettledPayment,
     now: DateTime<Utc>,
 ) -> Result<(Settled, invoice::State), Problem> {
-    let Owed { subscription, mut invoice } = owed;
+    let Owed { subscription, invoice } = owed;
     if store::ledger::is_booked(tx, SETTLED, settled.payment).await? {
         return Ok((Settled::AlreadyApplied, invoice.state));
     }
     let mut unit = Unit::new(brand, profile(tx, brand).await?, now);
     unit.lock_customers(tx, &[settled.account]).await?;
-    if let Some(order) = invoice.order {
-        unit.lock_orders(tx, &[order]).await?;
-    }
-    let provider = Account::Provider(settled.provider.clone());
-    let mut booking = unit.booking(&invoice, SETTLED, settled.payment);
     if settled.received != settled.requested || settled.received.currency != invoice.totals.total.currency {
-        let booking =
-            booking.post(provider.clone(), Account::Unapplied(settled.account), settled.received).map_err(broken)?;
-        unit.book(booking);
-        book_fee(&mut unit, &invoice, settled)?;
-        unit.flush(tx).await?;
-        let summary = format!(
-            "{} came for invoice {}, {} was asked for; it is booked as unapplied: refund it or credit the customer",
-            settled.received,
-            invoice.number_text(),
-            settled.requested
-        );
-        store::task::open(tx, brand, "payment_mismatch", settled.payment, &summary, now).await?;
+        book_mismatch(tx, unit, &invoice, settled).await?;
         return Ok((Settled::Mismatch, invoice.state));
     }
-    // Taken back, given up or paid already: the customer's money is kept for the next invoice, never lost.
-    let remaining =
-        if invoice.is_claim() { invoice.remaining().map_err(broken)? } else { Money::zero(settled.received.currency) };
-    let applied = Money::new(settled.received.minor.min(remaining.minor), remaining.currency);
-    let excess = settled.received.checked_sub(applied).map_err(broken)?;
-    let was_given_up = invoice.state == invoice::State::Uncollectible;
-    if was_given_up {
-        recover(tx, &mut unit, &invoice, applied, settled.payment).await?;
+    let lead = invoice.clone();
+    let mut claims = Claims::gather(tx, Owed { subscription, invoice }, settled.payment).await?;
+    let orders: Vec<OrderId> = claims.invoices.iter().filter_map(|invoice| invoice.order).collect();
+    unit.lock_orders(tx, &orders).await?;
+    let before = claims.subscriptions.clone();
+    if let Some(subscription) = lead.subscription.and_then(|id| claims.subscriptions.get_mut(&id)) {
+        save_method(subscription, settled);
     }
-    booking = booking.post(provider.clone(), Account::Receivable(settled.account), applied).map_err(broken)?;
-    booking = booking.post(provider, Account::Wallet(settled.account), excess).map_err(broken)?;
-    unit.book(booking);
-    book_fee(&mut unit, &invoice, settled)?;
-    if excess.is_positive() {
-        let summary =
-            format!("{excess} more than invoice {} needed went to the wallet; offer a refund", invoice.number_text());
-        store::task::open(tx, brand, "overpayment", settled.payment, &summary, now).await?;
-    }
-    let before = subscription.clone();
-    let mut subscription = subscription;
-    save_method(subscription.as_mut(), settled);
-    let (mut state, mut is_settled) = (invoice.state, false);
-    if applied.is_positive() {
+    let nothing = Money::zero(settled.received.currency);
+    let (mut left, mut recovered) = (settled.received, nothing);
+    let mut told = Vec::new();
+    let mut state = lead.state;
+    for mut invoice in std::mem::take(&mut claims.invoices) {
+        // Taken back, given up or paid already: the customer's money is kept for the next invoice, never lost.
+        let remaining = if invoice.is_claim() { invoice.remaining().map_err(broken)? } else { nothing };
+        let applied = Money::new(left.minor.min(remaining.minor), left.currency);
+        if !applied.is_positive() {
+            continue;
+        }
+        left = left.checked_sub(applied).map_err(broken)?;
+        let was_given_up = invoice.state == invoice::State::Uncollectible;
+        if was_given_up {
+            recovered = recovered.checked_add(applied).map_err(broken)?;
+            tell_recovered(tx, &unit, &invoice, applied).await?;
+        }
         unit.allocate(&mut invoice, "payment", settled.payment.to_string(), applied).map_err(broken)?;
         // What was given up was given up with its subscription; paying the claim does not bring that back.
-        let served = subscription.as_mut().filter(|_| !was_given_up);
-        is_settled = unit.settle_if_paid(&mut invoice, served, Some(settled.payment)).map_err(broken)?;
-        state = invoice.state;
+        let served = invoice.subscription.filter(|_| !was_given_up);
+        let subscription = served.and_then(|id| claims.subscriptions.get_mut(&id));
+        if unit.settle_if_paid(&mut invoice, subscription, Some(settled.payment)).map_err(broken)? {
+            told.extend(served);
+        }
+        if invoice.id == lead.id {
+            state = invoice.state;
+        }
         unit.keep_invoice(invoice);
     }
-    // Settling has told the saved method along with everything else.
-    if let (false, Some(before), Some(subscription)) = (is_settled, &before, &mut subscription) {
-        unit.touch(before, subscription, "method_saved").map_err(broken)?;
+    let applied = settled.received.checked_sub(left).map_err(broken)?;
+    book_received(&mut unit, &lead, settled, applied, recovered)?;
+    if left.is_positive() {
+        let summary =
+            format!("{left} more than invoice {} needed went to the wallet; offer a refund", lead.number_text());
+        store::task::open(tx, brand, "overpayment", settled.payment, &summary, now).await?;
     }
-    finish(tx, billing, unit, subscription).await?;
+    for (id, subscription) in &mut claims.subscriptions {
+        // Settling has told the saved method along with everything else.
+        if !told.contains(id) {
+            unit.touch(&before[id], subscription, "method_saved").map_err(broken)?;
+        }
+    }
+    finish_all(tx, billing, unit, claims.subscriptions.into_values().collect()).await?;
     Ok((if applied.is_positive() { Settled::Applied } else { Settled::ToWallet }, state))
 }
 
-/// What was written off comes in after all: the loss shrinks by it, and staff is told.
-async fn recover(
+/// What a payment pays: its invoices in order, and their subscriptions, each once.
+struct Claims {
+    invoices: Vec<Invoice>,
+    subscriptions: BTreeMap<SubscriptionId, Subscription>,
+}
+
+impl Claims {
+    /// The rest of what the payment is for; everything was locked with its first invoice.
+    async fn gather(tx: &mut PgTransaction<'_>, first: Owed, payment: PaymentId) -> Result<Self, Problem> {
+        let mut claims = Self { invoices: Vec::new(), subscriptions: BTreeMap::new() };
+        let shares = store::share::of(tx, payment).await?;
+        if shares.is_empty() {
+            claims.add(first);
+        }
+        for id in shares {
+            claims.add(Owed::lock(tx, id).await?);
+        }
+        Ok(claims)
+    }
+
+    fn add(&mut self, owed: Owed) {
+        self.invoices.push(owed.invoice);
+        if let Some(subscription) = owed.subscription {
+            self.subscriptions.entry(subscription.id).or_insert(subscription);
+        }
+    }
+}
+
+/// Something else came than was asked for: kept apart, and a person decides.
+async fn book_mismatch(
     tx: &mut PgTransaction<'_>,
+    mut unit: Unit,
+    invoice: &Invoice,
+    settled: &SettledPayment,
+) -> Result<(), Problem> {
+    let (brand, now) = (unit.brand, unit.now);
+    let provider = Account::Provider(settled.provider.clone());
+    let booking = unit
+        .booking(invoice, SETTLED, settled.payment)
+        .post(provider, Account::Unapplied(settled.account), settled.received)
+        .map_err(broken)?;
+    unit.book(booking);
+    book_fee(&mut unit, invoice, settled)?;
+    unit.flush(tx).await?;
+    let summary = format!(
+        "{} came for invoice {}, {} was asked for; it is booked as unapplied: refund it or credit the customer",
+        settled.received,
+        invoice.number_text(),
+        settled.requested
+    );
+    Ok(store::task::open(tx, brand, "payment_mismatch", settled.payment, &summary, now).await?)
+}
+
+/// The money is at the provider: `applied` of it pays what was owed, the rest is the customer's. What had been written off
+/// and comes in after all makes the loss smaller.
+fn book_received(
     unit: &mut Unit,
     invoice: &Invoice,
-    amount: Money,
-    payment: PaymentId,
+    settled: &SettledPayment,
+    applied: Money,
+    recovered: Money,
 ) -> Result<(), Problem> {
-    let booking = unit.booking(invoice, "invoice.recovered", payment);
-    let booking = booking.post(Account::Receivable(invoice.account), Account::BadDebt, amount).map_err(broken)?;
+    let provider = || Account::Provider(settled.provider.clone());
+    let receivable = || Account::Receivable(settled.account);
+    let excess = settled.received.checked_sub(applied).map_err(broken)?;
+    let booking = unit
+        .booking(invoice, SETTLED, settled.payment)
+        .post(provider(), receivable(), applied)
+        .and_then(|booking| booking.post(provider(), Account::Wallet(settled.account), excess))
+        .map_err(broken)?;
     unit.book(booking);
+    let booking = unit.booking(invoice, "invoice.recovered", settled.payment);
+    unit.book(booking.post(receivable(), Account::BadDebt, recovered).map_err(broken)?);
+    book_fee(unit, invoice, settled)
+}
+
+/// Staff hears that somebody pays for what was given up.
+async fn tell_recovered(
+    tx: &mut PgTransaction<'_>,
+    unit: &Unit,
+    invoice: &Invoice,
+    amount: Money,
+) -> Result<(), Problem> {
     let summary = format!(
         "{amount} came for invoice {}, which had been given up; the customer may expect to be served again",
         invoice.number_text()
@@ -188,20 +263,6 @@ pub async fn reopen_plan(
     Ok(schedule::replan(tx, brand, subscription, &settings, now).await?)
 }
 
-/// A payment failed for good (the state is already stored): see [`reopen_plan`].
-///
-/// # Errors
-/// When the database fails.
-pub async fn apply_failure(
-    tx: &mut PgTransaction<'_>,
-    billing: &Billing,
-    brand: BrandId,
-    invoice: InvoiceId,
-    now: DateTime<Utc>,
-) -> Result<(), Problem> {
-    reopen_plan(tx, billing, brand, invoice, now).await
-}
-
 fn book_fee(unit: &mut Unit, invoice: &Invoice, settled: &SettledPayment) -> Result<(), Problem> {
     let Some(fee) = settled.fee.filter(|fee| fee.is_positive()) else { return Ok(()) };
     let booking = Booking::new(invoice.snapshot.seller.id, "payment.fee", settled.payment, unit.now)
@@ -211,8 +272,8 @@ fn book_fee(unit: &mut Unit, invoice: &Invoice, settled: &SettledPayment) -> Res
     Ok(())
 }
 
-fn save_method(subscription: Option<&mut Subscription>, settled: &SettledPayment) {
-    if let (Some(subscription), Some(method)) = (subscription, &settled.method)
+fn save_method(subscription: &mut Subscription, settled: &SettledPayment) {
+    if let Some(method) = &settled.method
         && !subscription.state.has_ended()
     {
         subscription.method = Some(method.clone());
@@ -223,16 +284,26 @@ fn save_method(subscription: Option<&mut Subscription>, settled: &SettledPayment
 pub(super) async fn finish(
     tx: &mut PgTransaction<'_>,
     billing: &Billing,
-    mut unit: Unit,
+    unit: Unit,
     subscription: Option<Subscription>,
+) -> Result<Vec<PaymentId>, Problem> {
+    finish_all(tx, billing, unit, subscription.into_iter().collect()).await
+}
+
+/// As [`finish`], with all its subscriptions.
+pub(super) async fn finish_all(
+    tx: &mut PgTransaction<'_>,
+    billing: &Billing,
+    mut unit: Unit,
+    subscriptions: Vec<Subscription>,
 ) -> Result<Vec<PaymentId>, Problem> {
     let (brand, now) = (unit.brand, unit.now);
     let settings = billing.config.dunning(&unit.profile);
-    if let Some(subscription) = &subscription {
+    for subscription in &subscriptions {
         unit.keep(subscription.clone());
     }
     let attempts = unit.flush(tx).await?;
-    if let Some(subscription) = subscription {
+    for subscription in subscriptions {
         schedule::replan(tx, brand, subscription, &settings, now).await?;
     }
     Ok(attempts)

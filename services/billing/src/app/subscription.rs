@@ -196,6 +196,9 @@ impl Billing {
         if let Command::Lift { .. } = command {
             // Suspended out of a pause: time begins to go on again.
             case.subscription.take_up(now).map_err(broken)?;
+            if before.state == (State::Suspended { cause: SuspendCause::Staff }) && !unit.profile.rules.bills_time_off {
+                forgo_time_off(&mut unit, &mut case)?;
+            }
         }
         let told = if reason.is_empty() { "staff" } else { reason };
         unit.touch(&before, &mut case.subscription, told).map_err(broken)?;
@@ -227,6 +230,21 @@ impl Billing {
         audit::append(tx, actor, action, after.id, Some(state(before)), Some(written)).await?;
         Ok(())
     }
+}
+
+/// Nobody pays for time in which we did not serve: the open renewal of it is taken back, and the next one begins now. One
+/// that is paid in part stays, and is owed on.
+fn forgo_time_off(unit: &mut Unit, case: &mut Case) -> Result<(), Problem> {
+    if case.subscription.paid_through.is_none_or(|end| end >= unit.now) {
+        return Ok(());
+    }
+    if let Some(renewal) = case.period_invoice() {
+        if renewal.paid.is_positive() {
+            return Ok(());
+        }
+        unit.withdraw(renewal).map_err(broken)?;
+    }
+    case.subscription.forgo_time_off(unit.now).map_err(broken)
 }
 
 /// Ends a subscription whose money went back, in the refund's transaction.

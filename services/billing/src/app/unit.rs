@@ -19,6 +19,7 @@ use crate::domain::ledger::{self, Account, Booking, LedgerError, Transfer};
 use crate::domain::offer::Offer;
 use crate::domain::order;
 use crate::domain::profile::Profile;
+use crate::domain::rules::UnpaidAtEnd;
 use crate::domain::subscription::{Command, EndCause, Refused, State, Subscription};
 use crate::events::publish;
 use crate::store;
@@ -383,6 +384,17 @@ impl Unit {
         Ok(())
     }
 
+    /// What becomes of an invoice whose subscription ends. A renewal whose period had begun was served for a while, and the
+    /// brand says whether that stays a claim; everything else was never served.
+    fn part_with(&mut self, invoice: &mut Invoice) -> Result<(), UnitError> {
+        let was_served =
+            invoice.purpose == Purpose::Renewal && invoice.period.is_some_and(|period| period.start() <= self.now);
+        match self.profile.rules.unpaid_at_end {
+            UnpaidAtEnd::WriteOff if was_served && invoice.state == invoice::State::Open => self.write_off(invoice),
+            UnpaidAtEnd::WriteOff | UnpaidAtEnd::Void => self.withdraw(invoice),
+        }
+    }
+
     /// Ends a subscription: open invoices are withdrawn, an unpaid order is cancelled. False when it was over already.
     ///
     /// # Errors
@@ -398,7 +410,7 @@ impl Unit {
             return Ok(false);
         }
         for invoice in open.iter_mut() {
-            self.withdraw(invoice)?;
+            self.part_with(invoice)?;
         }
         if before.state == State::Pending {
             self.move_order(subscription.order, order::Command::Cancel);

@@ -32,6 +32,7 @@ pub fn payment(payment: &Payment) -> proto::Payment {
         created_at: Some(timestamp(payment.created_at)),
         finished_at: payment.finished_at.map(timestamp),
         refunded: Some(money(payment.refunded)),
+        invoice_ids: payment.shares.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -20,4 +20,5 @@ pub mod provider;
 pub mod quote;
 pub mod rates;
 pub mod refund;
+pub mod rules;
 pub mod subscription;

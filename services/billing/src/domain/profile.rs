@@ -7,6 +7,8 @@ use chrono_tz::Tz;
 use ottery_kernel::{BrandId, Currency, EntityId};
 use serde::{Deserialize, Serialize};
 
+use super::rules::InvoiceRules;
+
 /// Settings of a brand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
@@ -40,6 +42,9 @@ pub struct Profile {
     pub tokens: BTreeMap<String, String>,
     /// Logo as text data URI; empty for none.
     pub logo: String,
+    /// What the brand chose about invoices: billing's own, not the catalogue's.
+    #[serde(skip)]
+    pub rules: InvoiceRules,
 }
 
 impl Profile {

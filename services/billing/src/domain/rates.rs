@@ -61,6 +61,16 @@ pub fn shared_out(gross: Money, tax: Money, lines: &[Line]) -> Result<Vec<RateSu
     Ok(parts.filter(|part| !part.gross.is_zero() || !part.tax.is_zero()).collect())
 }
 
+/// The lines of an invoice a credit note takes back: those it names, counted from 1, or all of them.
+#[must_use]
+pub fn credited(lines: &[Line], numbers: &[u32]) -> Vec<Line> {
+    if numbers.is_empty() {
+        return lines.to_vec();
+    }
+    let at = |number: &u32| usize::try_from(*number).ok()?.checked_sub(1);
+    numbers.iter().filter_map(|number| lines.get(at(number)?).cloned()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use ottery_kernel::Currency;

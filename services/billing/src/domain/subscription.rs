@@ -554,6 +554,25 @@ impl Subscription {
         Ok(is_new)
     }
 
+    /// Time that was neither paid nor served is not billed: what comes next begins at `now`, as after a trial. Nothing
+    /// happens while something is paid.
+    ///
+    /// # Errors
+    /// When a period lies beyond the calendar.
+    pub fn forgo_time_off(&mut self, now: DateTime<Utc>) -> Result<(), PeriodError> {
+        let (Some(anchor), Some(period), Some(through)) = (self.anchor, self.period, self.paid_through) else {
+            return Ok(());
+        };
+        if through >= now {
+            return Ok(());
+        }
+        self.period = Some(Period::try_new(period.start(), now)?);
+        (self.anchor, self.periods_paid, self.paid_through) = (Some(BillingAnchor::at(now, anchor.zone)), 0, Some(now));
+        self.calendar.paid.clear();
+        self.discounts.periods.clear();
+        Ok(())
+    }
+
     /// Lets time go on after a pause: what was left of the running period is left from `now`, and what was paid ahead
     /// follows it. The state is moved beside, because more than one command ends a pause.
     ///

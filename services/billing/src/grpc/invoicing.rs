@@ -13,6 +13,7 @@ use crate::contract::money_from;
 use crate::domain::invoice::{Buyer, Invoice};
 use crate::domain::manual::DraftLine;
 use crate::domain::portion::Wanted;
+use crate::domain::rules::{InvoiceRules, UnpaidAtEnd};
 
 /// Who writes invoices.
 const MANAGE: &str = "invoice.manage";
@@ -153,6 +154,45 @@ pub(super) async fn credit(
     };
     let note = app.credit_invoice(&caller.actor, caller.brand, invoice, wanted, &request.reason, call).await?;
     Ok(convert::credit_note(&note))
+}
+
+fn rules(rules: &InvoiceRules) -> proto::InvoiceRules {
+    use proto::invoice_rules::UnpaidAtEnd as P;
+    let unpaid_at_end = match rules.unpaid_at_end {
+        UnpaidAtEnd::Void => P::Void,
+        UnpaidAtEnd::WriteOff => P::WriteOff,
+    };
+    proto::InvoiceRules {
+        unpaid_at_end: unpaid_at_end.into(),
+        bills_time_off: rules.bills_time_off,
+        version: rules.version.unsigned_abs(),
+    }
+}
+
+pub(super) async fn get_rules(app: &Billing, actor: Actor) -> Result<proto::InvoiceRules, Problem> {
+    let caller = Caller::staff(actor, "brand.read")?;
+    Ok(rules(&app.invoice_rules(caller.brand).await?))
+}
+
+pub(super) async fn put_rules(
+    app: &Billing,
+    actor: Actor,
+    request: proto::PutInvoiceRulesRequest,
+) -> Result<proto::InvoiceRules, Problem> {
+    use proto::invoice_rules::UnpaidAtEnd as P;
+    let caller = Caller::staff(actor, "brand.update")?;
+    let unpaid_at_end = match request.unpaid_at_end() {
+        P::Void => UnpaidAtEnd::Void,
+        P::WriteOff => UnpaidAtEnd::WriteOff,
+        P::Unspecified => {
+            let message = "unpaid_at_end: say void or write_off";
+            return Err(Problem::invalid("unpaid_at_end", "POLICY_MISSING", message));
+        }
+    };
+    // A version that does not fit was never ours.
+    let version = i64::try_from(request.expected_version).unwrap_or(i64::MAX);
+    let wanted = InvoiceRules { unpaid_at_end, bills_time_off: request.bills_time_off, version };
+    Ok(rules(&app.put_invoice_rules(&caller.actor, caller.brand, wanted).await?))
 }
 
 pub(super) async fn cancel_order(

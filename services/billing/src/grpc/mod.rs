@@ -1,6 +1,7 @@
 //! The edge: parses calls, checks who may, calls the use cases, converts answers.
 
 mod calendar;
+mod customer;
 mod export;
 mod invoicing;
 mod order;

@@ -36,6 +36,21 @@ pub(super) async fn pay_invoice(
     Ok(proto::PayInvoiceReply { checkout_url, payment_id: payment.to_string() })
 }
 
+pub(super) async fn pay_invoices(
+    app: &Billing,
+    actor: Actor,
+    request: proto::PayInvoicesRequest,
+) -> Result<proto::PayInvoiceReply, Problem> {
+    let caller = Caller::customer_or(actor, "order.create")?;
+    let invoices: Vec<InvoiceId> =
+        request.invoice_ids.iter().map(|text| id("invoice_ids", text)).collect::<Result<_, _>>()?;
+    web_address("return_url", &request.return_url)?;
+    web_address("cancel_url", &request.cancel_url)?;
+    let (payment, checkout_url) =
+        app.pay_invoices(caller.brand, &invoices, caller.owner, request.return_url, request.cancel_url).await?;
+    Ok(proto::PayInvoiceReply { checkout_url, payment_id: payment.to_string() })
+}
+
 pub(super) async fn list_payments(
     app: &Billing,
     actor: Actor,
@@ -78,6 +93,10 @@ pub(super) async fn refund_payment(
     };
     let ask = Ask {
         payment: id("payment_id", &request.payment_id)?,
+        invoice: match request.invoice_id.as_str() {
+            "" => None,
+            text => Some(id("invoice_id", text)?),
+        },
         amount: request.amount.as_ref().map(|amount| money_from("amount", amount)).transpose()?,
         reason: request.reason,
         policy,

@@ -5,7 +5,7 @@ use ottery_proto::billing::v1 as proto;
 use ottery_proto::billing::v1::billing_service_server::BillingService;
 use tonic::{Request, Response, Status};
 
-use super::{calendar, export, invoicing, order, payment, subscription, view};
+use super::{calendar, customer, export, invoicing, order, payment, subscription, view};
 use crate::app::Billing;
 
 /// Answers `ottery.billing.v1.BillingService`.
@@ -313,6 +313,39 @@ impl BillingService for BillingGrpc {
     ) -> Result<Response<proto::PayInvoiceReply>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(payment::pay_invoice(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn pay_invoices(
+        &self,
+        request: Request<proto::PayInvoicesRequest>,
+    ) -> Result<Response<proto::PayInvoiceReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(payment::pay_invoices(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn get_invoice_rules(
+        &self,
+        request: Request<proto::GetInvoiceRulesRequest>,
+    ) -> Result<Response<proto::InvoiceRules>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(invoicing::get_rules(&self.app, actor).await?))
+    }
+
+    async fn put_invoice_rules(
+        &self,
+        request: Request<proto::PutInvoiceRulesRequest>,
+    ) -> Result<Response<proto::InvoiceRules>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(invoicing::put_rules(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn merge_customers(
+        &self,
+        request: Request<proto::MergeCustomersRequest>,
+    ) -> Result<Response<proto::MergeCustomersReply>, Status> {
+        let actor = actor(&request)?;
+        let key = idempotency_key(&request)?;
+        Ok(Response::new(customer::merge(&self.app, actor, key, request.into_inner()).await?))
     }
 
     async fn list_payments(

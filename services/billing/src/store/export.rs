@@ -10,7 +10,7 @@ use super::{currency, money, unreadable};
 use crate::domain::export::{Issued, Posted};
 use crate::domain::invoice::{Number, Snapshot};
 use crate::domain::line::Line;
-use crate::domain::rates::{by_rate, shared_out};
+use crate::domain::rates::{by_rate, credited, shared_out};
 
 /// Where the numbers of a page begin: after this one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub async fn credit_notes(
 ) -> sqlx::Result<Vec<Issued>> {
     let rows = sqlx::query!(
         r#"SELECT n.invoice_id, n.account_id, n.series, n.number_year, n.number_seq, n.amount_minor, n.tax_minor, n.currency,
-                  n.issued_at, i.series AS "invoice_series!", i.number_year AS "invoice_year!",
+                  n.issued_at, n.lines AS numbers, i.series AS "invoice_series!", i.number_year AS "invoice_year!",
                   i.number_seq AS "invoice_sequence!", i.lines AS "lines: Json<Vec<Line>>",
                   i.snapshot AS "snapshot: Json<Snapshot>", i.period_start, i.period_end
              FROM credit_note n JOIN invoice i ON i.brand_id = n.brand_id AND i.id = n.invoice_id
@@ -102,7 +102,9 @@ pub async fn credit_notes(
     rows.into_iter()
         .map(|row| {
             let amount = money("credit_note", row.amount_minor, &row.currency)?;
-            let sums = shared_out(amount, Money::new(row.tax_minor, amount.currency), &row.lines.0);
+            let numbers: Vec<u32> = row.numbers.into_iter().map(i32::unsigned_abs).collect();
+            let lines = credited(&row.lines.0, &numbers);
+            let sums = shared_out(amount, Money::new(row.tax_minor, amount.currency), &lines);
             let credited =
                 Number { series: row.invoice_series, year: row.invoice_year, sequence: row.invoice_sequence };
             Ok(Issued {

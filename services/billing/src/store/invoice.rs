@@ -225,6 +225,15 @@ pub async fn lock(tx: &mut PgTransaction<'_>, id: InvoiceId) -> sqlx::Result<Opt
     get(tx, id).await
 }
 
+/// Those of these invoices that nothing is left to pay on.
+pub async fn closed_of(tx: &mut PgTransaction<'_>, ids: &[InvoiceId]) -> sqlx::Result<Vec<InvoiceId>> {
+    let ids: Vec<Uuid> = ids.iter().map(InvoiceId::as_uuid).collect();
+    let found = sqlx::query_scalar!("SELECT id FROM invoice WHERE id = ANY($1) AND state = 'closed'", &ids)
+        .fetch_all(&mut **tx)
+        .await?;
+    Ok(found.into_iter().map(InvoiceId::from_uuid).collect())
+}
+
 /// The subscription an invoice is for, without locking anything.
 pub async fn subscription_of(tx: &mut PgTransaction<'_>, id: InvoiceId) -> sqlx::Result<Option<SubscriptionId>> {
     let found = sqlx::query_scalar!("SELECT subscription_id FROM invoice WHERE id = $1", id.as_uuid())

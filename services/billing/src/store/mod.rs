@@ -12,6 +12,7 @@ pub mod errand;
 pub mod export;
 pub mod invoice;
 pub mod ledger;
+pub mod merge;
 pub mod number;
 pub mod order;
 pub mod payment;
@@ -22,6 +23,8 @@ pub mod provider_event;
 pub mod quote;
 pub mod redemption;
 pub mod refund;
+pub mod rules;
+pub mod share;
 pub mod subscription;
 pub mod task;
 

@@ -52,8 +52,10 @@ pub enum AttemptKind {
 pub struct Payment {
     /// Its id.
     pub id: PaymentId,
-    /// What it pays.
+    /// What it pays; the first of them when it pays several.
     pub invoice: InvoiceId,
+    /// All it pays, in that order, when it pays several.
+    pub shares: Vec<InvoiceId>,
     /// Who pays.
     pub account: AccountId,
     /// For what.
@@ -94,9 +96,18 @@ pub struct Payment {
     pub refunded: Money,
 }
 
+impl Payment {
+    /// Everything it pays.
+    #[must_use]
+    pub fn invoices(&self) -> Vec<InvoiceId> {
+        if self.shares.is_empty() { vec![self.invoice] } else { self.shares.clone() }
+    }
+}
+
 struct Row {
     id: Uuid,
     invoice_id: Uuid,
+    shares: Vec<Uuid>,
     account_id: Uuid,
     subscription_id: Option<Uuid>,
     kind: String,
@@ -152,6 +163,7 @@ impl TryFrom<Row> for Payment {
         Ok(Self {
             id: PaymentId::from_uuid(row.id),
             invoice: InvoiceId::from_uuid(row.invoice_id),
+            shares: row.shares.into_iter().map(InvoiceId::from_uuid).collect(),
             account: AccountId::from_uuid(row.account_id),
             subscription: row.subscription_id.map(SubscriptionId::from_uuid),
             kind,
@@ -291,7 +303,7 @@ pub async fn cancel_open(
     withdraw(tx, brand, invoices, None, now).await
 }
 
-/// Withdraws the hosted pages of these invoices, except one.
+/// Withdraws the hosted pages of these invoices, also those that are for others besides, except one.
 pub async fn withdraw(
     tx: &mut PgTransaction<'_>,
     brand: BrandId,
@@ -304,7 +316,9 @@ pub async fn withdraw(
         "UPDATE payment SET is_withdrawn = true,
                 state = CASE state WHEN 'requested' THEN 'cancelled' ELSE state END,
                 finished_at = CASE state WHEN 'requested' THEN $4 ELSE finished_at END
-          WHERE brand_id = $1 AND invoice_id = ANY($2) AND id IS DISTINCT FROM $3 AND kind = 'hosted' AND NOT is_withdrawn
+          WHERE brand_id = $1 AND id IS DISTINCT FROM $3 AND kind = 'hosted' AND NOT is_withdrawn
+            AND (invoice_id = ANY($2)
+                 OR id IN (SELECT s.payment_id FROM payment_share s WHERE s.brand_id = $1 AND s.invoice_id = ANY($2)))
             AND state IN ('requested', 'sent', 'pending', 'unknown')
          RETURNING id, state",
         brand.as_uuid(),
@@ -356,6 +370,8 @@ pub async fn standings(
             *known = standing;
         }
     }
+    let processing = super::share::processing(tx, brand, invoices).await?;
+    standings.extend(processing.into_iter().map(|invoice| (invoice, Standing::InFlight)));
     Ok(standings)
 }
 
@@ -408,6 +424,8 @@ async fn select(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT id, invoice_id, account_id, subscription_id, kind, state, amount_minor, currency, method_id, return_url,
+                  ARRAY(SELECT s.invoice_id FROM payment_share s
+                         WHERE s.brand_id = p.brand_id AND s.payment_id = p.id ORDER BY s.position) AS "shares!",
                   cancel_url, save_method, is_withdrawn, is_processing, provider, provider_account_id, checkout_ref,
                   checkout_url, provider_ref, received_minor, received_currency, failure_code, failure_class, method_label,
                   created_at, finished_at, extract(epoch FROM clock_timestamp() - sent_at)::float8 AS sent_seconds,
@@ -415,7 +433,9 @@ async fn select(
                     WHERE r.brand_id = p.brand_id AND r.payment_id = p.id AND r.state = 'succeeded') AS "refunded_minor!"
              FROM payment p
             WHERE brand_id = ottery_brand() AND ($1::uuid IS NULL OR id = $1) AND ($2::uuid IS NULL OR account_id = $2)
-              AND ($3::uuid IS NULL OR invoice_id = $3) AND ($4::uuid IS NULL OR id < $4)
+              AND ($3::uuid IS NULL OR invoice_id = $3
+                   OR id IN (SELECT s.payment_id FROM payment_share s WHERE s.brand_id = ottery_brand() AND s.invoice_id = $3))
+              AND ($4::uuid IS NULL OR id < $4)
             ORDER BY id DESC LIMIT $5"#,
         id.map(|id| id.as_uuid()),
         account.map(|id| id.as_uuid()),
@@ -431,7 +451,9 @@ async fn select(
 /// Whether a saved method is being charged for the invoice at this moment.
 pub async fn is_charging(tx: &mut PgTransaction<'_>, invoice: InvoiceId) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM payment WHERE brand_id = ottery_brand() AND invoice_id = $1
+        r#"SELECT EXISTS (SELECT FROM payment WHERE brand_id = ottery_brand()
+              AND (invoice_id = $1
+                   OR id IN (SELECT s.payment_id FROM payment_share s WHERE s.brand_id = ottery_brand() AND s.invoice_id = $1))
               AND (kind = 'saved' AND state IN ('requested', 'sent', 'pending', 'unknown') OR is_processing AND state = 'pending')) AS "is_charging!""#,
         invoice.as_uuid()
     )

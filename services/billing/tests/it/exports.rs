@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use billing::app::credit;
 use billing::app::export::{Cursor, Sheet};
+use billing::domain::ledger::{Account, Booking};
+use billing::store::credit_note::CreditNote;
 use billing::store::export::After;
 use chrono::{NaiveDate, TimeDelta};
 use ottery_kernel::{Clock as _, Currency, Term};
+use sqlx::postgres::PgTransaction;
 
 use crate::world::{World, eur, offer, placing, world};
 
@@ -49,11 +52,20 @@ impl World {
         }
         let mut tx = self.tx().await;
         let known = self.invoice(invoice.id).await;
-        credit::issue(&mut tx, self.brand, &known, eur(595), "Half, \"please\"", self.now()).await.unwrap();
+        let note = credit::issue(&mut tx, self.brand, &known, eur(595), "Half, \"please\"", self.now()).await.unwrap();
+        credited_to_wallet(&mut tx, self, &note).await;
         tx.commit().await.unwrap();
         self.host.clock.advance(TimeDelta::days(2));
         day
     }
+}
+
+/// Pays a credit note out, into the wallet.
+pub async fn credited_to_wallet(tx: &mut PgTransaction<'_>, world: &World, note: &CreditNote) {
+    let booking = Booking::new(note.entity, "credit.to_wallet", note.id, world.now())
+        .post(Account::Receivable(note.account), Account::Wallet(note.account), note.amount)
+        .unwrap();
+    billing::store::ledger::book(tx, world.brand, booking).await.unwrap();
 }
 
 fn rows(text: &str) -> Vec<BTreeMap<String, String>> {

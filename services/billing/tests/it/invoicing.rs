@@ -315,13 +315,13 @@ async fn single_lines_are_credited_with_their_own_tax_and_what_was_paid_goes_to_
 #[tokio::test]
 async fn a_credit_of_everything_that_is_owed_settles_the_renewal_and_gives_the_period() {
     let served = served().await;
-    let (world, mut desk) = (&served.world, served.desk());
+    let world = &served.world;
     let subscription = world.subscriber(1190, Term::MONTH).await;
     let end = subscription.paid_through.unwrap();
     world.advance_to(end - TimeDelta::hours(72)).await;
     let renewal = world.open_invoice(subscription.id).await.unwrap();
     let all = proto::CreditInvoiceRequest { amount: Some(money(1190)), ..credit(&renewal) };
-    desk.credit_invoice(all).await.unwrap();
+    served.desk().credit_invoice(all).await.unwrap();
     assert_eq!(world.invoice(renewal.id).await.state, State::Closed);
     assert!(world.subscription(subscription.id).await.paid_through.unwrap() > end);
     world.assert_sound().await;
@@ -410,5 +410,90 @@ async fn case_048_cancelling_an_order_nobody_paid_closes_its_invoice_and_ends_wh
     world.pay(&world.invoice_of(&paid).await).await;
     let cancel = proto::CancelOrderRequest { order_id: paid.order.id.to_string() };
     assert_eq!(refused(served.desk().cancel_order(cancel).await), ("ORDER_STATE".into(), "order_id".into()));
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn case_049_an_ended_subscriptions_open_renewal_is_void_or_given_up_as_the_brand_chose() {
+    let served = served().await;
+    let world = &served.world;
+    let mut owner = served.client(actor::staff(world.brand, ["brand.read", "brand.update"]));
+    let policy = proto::invoice_rules::UnpaidAtEnd::WriteOff;
+    let put =
+        proto::PutInvoiceRulesRequest { unpaid_at_end: policy.into(), bills_time_off: false, expected_version: 0 };
+    let before = owner.get_invoice_rules(proto::GetInvoiceRulesRequest {}).await.unwrap().into_inner();
+    assert_eq!((before.unpaid_at_end(), before.version), (proto::invoice_rules::UnpaidAtEnd::Void, 0));
+    let lapse = async || {
+        let subscription = world.subscriber(1190, Term::MONTH).await;
+        world.advance_to(subscription.paid_through.unwrap() - TimeDelta::hours(72)).await;
+        let renewal = world.open_invoice(subscription.id).await.unwrap();
+        // Suspended at the end of the grace, ended two weeks after that.
+        world.advance(TimeDelta::days(10)).await;
+        world.advance(TimeDelta::days(15)).await;
+        assert!(world.subscription(subscription.id).await.state.has_ended());
+        world.invoice(renewal.id).await
+    };
+    // Never asked for any more either way.
+    let taken_back = lapse().await;
+    assert_eq!(taken_back.state, State::Void);
+    assert_eq!(world.pay(&taken_back).await, Settled::ToWallet);
+
+    assert_eq!(owner.put_invoice_rules(put).await.unwrap().into_inner().version, 1);
+    assert_eq!(refused(owner.put_invoice_rules(put).await).0, "VERSION_CONFLICT");
+    let given_up = lapse().await;
+    assert_eq!(given_up.state, State::Uncollectible);
+    world.assert_sound().await;
+    assert_eq!(world.pay(&given_up).await, Settled::Applied);
+    assert_eq!(world.invoice(given_up.id).await.state, State::Closed);
+    assert!(world.subscription(given_up.subscription.unwrap()).await.state.has_ended());
+    assert_eq!(tasks(world).await, ["invoice_recovered", "overpayment"]);
+    // What was never served is no claim, whatever the brand chose.
+    let placed = world.order(world.account(), offer(1190, Term::MONTH)).await;
+    world.advance(TimeDelta::days(4)).await;
+    assert_eq!(world.invoice_of(&placed).await.state, State::Void);
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn case_050_nothing_is_billed_while_suspended_and_nothing_for_that_time_on_return_unless_set() {
+    let served = served().await;
+    let world = &served.world;
+    let mut staff = served.client(actor::staff(world.brand, ["subscription.manage", "brand.update"]));
+    let issued = async |id| {
+        let mut tx = world.tx().await;
+        let page = billing::store::Page { before: None, limit: 50 };
+        billing::store::invoice::list(&mut tx, None, Some(id), page).await.unwrap().len()
+    };
+    // Suspended by staff a day before the lead time of the renewal, for ten weeks.
+    let away = async |client: &mut Client| {
+        let subscription = world.subscriber(1190, Term::MONTH).await;
+        world.advance_to(subscription.paid_through.unwrap() - TimeDelta::hours(96)).await;
+        let id = subscription.id.to_string();
+        let suspend = proto::SuspendSubscriptionRequest { subscription_id: id.clone(), reason: "abuse".into() };
+        client.suspend_subscription(suspend).await.unwrap();
+        let before = issued(subscription.id).await;
+        world.advance(TimeDelta::weeks(10)).await;
+        assert_eq!(issued(subscription.id).await, before, "suspended subscriptions are not billed");
+        client.unsuspend_subscription(proto::UnsuspendSubscriptionRequest { subscription_id: id }).await.unwrap();
+        world.work_off().await;
+        (subscription.clone(), world.open_invoice(subscription.id).await.unwrap())
+    };
+    let (subscription, back) = away(&mut staff).await;
+    assert_eq!(back.period.unwrap().start(), world.now(), "from the return on");
+    world.pay(&back).await;
+    world.work_off().await;
+    assert_eq!(world.open_invoice(subscription.id).await, None, "one period is owed, not three");
+    let going_on = world.subscription(subscription.id).await;
+    assert_eq!((going_on.state, going_on.paid_through), (Life::Active, Some(back.period.unwrap().end())));
+    world.assert_sound().await;
+
+    let put = proto::PutInvoiceRulesRequest {
+        unpaid_at_end: proto::invoice_rules::UnpaidAtEnd::Void.into(),
+        bills_time_off: true,
+        expected_version: 0,
+    };
+    staff.put_invoice_rules(put).await.unwrap();
+    let (subscription, back) = away(&mut staff).await;
+    assert_eq!(Some(back.period.unwrap().start()), subscription.paid_through, "from the old end on");
     world.assert_sound().await;
 }

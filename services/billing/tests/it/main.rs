@@ -11,6 +11,8 @@ mod einvoice;
 mod exports;
 mod invoicing;
 mod lifecycle;
+mod mass;
+mod merge;
 mod money;
 mod numbers;
 mod payments;

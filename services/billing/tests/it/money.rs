@@ -128,6 +128,7 @@ async fn case_025_repeated_partial_credits_add_up_to_the_invoices_own_tax_and_ne
         let note = credit::issue(&mut tx, world.brand, &invoice, eur(minor), "goodwill", world.now()).await.unwrap();
         assert_eq!(note.number.to_string(), number);
         taxes += note.tax.minor;
+        crate::exports::credited_to_wallet(&mut tx, &world, &note).await;
     }
     assert_eq!(taxes, invoice.totals.tax.minor);
     let refused = credit::issue(&mut tx, world.brand, &invoice, eur(1), "more", world.now()).await.unwrap_err();

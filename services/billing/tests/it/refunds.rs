@@ -32,7 +32,7 @@ impl Shop {
         call: Option<Idempotency>,
     ) -> Result<Refund, Problem> {
         let owner = ottery_testkit::actor::owner(self.world.brand);
-        let ask = Ask { payment: payment.id, amount, reason: "Did not work on the TV".into(), policy };
+        let ask = Ask { payment: payment.id, invoice: None, amount, reason: "Did not work on the TV".into(), policy };
         self.world.billing.refund_payment(&owner, self.world.brand, ask, call).await
     }
 }

@@ -13,6 +13,7 @@ use billing::domain::invoice::{Buyer, Invoice};
 use billing::domain::offer::{Mapping, Offer};
 use billing::domain::profile::{Entity, Profile};
 use billing::domain::quote::{Asked, Quote};
+use billing::domain::rules::InvoiceRules;
 use billing::domain::subscription::{State, Subscription};
 use billing::store;
 use billing::store::quote::Stored;
@@ -84,6 +85,7 @@ pub fn profile(brand: BrandId, now: DateTime<Utc>) -> Profile {
         support_email: "help@nordlicht.example".into(),
         tokens: [("accent".to_owned(), "#1f4fd8".to_owned())].into(),
         logo: String::new(),
+        rules: InvoiceRules::default(),
     }
 }
 

@@ -155,7 +155,10 @@ pub const RULES: &[Rule] = &[
     read("/invoices/{id}/credit-notes/{credit_note_id}/pdf", Owner("invoice.read"), Brand),
     read("/invoices/{id}/ubl", Owner("invoice.read"), Brand),
     read("/invoices/{id}/credit-notes/{credit_note_id}/ubl", Owner("invoice.read"), Brand),
+    post("/invoices/pay", Owner("order.create"), Brand, "invoice.pay").money(),
     post("/invoices/{id}/pay", Owner("order.create"), Brand, "invoice.pay").money(),
+    read("/invoice-rules", Holder("brand.read"), Brand),
+    write("PUT", "/invoice-rules", Holder("brand.update"), Brand, "invoice_rules.update"),
     post("/invoices", Holder("invoice.manage"), Brand, "invoice.draft").money(),
     write("PUT", "/invoices/{id}", Holder("invoice.manage"), Brand, "invoice.edit"),
     write("DELETE", "/invoices/{id}", Holder("invoice.manage"), Brand, "invoice.discard"),
@@ -230,6 +233,7 @@ pub const RULES: &[Rule] = &[
     // people
     read("/accounts", Holder("account.read"), Either),
     read("/accounts/{id}", Holder("account.read"), Either),
+    post("/accounts/{id}/merge", Holder("account.manage"), Brand, "customer.merge").money().step_up(),
     post("/accounts/{id}/sign-out-everywhere", Holder("account.manage"), Either, "session.end_all"),
     read("/roles", Holder("account.read"), Either),
     read("/grants", Holder("grant.manage"), Either),

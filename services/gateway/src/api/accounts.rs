@@ -1,14 +1,16 @@
 //! People, as staff see them.
 
 use axum::extract::{Path, State};
+use ottery_proto::billing::v1 as billing;
 use ottery_proto::identity::v1 as identity;
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::auth::{Account, Realm};
 use super::sessions::Revoked;
-use super::view::{Page, page};
+use super::view::{Page, page, view};
+use crate::idempotency::IdempotencyKey;
 use crate::limits::{Json, Query};
 use crate::problem::Reply;
 use crate::session::Caller;
@@ -31,8 +33,69 @@ pub struct AccountQuery {
     realm: Option<Realm>,
 }
 
+/// Into whom, and why.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MergeInput {
+    /// The customer who gets everything.
+    pub into_account_id: String,
+    /// For the audit; 1 to 500 characters.
+    pub reason: String,
+}
+
+view! {
+    /// What went to the other customer.
+    Merged from billing::MergeCustomersReply {
+        /// Subscriptions, running and over.
+        subscriptions: u32,
+        /// Invoices, open and closed.
+        invoices: u32,
+    }
+}
+
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read)).routes(routes!(sign_out))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read)).routes(routes!(sign_out)).routes(routes!(merge))
+}
+
+/// Merge a customer into another one.
+///
+/// For one person with two accounts: subscriptions, invoices, payments, saved methods and balances go to the other account.
+/// Invoices keep the name they were issued to, balances move by entries of their own in the ledger. Nothing can be ordered
+/// under the merged account afterwards; signing in to it stays possible.
+#[utoipa::path(post, path = "/accounts/{id}/merge", tag = "accounts", operation_id = "merge_customer", params(("id" = String, Path)), request_body = MergeInput, responses((status = 200, body = Merged)))]
+async fn merge(
+    State(state): State<AppState>,
+    caller: Caller,
+    key: IdempotencyKey,
+    Path(account_id): Path<String>,
+    Json(input): Json<MergeInput>,
+) -> Reply<Json<Merged>> {
+    Ok(Json(merge_into(&state, &caller, key, account_id, input).await?.into()))
+}
+
+/// Merges an account into another one of the brand; pages use it as well.
+///
+/// # Errors
+/// When the brand has no such customer, or billing refuses it.
+pub(crate) async fn merge_into(
+    state: &AppState,
+    caller: &Caller,
+    key: IdempotencyKey,
+    account_id: String,
+    input: MergeInput,
+) -> Reply<billing::MergeCustomersReply> {
+    let asked = identity::GetAccountRequest { account_id: input.into_account_id };
+    let into = state.clients.identity(&caller.call()).get_account(asked).await?.into_inner();
+    let request = billing::MergeCustomersRequest {
+        account_id,
+        into_account_id: into.id,
+        email: into.email,
+        display_name: into.display_name,
+        country: into.country,
+        locale: into.locale,
+        reason: input.reason,
+    };
+    Ok(state.clients.billing(&caller.call().idempotency_key(key.0)).merge_customers(request).await?.into_inner())
 }
 
 /// List accounts.

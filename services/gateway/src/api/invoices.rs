@@ -122,6 +122,17 @@ pub struct PayInput {
     pub return_path: Option<String>,
 }
 
+/// What to pay together.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PayManyInput {
+    /// 1 to 50 invoices of one customer, in one currency and of one seller.
+    pub invoice_ids: Vec<String>,
+    /// Path the provider's page returns to; the list of invoices when left out.
+    #[serde(default)]
+    pub return_path: Option<String>,
+}
+
 /// Where to pay.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PayPage {
@@ -140,6 +151,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(ubl))
         .routes(routes!(credit_note_ubl))
         .routes(routes!(pay))
+        .routes(routes!(pay_many))
 }
 
 /// List invoices.
@@ -262,5 +274,25 @@ async fn pay(
     let request = billing::PayInvoiceRequest { invoice_id, return_url: url.clone(), cancel_url: url };
     let context = caller.call().idempotency_key(key.0).timeout(super::payments::PROVIDER_TIMEOUT);
     let reply = state.clients.billing(&context).pay_invoice(request).await?.into_inner();
+    Ok(Json(PayPage { checkout_url: reply.checkout_url.show(), payment_id: reply.payment_id }))
+}
+
+/// Pay several invoices at once.
+///
+/// One page for all of them. It replaces older pages of each; an invoice that is paid otherwise meanwhile closes the page.
+#[utoipa::path(post, path = "/invoices/pay", tag = "invoices", operation_id = "pay_invoices", request_body = PayManyInput, responses((status = 200, body = PayPage)))]
+async fn pay_many(
+    State(state): State<AppState>,
+    caller: Caller,
+    key: IdempotencyKey,
+    Json(input): Json<PayManyInput>,
+) -> Reply<Json<PayPage>> {
+    limits::order(&state, &caller.request).await?;
+    let path = links::own_path("return_path", input.return_path.as_deref().unwrap_or(links::INVOICES))?;
+    let url = links::absolute(&caller.request, path);
+    let request =
+        billing::PayInvoicesRequest { invoice_ids: input.invoice_ids, return_url: url.clone(), cancel_url: url };
+    let context = caller.call().idempotency_key(key.0).timeout(super::payments::PROVIDER_TIMEOUT);
+    let reply = state.clients.billing(&context).pay_invoices(request).await?.into_inner();
     Ok(Json(PayPage { checkout_url: reply.checkout_url.show(), payment_id: reply.payment_id }))
 }

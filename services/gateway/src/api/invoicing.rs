@@ -11,7 +11,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::invoices::{CreditNote, Invoice};
 use super::orders::Order;
-use super::view::Money;
+use super::view::{Money, view, words};
 use crate::idempotency::IdempotencyKey;
 use crate::limits::Json;
 use crate::problem::Reply;
@@ -108,6 +108,36 @@ pub struct CreditInput {
     pub reason: String,
 }
 
+words! {
+    /// What becomes of an open renewal whose period had begun when its subscription ends. `void`: it is taken back. `write_off`: it is
+    /// given up, and settled if it is paid after all.
+    UnpaidAtEnd from billing::invoice_rules::UnpaidAtEnd { Void, WriteOff }
+}
+
+view! {
+    /// How a brand treats its invoices.
+    InvoiceRules from billing::InvoiceRules {
+        unpaid_at_end: UnpaidAtEnd,
+        /// Time in which staff had a subscription suspended and nothing of it was paid is billed; else it begins anew on its return.
+        bills_time_off: bool,
+        /// 0 before the first change.
+        version: u64,
+    }
+}
+
+/// How the brand wants its invoices treated.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InvoiceRulesInput {
+    /// From now on.
+    pub unpaid_at_end: UnpaidAtEnd,
+    /// Bill time in which staff had a subscription suspended and nothing of it was paid.
+    #[serde(default)]
+    pub bills_time_off: bool,
+    /// The version that was read; 409 `version_conflict` when somebody else was faster.
+    pub version: u64,
+}
+
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(draft))
@@ -118,6 +148,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(write_off))
         .routes(routes!(credit))
         .routes(routes!(cancel_order))
+        .routes(routes!(rules, put_rules))
 }
 
 /// Write an invoice.
@@ -271,4 +302,26 @@ async fn cancel_order(
 ) -> Reply<Json<Order>> {
     let request = billing::CancelOrderRequest { order_id };
     Ok(Json(state.clients.billing(&caller.call()).cancel_order(request).await?.into_inner().into()))
+}
+
+/// Get the invoice rules.
+#[utoipa::path(get, path = "/invoice-rules", tag = "invoices", operation_id = "get_invoice_rules", responses((status = 200, body = InvoiceRules)))]
+async fn rules(State(state): State<AppState>, caller: Caller) -> Reply<Json<InvoiceRules>> {
+    let reply = state.clients.billing(&caller.call()).get_invoice_rules(billing::GetInvoiceRulesRequest {}).await?;
+    Ok(Json(reply.into_inner().into()))
+}
+
+/// Change the invoice rules.
+#[utoipa::path(put, path = "/invoice-rules", tag = "invoices", operation_id = "put_invoice_rules", request_body = InvoiceRulesInput, responses((status = 200, body = InvoiceRules)))]
+async fn put_rules(
+    State(state): State<AppState>,
+    caller: Caller,
+    Json(input): Json<InvoiceRulesInput>,
+) -> Reply<Json<InvoiceRules>> {
+    let request = billing::PutInvoiceRulesRequest {
+        unpaid_at_end: input.unpaid_at_end.into(),
+        bills_time_off: input.bills_time_off,
+        expected_version: input.version,
+    };
+    Ok(Json(state.clients.billing(&caller.call()).put_invoice_rules(request).await?.into_inner().into()))
 }

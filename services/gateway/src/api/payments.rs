@@ -48,6 +48,8 @@ view! {
         /// Stable, for example `insufficient_funds`.
         failure_code: Option<String>,
         method_label: Option<String>,
+        /// All the invoices it is for, when they are several.
+        invoice_ids: Vec<String>,
         created_at: Option<Time>,
         finished_at: Option<Time>,
         refunded: Option<Money>,
@@ -99,6 +101,9 @@ pub struct PaymentQuery {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RefundInput {
+    /// Which invoice's share, of a payment for several; only that invoice is credited.
+    #[serde(default)]
+    pub invoice_id: Option<String>,
     /// Everything that is left when left out.
     #[serde(default)]
     pub amount: Option<Money>,
@@ -143,6 +148,7 @@ async fn refund(
         amount: input.amount.map(Into::into),
         reason: input.reason,
         policy: input.policy.into(),
+        invoice_id: input.invoice_id.unwrap_or_default(),
     };
     let context = caller.call().idempotency_key(key.0).timeout(PROVIDER_TIMEOUT);
     let refund = state.clients.billing(&context).refund_payment(request).await?.into_inner();

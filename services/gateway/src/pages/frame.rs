@@ -269,6 +269,7 @@ pub(crate) fn done(code: &str) -> Option<Note> {
         "voided" => ("Void", "Nobody owes it any more; its number stays used."),
         "given-up" => ("Given up", "What was owed is a loss in the books."),
         "credited" => ("Credited", "The credit note is listed below."),
+        "merged" => ("Merged", "Everything of the other account is here now."),
         "order-cancelled" => ("Cancelled", "Its invoice is void with it."),
         "confirmed" => ("Thank you", "You confirmed who you are; do it again now."),
         _ => return None,

@@ -7,6 +7,7 @@ mod browser;
 mod coupons;
 mod edge;
 mod https;
+mod invoicing;
 mod keys;
 mod openapi;
 mod pages;

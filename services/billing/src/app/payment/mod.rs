@@ -4,6 +4,7 @@ mod account;
 mod checkout;
 mod errand;
 mod invariants;
+mod mass;
 mod settle;
 mod workers;
 

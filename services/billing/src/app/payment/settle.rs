@@ -8,7 +8,7 @@ use sqlx::postgres::PgTransaction;
 
 use crate::app::settlement::{self, Owed, SettledPayment};
 use crate::app::{Billing, broken};
-use crate::domain::invoice::{Invoice, State as InvoiceState};
+use crate::domain::invoice::Invoice;
 use crate::domain::payment::{Capture, Command, Decline, DeclineClass, Outcome, Truth, next_look};
 use crate::domain::provider::ProviderAccountId;
 use crate::domain::subscription::Method;
@@ -34,6 +34,10 @@ pub(crate) async fn lock(tx: &mut PgTransaction<'_>, id: PaymentId) -> Result<(O
     let unknown =
         || Problem::not_found("PAYMENT_NOT_FOUND", format!("there is no payment {id}")).on_field("payment_id");
     let invoice = store::payment::invoice_of(tx, id).await?.ok_or_else(unknown)?;
+    let shares = store::share::of(tx, id).await?;
+    if !shares.is_empty() {
+        store::share::lock(tx, &shares).await?;
+    }
     let owed = Owed::lock(tx, invoice).await?;
     let payment = store::payment::lock(tx, id).await?.ok_or_else(unknown)?;
     Ok((owed, payment))
@@ -166,10 +170,11 @@ async fn finish(
     }
     if matches!(payment.state, State::Failed | State::ActionRequired) {
         outbox::append(tx, events::payment::failed(brand, payment, invoice, now)).await?;
-        settlement::apply_failure(tx, billing, brand, payment.invoice, now).await
-    } else {
-        settlement::reopen_plan(tx, billing, brand, payment.invoice, now).await
     }
+    for invoice in payment.invoices() {
+        settlement::reopen_plan(tx, billing, brand, invoice, now).await?;
+    }
+    Ok(())
 }
 
 async fn captured(
@@ -210,10 +215,9 @@ async fn captured(
         provider: payment.provider.clone(),
         method,
     };
-    let (_, state) = settlement::apply_success(tx, billing, brand, owed, &settled, now).await?;
-    if state == InvoiceState::Closed {
-        store::payment::withdraw(tx, brand, &[payment.invoice], Some(payment.id), now).await?;
-    }
+    settlement::apply_success(tx, billing, brand, owed, &settled, now).await?;
+    let closed = store::invoice::closed_of(tx, &payment.invoices()).await?;
+    store::payment::withdraw(tx, brand, &closed, Some(payment.id), now).await?;
     store::task::resolve(tx, brand, super::UNKNOWN_TASK, payment.id, now).await?;
     store::provider_event::wake_parked(tx, payment.id).await?;
     Ok(payment)

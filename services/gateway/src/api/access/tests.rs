@@ -224,9 +224,11 @@ fn every_route_that_moves_money_wants_an_idempotency_key() {
         "/invoices",
         "/invoices/{id}/finalise",
         "/invoices/{id}/credit-notes",
+        "/invoices/pay",
         "/invoices/{id}/pay",
         "/payments/{id}/refunds",
         "/subscriptions/{id}/change",
+        "/accounts/{id}/merge",
     ];
     assert_eq!(money, wanted.into_iter().collect());
 }

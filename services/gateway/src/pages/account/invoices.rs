@@ -5,14 +5,15 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use ottery_proto::billing::v1 as billing;
 use ottery_proto::billing::v1::Invoice;
-use ottery_proto::billing::v1::invoice::State as Life;
+use ottery_proto::billing::v1::invoice::{Purpose, State as Life};
+use ottery_proto::common::v1::Money;
 
 use super::show as page_of;
 use crate::api::invoices::e_invoice;
 use crate::limits::{self, Form as Body};
-use crate::pages::block::{Block, Cell, Form, Sent, Table, Tone};
+use crate::pages::block::{Block, Cell, Field, Form, Sent, Table, Tone};
 use crate::pages::frame::{Page, Ui, manner};
-use crate::pages::shop::order::pay_invoice;
+use crate::pages::shop::order::{pay_invoice, pay_invoices};
 use crate::pages::text::Manner;
 use crate::problem::Reply;
 use crate::session::{Caller, Customer};
@@ -60,9 +61,69 @@ pub async fn list(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
         subscription_id: String::new(),
     };
     let found = state.clients.billing(&customer.caller.call()).list_invoices(asked).await?.into_inner();
-    let table = table("", &found.invoices, &manner(&state, &customer.brand))
-        .next("/account/invoices", &found.page.unwrap_or_default().next_cursor);
-    page_of(&customer, &ui, Page::new("Invoices").with(Block::Table(table)))
+    let manner = manner(&state, &customer.brand);
+    let table =
+        table("", &found.invoices, &manner).next("/account/invoices", &found.page.unwrap_or_default().next_cursor);
+    let mut page = Page::new("Invoices");
+    if let Some(form) = together(&found.invoices, &manner) {
+        page = page.with(Block::Form(form));
+    }
+    page_of(&customer, &ui, page.with(Block::Table(table)))
+}
+
+/// What is still owed.
+fn left(invoice: &Invoice) -> Money {
+    let paid = invoice.paid.as_ref().map_or(0, |paid| paid.minor);
+    let total = invoice.total.clone().unwrap_or_default();
+    Money { minor: total.minor - paid, ..total }
+}
+
+/// Whether money for it settles it: what was served and given up can still be paid.
+fn is_payable(invoice: &Invoice) -> bool {
+    let is_claim = matches!(invoice.purpose(), Purpose::Renewal | Purpose::Manual);
+    invoice.state() == Life::Open || (invoice.state() == Life::Uncollectible && is_claim)
+}
+
+/// Paying several open invoices at once; nothing when fewer than two of one currency are open.
+fn together(invoices: &[Invoice], manner: &Manner) -> Option<Form> {
+    let open: Vec<&Invoice> = invoices.iter().filter(|invoice| invoice.state() == Life::Open).collect();
+    let currency = &open.first()?.total.as_ref()?.currency;
+    let open: Vec<&Invoice> = open
+        .iter()
+        .copied()
+        .filter(|invoice| invoice.total.as_ref().is_some_and(|total| total.currency == *currency))
+        .collect();
+    if open.len() < 2 {
+        return None;
+    }
+    let sum = Money { minor: open.iter().map(|invoice| left(invoice).minor).sum(), currency: currency.clone() };
+    let boxes = open.iter().map(|invoice| {
+        let label = format!("{}, {}", invoice.number, manner.money(Some(&left(invoice))));
+        Field::check(format!("pay_{}", invoice.id), label, true)
+    });
+    Some(
+        Form::new("Pay together", "/account/invoices/pay", "Pay what is ticked")
+            .intro(format!(
+                "{} invoices are open, {} in all. One payment settles them.",
+                open.len(),
+                manner.money(Some(&sum))
+            ))
+            .fields(boxes)
+            .keyed(),
+    )
+}
+
+/// `POST /account/invoices/pay`
+pub async fn pay_many(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
+    limits::order(&state, &ui.request).await?;
+    let invoice_ids: Vec<String> =
+        sent.pairs().filter_map(|(name, _)| name.strip_prefix("pay_").map(str::to_owned)).collect();
+    pay_invoices(&state, &customer, &ui, invoice_ids, sent.key()?.0).await
 }
 
 /// An invoice's parts, for customers and staff; `address` is its page's.
@@ -155,12 +216,12 @@ pub async fn show(
         .up("Invoices", "/account/invoices")
         .aside("Download PDF", format!("{address}/pdf"))
         .aside("Download e-invoice (XML)", format!("{address}/ubl"));
-    if invoice.state() == Life::Open {
+    if is_payable(&invoice) {
         let title = if ui.query.get("back") == "1" { "Not paid yet" } else { "This invoice is open" };
         let form = Form::new(
             title,
             format!("/account/invoices/{id}/pay"),
-            format!("Pay {}", manner.money(invoice.total.as_ref())),
+            format!("Pay {}", manner.money(Some(&left(&invoice)))),
         )
         .intro(format!(
             "Due on {}. You pay on the secure page of our payment provider.",

@@ -56,6 +56,7 @@ pub fn router() -> Router<AppState> {
         .route("/account/subscriptions/{id}/unpause", post(calendar::unpause))
         .route("/account/subscriptions/{id}/change", get(subscriptions::preview).post(subscriptions::change))
         .route("/account/invoices", get(invoices::list))
+        .route("/account/invoices/pay", post(invoices::pay_many))
         .route("/account/invoices/{id}", get(invoices::show))
         .route("/account/invoices/{id}/pay", post(invoices::pay))
         .route("/account/invoices/{id}/pdf", get(invoices::pdf))

@@ -183,16 +183,33 @@ pub async fn pay_invoice(
     let back = format!("{}{page}", ui.request.origin());
     let asked =
         billing::PayInvoiceRequest { invoice_id, return_url: back.clone(), cancel_url: format!("{back}?back=1") };
-    let reply =
-        state.clients.billing(&customer.caller.call().idempotency_key(key)).pay_invoice(asked).await?.into_inner();
-    if reply.checkout_url.is_empty() {
+    let reply = state.clients.billing(&customer.caller.call().idempotency_key(key)).pay_invoice(asked).await?;
+    to_checkout(customer, ui, &reply.into_inner().checkout_url, page)
+}
+
+/// Opens one payment page for several invoices, coming back to their list.
+pub async fn pay_invoices(
+    state: &AppState,
+    customer: &Customer,
+    ui: &Ui,
+    invoice_ids: Vec<String>,
+    key: String,
+) -> Reply<Response> {
+    let back = format!("{}{}", ui.request.origin(), crate::links::INVOICES);
+    let asked = billing::PayInvoicesRequest { invoice_ids, return_url: back.clone(), cancel_url: back };
+    let reply = state.clients.billing(&customer.caller.call().idempotency_key(key)).pay_invoices(asked).await?;
+    to_checkout(customer, ui, &reply.into_inner().checkout_url, crate::links::INVOICES)
+}
+
+fn to_checkout(customer: &Customer, ui: &Ui, checkout_url: &str, page: &str) -> Reply<Response> {
+    if checkout_url.is_empty() {
         return Err(Refusal::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "provider_unavailable",
             "the payment provider cannot be reached at the moment; nothing was charged, try again in a minute",
         ));
     }
-    leave(&customer.brand, ui, &reply.checkout_url, page)
+    leave(&customer.brand, ui, checkout_url, page)
 }
 
 /// `POST /orders/{id}/reveal`

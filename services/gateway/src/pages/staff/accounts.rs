@@ -7,9 +7,11 @@ use ottery_proto::identity::v1 as identity;
 use ottery_proto::provisioning::v1 as provisioning;
 
 use super::desk::{Desk, away};
+use crate::api::accounts::{MergeInput, merge_into};
+use crate::limits::Form as Body;
 use crate::pages::account::stage;
-use crate::pages::block::{Block, Cell, Field, Form, Table, Tone};
-use crate::pages::frame::{Page, Ui, quoted};
+use crate::pages::block::{Block, Cell, Failed, Field, Form, Sent, Table, Tone};
+use crate::pages::frame::{Page, Ui, go_done, quoted};
 use crate::problem::Reply;
 use crate::state::AppState;
 
@@ -55,8 +57,26 @@ pub async fn customers(State(state): State<AppState>, desk: Desk, ui: Ui) -> Rep
 
 /// `GET /staff/b/{brand}/customers/{id}`
 pub async fn customer(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Response> {
+    render(&state, &desk, &ui, None).await
+}
+
+/// `POST /staff/b/{brand}/customers/{id}/merge`
+pub async fn merge(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+    let input = MergeInput { into_account_id: sent.text("into_account_id"), reason: sent.text("reason") };
+    let merged = async { merge_into(&state, &desk.caller, sent.key()?, desk.id.clone(), input).await };
+    match merged.await {
+        Ok(_) => Ok(go_done(&desk.at(&format!("/customers/{}", sent.get("into_account_id"))), "merged")),
+        Err(refusal) if refusal.is("reauth_required") => Err(refusal),
+        Err(refusal) => {
+            let action = desk.at(&format!("/customers/{}/merge", desk.id));
+            render(&state, &desk, &ui, Some(&Failed { action, sent, refusal })).await
+        }
+    }
+}
+
+async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) -> Reply<Response> {
     let call = desk.call();
-    let manner = desk.manner(&state);
+    let manner = desk.manner(state);
     let account = state
         .clients
         .identity(&call)
@@ -81,7 +101,7 @@ pub async fn customer(State(state): State<AppState>, desk: Desk, ui: Ui) -> Repl
             panel_id: String::new()
         }),
     );
-    let mut page = Page::new(&account.email).up("Customers", desk.at("/customers")).with(Block::facts(
+    let mut page = Page::new(&account.email).up("Customers", desk.at("/customers")).refused(failed).with(Block::facts(
         "",
         vec![
             ("Name", Cell::text(&account.display_name)),
@@ -106,7 +126,7 @@ pub async fn customer(State(state): State<AppState>, desk: Desk, ui: Ui) -> Repl
         Ok(found) => page.with(Block::Table(super::subscriptions::table(
             "Subscriptions",
             &found.get_ref().subscriptions,
-            &desk,
+            desk,
             &manner,
         ))),
         Err(status) => page.with(away("Subscriptions", &status.into())),
@@ -130,14 +150,25 @@ pub async fn customer(State(state): State<AppState>, desk: Desk, ui: Ui) -> Repl
         Err(status) => page.with(away("Services", &status.into())),
     };
     page = match orders {
-        Ok(found) => page.with(Block::Table(super::orders::table("Orders", &found.get_ref().orders, &desk, &manner))),
+        Ok(found) => page.with(Block::Table(super::orders::table("Orders", &found.get_ref().orders, desk, &manner))),
         Err(status) => page.with(away("Orders", &status.into())),
     };
     page = match invoices {
         Ok(found) => {
-            page.with(Block::Table(super::invoices::table("Invoices", &found.get_ref().invoices, &desk, &manner)))
+            page.with(Block::Table(super::invoices::table("Invoices", &found.get_ref().invoices, desk, &manner)))
         }
         Err(status) => page.with(away("Invoices", &status.into())),
     };
-    desk.show(&ui, page)
+    if desk.may("account.manage") {
+        let form = Form::new("", desk.at(&format!("/customers/{}/merge", desk.id)), "Merge")
+            .intro("For one person with two accounts: subscriptions, invoices, saved methods and money go to the other one. Invoices keep the name they were issued to. This cannot be undone.")
+            .field(Field::text("into_account_id", "Into the customer").example("acc_…").required())
+            .field(Field::text("reason", "Reason").required())
+            .tone(Tone::Bad)
+            .keyed()
+            .folded("Merge into another customer")
+            .refused(failed);
+        page = page.with(Block::Form(form));
+    }
+    desk.show(ui, page)
 }

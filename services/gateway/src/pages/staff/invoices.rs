@@ -6,8 +6,9 @@ use ottery_proto::billing::v1 as billing;
 use ottery_proto::billing::v1::Invoice;
 use ottery_proto::billing::v1::invoice::State as Life;
 
-use super::desk::Desk;
+use super::desk::{Desk, away};
 use super::invoice_form::{draft_forms, issued_forms};
+use super::orders::payments;
 use crate::api::invoices::e_invoice;
 use crate::pages::account::{invoice_document, invoice_parts, invoice_state};
 use crate::pages::block::{Block, Cell, Failed, Table};
@@ -38,7 +39,11 @@ pub async fn list(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
     let found = state.clients.billing(&desk.call()).list_invoices(asked).await?.into_inner();
     let table = table("", &found.invoices, &desk, &desk.manner(&state))
         .next(&desk.at("/invoices"), &found.page.unwrap_or_default().next_cursor);
-    desk.show(&ui, Page::new("Invoices").with(Block::Table(table)))
+    let mut page = Page::new("Invoices");
+    if desk.may("brand.read") {
+        page = page.aside("Rules", desk.at("/invoices/rules"));
+    }
+    desk.show(&ui, page.with(Block::Table(table)))
 }
 
 /// `GET /staff/b/{brand}/invoices/{id}`
@@ -68,6 +73,14 @@ pub(super) async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Optio
     page = invoice_parts(page, &invoice, &desk.manner(state), &address);
     if !is_draft {
         page = issued_forms(page, &invoice, &address, rights, failed);
+        let asked =
+            billing::ListPaymentsRequest { page: None, account_id: String::new(), invoice_id: invoice.id.clone() };
+        page = match state.clients.billing(&desk.call()).list_payments(asked).await {
+            Ok(found) => {
+                payments(page, desk, &desk.manner(state), found.get_ref(), format!("{address}/refund"), failed)
+            }
+            Err(status) => page.with(away("Payments", &status.into())),
+        };
     }
     page = page.with(Block::facts(
         "Belongs to",

@@ -3,14 +3,16 @@
 use axum::extract::State;
 use axum::response::Response;
 use ottery_proto::billing::v1 as billing;
+use ottery_proto::billing::v1::invoice_rules::UnpaidAtEnd;
 use ottery_proto::identity::v1::GetAccountRequest;
 
 use super::desk::Desk;
 use super::invoice_form::{amount, in_form, line_fields, lines};
 use super::invoices::render;
+use super::orders::refund_of;
 use crate::api::invoicing::write;
 use crate::limits::Form as Body;
-use crate::pages::block::{Block, Failed, Field, Form, Sent};
+use crate::pages::block::{Block, Cell, Failed, Field, Form, Sent};
 use crate::pages::frame::{Page, Ui, go_done};
 use crate::problem::{Refusal, Reply};
 use crate::state::AppState;
@@ -154,9 +156,80 @@ pub async fn credit(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent
     answer((&state, &desk, &ui), sent, "credit", "credited", result).await
 }
 
+/// `POST /staff/b/{brand}/invoices/{id}/refund`
+pub async fn refund(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+    let result = async {
+        let invoice = read(&state, &desk).await?;
+        refund_of(&state, &desk, &sent, invoice.id, &invoice.total.unwrap_or_default().currency).await
+    }
+    .await;
+    answer((&state, &desk, &ui), sent, "refund", "refunded", result).await
+}
+
 /// `POST /staff/b/{brand}/orders/{id}/cancel`
 pub async fn cancel_order(State(state): State<AppState>, desk: Desk) -> Reply<Response> {
     let request = billing::CancelOrderRequest { order_id: desk.id.clone() };
     state.clients.billing(&desk.call()).cancel_order(request).await?;
     Ok(go_done(&desk.at(&format!("/orders/{}", desk.id)), "order-cancelled"))
+}
+
+async fn rules_form(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) -> Reply<Response> {
+    let asked = billing::GetInvoiceRulesRequest {};
+    let rules = state.clients.billing(&desk.call()).get_invoice_rules(asked).await?.into_inner();
+    let chosen = if rules.unpaid_at_end() == UnpaidAtEnd::WriteOff { "write_off" } else { "void" };
+    let policies = vec![
+        ("void".to_owned(), "is taken back: nothing is owed".to_owned()),
+        ("write_off".to_owned(), "is given up: a loss, until it is paid after all".to_owned()),
+    ];
+    let mut page = Page::new("Rules for invoices").up("Invoices", desk.at("/invoices")).refused(failed);
+    let policy = Field::select("unpaid_at_end", "An open renewal whose period had begun", policies)
+        .value(chosen)
+        .help("When its subscription ends.");
+    page = if desk.may("brand.update") {
+        let form = Form::new("", desk.at("/invoices/rules"), "Save")
+            .field(policy)
+            .field(
+                Field::check("bills_time_off", "Bill time in which we had it suspended", rules.bills_time_off)
+                    .help("Otherwise a subscription begins anew when the suspension is lifted."),
+            )
+            .field(Field::hidden("version", rules.version.to_string()))
+            .refused(failed);
+        page.with(Block::Form(form))
+    } else {
+        let label = policy.options.iter().find(|(word, _)| word == chosen).map(|(_, label)| label.clone());
+        page.with(Block::facts(
+            "",
+            vec![
+                ("An open renewal at the end", Cell::text(label.unwrap_or_default())),
+                ("Time suspended by us", Cell::text(if rules.bills_time_off { "is billed" } else { "is not billed" })),
+            ],
+        ))
+    };
+    desk.show(ui, page)
+}
+
+/// `GET /staff/b/{brand}/invoices/rules`
+pub async fn rules(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Response> {
+    rules_form(&state, &desk, &ui, None).await
+}
+
+/// `POST /staff/b/{brand}/invoices/rules`
+pub async fn put_rules(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+    let policy = if sent.get("unpaid_at_end") == "write_off" { UnpaidAtEnd::WriteOff } else { UnpaidAtEnd::Void };
+    let result = async {
+        let request = billing::PutInvoiceRulesRequest {
+            unpaid_at_end: policy.into(),
+            bills_time_off: sent.is_on("bills_time_off"),
+            expected_version: sent.number("version")?,
+        };
+        state.clients.billing(&desk.call()).put_invoice_rules(request).await?;
+        Ok::<_, Refusal>(())
+    };
+    match result.await {
+        Ok(()) => Ok(go_done(&desk.at("/invoices/rules"), "saved")),
+        Err(refusal) => {
+            let failed = Failed { action: String::new(), sent, refusal };
+            rules_form(&state, &desk, &ui, Some(&failed)).await
+        }
+    }
 }

@@ -15,7 +15,7 @@ use crate::pages::block::{Block, Cell, Failed, Field, Form, Sent, Table, Tone};
 use crate::pages::frame::{Page, Ui, go_done};
 use crate::pages::shop::steps::Progress;
 use crate::pages::text::Manner;
-use crate::problem::{Refusal, Reply};
+use crate::problem::Reply;
 use crate::state::AppState;
 
 fn state_of(order: &Order) -> (Tone, &'static str) {
@@ -150,7 +150,10 @@ async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>)
             invoice_id: order.invoice_id.clone(),
         };
         page = match state.clients.billing(&call).list_payments(asked).await {
-            Ok(found) => payments(page, desk, &manner, found.get_ref(), failed),
+            Ok(found) => {
+                let to = desk.at(&format!("/orders/{}/refund", desk.id));
+                payments(page, desk, &manner, found.get_ref(), to, failed)
+            }
             Err(status) => page.with(away("Payments", &status.into())),
         };
     }
@@ -164,17 +167,22 @@ async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>)
     desk.show(ui, page)
 }
 
-fn payments(
+/// Attempts to pay an invoice, what went back of them, and the form to give more back, which goes `to`.
+pub(super) fn payments(
     page: Page,
     desk: &Desk,
     manner: &Manner,
     found: &billing::ListPaymentsReply,
+    to: String,
     failed: Option<&Failed>,
 ) -> Page {
     let rows = found.payments.iter().map(|payment| {
         let (tone, word) = payment_state(payment);
         vec![
-            Cell::text(manner.moment(payment.created_at.as_ref())).note(payment.id.clone()),
+            Cell::text(manner.moment(payment.created_at.as_ref())).note(match payment.invoice_ids.len() {
+                0 => payment.id.clone(),
+                count => format!("{}, for {count} invoices", payment.id),
+            }),
             Cell::badge(tone, word).note(payment.failure_code.replace('_', " ")),
             Cell::text(&payment.provider).note(payment.provider_reference.clone()),
             Cell::text(&payment.method_label),
@@ -226,7 +234,7 @@ fn payments(
                 )
             })
             .collect();
-        let form = Form::new("", desk.at(&format!("/orders/{}/refund", desk.id)), "Give money back")
+        let form = Form::new("", to, "Give money back")
             .intro("The provider is told to send it back, a credit note is written, and a commission for it is taken back.")
             .tone(Tone::Bad)
             .keyed()
@@ -300,21 +308,22 @@ pub async fn refund(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent
 }
 
 async fn start_refund(state: &AppState, desk: &Desk, sent: &Sent) -> Reply<()> {
-    let call = desk.call();
-    let mut amount = None;
-    if !sent.get("amount").is_empty() {
-        let order = state
-            .clients
-            .billing(&call)
-            .get_order(billing::GetOrderRequest { order_id: desk.id.clone() })
-            .await?
-            .into_inner();
-        let code = order.order.and_then(|order| order.total).map(|total| total.currency).unwrap_or_default();
-        let currency = code.parse::<ottery_kernel::Currency>().map_err(|error| Refusal::internal(&error))?;
-        let exact = ottery_kernel::Money::parse(&sent.get("amount").replace(',', "."), currency);
-        let exact = exact.map_err(|error| Refusal::invalid("amount", "amount_invalid", error.to_string()))?;
-        amount = Some(ottery_proto::common::v1::Money { minor: exact.minor, currency: code });
-    }
+    let asked = billing::GetOrderRequest { order_id: desk.id.clone() };
+    let order = state.clients.billing(&desk.call()).get_order(asked).await?.into_inner().order.unwrap_or_default();
+    refund_of(state, desk, sent, order.invoice_id, &order.total.unwrap_or_default().currency).await
+}
+
+/// Gives back what the form says, of this invoice.
+///
+/// # Errors
+/// When the amount is none, or billing refuses it.
+pub(super) async fn refund_of(
+    state: &AppState,
+    desk: &Desk,
+    sent: &Sent,
+    invoice_id: String,
+    currency: &str,
+) -> Reply<()> {
     let policy = if sent.get("policy") == "end" {
         billing::refund_payment_request::Policy::EndNow
     } else {
@@ -322,9 +331,10 @@ async fn start_refund(state: &AppState, desk: &Desk, sent: &Sent) -> Reply<()> {
     };
     let asked = billing::RefundPaymentRequest {
         payment_id: sent.text("payment"),
-        amount,
+        amount: super::invoice_form::amount(sent, "amount", currency)?,
         reason: sent.text("reason"),
         policy: policy.into(),
+        invoice_id,
     };
     state.clients.billing(&desk.call().idempotency_key(sent.key()?.0)).refund_payment(asked).await?;
     Ok(())

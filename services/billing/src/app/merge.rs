@@ -1,0 +1,172 @@
+//! Two customers of a brand who are one person: everything of one goes to the other, and nothing is rewritten.
+
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
+
+use ottery_kernel::{AccountId, BrandId, Money};
+use ottery_kit::audit;
+use ottery_kit::grpc::{Actor, Problem};
+use serde_json::json;
+use sqlx::postgres::PgTransaction;
+
+use super::collection::reason;
+use super::order::Idempotency;
+use super::unit::Unit;
+use super::{Billing, broken, once, profile, settlement};
+use crate::domain::invoice::Buyer;
+use crate::domain::ledger::{Account, Booking, LedgerError};
+use crate::store;
+use crate::store::customer::Customer;
+use crate::store::merge::Standing;
+
+/// Who goes where.
+#[derive(Clone, Debug)]
+pub struct Merge {
+    /// Who is merged away.
+    pub from: AccountId,
+    /// Who gets everything.
+    pub to: AccountId,
+    /// As new invoices show them.
+    pub buyer: Buyer,
+    /// For the audit.
+    pub reason: String,
+}
+
+/// What moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Merged {
+    /// Subscriptions, running and over.
+    pub subscriptions: u32,
+    /// Invoices, open and closed.
+    pub invoices: u32,
+}
+
+impl fmt::Display for Merged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.subscriptions, self.invoices)
+    }
+}
+
+impl FromStr for Merged {
+    type Err = ParseIntError;
+
+    /// As it is kept for a repeated call.
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        let (subscriptions, invoices) = text.split_once(' ').unwrap_or((text, ""));
+        Ok(Self { subscriptions: subscriptions.parse()?, invoices: invoices.parse()? })
+    }
+}
+
+impl Billing {
+    /// Gives subscriptions, invoices, payments, saved methods and balances of `from` to `to`. Invoices keep the name they
+    /// were issued to; balances move by bookings of their own. Nothing new begins under `from` afterwards. Sent twice with
+    /// the same key it happens once.
+    ///
+    /// # Errors
+    /// When either is merged already, `from` is no customer of billing's, money of theirs is on hold, or they order
+    /// something at this moment.
+    pub async fn merge_customers(
+        &self,
+        actor: &Actor,
+        brand: BrandId,
+        merge: Merge,
+        call: Option<Idempotency>,
+    ) -> Result<Merged, Problem> {
+        let why = reason(&merge.reason)?.to_owned();
+        let Merge { from, to, buyer, .. } = merge;
+        if from == to {
+            let message = "into_account_id: name another customer than the one who is merged away";
+            return Err(Problem::invalid("into_account_id", "SAME_ACCOUNT", message));
+        }
+        let (mut tx, now) = self.begin(brand).await?;
+        if let Some(merged) = once::made(&mut tx, call.as_ref()).await? {
+            return Ok(merged);
+        }
+        let wanted = store::merge::subscriptions(&mut tx, from).await?;
+        let locked = store::subscription::lock_all(&mut tx, &wanted).await?;
+        let invoices = store::merge::lock_money(&mut tx, from).await?;
+        let customer = Customer { account: to, buyer, referral_code: String::new(), first_settled_at: None };
+        store::customer::put(&mut tx, brand, &customer).await?;
+        let mut unit = Unit::new(brand, profile(&mut tx, brand).await?, now);
+        unit.lock_customers(&mut tx, &[from, to]).await?;
+        if unit.customer(from).is_none() {
+            let message = format!("{from} never bought anything here; there is nothing to merge");
+            return Err(Problem::refused("NOTHING_TO_MERGE", message).on_field("account_id"));
+        }
+        refuse_merged(&mut tx, from, "account_id").await?;
+        refuse_merged(&mut tx, to, "into_account_id").await?;
+        // Whoever orders holds the customer; what they ordered before the lock was free was not locked above.
+        if store::merge::subscriptions(&mut tx, from).await? != wanted {
+            return Err(Problem::conflict("CUSTOMER_BUSY", "the customer is ordering at this moment; try again"));
+        }
+        if store::merge::has_holds(&mut tx, from).await? {
+            let message = "money of this customer is on hold; wait until that is decided";
+            return Err(Problem::refused("MONEY_ON_HOLD", message).on_field("account_id"));
+        }
+        for standing in store::merge::standings(&mut tx, from).await? {
+            // One booking per seller and currency.
+            let cause = format!("{from}/{}/{}", standing.entity, standing.net.currency);
+            let booking = Booking::new(standing.entity, "customer.merged", cause, now);
+            unit.book(carried(booking, &standing, to).map_err(broken)?);
+        }
+        let merged = Merged { subscriptions: count(locked.len()), invoices: count(invoices.len()) };
+        store::merge::give(&mut tx, brand, from, to).await?;
+        let mut subscriptions = Vec::with_capacity(locked.len());
+        for mut subscription in locked {
+            let before = subscription.clone();
+            subscription.account = to;
+            unit.touch(&before, &mut subscription, "merged").map_err(broken)?;
+            subscriptions.push(subscription);
+        }
+        settlement::finish_all(&mut tx, self, unit, subscriptions).await?;
+        let after = json!({ "into": to.to_string(), "subscriptions": merged.subscriptions, "invoices": merged.invoices,
+                            "reason": why });
+        audit::append(&mut tx, actor, "customer.merge", from, None, Some(after)).await?;
+        once::keep(&mut tx, call.as_ref(), merged).await?;
+        tx.commit().await?;
+        Ok(merged)
+    }
+}
+
+/// Nothing begins under a customer who was merged into another one.
+///
+/// # Errors
+/// Naming the other one.
+pub(super) async fn refuse_merged(
+    tx: &mut PgTransaction<'_>,
+    account: AccountId,
+    field: &'static str,
+) -> Result<(), Problem> {
+    match store::merge::merged_into(tx, account).await? {
+        None => Ok(()),
+        Some(into) => {
+            let message = format!("{account} was merged into {into}; use that one");
+            Err(Problem::refused("CUSTOMER_MERGED", message).on_field(field).with("into_account_id", into))
+        }
+    }
+}
+
+/// The balance of one account, carried over to the same account of `to`.
+fn carried(booking: Booking, standing: &Standing, to: AccountId) -> Result<Booking, LedgerError> {
+    let theirs = match standing.account {
+        Account::Receivable(_) => Account::Receivable(to),
+        Account::Wallet(_) => Account::Wallet(to),
+        Account::Unapplied(_) => Account::Unapplied(to),
+        Account::Provider(_)
+        | Account::ProviderFees(_)
+        | Account::Revenue
+        | Account::Refunds
+        | Account::Tax
+        | Account::BadDebt => return Ok(booking),
+    };
+    if standing.net.is_positive() {
+        booking.post(theirs, standing.account.clone(), standing.net)
+    } else {
+        booking.post(standing.account.clone(), theirs, Money::new(-standing.net.minor, standing.net.currency))
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

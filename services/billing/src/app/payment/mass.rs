@@ -1,0 +1,106 @@
+//! One payment for several invoices.
+
+use ottery_kernel::{AccountId, BrandId, InvoiceId, Money, PaymentId};
+use ottery_kit::grpc::Problem;
+
+use super::open_checkout;
+use crate::app::collection::not_charging;
+use crate::app::settlement::Owed;
+use crate::app::{Billing, broken};
+use crate::domain::invoice::Invoice;
+use crate::store;
+use crate::store::payment::{AttemptKind, AttemptRequest};
+use crate::store::share::Share;
+
+/// Invoices of one payment: more than a customer has open, few enough for one transaction.
+pub const INVOICES_MAX: usize = 50;
+
+impl Billing {
+    /// One hosted page for several invoices of one customer. Older pages of any of them are closed; money that comes by one
+    /// all the same counts. `owner` limits it to that customer's own invoices.
+    ///
+    /// # Errors
+    /// When an invoice asks for nothing, they differ in customer, currency or seller, a charge is under way, or the provider
+    /// cannot be reached.
+    pub async fn pay_invoices(
+        &self,
+        brand: BrandId,
+        ids: &[InvoiceId],
+        owner: Option<AccountId>,
+        return_url: String,
+        cancel_url: String,
+    ) -> Result<(PaymentId, String), Problem> {
+        let mut wanted: Vec<InvoiceId> = ids.to_vec();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let first = match wanted.as_slice() {
+            [only] => return self.pay_invoice(brand, *only, owner, return_url, cancel_url).await,
+            [first, ..] if wanted.len() <= INVOICES_MAX => *first,
+            _ => {
+                let message = format!("invoice_ids: name 1 to {INVOICES_MAX} invoices, got {}", wanted.len());
+                return Err(Problem::invalid("invoice_ids", "INVOICES_COUNT", message));
+            }
+        };
+        let (mut tx, now) = self.begin(brand).await?;
+        store::share::lock(&mut tx, &wanted).await?;
+        let mut invoices = Vec::with_capacity(wanted.len());
+        for id in &wanted {
+            let Owed { invoice, .. } = Owed::lock(&mut tx, *id).await?;
+            invoices.push(payable(invoice, owner)?);
+        }
+        one_of_a_kind(&invoices)?;
+        for id in &wanted {
+            not_charging(&mut tx, *id).await?;
+        }
+        let shares = invoices
+            .iter()
+            .map(|invoice| Ok(Share { invoice: invoice.id, amount: invoice.remaining().map_err(broken)? }))
+            .collect::<Result<Vec<_>, Problem>>()?;
+        let account = invoices[0].account;
+        let amount = Money::sum(shares[0].amount.currency, shares.iter().map(|share| share.amount)).map_err(broken)?;
+        store::payment::withdraw(&mut tx, brand, &wanted, None, now).await?;
+        let request = AttemptRequest {
+            invoice: first,
+            account,
+            // For no single one of them; what each pays for is found by its invoice.
+            subscription: None,
+            amount,
+            kind: AttemptKind::Hosted { return_url, cancel_url, save_method: false },
+        };
+        let payment =
+            store::payment::request(&mut tx, brand, &[request], now).await?.pop().expect("one id per request");
+        store::share::insert(&mut tx, brand, payment, &shares).await?;
+        tx.commit().await?;
+        let url = open_checkout(self, brand, payment).await?;
+        Ok((payment, url))
+    }
+}
+
+fn payable(invoice: Invoice, owner: Option<AccountId>) -> Result<Invoice, Problem> {
+    if owner.is_some_and(|owner| owner != invoice.account) {
+        let message = format!("there is no invoice {}", invoice.id);
+        return Err(Problem::not_found("INVOICE_NOT_FOUND", message).on_field("invoice_ids"));
+    }
+    if !invoice.is_claim() || !invoice.remaining().map_err(broken)?.is_positive() {
+        let message = format!("invoice {} is {}; there is nothing to pay", invoice.number_text(), invoice.state);
+        let refused = Problem::refused("INVOICE_NOT_OPEN", message).on_field("invoice_ids");
+        return Err(refused.with("invoice_id", invoice.id));
+    }
+    Ok(invoice)
+}
+
+/// One payment has one payer, one currency and one receiver.
+fn one_of_a_kind(invoices: &[Invoice]) -> Result<(), Problem> {
+    let kind = |invoice: &Invoice| (invoice.account, invoice.totals.total.currency, invoice.snapshot.seller.id);
+    match invoices.windows(2).find(|pair| kind(&pair[0]) != kind(&pair[1])) {
+        None => Ok(()),
+        Some(pair) => {
+            let message = format!(
+                "invoice_ids: {} and {} differ in customer, currency or seller; pay them one by one",
+                pair[0].number_text(),
+                pair[1].number_text()
+            );
+            Err(Problem::invalid("invoice_ids", "INVOICES_DIFFER", message))
+        }
+    }
+}

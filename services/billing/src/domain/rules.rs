@@ -1,0 +1,42 @@
+//! How a brand treats invoices where the law leaves it a choice.
+
+use serde::{Deserialize, Serialize};
+
+/// What becomes of an open renewal of a subscription that ends, when its period had begun: it was served for a while.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnpaidAtEnd {
+    /// It is taken back: nothing is owed, nothing was sold.
+    #[default]
+    Void,
+    /// It stays a claim that was given up: sold, lost, and settled if it is paid after all.
+    WriteOff,
+}
+
+impl UnpaidAtEnd {
+    /// As stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Void => "void",
+            Self::WriteOff => "write_off",
+        }
+    }
+
+    /// The policy stored as `text`.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        [Self::Void, Self::WriteOff].into_iter().find(|policy| policy.as_str() == text)
+    }
+}
+
+/// A brand's choices; what it never chose is as here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InvoiceRules {
+    /// Of a subscription that ends.
+    pub unpaid_at_end: UnpaidAtEnd,
+    /// Bill time in which staff had a subscription suspended and nothing of it was paid; else it begins anew on its return.
+    pub bills_time_off: bool,
+    /// Grows with every change; 0 before the first.
+    pub version: i64,
+}
