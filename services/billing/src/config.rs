@@ -89,6 +89,12 @@ pub struct Patience {
     pub change_valid_hours: u32,
     /// How long beyond the grace an unfinished payment holds a suspension back.
     pub unfinished_payment_hours: u32,
+    /// How long dunning waits for a customer whose bank wants them to confirm.
+    pub confirm_pause_hours: u32,
+    /// Least time between two contacts of a customer.
+    pub contact_cooldown_hours: u32,
+    /// How long the link in a mail pays its invoice without signing in.
+    pub pay_link_days: u32,
 }
 
 impl Renewals {
@@ -106,6 +112,12 @@ impl Renewals {
 }
 
 impl Config {
+    /// How long a link to pay is good.
+    #[must_use]
+    pub fn pay_link(&self) -> TimeDelta {
+        TimeDelta::days(self.patience.pay_link_days.into())
+    }
+
     /// The patience of a brand.
     #[must_use]
     pub fn dunning(&self, profile: &Profile) -> dunning::Settings {
@@ -119,6 +131,11 @@ impl Config {
             abandon_after: hours(self.patience.abandon_order_hours),
             change_valid: hours(self.patience.change_valid_hours),
             hold_max: hours(self.patience.unfinished_payment_hours),
+            tries_other_method: true,
+            confirm_pause: hours(self.patience.confirm_pause_hours),
+            cooldown: hours(self.patience.contact_cooldown_hours),
+            window: None,
+            zone: profile.zone,
         }
     }
 }

@@ -387,6 +387,7 @@ pub fn subscription(subscription: &Subscription, open_invoice: Option<InvoiceId>
         plan_name: offer.plan_name.clone(),
         price: Some(money(offer.price)),
         term: Some(term(offer.term)),
+        grace_until: subscription.state.grace_until().map(timestamp),
         period_start: subscription.period.map(Period::start).map(timestamp),
         period_end: subscription.period.map(Period::end).map(timestamp),
         cancel_at: subscription.cancel_at.map(timestamp),

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use ottery_kit::doctor::Finding;
 use ottery_kit::{Host, Service};
 use ottery_proto::billing::v1::billing_service_server::BillingServiceServer;
+use ottery_proto::billing::v1::dunning_service_server::DunningServiceServer;
 use sqlx::PgPool;
 
 use app::Billing;
@@ -34,11 +35,13 @@ pub async fn build(config: Config, host: Host) -> anyhow::Result<Service> {
     let pool = host.pool(NAME).await?;
     let billing = Billing::new(config, &host, pool.clone())?;
     let routes =
-        tonic::service::Routes::new(BillingServiceServer::new(grpc::service::BillingGrpc { app: billing.clone() }));
-    let counting = billing.clone();
+        tonic::service::Routes::new(BillingServiceServer::new(grpc::service::BillingGrpc { app: billing.clone() }))
+            .add_service(DunningServiceServer::new(grpc::dunning::DunningGrpc { app: billing.clone() }));
+    let (counting, watching) = (billing.clone(), billing.clone());
     let mut service = Service::new(NAME, &host, pool)
         .grpc(routes)
-        .consumer(events::consume::brands(), events::consume::KeepBrand { clock: host.clock.clone() });
+        .consumer(events::consume::brands(), events::consume::KeepBrand { clock: host.clock.clone() })
+        .worker("suspension-watch", move |context| app::dunning::watch(watching.clone(), context));
     for _ in 0..billing.config.renewals.workers {
         let scheduler = Arc::new(billing.clone());
         service = service.worker("renewals", move |context| app::renewals::run(scheduler.clone(), context));

@@ -5,6 +5,7 @@ use ottery_kit::grpc::{CallContext, Channel};
 use ottery_proto::affiliate::v1::affiliate_service_client::AffiliateServiceClient;
 use ottery_proto::analytics::v1::analytics_service_client::AnalyticsServiceClient;
 use ottery_proto::billing::v1::billing_service_client::BillingServiceClient;
+use ottery_proto::billing::v1::dunning_service_client::DunningServiceClient;
 use ottery_proto::catalog::v1::catalog_service_client::CatalogServiceClient;
 use ottery_proto::identity::v1::identity_service_client::IdentityServiceClient;
 use ottery_proto::notification::v1::notification_service_client::NotificationServiceClient;
@@ -48,6 +49,12 @@ impl Clients {
             analytics: host.client_channel("analytics"),
             notification: host.client_channel("notification"),
         }
+    }
+
+    /// Campaigns, held suspensions and links to pay: billing's as well.
+    #[must_use]
+    pub fn dunning(&self, context: &CallContext) -> DunningServiceClient<Channel> {
+        DunningServiceClient::new(self.billing.with(context))
     }
 
     clients! {

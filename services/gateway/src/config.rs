@@ -82,6 +82,8 @@ pub struct LimitConfig {
     pub sign_ups_per_hour: u32,
     /// Orders and payments a minute from one address.
     pub orders_per_minute: u32,
+    /// Links to pay looked at a minute from one address.
+    pub pay_links_per_minute: u32,
     /// Webhooks a second per provider account.
     pub webhooks_per_second: u32,
 }

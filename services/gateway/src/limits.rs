@@ -117,6 +117,15 @@ pub async fn order(state: &AppState, request: &RequestInfo) -> Result<(), Refusa
     take(state, &client_bucket("order", request.client_ip), rate).await.map(|_| ())
 }
 
+/// Links to pay that are looked at: nobody has more than a few.
+///
+/// # Errors
+/// 429.
+pub async fn pay_link(state: &AppState, request: &RequestInfo) -> Result<(), Refusal> {
+    let rate = Rate::per_minute(state.config.limits.pay_links_per_minute);
+    take(state, &client_bucket("paylink", request.client_ip), rate).await.map(|_| ())
+}
+
 /// The whole body, within the limit.
 ///
 /// # Errors

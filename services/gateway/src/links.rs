@@ -9,6 +9,8 @@ pub const ORDER: &str = "/orders/{order}";
 pub const INVOICE: &str = "/account/invoices/{invoice}";
 /// A customer's invoices.
 pub const INVOICES: &str = "/account/invoices";
+/// Page that pays one invoice without signing in; mails lead there.
+pub const PAY: &str = "/pay/{token}";
 /// Page of a subscription.
 pub const SUBSCRIPTION: &str = "/account/subscriptions/{subscription}";
 

@@ -22,4 +22,6 @@ pub use currency::{Currency, CurrencyError};
 pub use id::*;
 pub use locale::{Locale, LocaleError};
 pub use money::{Money, MoneyError, Rounding};
-pub use period::{AnchorDay, AnchorRule, Beginning, BillingAnchor, Period, PeriodError, Term, TermUnit, period_after};
+pub use period::{
+    AnchorDay, AnchorRule, Beginning, BillingAnchor, Period, PeriodError, Term, TermUnit, instant_of, period_after,
+};

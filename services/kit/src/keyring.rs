@@ -61,6 +61,20 @@ pub enum SealError {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyId([u8; KEY_ID_BYTES]);
 
+impl KeyId {
+    /// For a token that names the key it was signed with.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; KEY_ID_BYTES] {
+        self.0
+    }
+
+    /// As [`to_bytes`](Self::to_bytes) wrote it.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; KEY_ID_BYTES]) -> Self {
+        Self(bytes)
+    }
+}
+
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(self.0))
@@ -153,6 +167,21 @@ impl Keyring {
         derive::hmac(key.as_slice(), &[data])
     }
 
+    /// Signs `data` (HMAC-SHA256) with the key that seals; the id names it. Unlike [`keyed_hash`](Self::keyed_hash) it follows
+    /// rotations: what was signed is believed until its key's line is gone from the file.
+    #[must_use]
+    pub fn sign(&self, purpose: &str, data: &[u8]) -> (KeyId, [u8; 32]) {
+        let key = &self.0.keys[0];
+        (key.id, signature(key, purpose, data))
+    }
+
+    /// Whether that key of the file signed `data` for this purpose, compared in constant time.
+    #[must_use]
+    pub fn verify(&self, purpose: &str, key: KeyId, data: &[u8], signed: &[u8]) -> bool {
+        let key = self.0.keys.iter().find(|known| known.id == key);
+        key.is_some_and(|key| signature(key, purpose, data).as_slice().ct_eq(signed).into())
+    }
+
     /// Whether `hash` is the keyed hash of `data`, compared in constant time.
     #[must_use]
     pub fn verify_hash(&self, purpose: &str, data: &[u8], hash: &[u8]) -> bool {
@@ -173,6 +202,11 @@ fn sealed_with(sealed: &[u8]) -> Result<KeyId, SealError> {
         [VERSION, a, b, c, d, rest @ ..] if rest.len() >= NONCE_BYTES => Ok(KeyId([*a, *b, *c, *d])),
         _ => Err(SealError::Malformed),
     }
+}
+
+fn signature(key: &Key, purpose: &str, data: &[u8]) -> [u8; 32] {
+    let signing = derive::expand(&key.bytes, &[b"signature", purpose.as_bytes()]);
+    derive::hmac(signing.as_slice(), &[data])
 }
 
 fn cipher(key: &Key, brand: Option<BrandId>) -> Aes256Gcm {

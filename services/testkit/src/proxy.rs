@@ -11,6 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
 const CHUNK_BYTES: usize = 16 * 1024;
+const COMMIT: &[u8] = b"COMMIT";
 
 /// What the network does to connections, new and existing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,9 @@ pub enum Toxic {
     DropResponses,
     /// Requests arrive; the connection breaks instead of the answer.
     CutOnResponse,
+    /// Everything passes until somebody says COMMIT (unencrypted PostgreSQL): that arrives, and the connection breaks instead
+    /// of the answer. Whoever committed cannot know.
+    CutOnCommit,
     /// New connections are closed at once.
     Refuse,
 }
@@ -129,12 +133,17 @@ async fn pump(
         let Ok(length @ 1..) = from.read(&mut chunk).await else { return };
         let weather = *toxic.borrow_and_update();
         match (weather, direction) {
-            (Toxic::None | Toxic::Refuse, _) | (Toxic::DropResponses | Toxic::CutOnResponse, Direction::Request) => {}
+            (Toxic::None | Toxic::Refuse | Toxic::CutOnCommit, _)
+            | (Toxic::DropResponses | Toxic::CutOnResponse, Direction::Request) => {}
             (Toxic::Delay(delay), _) => sleep(delay).await,
             (Toxic::Blackhole, _) | (Toxic::DropResponses, Direction::Response) => continue,
             (Toxic::CutOnResponse, Direction::Response) => return,
         }
         if to.write_all(&chunk[..length]).await.is_err() {
+            return;
+        }
+        let is_commit = || chunk[..length].windows(COMMIT.len()).any(|part| part == COMMIT);
+        if weather == Toxic::CutOnCommit && direction == Direction::Request && is_commit() {
             return;
         }
     }
@@ -182,6 +191,11 @@ mod tests {
             proxy.set(silent);
             assert!(timeout(Duration::from_millis(150), ask(&mut stream)).await.is_err(), "{silent:?}");
         }
+        proxy.set(Toxic::CutOnCommit);
+        let mut other = connect().await.unwrap();
+        assert_eq!(ask(&mut other).await.unwrap(), 7);
+        other.write_all(b"Q....COMMIT").await.unwrap();
+        assert!(other.read_exact(&mut [0; 11]).await.is_err(), "the answer is lost");
         proxy.set(Toxic::CutOnResponse);
         assert!(ask(&mut stream).await.is_err());
         proxy.set(Toxic::Refuse);

@@ -14,7 +14,7 @@ mod worker;
 use std::collections::HashMap;
 
 use chrono::TimeDelta;
-use ottery_kernel::{AccountId, BrandId, Currency, Money, OrderId, SubscriptionId};
+use ottery_kernel::{AccountId, BrandId, Currency, InvoiceId, Money, OrderId, PaymentMethodId, SubscriptionId};
 use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
 
@@ -28,7 +28,7 @@ use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::line::Totals;
 use crate::domain::quote::{Billed, stretch_lines};
 use crate::domain::subscription::{Command, State, Subscription, SuspendCause};
-use crate::events::publish;
+use crate::events::{self, publish};
 use crate::store;
 use crate::store::payment::{AttemptKind, AttemptRequest};
 
@@ -129,33 +129,35 @@ fn perform(unit: &mut Unit, case: &mut Case, step: Step, means: &mut Means) -> R
         }
         Step::IssueInvoice => issue(unit, case, means)?,
         Step::Charge(id) => {
-            let method = subscription.method.as_ref().map(|method| method.id);
-            if let (Some(invoice), Some(method)) = (case.invoice(id), method) {
-                invoice.charges_made += 1;
-                unit.attempts.push(AttemptRequest {
-                    invoice: invoice.id,
-                    account: invoice.account,
-                    subscription: invoice.subscription,
-                    amount: invoice.remaining()?,
-                    kind: AttemptKind::OffSession { method },
-                });
-                case.standings.insert(id, Standing::InFlight);
+            if let Some(method) = subscription.method.as_ref().map(|method| method.id) {
+                charge(unit, case, id, method)?;
             }
         }
+        Step::ChargeOther { invoice, method } => charge(unit, case, invoice, method)?,
         Step::Remind { invoice: id, step } => {
             if let Some(invoice) = case.invoice(id) {
                 invoice.reminders_done = step;
                 let event = publish::reminder_due(unit.brand, invoice, step, unit.now);
                 unit.tell(event);
             }
+            case.facts.contacted_at = Some(unit.now);
         }
         Step::MissPayment { grace_until } => {
             subscription.apply(Command::MissPayment { grace_until }, unit.now)?;
             unit.touch(&before, subscription, "payment_missed")?;
         }
+        Step::Prolong { grace_until } => {
+            subscription.apply(Command::Prolong { grace_until }, unit.now)?;
+            unit.touch(&before, subscription, "grace_prolonged")?;
+        }
         Step::Suspend => {
             subscription.apply(Command::Suspend(SuspendCause::Unpaid), unit.now)?;
             unit.touch(&before, subscription, "unpaid")?;
+            let suspended = subscription.clone();
+            case.facts.contacted_at = Some(unit.now);
+            if let Some(invoice) = case.period_invoice() {
+                unit.tell(events::dunning::suspended(unit.brand, &suspended, invoice, unit.now));
+            }
         }
         Step::TakeUp => {
             subscription.apply(Command::Unpause, unit.now)?;
@@ -163,6 +165,22 @@ fn perform(unit: &mut Unit, case: &mut Case, step: Step, means: &mut Means) -> R
             unit.touch(&before, subscription, "unpaused")?;
         }
     }
+    Ok(())
+}
+
+/// Asks for a charge of a saved method.
+fn charge(unit: &mut Unit, case: &mut Case, id: InvoiceId, method: PaymentMethodId) -> Result<(), UnitError> {
+    let Some(invoice) = case.invoice(id) else { return Ok(()) };
+    invoice.charges_made += 1;
+    unit.attempts.push(AttemptRequest {
+        invoice: invoice.id,
+        account: invoice.account,
+        subscription: invoice.subscription,
+        amount: invoice.remaining()?,
+        kind: AttemptKind::OffSession { method },
+    });
+    case.standings.insert(id, Standing::InFlight);
+    case.facts.notes.entry(id).or_default().charged_at = Some(unit.now);
     Ok(())
 }
 

@@ -1,12 +1,15 @@
 //! When a subscription needs attention next.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use ottery_kernel::{BrandId, InvoiceId, SubscriptionId};
 use sqlx::postgres::PgTransaction;
 
-use crate::domain::dunning::{self, OpenChange, OpenInvoice, Settings, Standing, Step, Waiting};
+use super::dunning::facts;
+use crate::domain::dunning::campaign::Campaign;
+use crate::domain::dunning::{self, OpenChange, OpenInvoice, OtherMethod, Settings, Standing, Step, Waiting};
 use crate::domain::invoice::{Invoice, Purpose};
 use crate::domain::subscription::Subscription;
 use crate::store;
@@ -20,6 +23,23 @@ pub struct Case {
     pub open: Vec<Invoice>,
     /// How their payments stand.
     pub standings: HashMap<InvoiceId, Standing>,
+    /// What dunning goes by and remembers.
+    pub facts: Facts,
+}
+
+/// What dunning goes by and remembers of a case.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The campaign that was the newest when its invoice was issued; none for the brand's settings.
+    pub campaign: Option<Arc<Campaign>>,
+    /// Of each open invoice.
+    pub notes: HashMap<InvoiceId, store::dunning::Note>,
+    /// Another saved method, where the usual one was refused for good.
+    pub others: HashMap<InvoiceId, OtherMethod>,
+    /// When the customer heard of any debt last.
+    pub contacted_at: Option<DateTime<Utc>>,
+    /// Neither suspended nor ended for not paying before this instant.
+    pub held_until: Option<DateTime<Utc>>,
 }
 
 impl Case {
@@ -40,7 +60,9 @@ impl Case {
     /// What dunning looks at.
     #[must_use]
     pub fn waiting(&self) -> Waiting {
-        let mut waiting = Waiting::default();
+        let facts = &self.facts;
+        let mut waiting =
+            Waiting { contacted_at: facts.contacted_at, held_until: facts.held_until, ..Waiting::default() };
         for invoice in &self.open {
             let issued_at = invoice.issued_at.unwrap_or(self.subscription.created_at);
             let standing = self.standing(invoice);
@@ -52,6 +74,9 @@ impl Case {
                         reminders_done: invoice.reminders_done,
                         charges_made: invoice.charges_made,
                         standing,
+                        paused: facts.notes.get(&invoice.id).map(|note| note.paused).unwrap_or_default(),
+                        charged_at: facts.notes.get(&invoice.id).and_then(|note| note.charged_at),
+                        other: facts.others.get(&invoice.id).copied(),
                     });
                 }
                 // It belongs to no subscription, so it is never among these.
@@ -62,10 +87,17 @@ impl Case {
         waiting
     }
 
-    /// The earliest step that waits.
+    /// What counts for this case, of a brand with these settings.
+    #[must_use]
+    pub fn settings(&self, brand: &Settings) -> Settings {
+        let plan = self.subscription.offer.plan_id;
+        self.facts.campaign.as_ref().map_or_else(|| brand.clone(), |campaign| campaign.applied(brand, plan))
+    }
+
+    /// The earliest step that waits, of a brand with these settings.
     #[must_use]
     pub fn next(&self, settings: &Settings, now: DateTime<Utc>) -> Option<(DateTime<Utc>, Step)> {
-        dunning::next(&self.subscription, &self.waiting(), settings, now)
+        dunning::next(&self.subscription, &self.waiting(), &self.settings(settings), now)
     }
 }
 
@@ -83,6 +115,7 @@ pub async fn cases(
     let invoices: Vec<InvoiceId> = open.iter().map(|invoice| invoice.id).collect();
     let standings =
         if invoices.is_empty() { HashMap::new() } else { store::payment::standings(tx, brand, &invoices).await? };
+    let mut facts = facts(tx, brand, &subscriptions, &open, &standings).await?;
     let mut by_subscription: HashMap<SubscriptionId, Vec<Invoice>> = HashMap::new();
     for invoice in open {
         if let Some(id) = invoice.subscription {
@@ -95,7 +128,8 @@ pub async fn cases(
             let open = by_subscription.remove(&subscription.id).unwrap_or_default();
             let standings =
                 open.iter().filter_map(|invoice| Some((invoice.id, *standings.get(&invoice.id)?))).collect();
-            Case { subscription, open, standings }
+            let facts = facts.remove(&subscription.id).unwrap_or_default();
+            Case { subscription, open, standings, facts }
         })
         .collect())
 }

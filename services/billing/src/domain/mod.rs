@@ -12,6 +12,7 @@ pub mod line;
 pub mod manual;
 pub mod offer;
 pub mod order;
+pub mod pay_link;
 pub mod payment;
 pub mod portion;
 pub mod profile;

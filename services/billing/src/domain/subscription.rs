@@ -78,6 +78,11 @@ pub enum Command {
         /// How long it is still served.
         grace_until: DateTime<Utc>,
     },
+    /// While past due: served longer than it was going to be.
+    Prolong {
+        /// Until then.
+        grace_until: DateTime<Utc>,
+    },
     /// Stop serving.
     Suspend(SuspendCause),
     /// Staff lifts a suspension; what follows depends on whether the present time is paid.
@@ -119,7 +124,7 @@ impl State {
     ///
     /// # Errors
     /// When the state forbids it.
-    pub const fn on(self, command: Command) -> Result<Outcome, Refused> {
+    pub fn on(self, command: Command) -> Result<Outcome, Refused> {
         use {Command as C, State as S};
         match (self, command) {
             (S::Pending, C::StartTrial) => Ok(Outcome::Moved(S::Trialing)),
@@ -128,6 +133,10 @@ impl State {
                 Ok(Outcome::Moved(S::Active))
             }
             (S::Active, C::MissPayment { grace_until }) => Ok(Outcome::Moved(S::PastDue { grace_until })),
+            (S::PastDue { grace_until: already }, C::Prolong { grace_until }) if already == grace_until => {
+                Ok(Outcome::AlreadyThere)
+            }
+            (S::PastDue { .. }, C::Prolong { grace_until }) => Ok(Outcome::Moved(S::PastDue { grace_until })),
             (S::Trialing | S::Active | S::PastDue { .. }, C::Suspend(cause)) => Ok(Outcome::Moved(S::Suspended { cause })),
             // Staff's word weighs more: paying must not lift what staff has suspended.
             (S::Suspended { cause: SuspendCause::Unpaid } | S::Paused, C::Suspend(SuspendCause::Staff)) => {
@@ -150,7 +159,12 @@ impl State {
             | (S::Paused, C::Pause | C::Activate)
             | (S::Ended { .. }, C::End(_)) => Ok(Outcome::AlreadyThere),
 
-            (S::Pending, C::MissPayment { .. } | C::Suspend(_) | C::Lift { .. } | C::Pause | C::Unpause)
+            // Only a grace that runs can be prolonged.
+            (
+                S::Pending | S::Trialing | S::Active | S::Suspended { .. } | S::Paused | S::Ended { .. },
+                C::Prolong { .. },
+            )
+            | (S::Pending, C::MissPayment { .. } | C::Suspend(_) | C::Lift { .. } | C::Pause | C::Unpause)
             | (S::Trialing, C::MissPayment { .. } | C::Pause | C::Unpause)
             | (S::Active, C::StartTrial)
             | (S::PastDue { .. }, C::StartTrial | C::Pause | C::Unpause)
@@ -285,6 +299,7 @@ impl fmt::Display for Command {
             Self::StartTrial => "start a trial",
             Self::Activate => "be activated",
             Self::MissPayment { .. } => "become past due",
+            Self::Prolong { .. } => "be given a longer grace",
             Self::Suspend(_) => "be suspended",
             Self::Lift { .. } => "be unsuspended",
             Self::Pause => "be paused",
@@ -433,8 +448,11 @@ impl Subscription {
         match self.state.on(command)? {
             Outcome::AlreadyThere => Ok(false),
             Outcome::Moved(state) => {
+                // A longer grace is the same being past due.
+                if state.as_str() != self.state.as_str() {
+                    self.since = now;
+                }
                 self.state = state;
-                self.since = now;
                 if state.has_ended() {
                     self.ended_at = Some(now);
                 }

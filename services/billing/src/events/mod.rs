@@ -1,5 +1,6 @@
 //! What other services hear from billing, and what billing hears from them.
 
 pub mod consume;
+pub mod dunning;
 pub mod payment;
 pub mod publish;

@@ -16,9 +16,9 @@ pub const PAYMENT_FAILED: &str = "billing.payment.failed.v1";
 /// Type of `billing.refund.succeeded.v1`.
 pub const REFUND_SUCCEEDED: &str = "billing.refund.succeeded.v1";
 
-/// An attempt was refused, or needs the customer.
+/// An attempt was refused, or needs the customer. `is_told`: they hear of it.
 #[must_use]
-pub fn failed(brand: BrandId, payment: &Payment, invoice: &Invoice, now: DateTime<Utc>) -> Event {
+pub fn failed(brand: BrandId, payment: &Payment, invoice: &Invoice, is_told: bool, now: DateTime<Utc>) -> Event {
     let buyer = &invoice.snapshot.buyer;
     let payload = proto::PaymentFailed {
         payment: Some(contract::payment::payment(payment)),
@@ -26,6 +26,8 @@ pub fn failed(brand: BrandId, payment: &Payment, invoice: &Invoice, now: DateTim
         email: buyer.email.clone(),
         locale: buyer.locale.clone(),
         invoice_number: invoice.number_text(),
+        quiet: !is_told,
+        display_name: buyer.name.clone(),
     };
     Event::new(PAYMENT_FAILED, payment.id, 0, brand, now, &payload)
 }

@@ -2,6 +2,7 @@
 
 mod calendar;
 mod customer;
+pub mod dunning;
 mod export;
 mod invoicing;
 mod order;

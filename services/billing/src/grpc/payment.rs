@@ -165,7 +165,7 @@ fn shown(app: &Billing, account: &ProviderAccount) -> proto::ProviderAccount {
 }
 
 /// An address a browser is sent back to.
-fn web_address(field: &'static str, text: &str) -> Result<(), Problem> {
+pub(super) fn web_address(field: &'static str, text: &str) -> Result<(), Problem> {
     let is_web =
         text.len() <= URL_BYTES_MAX && url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
     if is_web {

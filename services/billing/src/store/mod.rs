@@ -8,6 +8,7 @@
 pub mod credit_note;
 pub mod customer;
 pub mod due;
+pub mod dunning;
 pub mod errand;
 pub mod export;
 pub mod invoice;
@@ -26,6 +27,7 @@ pub mod refund;
 pub mod rules;
 pub mod share;
 pub mod subscription;
+pub mod suspension;
 pub mod task;
 
 use ottery_kernel::{Currency, Money};

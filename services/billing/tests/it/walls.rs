@@ -8,7 +8,7 @@ use sqlx::Row as _;
 use crate::world::world;
 
 /// Tables that work across brands and hold nothing of a tenant but ids.
-const PLATFORM: [&str; 5] = ["known_brand", "due", "invoice_number", "brand_clock", "idempotency"];
+const PLATFORM: [&str; 6] = ["known_brand", "due", "invoice_number", "brand_clock", "idempotency", "suspension_guard"];
 
 #[tokio::test]
 async fn secure_s14_every_table_of_a_tenant_forces_row_level_security() {

@@ -49,7 +49,11 @@ pub fn config() -> Config {
 }
 
 pub async fn world() -> World {
-    let database = ottery_testkit::database(billing::NAME, &billing::MIGRATIONS).await;
+    world_on(ottery_testkit::database(billing::NAME, &billing::MIGRATIONS).await).await
+}
+
+/// The same on a database of the test's choice.
+pub async fn world_on(database: TestDatabase) -> World {
     let host = ottery_testkit::host::host(&[&database]).await;
     let billing = Billing::new(config(), &host.of(billing::NAME), database.pool.clone()).expect("TLS works");
     let now = host.clock.now();

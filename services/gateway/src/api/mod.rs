@@ -10,6 +10,7 @@ pub mod brands;
 pub mod clocks;
 pub mod coupons;
 mod describe;
+pub mod dunning;
 mod exports;
 pub mod factors;
 pub mod invoices;
@@ -20,6 +21,7 @@ pub mod mail;
 pub mod orders;
 pub mod panels;
 pub mod passwords;
+pub mod pay_links;
 pub mod payments;
 pub mod plans;
 pub mod price_changes;
@@ -67,6 +69,8 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(invoices::routes())
         .merge(invoicing::routes())
         .merge(payments::routes())
+        .merge(pay_links::routes())
+        .merge(dunning::routes())
         .merge(ledger::routes())
         .merge(providers::routes())
         .merge(services::routes())

@@ -72,6 +72,8 @@ view! {
         announced_price: Option<Money>,
         /// The first renewal at the announced price.
         announced_price_at: Option<Time>,
+        /// While past due: not suspended before this instant.
+        grace_until: Option<Time>,
     }
 }
 

@@ -259,6 +259,12 @@ pub(crate) fn done(code: &str) -> Option<Note> {
         "refunded" => ("Refund started", "The provider's answer shows up below."),
         "suspended" => ("Suspended", "Access is being switched off on the panel."),
         "unsuspended" => ("Suspension lifted", "Access is being switched on again."),
+        "dunning-saved" => {
+            ("Saved", "It counts for invoices issued from now on; what is being dunned keeps its campaign.")
+        }
+        "held" => ("Held", "It is not suspended before that day."),
+        "hold-lifted" => ("Lifted", "Dunning goes on as if it had never been held."),
+        "held-decided" => ("Decided", "Suspensions of others may happen again."),
         "terminated" => ("Terminated", "Access is being removed from the panel."),
         "advancing" => ("The clock is advancing", "It is ready when every service has worked off what became due."),
         "resent" => ("Sent again", ""),

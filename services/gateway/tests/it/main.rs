@@ -5,6 +5,7 @@
 mod apply;
 mod browser;
 mod coupons;
+mod dunning;
 mod edge;
 mod https;
 mod invoicing;

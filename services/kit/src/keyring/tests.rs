@@ -125,6 +125,35 @@ fn keyed_hashes_depend_on_purpose_data_and_pepper() {
 }
 
 #[test]
+fn secure_s17_a_signature_follows_the_rotation_of_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    let old = Keyring::create_file(&path).unwrap();
+    let (key, signed) = old.sign("link", b"data");
+    assert!(old.verify("link", KeyId::from_bytes(key.to_bytes()), b"data", &signed));
+    assert!(!old.verify("other", key, b"data", &signed));
+    assert!(!old.verify("link", key, b"date", &signed));
+    assert!(!old.verify("link", key, b"data", &signed[..31]));
+
+    let file = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{}\n{file}", *Keyring::new_key_line())).unwrap();
+    let both = Keyring::from_file(&path).unwrap();
+    assert!(both.verify("link", key, b"data", &signed), "the old key still stands in the file");
+    let (new, fresh) = both.sign("link", b"data");
+    assert_ne!(new, key);
+    assert!(!old.verify("link", new, b"data", &fresh));
+    let gone: Vec<_> = std::fs::read_to_string(&path)
+        .unwrap()
+        .lines()
+        .filter(|line| !line.starts_with(&format!("key {key}")))
+        .map(str::to_owned)
+        .collect();
+    let alone = Keyring::from_secret(&Secret::new(gone.join("\n"))).unwrap();
+    assert!(!alone.verify("link", key, b"data", &signed), "with its line, its signatures went");
+    assert!(alone.verify("link", new, b"data", &fresh));
+}
+
+#[test]
 fn derivation_follows_rfc_5869_for_one_block() {
     // Appendix A.1 of RFC 5869, first block: the same two steps with its salt and info.
     let ikm = [0x0b; 22];

@@ -2,6 +2,8 @@
 
 use ottery_kernel::BrandId;
 use ottery_kit::grpc::{CallContext, Code, Problem, Status};
+use ottery_proto::billing::v1::MintPayLinkRequest;
+use ottery_proto::billing::v1::dunning_service_client::DunningServiceClient;
 use ottery_proto::identity::v1::MintMailTokenRequest;
 use ottery_proto::identity::v1::identity_service_client::IdentityServiceClient;
 use ottery_proto::provisioning::v1::RevealCredentialsRequest;
@@ -48,6 +50,12 @@ impl App {
                 let mut client = IdentityServiceClient::new(self.host.client_channel("identity").with(&context));
                 let asked = MintMailTokenRequest { mail_request_id: request.clone() };
                 let minted = client.mint_mail_token(asked).await.map_err(|status| fault("link", &status))?;
+                Ok(Secrets { token: Token(minted.into_inner().token), credentials: None })
+            }
+            SecretNeeded::PayLink { invoice } => {
+                let mut client = DunningServiceClient::new(self.host.client_channel("billing").with(&context));
+                let asked = MintPayLinkRequest { invoice_id: invoice.clone() };
+                let minted = client.mint_pay_link(asked).await.map_err(|status| fault("link to pay", &status))?;
                 Ok(Secrets { token: Token(minted.into_inner().token), credentials: None })
             }
             SecretNeeded::Credentials { service } => {

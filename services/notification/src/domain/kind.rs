@@ -95,7 +95,7 @@ impl Kind {
             }),
             Self::PaymentFailed => json!({
                 "invoice_number": "INV-0007", "amount": amount, "failure_code": "insufficient_funds",
-                "method": "Visa •••• 4242",
+                "method": "Visa •••• 4242", "must_confirm": false,
             }),
             Self::Reminder => json!({
                 "invoice_number": "INV-0007", "amount": amount, "due_at": instant, "plan_name": "Premium",
@@ -104,7 +104,10 @@ impl Kind {
             Self::Refunded => json!({
                 "invoice_number": "INV-0007", "amount": amount, "credit_note_number": "CN-0001",
             }),
-            Self::Suspended | Self::Ended => json!({ "plan_name": "Premium" }),
+            Self::Suspended => json!({
+                "plan_name": "Premium", "invoice_number": "INV-0007", "amount": amount, "due_at": instant,
+            }),
+            Self::Ended => json!({ "plan_name": "Premium" }),
             Self::Cancelled => json!({ "plan_name": "Premium", "cancel_at": instant }),
             Self::PriceAnnounced => json!({
                 "plan_name": "Premium", "old_amount": { "minor": 1_099, "currency": "EUR" }, "new_amount": amount,

@@ -21,6 +21,12 @@ pub enum SecretNeeded {
         /// `mrq_…`
         request: String,
     },
+    /// The token of a link that pays an invoice, minted by `billing`; it is put at the end of the link. Nobody is asked to pay
+    /// what was paid meanwhile: there is none then, and no mail.
+    PayLink {
+        /// `inv_…`
+        invoice: String,
+    },
     /// A line's credentials, revealed by `provisioning`.
     Credentials {
         /// `svc_…`

@@ -2,8 +2,8 @@
 
 use ottery_kit::consume::{Delivery, HandleError};
 use ottery_proto::billing::v1::{
-    Invoice, InvoiceFinalised, InvoiceSent, InvoiceSettled, PaymentFailed, PriceAnnounced, RefundSucceeded,
-    ReminderDue, Subscription, SubscriptionChanged, invoice, subscription,
+    DunningSuspended, Invoice, InvoiceFinalised, InvoiceSent, InvoiceSettled, PaymentFailed, PriceAnnounced,
+    RefundSucceeded, ReminderDue, Subscription, SubscriptionChanged, invoice, payment, subscription,
 };
 use ottery_proto::common::v1::Money;
 use ottery_proto::identity::v1::{MailRequested, mail_requested::Purpose};
@@ -17,7 +17,7 @@ use crate::domain::mail::{Mail, Params, SecretNeeded, greeting_name};
 type Reader = fn(&Delivery) -> Result<Option<Mail>, HandleError>;
 
 /// The events that are mails of their own.
-pub const READERS: [(&str, Reader); 10] = [
+pub const READERS: [(&str, Reader); 11] = [
     ("identity.mail.requested.v1", requested),
     ("provisioning.service.changed.v1", service),
     ("billing.invoice.finalised.v1", finalised),
@@ -25,6 +25,7 @@ pub const READERS: [(&str, Reader); 10] = [
     ("billing.invoice.settled.v1", settled),
     ("billing.payment.failed.v1", payment_failed),
     ("billing.reminder.due.v1", reminder),
+    ("billing.dunning.suspended.v1", suspended),
     ("billing.price.announced.v1", price_announced),
     ("billing.refund.succeeded.v1", refunded),
     ("support.ticket.changed.v1", ticket),
@@ -51,6 +52,13 @@ fn instant(at: Option<&prost_types::Timestamp>) -> Value {
 
 fn is_positive(money: Option<&Money>) -> bool {
     money.is_some_and(|money| money.minor > 0)
+}
+
+/// A mail whose link pays an invoice without signing in.
+fn pay_mail(delivery: &Delivery, kind: Kind, to: &str, locale: &str, invoice: &str, vars: Value) -> Mail {
+    let mut mail = mail(delivery, kind, to, locale, "/pay/".to_owned(), vars);
+    mail.params.secret = SecretNeeded::PayLink { invoice: invoice.to_owned() };
+    mail
 }
 
 fn mail(delivery: &Delivery, kind: Kind, to: &str, locale: &str, path: String, vars: Value) -> Mail {
@@ -157,13 +165,19 @@ fn settled(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
 
 fn payment_failed(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
     let event: PaymentFailed = delivery.payload()?;
+    if event.quiet {
+        return Ok(None);
+    }
     let payment = event.payment.ok_or_else(|| missing("payment"))?;
     let vars = json!({
         "invoice_number": event.invoice_number, "amount": amount(payment.amount.as_ref()),
         "failure_code": payment.failure_code, "method": payment.method_label,
+        "must_confirm": payment.state() == payment::State::ActionRequired,
     });
-    let path = format!("/account/invoices/{}", payment.invoice_id);
-    Ok(Some(mail(delivery, Kind::PaymentFailed, &event.email, &event.locale, path, vars)))
+    let (to, locale) = (&event.email, &event.locale);
+    let mut mail = pay_mail(delivery, Kind::PaymentFailed, to, locale, &payment.invoice_id, vars);
+    mail.params.name = greeting_name(&event.display_name);
+    Ok(Some(mail))
 }
 
 fn reminder(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
@@ -175,8 +189,19 @@ fn reminder(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
         "due_at": instant(invoice.due_at.as_ref()), "plan_name": event.plan_name,
         "is_overdue": due < delivery.occurred_at.timestamp(), "step": event.step,
     });
-    let path = format!("/account/invoices/{}", invoice.id);
-    let mut mail = mail(delivery, Kind::Reminder, &event.email, &event.locale, path, vars);
+    let mut mail = pay_mail(delivery, Kind::Reminder, &event.email, &event.locale, &invoice.id, vars);
+    mail.params.name = greeting_name(&invoice.buyer_name);
+    Ok(Some(mail))
+}
+
+fn suspended(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
+    let event: DunningSuspended = delivery.payload()?;
+    let invoice = event.invoice.ok_or_else(|| missing("invoice"))?;
+    let vars = json!({
+        "invoice_number": invoice.number, "amount": remaining(&invoice),
+        "due_at": instant(invoice.due_at.as_ref()), "plan_name": event.plan_name,
+    });
+    let mut mail = pay_mail(delivery, Kind::Suspended, &event.email, &event.locale, &invoice.id, vars);
     mail.params.name = greeting_name(&invoice.buyer_name);
     Ok(Some(mail))
 }
@@ -229,10 +254,7 @@ pub fn subscription(
         // An order that was never paid ends quietly.
         State::Ended if before == State::Ended || before == State::Pending => return None,
         State::Ended => (Kind::Ended, "/plans".to_owned()),
-        State::Suspended if before != State::Suspended => match subscription.open_invoice_id.as_str() {
-            "" => (Kind::Suspended, own),
-            invoice => (Kind::Suspended, format!("/account/invoices/{invoice}")),
-        },
+        // The one about an invoice comes with it, from dunning; what staff did, they tell the customer themselves.
         _ if is_newly_cancelled => (Kind::Cancelled, own),
         _ => return None,
     };

@@ -2,14 +2,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ottery_kernel::BrandId;
-use ottery_proto::billing::v1::{Subscription, SubscriptionChanged, subscription};
+use ottery_proto::billing::v1::{
+    DunningSuspended, Invoice, Payment, PaymentFailed, ReminderDue, Subscription, SubscriptionChanged, payment,
+    subscription,
+};
+use ottery_proto::common::v1::Money;
 use ottery_proto::identity::v1::mail_requested::Purpose;
 use ottery_proto::notification::v1::{ResendDeliveryRequest, delivery::State};
 use ottery_proto::provisioning::v1::{Service, ServiceChanged};
 use ottery_testkit::host::noon;
 use ottery_testkit::recorder::timestamp;
 
-use crate::world::{PASSWORD, TOKEN, closed_port, config, sandbox, world, world_with};
+use crate::world::{PASSWORD, PAY_TOKEN, TOKEN, closed_port, config, sandbox, world, world_with};
 
 #[tokio::test]
 async fn a_mail_arrives_once_with_its_link_however_often_the_event_comes() {
@@ -230,14 +234,97 @@ async fn a_customer_hears_of_a_subscription_when_it_changes_and_not_again() {
             .await;
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
-    world.until("three mails", async || world.inbox("ada@example.org").await.len() >= 3).await;
+    world.until("two mails", async || world.inbox("ada@example.org").await.len() >= 2).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     let subjects: Vec<_> =
         world.inbox("ada@example.org").await.iter().map(|mail| mail["subject"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(
-        subjects,
-        ["Your Premium is paused until it is paid", "Your Premium is cancelled", "Your Premium has ended"]
-    );
+    assert_eq!(subjects, ["Your Premium is cancelled", "Your Premium has ended"]);
+}
+
+fn euro(minor: i64) -> Option<Money> {
+    Some(Money { minor, currency: "EUR".into() })
+}
+
+/// Twelve euros and ninety-nine, five of them paid already.
+fn owed() -> Invoice {
+    Invoice {
+        id: "inv_1".into(),
+        number: "INV-2026-000007".into(),
+        total: euro(1299),
+        paid: euro(500),
+        due_at: Some(timestamp(noon())),
+        buyer_name: "Ada".into(),
+        ..Invoice::default()
+    }
+}
+
+#[tokio::test]
+async fn case_046_every_mail_about_a_debt_has_what_is_left_the_reason_and_a_link_that_needs_no_account() {
+    let world = world().await;
+    let failed = |state: payment::State, code: &str| PaymentFailed {
+        payment: Some(Payment {
+            invoice_id: "inv_1".into(),
+            state: state.into(),
+            amount: euro(799),
+            failure_code: code.into(),
+            method_label: "Visa ending 4242".into(),
+            ..Payment::default()
+        }),
+        invoice_number: "INV-2026-000007".into(),
+        email: "a@example.org".into(),
+        locale: "en".into(),
+        ..PaymentFailed::default()
+    };
+    let (email, locale, plan_name) = ("b@example.org".to_owned(), "en".to_owned(), "Premium".to_owned());
+    let reminder = ReminderDue {
+        invoice: Some(owed()),
+        step: 1,
+        email: email.clone(),
+        locale: locale.clone(),
+        plan_name: plan_name.clone(),
+        ..ReminderDue::default()
+    };
+    let suspended = DunningSuspended {
+        invoice: Some(owed()),
+        email: "c@example.org".into(),
+        locale,
+        plan_name,
+        ..DunningSuspended::default()
+    };
+    let confirm = PaymentFailed {
+        email: "d@example.org".into(),
+        locale: "de".into(),
+        ..failed(payment::State::ActionRequired, "authentication_required")
+    };
+    let quiet = PaymentFailed { email: "e@example.org".into(), quiet: true, ..failed(payment::State::Failed, "") };
+    let brand = Some(world.brand);
+    world.tell("billing.payment.failed.v1", brand, &failed(payment::State::Failed, "insufficient_funds")).await;
+    world.tell("billing.reminder.due.v1", brand, &reminder).await;
+    world.tell("billing.dunning.suspended.v1", brand, &suspended).await;
+    world.tell("billing.payment.failed.v1", brand, &confirm).await;
+    world.tell("billing.payment.failed.v1", brand, &quiet).await;
+    for (to, reason, amount) in [
+        ("a@example.org", "there was not enough money on the account", "€7.99"),
+        ("b@example.org", "is due on", "€7.99"),
+        ("c@example.org", "is still open", "€7.99"),
+        ("d@example.org", "Ihre Bank möchte", "7,99\u{a0}€"),
+    ] {
+        world.settled(to, State::Sent).await;
+        let mail = world.inbox(to).await.remove(0);
+        let text = mail["text"].as_str().unwrap().replace("\r\n", "\n");
+        let link = format!("http://blue.example:8080/pay/{PAY_TOKEN}");
+        for part in [reason, amount, "INV-2026-000007", &link] {
+            assert!(text.contains(part), "{to}: `{part}` is not in {text}");
+        }
+    }
+    assert!(world.deliveries("e@example.org").await.is_empty(), "nobody hears of a quiet one");
+    // The token is in the mail and nowhere else.
+    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM delivery d WHERE d::text LIKE '%' || $1 || '%'")
+        .bind(PAY_TOKEN)
+        .fetch_one(&world.database.admin_pool)
+        .await
+        .unwrap();
+    assert_eq!(kept, 0);
 }
 
 #[tokio::test]

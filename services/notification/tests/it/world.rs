@@ -15,13 +15,14 @@ use ottery_proto::common::v1::Envelope;
 use ottery_proto::identity::v1::{MailRequested, mail_requested::Purpose};
 use ottery_proto::notification::v1::notification_service_client::NotificationServiceClient;
 use ottery_proto::notification::v1::{Delivery, ListDeliveriesRequest, delivery::State};
-use ottery_proto::{identity, provisioning};
+use ottery_proto::{billing, identity, provisioning};
 use ottery_sandbox::{Sandbox, SandboxConfig};
 use ottery_testkit::recorder::envelope;
 use ottery_testkit::{TestDatabase, TestHost, actor, database, host};
 use tonic::service::Routes;
 
 pub const TOKEN: &str = "CANARY-TOKEN";
+pub const PAY_TOKEN: &str = "CANARY-PAY-LINK";
 pub const PASSWORD: &str = "CANARY-PASSWORD";
 
 pub struct World {
@@ -76,6 +77,7 @@ pub async fn world_with(sandbox: ottery_sandbox::Running, smtp_port: u16) -> Wor
     let test = host(&[&database]).await;
     let asked = Arc::new(AtomicU32::new(0));
     let identity = test.stand_in("identity", Routes::new(Identity(asked.clone()))).await;
+    let billing = test.stand_in("billing", Routes::new(Billing(asked.clone()))).await;
     let provisioning = test.stand_in("provisioning", Routes::new(Provisioning(asked.clone()))).await;
     let service = notification::build(config(smtp_port), test.of(notification::NAME)).await.unwrap();
     let running = test.start(vec![service]).await;
@@ -87,7 +89,7 @@ pub async fn world_with(sandbox: ottery_sandbox::Running, smtp_port: u16) -> Wor
         brand,
         asked,
         http: reqwest::Client::new(),
-        _running: vec![identity, provisioning, running],
+        _running: vec![identity, billing, provisioning, running],
     };
     world.tell_brand(brand, "Blue TV", "blue.example", "en").await;
     world
@@ -258,6 +260,13 @@ stand_in!(
     identity::v1::MintMailTokenRequest,
     identity::v1::MintMailTokenReply,
     identity::v1::MintMailTokenReply { token: TOKEN.into(), ..Default::default() }
+);
+stand_in!(
+    Billing,
+    "ottery.billing.v1.DunningService",
+    billing::v1::MintPayLinkRequest,
+    billing::v1::MintPayLinkReply,
+    billing::v1::MintPayLinkReply { token: PAY_TOKEN.into() }
 );
 stand_in!(
     Provisioning,

@@ -169,7 +169,14 @@ async fn finish(
         return Ok(());
     }
     if matches!(payment.state, State::Failed | State::ActionRequired) {
-        outbox::append(tx, events::payment::failed(brand, payment, invoice, now)).await?;
+        let class = payment.failure.as_ref().map_or(DeclineClass::Hard, |failure| failure.class);
+        let is_told = match payment.kind {
+            AttemptKind::Hosted { .. } => true,
+            AttemptKind::OffSession { .. } => {
+                crate::app::dunning::refused(tx, billing, brand, payment.invoice, class, now).await?
+            }
+        };
+        outbox::append(tx, events::payment::failed(brand, payment, invoice, is_told, now)).await?;
     }
     for invoice in payment.invoices() {
         settlement::reopen_plan(tx, billing, brand, invoice, now).await?;
@@ -204,7 +211,11 @@ async fn captured(
     payment.method_label.clone_from(&capture.label);
     store::payment::save(tx, &payment).await?;
     errand::done(tx, payment.id.as_uuid()).await?;
-    let method = saved_method(tx, billing, brand, &payment, &capture, now).await?;
+    let method = match &payment.kind {
+        // What paid is what renewals are charged to from now on: the usual method may have been refused for good.
+        AttemptKind::OffSession { method } => Some(Method { id: *method, label: payment.method_label.clone() }),
+        AttemptKind::Hosted { .. } => saved_method(tx, billing, brand, &payment, &capture, now).await?,
+    };
     let settled = SettledPayment {
         payment: payment.id,
         invoice: payment.invoice,

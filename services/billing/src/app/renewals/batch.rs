@@ -16,7 +16,7 @@ use super::phases::Phases;
 use super::{Means, perform};
 use crate::app::schedule::{Case, cases};
 use crate::app::unit::{Unit, UnitError};
-use crate::app::{Billing, profile};
+use crate::app::{Billing, dunning, profile};
 use crate::domain::dunning::{Settings, Step};
 use crate::domain::invoice;
 use crate::store;
@@ -89,15 +89,16 @@ impl Billing {
     pub async fn work_off(&self, brand: BrandId, claims: &[Claim]) -> anyhow::Result<usize> {
         let mut phases = Phases::begin();
         let (mut tx, now) = self.begin(brand).await?;
-        let batch = Batch::read(&mut tx, brand, claims).await?;
+        let mut batch = Batch::read(&mut tx, brand, claims).await?;
         let profile = profile(&mut tx, brand).await?;
         let settings = self.config.dunning(&profile);
         let mut unit = Unit::new(brand, profile, now);
-        let due: Vec<Option<Step>> = batch
+        let mut due: Vec<Option<Step>> = batch
             .cases
             .iter()
             .map(|case| case.next(&settings, now).filter(|(at, _)| *at <= now).map(|(_, step)| step))
             .collect();
+        dunning::admit(&mut tx, brand, &mut batch.cases, &mut due, &settings, now).await?;
         let steps: Vec<_> = batch.cases.iter().zip(&due).filter_map(|(case, step)| Some((case, (*step)?))).collect();
         let mut means = Means::gather(&mut tx, &mut unit, &steps).await?;
         phases.end("read");

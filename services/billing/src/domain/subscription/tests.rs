@@ -196,6 +196,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         1 => Just(Command::StartTrial),
         3 => Just(Command::Activate),
         3 => Just(Command::MissPayment { grace_until: noon() }),
+        1 => Just(Command::Prolong { grace_until: noon() }),
         2 => prop_oneof![Just(SuspendCause::Unpaid), Just(SuspendCause::Staff)].prop_map(Command::Suspend),
         1 => any::<bool>().prop_map(|is_paid| Command::Lift { is_paid, grace_until: noon() }),
         1 => Just(Command::Pause),

@@ -227,6 +227,7 @@ fn every_route_that_moves_money_wants_an_idempotency_key() {
         "/invoices/pay",
         "/invoices/{id}/pay",
         "/payments/{id}/refunds",
+        "/pay-links/{token}/pay",
         "/subscriptions/{id}/change",
         "/accounts/{id}/merge",
     ];

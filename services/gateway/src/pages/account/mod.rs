@@ -109,7 +109,7 @@ fn show(customer: &Customer, ui: &Ui, page: Page) -> Reply<Response> {
 }
 
 /// A card for somebody who is not signed in.
-fn card(brand: &Brand, ui: &Ui, page: Page) -> Reply<Response> {
+pub fn card(brand: &Brand, ui: &Ui, page: Page) -> Reply<Response> {
     let frame = Frame::shop(brand, ui, &page.title);
     let status = page.status.unwrap_or(StatusCode::OK);
     draw_as(status, &View { frame, page: Page { is_card: true, ..page } })

@@ -93,9 +93,15 @@ pub async fn show(
         let text = match (one.state(), one.late_renewal_from_payment) {
             (Life::Suspended, true) => {
                 "Access comes back within a minute after you paid, and a new period begins with your payment."
+                    .to_owned()
             }
-            (Life::Suspended, false) => "Access comes back within a minute after you paid; the dates stay as they are.",
-            _ => "Pay it to keep your access.",
+            (Life::Suspended, false) => {
+                "Access comes back within a minute after you paid; the dates stay as they are.".to_owned()
+            }
+            (Life::PastDue, _) if one.grace_until.is_some() => {
+                format!("You keep your access until {}; pay by then to go on.", manner.moment(one.grace_until.as_ref()))
+            }
+            _ => "Pay it to keep your access.".to_owned(),
         };
         page = page.with(Block::advice(
             Tone::Warn,

@@ -3,6 +3,7 @@
 pub mod checkout;
 pub mod offer;
 pub mod order;
+mod pay;
 pub mod show;
 pub mod steps;
 mod words;
@@ -26,6 +27,7 @@ pub fn router() -> Router<AppState> {
         .route("/checkout/account", post(checkout::account))
         .route("/checkout/sign-in", post(checkout::sign_in))
         .route("/checkout/place", post(checkout::place))
+        .route("/pay/{token}", get(pay::show).post(pay::pay))
         .route("/orders/{id}", get(order::show))
         .route("/orders/{id}/live", get(order::live))
         .route("/orders/{id}/pay", post(order::pay))

@@ -27,7 +27,7 @@ struct View {
 }
 
 /// Pages of a brand, with what one must be allowed to see them.
-const MENU: [(&str, &str, &str); 15] = [
+const MENU: [(&str, &str, &str); 16] = [
     ("Dashboard", "", ""),
     ("Orders", "/orders", "order.read"),
     ("Subscriptions", "/subscriptions", "subscription.read"),
@@ -36,6 +36,7 @@ const MENU: [(&str, &str, &str); 15] = [
     ("Tickets", "/tickets", "ticket.read"),
     ("Plans", "/plans", "plan.read"),
     ("Coupons", "/coupons", "plan.read"),
+    ("Dunning", "/dunning", "brand.read"),
     ("Panels", "/panels", "panel.read"),
     ("Payments", "/providers", "brand.read"),
     ("Mails", "/mails", "delivery.read"),

@@ -7,6 +7,8 @@ mod coupon_form;
 mod coupons;
 mod dashboard;
 pub mod desk;
+mod dunning;
+mod dunning_form;
 mod entry;
 mod invoice_form;
 mod invoices;
@@ -53,6 +55,9 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/coupons/new", get(coupons::new_page).post(coupons::create))
         .route("/staff/b/{brand}/coupons/{id}", get(coupons::show))
         .route("/staff/b/{brand}/coupons/{id}/state", post(coupons::set_state))
+        .route("/staff/b/{brand}/dunning", get(dunning::show).post(dunning::save))
+        .route("/staff/b/{brand}/dunning/preview", get(dunning::edit).post(dunning::preview))
+        .route("/staff/b/{brand}/dunning/held", get(dunning::held).post(dunning::decide))
         .route("/staff/b/{brand}/panels", get(panels::list))
         .route("/staff/b/{brand}/panels/new", get(panels::new_page).post(panels::create))
         .route("/staff/b/{brand}/panels/{id}", get(panels::show).post(panels::save))
@@ -69,6 +74,8 @@ fn in_brand() -> Router<AppState> {
             "/staff/b/{brand}/subscriptions/{id}/anchor",
             get(subscriptions::preview_anchor).post(subscriptions::move_anchor),
         )
+        .route("/staff/b/{brand}/subscriptions/{id}/hold", post(dunning::hold))
+        .route("/staff/b/{brand}/subscriptions/{id}/lift-hold", post(dunning::lift))
         .route("/staff/b/{brand}/subscriptions/{id}/pause", post(subscriptions::pause))
         .route("/staff/b/{brand}/subscriptions/{id}/unpause", post(subscriptions::unpause))
         .route("/staff/b/{brand}/subscriptions/{id}/transfer", post(subscriptions::transfer))

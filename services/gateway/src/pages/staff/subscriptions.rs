@@ -69,6 +69,10 @@ pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
                 ("Renews on", Cell::text(renewal_day(&one))),
                 ("From the renewal on", Cell::text(&one.next_plan_name)),
                 ("Pause", Cell::text(if one.state() == Life::Paused { paused(&one, &manner) } else { String::new() })),
+                (
+                    "Grace until",
+                    Cell::text(one.grace_until.as_ref().map(|at| manner.moment(Some(at))).unwrap_or_default()),
+                ),
                 ("Ends", Cell::text(one.cancel_at.as_ref().map(|at| manner.moment(Some(at))).unwrap_or_default())),
                 ("Ended", Cell::text(one.ended_at.as_ref().map(|at| manner.moment(Some(at))).unwrap_or_default())),
                 (
@@ -101,6 +105,7 @@ pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
                     .folded("Suspend"),
             );
         }
+        actions.extend(super::dunning::hold_forms(&state, &desk, &one).await);
         actions.push(Form::new("", format!("{here}/terminate"), "Terminate now").intro("Access is removed at once. This cannot be undone; money is given back separately, on the order's page.").field(reason()).tone(Tone::Bad).folded("Terminate"));
         page = page.with(Block::Actions(actions));
     }

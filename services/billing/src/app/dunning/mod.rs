@@ -1,0 +1,16 @@
+//! Dunning around the scheduler: campaigns and what they would do, what may be done now, and what staff decide.
+
+mod admit;
+mod campaign;
+mod facts;
+mod held;
+mod refusal;
+mod watch;
+
+pub use campaign::{Asked, Put, Sample, Timeline};
+pub use held::{Decision, HeldList};
+pub use watch::watch;
+
+pub(super) use admit::admit;
+pub(super) use facts::facts;
+pub(super) use refusal::refused;
