@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::{PasswordHash, SaltString};
+use argon2::{Params, Version};
 use ottery_kit::keyring::Keyring;
 use ottery_kit::secret::Secret;
 use rand::TryRngCore as _;
@@ -12,6 +12,7 @@ use rand::rngs::OsRng;
 use tokio::sync::Semaphore;
 
 use super::AppError;
+use super::argon::Argon;
 
 /// Least memory, in KiB.
 const MEMORY_KIB_MIN: u32 = 19_456;
@@ -66,6 +67,7 @@ pub(super) struct Hasher(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    argon: Argon,
     cost: Cost,
     keyring: Keyring,
     /// A place at work.
@@ -89,6 +91,7 @@ impl Hasher {
         // Salt and output of nobody's hash are constants: only the time matters, and no password leads to this output.
         let nobodys = format!("{nobodys}$b3R0ZXJ5bm9ib2R5c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
         Self(Arc::new(Inner {
+            argon: Argon::default(),
             cost,
             keyring,
             cores: Arc::new(Semaphore::new(cores)),
@@ -104,8 +107,7 @@ impl Hasher {
             let mut salt = [0; SALT_BYTES];
             OsRng.try_fill_bytes(&mut salt).expect("the operating system gives randomness");
             let salt = SaltString::encode_b64(&salt).expect("16 bytes are a salt");
-            let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, inner.cost.0.clone());
-            argon2.hash_password(&peppered, &salt).expect("32 bytes and checked parameters hash").to_string()
+            inner.argon.hash(&inner.cost.0, &peppered, &salt).expect("32 bytes and checked parameters hash")
         })
         .await
     }
@@ -120,7 +122,10 @@ impl Hasher {
                 tracing::error!("a stored password hash cannot be read");
                 return Check::Wrong;
             };
-            let is_right = Argon2::default().verify_password(&peppered, &hash).is_ok();
+            let is_right = inner.argon.verify(&peppered, &hash).unwrap_or_else(|error| {
+                tracing::error!(%error, "a stored password hash cannot be checked");
+                false
+            });
             if !is_right || stored.is_none() {
                 return Check::Wrong;
             }

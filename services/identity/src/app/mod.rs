@@ -4,6 +4,7 @@
 mod access;
 mod account;
 mod api_key;
+mod argon;
 mod audit;
 mod devices;
 mod error;
