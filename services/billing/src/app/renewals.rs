@@ -1,6 +1,6 @@
 //! The scheduler: claims due subscriptions, decides for the whole batch, writes in sets.
 //!
-//! [`worker`] looks for work, [`batch`] claims, reads, writes and hands back; what is decided is here, purely, one
+//! `worker` looks for work, `batch` claims, reads, writes and hands back; what is decided is here, purely, one
 //! subscription after the other, by the rules that quotes, changes and settlements use, too.
 //!
 //! Any number of schedulers run at once. A claim is a lease with a fence; the fence is checked when the batch is written,
