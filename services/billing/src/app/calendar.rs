@@ -6,7 +6,7 @@ use ottery_kernel::{AccountId, AnchorDay, BrandId, Money, Period, SubscriptionId
 use ottery_kit::grpc::{Actor, Problem};
 
 use super::change::no_open_period;
-use super::subscription::{close, open, refused};
+use super::subscription::{Entry, open, refused};
 use super::{Billing, broken};
 use crate::domain::calendar::{Move, Stretch};
 use crate::domain::invoice::Buyer;
@@ -77,10 +77,8 @@ impl Billing {
         move_anchor(&mut case.subscription, ask)?;
         let offered = offered(&case.subscription)?;
         unit.touch(&before, &mut case.subscription, "anchor_moved").map_err(broken)?;
-        self.audited(&mut tx, actor, "subscription.move_anchor", &before, &case.subscription, "").await?;
-        let subscription = close(&mut tx, self, unit, case).await?;
-        tx.commit().await?;
-        Ok((subscription, offered))
+        let entry = Entry { actor, action: "subscription.move_anchor", reason: "" };
+        Ok((self.seal(tx, unit, case, &before, entry).await?, offered))
     }
 
     /// Puts an active subscription aside: it is neither served nor billed, and what is left of the paid time is kept.
@@ -111,10 +109,8 @@ impl Billing {
             unit.withdraw(invoice).map_err(broken)?;
         }
         unit.touch(&before, &mut case.subscription, "paused").map_err(broken)?;
-        self.audited(&mut tx, actor, "subscription.pause", &before, &case.subscription, "").await?;
-        let subscription = close(&mut tx, self, unit, case).await?;
-        tx.commit().await?;
-        Ok(subscription)
+        let entry = Entry { actor, action: "subscription.pause", reason: "" };
+        self.seal(tx, unit, case, &before, entry).await
     }
 
     /// Takes a paused subscription up again: the time that was left is left from now on.
@@ -135,10 +131,8 @@ impl Billing {
             case.subscription.take_up(now).map_err(broken)?;
         }
         unit.touch(&before, &mut case.subscription, "unpaused").map_err(broken)?;
-        self.audited(&mut tx, actor, "subscription.unpause", &before, &case.subscription, "").await?;
-        let subscription = close(&mut tx, self, unit, case).await?;
-        tx.commit().await?;
-        Ok(subscription)
+        let entry = Entry { actor, action: "subscription.unpause", reason: "" };
+        self.seal(tx, unit, case, &before, entry).await
     }
 
     /// Gives a subscription to another customer of the brand (staff). What was paid stays paid; invoices, wallet and
@@ -182,10 +176,8 @@ impl Billing {
         case.subscription.method = None;
         unit.touch(&before, &mut case.subscription, "transferred").map_err(broken)?;
         let told = format!("{} to {to}", before.account);
-        self.audited(&mut tx, actor, "subscription.transfer", &before, &case.subscription, &told).await?;
-        let subscription = close(&mut tx, self, unit, case).await?;
-        tx.commit().await?;
-        Ok(subscription)
+        let entry = Entry { actor, action: "subscription.transfer", reason: &told };
+        self.seal(tx, unit, case, &before, entry).await
     }
 }
 

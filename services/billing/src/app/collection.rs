@@ -7,7 +7,7 @@ use serde_json::json;
 use sqlx::postgres::PgTransaction;
 
 use super::settlement::Owed;
-use super::subscription::open;
+use super::subscription::{Entry, open};
 use super::unit::Unit;
 use super::{Billing, broken, profile, settlement, subscription};
 use crate::domain::invoice::{Command, Invoice, Outcome, Refused};
@@ -155,7 +155,8 @@ impl Billing {
         }
         let before = case.subscription.clone();
         unit.end(&mut case.subscription, EndCause::Cancelled, &mut case.open).map_err(broken)?;
-        self.audited(&mut tx, actor, "order.cancel", &before, &case.subscription, "").await?;
+        let entry = Entry { actor, action: "order.cancel", reason: "" };
+        entry.append(&mut tx, &before, &case.subscription).await?;
         subscription::close(&mut tx, self, unit, case).await?;
         let order = store::order::get(&mut tx, id).await?.ok_or_else(unknown)?;
         tx.commit().await?;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use ottery_kernel::{AccountId, BrandId, SubscriptionId};
 use ottery_kit::audit;
-use ottery_kit::grpc::{Actor, Problem};
+use ottery_kit::grpc::{Actor, ActorKind, Problem};
 use serde_json::json;
 use sqlx::postgres::PgTransaction;
 
@@ -52,6 +52,39 @@ pub(super) async fn close(
     Ok(case.subscription)
 }
 
+/// What the audit chain says of a change.
+#[derive(Clone, Copy)]
+pub(super) struct Entry<'a> {
+    /// Who changed it.
+    pub(super) actor: &'a Actor,
+    /// `subscription.<verb>`
+    pub(super) action: &'a str,
+    /// Why, in their words; may be empty.
+    pub(super) reason: &'a str,
+}
+
+impl Entry<'_> {
+    /// Staff's hands leave a trace in the audit chain; customers' own do not.
+    pub(super) async fn append(
+        self,
+        tx: &mut PgTransaction<'_>,
+        before: &Subscription,
+        after: &Subscription,
+    ) -> Result<(), Problem> {
+        if matches!(self.actor.kind, ActorKind::Customer | ActorKind::Anonymous) {
+            return Ok(());
+        }
+        let state = |subscription: &Subscription| {
+            json!({ "state": subscription.state.as_str(), "cause": subscription.state.cause_str(),
+                    "cancel_at": subscription.cancel_at })
+        };
+        let mut written = state(after);
+        written["reason"] = json!(self.reason);
+        audit::append(tx, self.actor, self.action, after.id, Some(state(before)), Some(written)).await?;
+        Ok(())
+    }
+}
+
 impl Billing {
     /// Ends the subscription with what is paid; undone by [`Billing::resume`] until then. One that is not paid ends at once.
     ///
@@ -91,10 +124,8 @@ impl Billing {
                 }
             }
         }
-        self.audited(&mut tx, actor, "subscription.cancel", &before, &case.subscription, reason).await?;
-        let subscription = close(&mut tx, self, unit, case).await?;
-        tx.commit().await?;
-        Ok(subscription)
+        let entry = Entry { actor, action: "subscription.cancel", reason };
+        self.seal(tx, unit, case, &before, entry).await
     }
 
     /// Takes a scheduled end back.
@@ -116,10 +147,8 @@ impl Billing {
         }
         case.subscription.cancel_at = None;
         unit.touch(&before, &mut case.subscription, "resumed").map_err(broken)?;
-        self.audited(&mut tx, actor, "subscription.resume", &before, &case.subscription, "").await?;
-        let subscription = close(&mut tx, self, unit, case).await?;
-        tx.commit().await?;
-        Ok(subscription)
+        let entry = Entry { actor, action: "subscription.resume", reason: "" };
+        self.seal(tx, unit, case, &before, entry).await
     }
 
     /// Ends the subscription at once (staff).
@@ -138,10 +167,8 @@ impl Billing {
         let before = case.subscription.clone();
         unit.lock_orders(&mut tx, &[before.order]).await?;
         unit.end(&mut case.subscription, EndCause::Staff, &mut case.open).map_err(broken)?;
-        self.audited(&mut tx, actor, "subscription.terminate", &before, &case.subscription, reason).await?;
-        let subscription = close(&mut tx, self, unit, case).await?;
-        tx.commit().await?;
-        Ok(subscription)
+        let entry = Entry { actor, action: "subscription.terminate", reason };
+        self.seal(tx, unit, case, &before, entry).await
     }
 
     /// Stops serving until staff lifts it.
@@ -202,33 +229,23 @@ impl Billing {
         }
         let told = if reason.is_empty() { "staff" } else { reason };
         unit.touch(&before, &mut case.subscription, told).map_err(broken)?;
-        self.audited(&mut tx, actor, action, &before, &case.subscription, reason).await?;
+        let entry = Entry { actor, action, reason };
+        self.seal(tx, unit, case, &before, entry).await
+    }
+
+    /// Writes what was decided on a case, with its trace, and commits.
+    pub(super) async fn seal(
+        &self,
+        mut tx: PgTransaction<'static>,
+        unit: Unit,
+        case: Case,
+        before: &Subscription,
+        entry: Entry<'_>,
+    ) -> Result<Subscription, Problem> {
+        entry.append(&mut tx, before, &case.subscription).await?;
         let subscription = close(&mut tx, self, unit, case).await?;
         tx.commit().await?;
         Ok(subscription)
-    }
-
-    /// Staff's hands leave a trace in the audit chain; customers' own do not.
-    pub(super) async fn audited(
-        &self,
-        tx: &mut PgTransaction<'_>,
-        actor: &Actor,
-        action: &str,
-        before: &Subscription,
-        after: &Subscription,
-        reason: &str,
-    ) -> Result<(), Problem> {
-        if matches!(actor.kind, ottery_kit::grpc::ActorKind::Customer | ottery_kit::grpc::ActorKind::Anonymous) {
-            return Ok(());
-        }
-        let state = |subscription: &Subscription| {
-            json!({ "state": subscription.state.as_str(), "cause": subscription.state.cause_str(),
-                    "cancel_at": subscription.cancel_at })
-        };
-        let mut written = state(after);
-        written["reason"] = json!(reason);
-        audit::append(tx, actor, action, after.id, Some(state(before)), Some(written)).await?;
-        Ok(())
     }
 }
 
