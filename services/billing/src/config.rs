@@ -139,3 +139,16 @@ impl Config {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use ottery_kit::config::{Section, Sources};
+
+    use super::Config;
+
+    /// As installed.
+    pub(crate) fn defaults() -> Config {
+        let section = Section { name: crate::NAME, defaults: crate::DEFAULTS };
+        ottery_kit::config::load(section, &Sources::none()).expect("the defaults are a configuration").value
+    }
+}

@@ -30,7 +30,7 @@ pub struct Offered {
     /// The lines its invoice would have; none when nothing is due.
     pub lines: Vec<Line>,
     /// What a coupon does to it.
-    applied: Applied,
+    pub(super) applied: Applied,
 }
 
 /// A change that was asked for.
@@ -267,7 +267,7 @@ async fn take(
     coupon::take(tx, unit.brand, redeemed, subscription, unit.now).await
 }
 
-fn offered(case: &Case, unit: &Unit, offer: &Offer, coupon: Option<&Coupon>) -> Result<Offered, Problem> {
+pub(super) fn offered(case: &Case, unit: &Unit, offer: &Offer, coupon: Option<&Coupon>) -> Result<Offered, Problem> {
     let subscription = &case.subscription;
     let old = &subscription.offer;
     if offer.price_id == old.price_id && subscription.next_offer.is_none() {

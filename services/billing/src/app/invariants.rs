@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use ottery_kit::db::{self, Scope};
+use ottery_kit::db::{self, DatabaseSettings, Scope};
 use ottery_kit::doctor::Finding;
-use sqlx::PgPool;
 use sqlx::postgres::PgTransaction;
+use sqlx::{AssertSqlSafe, Executor as _, PgPool};
 use uuid::Uuid;
 
 use crate::app::payment;
@@ -14,15 +14,18 @@ use crate::store;
 /// How many numbers a series used.
 type Used = BTreeMap<(Uuid, String, i32), (i64, i64)>;
 
-/// Checks every brand, one after the other, with the application's own rights.
+/// Checks every brand, one after the other, with the application's own rights whoever asks: an administrator would see the
+/// rows of all brands in each.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn check(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let mut used = Used::new();
+    let role = DatabaseSettings::role_name(crate::NAME);
     for brand in store::profile::brands(pool).await? {
         let mut tx = db::begin(pool, Scope::Brand(brand)).await?;
+        tx.execute(AssertSqlSafe(format!("SET LOCAL ROLE \"{role}\""))).await?;
         let mut found = ledger(&mut tx).await?;
         found.extend(invoices(&mut tx).await?);
         found.extend(work(&mut tx).await?);

@@ -226,7 +226,7 @@ async fn place_in(
     Ok(Placed { order, payment })
 }
 
-fn new_subscription(
+pub(super) fn new_subscription(
     place: &Place,
     quote: &Stored,
     order: OrderId,
@@ -259,7 +259,7 @@ fn new_subscription(
 }
 
 /// A trial is a period before the first paid one, which is counted from the trial's end.
-fn start_trial(unit: &mut Unit, subscription: &mut Subscription, days: u32) -> Result<(), UnitError> {
+pub(super) fn start_trial(unit: &mut Unit, subscription: &mut Subscription, days: u32) -> Result<(), UnitError> {
     let before = subscription.clone();
     let end = trial_end(unit.now, days);
     subscription.apply(Command::StartTrial, unit.now)?;
@@ -269,7 +269,7 @@ fn start_trial(unit: &mut Unit, subscription: &mut Subscription, days: u32) -> R
     unit.touch(&before, subscription, "trial_started")
 }
 
-fn draft_of(
+pub(super) fn draft_of(
     profile: &Profile,
     place: &Place,
     quote: &Stored,

@@ -8,6 +8,8 @@
 //! its claims lapse.
 
 mod batch;
+#[cfg(test)]
+mod lives;
 mod phases;
 mod worker;
 

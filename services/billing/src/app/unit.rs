@@ -200,9 +200,13 @@ impl Unit {
     /// # Errors
     /// When the database fails.
     pub async fn lock_customers(&mut self, tx: &mut PgTransaction<'_>, accounts: &[AccountId]) -> sqlx::Result<()> {
-        let found = store::customer::lock_all(tx, accounts).await?;
-        self.customers.extend(found.into_iter().map(|customer| (customer.account, customer)));
+        self.know(store::customer::lock_all(tx, accounts).await?);
         Ok(())
+    }
+
+    /// Decisions may be about these customers.
+    pub fn know(&mut self, customers: impl IntoIterator<Item = Customer>) {
+        self.customers.extend(customers.into_iter().map(|customer| (customer.account, customer)));
     }
 
     /// Loads and locks the orders decisions may close.
@@ -664,4 +668,22 @@ fn billed(
         }
     };
     Ok(stretch.filter(|stretch| stretch.period == period).unwrap_or(Stretch::term(period)))
+}
+
+/// What a unit would write, for tests that have no database.
+#[cfg(test)]
+pub struct Decided {
+    pub new_invoices: Vec<Invoice>,
+    pub changed_invoices: Vec<Invoice>,
+    pub transfers: Vec<Transfer>,
+    pub allocations: Vec<Allocation>,
+    pub first_settled: Vec<AccountId>,
+}
+
+#[cfg(test)]
+impl Unit {
+    pub fn decided(self) -> Decided {
+        let Self { new_invoices, changed_invoices, transfers, allocations, first_settled, .. } = self;
+        Decided { new_invoices, changed_invoices, transfers, allocations, first_settled }
+    }
 }

@@ -32,6 +32,8 @@ pub mod task;
 
 use ottery_kernel::{Currency, Money};
 use serde::Serialize;
+use sqlx::Executor as _;
+use sqlx::postgres::PgTransaction;
 
 /// A column that holds something no version of this service ever wrote.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,27 @@ pub(crate) fn currency(table: &'static str, text: &str) -> sqlx::Result<Currency
 
 pub(crate) fn money(table: &'static str, minor: i64, text: &str) -> sqlx::Result<Money> {
     Ok(Money::new(minor, currency(table, text)?))
+}
+
+/// How the statements of a transaction are planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plans {
+    /// Anew, for what they are given. A plan that was kept is one for the tables as they were, and a batch that ends a month
+    /// makes them grow: what read an almost empty table in one go would read a full one so, too.
+    Fresh,
+    /// Once and for all: what is written row by row is written so whatever there is, and its many values are not looked at.
+    Kept,
+}
+
+/// Chooses for the rest of the transaction.
+pub async fn plan(tx: &mut PgTransaction<'_>, plans: Plans) -> sqlx::Result<()> {
+    // Compiling a statement (jit) costs more than any of a batch takes.
+    tx.execute(match plans {
+        Plans::Fresh => "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off",
+        Plans::Kept => "SET LOCAL plan_cache_mode = force_generic_plan",
+    })
+    .await?;
+    Ok(())
 }
 
 /// One column of rows, as UNNEST takes it.

@@ -13,6 +13,7 @@ mod exports;
 mod faults;
 mod invoicing;
 mod lifecycle;
+mod lives;
 mod mass;
 mod merge;
 mod money;

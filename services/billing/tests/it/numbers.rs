@@ -69,3 +69,18 @@ async fn the_doctor_sees_a_gap() {
     let findings = billing::invariants(&world.database.pool).await.unwrap();
     assert_eq!(findings.iter().map(|finding| finding.invariant.as_str()).collect::<Vec<_>>(), ["invoice.numbers"]);
 }
+
+#[tokio::test]
+async fn two_brands_of_an_entity_share_its_numbers_and_the_doctor_counts_each_once_whoever_asks() {
+    let mut world = world().await;
+    world.subscriber(1190, Term::MONTH).await;
+    let other = ottery_kernel::BrandId::new(world.now());
+    world.brand = other;
+    world.profile.brand = other;
+    world.know(&world.profile.clone()).await;
+    let placed = world.order(world.account(), offer(1190, Term::MONTH)).await;
+    assert_eq!(world.invoice_of(&placed).await.number_text(), "INV-2026-000002");
+    for pool in [&world.database.pool, &world.database.admin_pool] {
+        assert_eq!(billing::invariants(pool).await.unwrap(), []);
+    }
+}

@@ -20,6 +20,7 @@ use crate::app::{Billing, dunning, profile};
 use crate::domain::dunning::{Settings, Step};
 use crate::domain::invoice;
 use crate::store;
+use crate::store::Plans;
 use crate::store::due::Claim;
 
 /// When a subscription whose step fails is tried again, by the brand's clock.
@@ -89,6 +90,7 @@ impl Billing {
     pub async fn work_off(&self, brand: BrandId, claims: &[Claim]) -> anyhow::Result<usize> {
         let mut phases = Phases::begin();
         let (mut tx, now) = self.begin(brand).await?;
+        store::plan(&mut tx, Plans::Fresh).await?;
         let mut batch = Batch::read(&mut tx, brand, claims).await?;
         let profile = profile(&mut tx, brand).await?;
         let settings = self.config.dunning(&profile);
@@ -107,6 +109,7 @@ impl Billing {
         let decided = batch.decide(&mut unit, &due, &mut means, &settings);
         phases.end("decide");
 
+        store::plan(&mut tx, Plans::Kept).await?;
         unit.write_unnumbered(&mut tx).await?;
         set_aside(&mut tx, brand, &decided.failed, now).await?;
         hand_back(&mut tx, &decided.planned).await?;
@@ -178,7 +181,7 @@ impl Batch {
 }
 
 /// Takes a step, and keeps what it changed and nothing else: most rows of a batch are only read.
-fn take(unit: &mut Unit, case: &mut Case, step: Step, means: &mut Means) -> Result<(), UnitError> {
+pub(super) fn take(unit: &mut Unit, case: &mut Case, step: Step, means: &mut Means) -> Result<(), UnitError> {
     let before = case.clone();
     perform(unit, case, step, means)?;
     if case.subscription != before.subscription {
