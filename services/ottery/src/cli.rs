@@ -72,6 +72,9 @@ pub enum Command {
     /// Send signed webhooks on schedule and try lines as players do (used by `bench activation`).
     #[command(hide = true)]
     Fire,
+    /// Work off due subscriptions of a database (used by `bench renewals`).
+    #[command(hide = true)]
+    Renew,
     /// Draw the document on standard input as PDF (used by services).
     #[command(hide = true)]
     Render,
@@ -163,6 +166,10 @@ pub enum BenchName {
     Storefront(StorefrontOptions),
     /// From a provider's webhook to a player that is let in.
     Activation(ActivationOptions),
+    /// A month end: invoices, ledger and events of many subscriptions, beside COPY of the same rows.
+    Renewals(RenewalsOptions),
+    /// Invoice pages and quotes with many subscriptions, beside the same with few.
+    Portal(PortalOptions),
 }
 
 impl BenchName {
@@ -171,6 +178,8 @@ impl BenchName {
         match self {
             Self::Storefront(_) => "storefront",
             Self::Activation(_) => "activation",
+            Self::Renewals(_) => "renewals",
+            Self::Portal(_) => "portal",
         }
     }
 }
@@ -259,6 +268,43 @@ pub struct ActivationOptions {
     /// Milliseconds each call takes a panel.
     #[arg(long, value_name = "MS", default_value_t = 20)]
     pub panel_latency_ms: u32,
+}
+
+/// Options of `ottery bench renewals`.
+#[derive(Clone, Debug, Args)]
+pub struct RenewalsOptions {
+    /// Subscriptions whose month ends; smaller sizes are measured on the way.
+    #[arg(long, value_name = "NUMBER", default_value_t = 100_000)]
+    pub subscriptions: u32,
+    /// Processes that share the work.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub processes: u32,
+    /// Schedulers of each process; as configured otherwise.
+    #[arg(long, value_name = "NUMBER")]
+    pub workers: Option<u32>,
+    /// Subscriptions of one transaction; as configured otherwise.
+    #[arg(long, value_name = "NUMBER")]
+    pub batch: Option<u32>,
+    /// So many of the processes are killed in the middle of their second batch and started again.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub kills: u32,
+    /// Also say what each statement took (needs pg_stat_statements).
+    #[arg(long)]
+    pub statements: bool,
+}
+
+/// Options of `ottery bench portal`.
+#[derive(Clone, Debug, Args)]
+pub struct PortalOptions {
+    /// Subscriptions, each with a paid invoice.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000)]
+    pub subscriptions: u32,
+    /// Requests a second, of four kinds in turns.
+    #[arg(long, value_name = "NUMBER", default_value_t = 40.0)]
+    pub rate: f64,
+    /// Seconds of each measurement.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    pub seconds: f64,
 }
 
 /// Which topology a bench starts.

@@ -66,6 +66,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Doctor(options) => doctor::run(config, options).await,
         Command::Apply(options) => apply::run(options).await,
         Command::Fire => bench::fire().await,
+        Command::Renew => bench::renew().await,
         Command::Crd => {
             print!("{}", operator::crds_yaml()?);
             Ok(())

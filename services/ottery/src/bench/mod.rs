@@ -6,9 +6,12 @@
 mod activation;
 mod bare;
 mod collector;
+mod database;
 mod family;
 mod load;
+mod portal;
 mod process;
+mod renewals;
 mod result;
 mod storefront;
 
@@ -17,6 +20,7 @@ use crate::cli::{BenchName, BenchOptions};
 pub use activation::fire;
 pub use bare::run as bare;
 pub use load::run as generate;
+pub use renewals::renew;
 
 /// Measures and prints.
 ///
@@ -27,6 +31,8 @@ pub async fn run(options: BenchOptions) -> anyhow::Result<()> {
     let measured = match &options.name {
         BenchName::Storefront(wanted) => storefront::run(wanted).await?,
         BenchName::Activation(wanted) => activation::run(wanted).await?,
+        BenchName::Renewals(wanted) => renewals::run(wanted).await?,
+        BenchName::Portal(wanted) => portal::run(wanted).await?,
     };
     let failures = measured.failures;
     let bench = result::Bench::new(options.name.as_str(), measured, &before);

@@ -26,7 +26,7 @@ impl Servers {
         let broker = RabbitMqOptions { port: state.amqp_port, ..RabbitMqOptions::new(folder.join("rabbitmq")) };
         let (postgres, rabbitmq, redis) = tokio::try_join!(
             async {
-                let started = Postgres::start(up::postgres_options(folder)).await;
+                let started = Postgres::start(up::postgres_options(folder.join("postgres"))).await;
                 started.context("cannot start the private PostgreSQL")
             },
             async { RabbitMq::start(broker).await.context("cannot start the private RabbitMQ") },

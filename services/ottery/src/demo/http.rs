@@ -71,6 +71,17 @@ impl Door {
         json(answer, &what).await
     }
 
+    /// Looks at a page; only that it is there counts.
+    pub async fn page(&self, path: &str) -> anyhow::Result<()> {
+        let mut request = self.request(Method::GET, "").build()?;
+        *request.url_mut() = Url::parse(&format!("{}{path}", self.origin))?;
+        let answer = self.client.execute(request).await.with_context(|| format!("GET {path} at {}", self.origin))?;
+        let status = answer.status();
+        let body = answer.text().await.with_context(|| format!("GET {path}: the answer broke off"))?;
+        anyhow::ensure!(status == StatusCode::OK, "GET {path} answered {status}: {}", start_of(&body));
+        Ok(())
+    }
+
     /// Does something.
     pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         let (answer, what) = self.send(self.request(Method::POST, path).json(body), "POST", path).await?;

@@ -6,7 +6,7 @@ pub mod first_run;
 pub mod sandbox;
 pub mod state;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -76,9 +76,11 @@ impl Up {
 
         let postgres = match &options.database_url {
             Some(_) => None,
-            None => {
-                Some(Postgres::start(postgres_options(&folder)).await.context("cannot start the private PostgreSQL")?)
-            }
+            None => Some(
+                Postgres::start(postgres_options(folder.join("postgres")))
+                    .await
+                    .context("cannot start the private PostgreSQL")?,
+            ),
         };
         let admin_url = match (&options.database_url, &postgres) {
             (Some(url), _) => url.clone(),
@@ -149,8 +151,8 @@ async fn broken(running: &mut Running, postgres: &mut Option<Postgres>, folder: 
 }
 
 /// Small enough for one host beside everything else, with every promise of durability on.
-pub fn postgres_options(folder: &DataFolder) -> PostgresOptions {
-    PostgresOptions::new(folder.join("postgres"))
+pub fn postgres_options(folder: impl Into<PathBuf>) -> PostgresOptions {
+    PostgresOptions::new(folder)
         .setting("max_connections", "120")
         .setting("shared_buffers", "96MB")
         .setting("wal_buffers", "8MB")

@@ -50,3 +50,31 @@ async fn activations_are_measured_from_webhook_to_player_and_none_is_lost() {
     assert!(details["spans"].as_u64().unwrap() >= 12, "{details}");
     assert!(details["panel_alone"]["p50_ms"].as_f64().unwrap() > 0.0, "{details}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn case_012_a_month_end_shared_by_four_processes_is_resumed_when_two_die_in_a_batch() {
+    let arguments =
+        ["renewals", "--subscriptions", "2500", "--processes", "4", "--workers", "1", "--batch", "40", "--kills", "2"];
+    let result = bench(&arguments).await;
+    has_the_shape(&result, "renewals");
+    let run = &result["details"]["runs"][0];
+    // Every subscription has one invoice, the numbers are those from 1 on, and the doctor finds nothing.
+    assert_eq!(run["wrong"], serde_json::json!([]), "{run}");
+    assert_eq!((&run["processes"], &run["killed"]), (&4.into(), &2.into()), "{run}");
+    let checked = &run["checked"];
+    assert_eq!((&checked["invoices"], &checked["paid_from_wallets"]), (&2500.into(), &500.into()), "{checked}");
+    assert_eq!(checked["numbers"], serde_json::json!([1, 2500]));
+    assert_eq!(checked["events"]["billing.invoice.finalised.v1"], 2500);
+    assert_eq!(checked["events"]["billing.entitlement.changed.v1"], 500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_portal_is_measured_with_few_subscriptions_and_with_many() {
+    let result = bench(&["portal", "--subscriptions", "20000", "--rate", "20", "--seconds", "2"]).await;
+    has_the_shape(&result, "portal");
+    let sizes = result["details"]["sizes"].as_array().unwrap();
+    assert_eq!(sizes.len(), 2, "{result}");
+    for size in sizes {
+        assert_eq!(size["latency"].as_object().unwrap().len(), 4, "{size}");
+    }
+}
