@@ -301,21 +301,27 @@ pub(super) fn offered(case: &Case, unit: &Unit, offer: &Offer, coupon: Option<&C
     let zone = subscription.anchor.map_or(unit.profile.zone, |anchor| anchor.zone);
     let change = proration::change(old, offer, &prices.paid, prices.off_restart, zone, unit.now).map_err(broken)?;
     let list = proration::list_charge(offer, &change, &prices.paid, unit.now).map_err(broken)?;
-    let off = list.checked_sub(change.new_charge).map_err(broken)?;
+    let currency = offer.price.currency;
+    let discount = list.clone().and(change.how_charge.clone().taken());
+    let off = discount.total(currency).map_err(broken)?;
     if let (Some(coupon), false) = (coupon, off.is_positive()) {
         return Err(CouponRefused::WithoutEffect(coupon.code.clone()).into());
     }
     let mut lines = Vec::new();
     if change.due_now.is_positive() || change.effect == Effect::NowRestarting {
         let rate = unit.profile.tax_rate_bp;
-        let line = Line::gross(format!("{}, {}", offer.plan_name, offer.term), list, rate, None).map_err(broken)?;
-        let discount = prices.redeemed.as_ref().filter(|_| off.is_positive());
-        let discount = discount.map(|redeemed| line.discounted(redeemed.coupon.label(), off));
+        let name = format!("{}, {}", offer.plan_name, offer.term);
+        let amount = list.total(currency).map_err(broken)?;
+        let line = Line::gross(name, amount, rate, None).map_err(broken)?.derived(list);
+        let coupon = prices.redeemed.as_ref().filter(|_| off.is_positive());
+        let less = coupon.map(|redeemed| line.discounted(redeemed.coupon.label(), off));
+        let less = less.transpose().map_err(broken)?.map(|line| line.derived(discount.taken()));
         lines.push(line);
-        lines.extend(discount.transpose().map_err(broken)?);
+        lines.extend(less);
         if change.unused_credit.is_positive() {
             let credit = change.unused_credit.checked_neg().map_err(broken)?;
-            lines.push(Line::gross(format!("Unused time of {}", old.plan_name), credit, rate, None).map_err(broken)?);
+            let line = Line::gross(format!("Unused time of {}", old.plan_name), credit, rate, None).map_err(broken)?;
+            lines.push(line.derived(change.how_unused.clone().taken()));
         }
     }
     let applied = prices.applied(change.effect);

@@ -11,6 +11,7 @@ pub mod credit_note;
 pub mod document;
 pub mod dunning;
 pub mod einvoice;
+pub mod explain;
 pub mod export;
 pub mod invariants;
 pub mod manual;

@@ -26,9 +26,8 @@ use super::subscription::{close, open};
 use super::unit::{Unit, UnitError};
 use super::{Billing, broken};
 use crate::domain::dunning::{Standing, Step};
-use crate::domain::invoice::{self, Invoice, Purpose};
-use crate::domain::line::Totals;
-use crate::domain::quote::{Billed, stretch_lines};
+use crate::domain::invoice::{self, Invoice};
+use crate::domain::next_bill::{NextBill, next_bill};
 use crate::domain::subscription::{Command, State, Subscription, SuspendCause};
 use crate::events::{self, publish};
 use crate::store;
@@ -190,25 +189,18 @@ fn charge(unit: &mut Unit, case: &mut Case, id: InvoiceId, method: PaymentMethod
 /// is given when the unit is written.
 fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), UnitError> {
     let subscription = &mut case.subscription;
-    let (Some(next), Some(customer)) = (subscription.next_stretch()?, unit.customer(subscription.account)) else {
+    let bill = next_bill(subscription, unit.profile.tax_rate_bp)?;
+    let (Some(bill), Some(customer)) = (bill, unit.customer(subscription.account)) else {
         return Err(UnitError::Incomplete(subscription.id));
     };
-    let period = next.stretch.period;
+    let NextBill { purpose, period, offer, lines, totals, applied } = bill;
     let buyer = customer.buyer.clone();
-    let is_first = subscription.state == State::Trialing;
-    let purpose = if is_first { Purpose::First } else { Purpose::Renewal };
-    let offer = subscription.renewal_offer().clone();
     let mut invoice: Invoice = draft(&unit.profile, buyer, subscription, purpose, unit.now);
-    let (coupon, rate) = (subscription.discounts.coupon.as_ref(), unit.profile.tax_rate_bp);
-    let Billed { lines, applied } = stretch_lines(&offer, &next.stretch, rate, subscription.is_setup_due, coupon)?;
     (invoice.lines, invoice.snapshot.applied) = (lines, applied);
-    if let Some(line) = invoice.lines.first_mut() {
-        line.period = Some(period);
-    }
     // The next price may be in another currency than the one of now.
     let currency = offer.price.currency;
     (invoice.paid, invoice.refunded) = (Money::zero(currency), Money::zero(currency));
-    invoice.totals = Totals::of(currency, &invoice.lines)?;
+    invoice.totals = totals;
     invoice.snapshot.offer = Some(offer);
     invoice.period = Some(period);
     // Issued late (after an outage), it is due now: nobody is late for what they never saw.

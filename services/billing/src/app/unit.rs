@@ -16,6 +16,7 @@ use crate::domain::coupon::Redeemed;
 use crate::domain::entitlement;
 use crate::domain::invoice::{self, Invoice, Purpose, number_year};
 use crate::domain::ledger::{self, Account, Booking, LedgerError, Transfer};
+use crate::domain::next_bill::BillError;
 use crate::domain::offer::Offer;
 use crate::domain::order;
 use crate::domain::profile::Profile;
@@ -37,6 +38,9 @@ pub enum UnitError {
     /// A date beyond the calendar.
     #[error(transparent)]
     Period(#[from] PeriodError),
+    /// A bill that cannot be computed.
+    #[error(transparent)]
+    Bill(#[from] BillError),
     /// A booking that is none.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

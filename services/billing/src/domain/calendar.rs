@@ -5,9 +5,10 @@
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use ottery_kernel::{AnchorDay, BillingAnchor, Money, MoneyError, Period, Rounding};
+use ottery_kernel::{AnchorDay, BillingAnchor, Money, MoneyError, Period};
 use serde::{Deserialize, Serialize};
 
+use super::derivation::{Addend, Share, Source};
 use super::offer::Offer;
 
 /// A stretch of time that is paid (or about to be).
@@ -46,9 +47,29 @@ impl Stretch {
     /// # Errors
     /// When the amount does not fit.
     pub fn left(&self, price: Money, now: DateTime<Utc>) -> Result<Money, MoneyError> {
-        let (left, _) = self.period.remaining_ratio(now);
+        self.share_left(now).of(price)
+    }
+
+    /// Its unused rest at `now` as a share of the term, in seconds.
+    #[must_use]
+    pub fn share_left(&self, now: DateTime<Utc>) -> Share {
+        let (part, _) = self.period.remaining_ratio(now);
         let (_, whole) = self.whole.remaining_ratio(now);
-        price.mul_ratio(left, whole, Rounding::HalfUp)
+        Share { part, whole }
+    }
+
+    /// What [`Stretch::left`] says, with where it comes from.
+    #[must_use]
+    pub fn addend_left(&self, source: Source, price: Money, now: DateTime<Utc>) -> Addend {
+        let share = self.share_left(now);
+        let period = Period::try_new(now.max(self.period.start()), self.period.end()).ok();
+        Addend { share: (!share.is_all()).then_some(share), period, ..Addend::all(source, price) }
+    }
+
+    /// What [`Stretch::cost`] says, with where it comes from.
+    #[must_use]
+    pub fn addend(&self, source: Source, price: Money) -> Addend {
+        self.addend_left(source, price, self.period.start())
     }
 }
 

@@ -3,6 +3,8 @@
 use ottery_kernel::{Currency, Money, MoneyError, Period, Rounding};
 use serde::{Deserialize, Serialize};
 
+use super::derivation::Derivation;
+
 /// Basis points in a whole.
 const WHOLE_BP: i64 = 10_000;
 
@@ -21,6 +23,9 @@ pub struct Line {
     pub tax: Money,
     /// The time it covers.
     pub period: Option<Period>,
+    /// How its price came about; empty when somebody stated it, and on lines of earlier versions.
+    #[serde(default, skip_serializing_if = "Derivation::is_empty")]
+    pub how: Derivation,
 }
 
 impl Line {
@@ -35,7 +40,15 @@ impl Line {
         period: Option<Period>,
     ) -> Result<Self, MoneyError> {
         let tax = tax_inside(amount, tax_rate_bp)?;
-        Ok(Self { description: description.into(), quantity: 1, amount, tax_rate_bp, tax, period })
+        Ok(Self {
+            description: description.into(),
+            quantity: 1,
+            amount,
+            tax_rate_bp,
+            tax,
+            period,
+            how: Derivation::default(),
+        })
     }
 
     /// What a discount takes off this line, as a line of its own. Its tax is what the tax shrinks by, so that both lines
@@ -46,7 +59,13 @@ impl Line {
     pub fn discounted(&self, description: impl Into<String>, off: Money) -> Result<Self, MoneyError> {
         let rest = tax_inside(self.amount.checked_sub(off)?, self.tax_rate_bp)?;
         let (amount, tax) = (off.checked_neg()?, rest.checked_sub(self.tax)?);
-        Ok(Self { description: description.into(), amount, tax, ..self.clone() })
+        Ok(Self { description: description.into(), amount, tax, how: Derivation::default(), ..self.clone() })
+    }
+
+    /// With the derivation its price was computed by.
+    #[must_use]
+    pub fn derived(self, how: Derivation) -> Self {
+        Self { how, ..self }
     }
 }
 

@@ -2,14 +2,17 @@
 
 pub mod calendar;
 pub mod coupon;
+pub mod derivation;
 pub mod dunning;
 pub mod einvoice;
 pub mod entitlement;
+pub mod explain;
 pub mod export;
 pub mod invoice;
 pub mod ledger;
 pub mod line;
 pub mod manual;
+pub mod next_bill;
 pub mod offer;
 pub mod order;
 pub mod pay_link;

@@ -11,6 +11,7 @@ use chrono_tz::Tz;
 use ottery_kernel::{ChangeTiming, Currency, Money, MoneyError, PeriodError};
 
 use super::calendar::Stretch;
+use super::derivation::{Derivation, Priced, Source};
 use super::offer::Offer;
 
 /// When a change takes effect.
@@ -74,12 +75,16 @@ pub struct Change {
     pub first: Option<Stretch>,
     /// What to know before.
     pub warnings: Vec<Warning>,
+    /// How the unused rest came about.
+    pub how_unused: Derivation,
+    /// How the new charge came about.
+    pub how_charge: Derivation,
 }
 
 impl Change {
     /// One that costs nothing, at once.
     #[must_use]
-    pub const fn free(currency: Currency) -> Self {
+    pub fn free(currency: Currency) -> Self {
         let nothing = Money::zero(currency);
         Self {
             effect: Effect::Now,
@@ -89,6 +94,8 @@ impl Change {
             credit: nothing,
             first: None,
             warnings: Vec::new(),
+            how_unused: Derivation::default(),
+            how_charge: Derivation::default(),
         }
     }
 }
@@ -124,10 +131,25 @@ impl Paid {
 }
 
 /// What is left of the paid stretches at `now`, at the price less what `off` says of each.
-fn share_left(price: Money, paid: &[Paid], off: fn(&Paid) -> Money, now: DateTime<Utc>) -> Result<Money, MoneyError> {
-    paid.iter().try_fold(Money::zero(price.currency), |sum, paid| {
-        sum.checked_add(paid.stretch.left(price.checked_sub(off(paid))?, now)?)
-    })
+fn share_left(
+    offer: &Offer,
+    paid: &[Paid],
+    off: fn(&Paid) -> Money,
+    now: DateTime<Utc>,
+) -> Result<Derivation, MoneyError> {
+    let left = |paid: &Paid| {
+        let off = off(paid);
+        Ok(paid.stretch.addend_left(at_price(offer, off), offer.price.checked_sub(off)?, now))
+    };
+    paid.iter().map(left).collect::<Result<_, _>>().map(Derivation)
+}
+
+/// The price of an offer, less what a coupon takes off a whole term.
+fn at_price(offer: &Offer, off: Money) -> Source {
+    if off.is_zero() {
+        return Source::Price(Priced::of(offer));
+    }
+    Source::Reduced { price: Priced::of(offer), coupon: String::new(), benefit: None, off }
 }
 
 /// What the plan that is left says about going to `new`.
@@ -147,11 +169,11 @@ fn timing(old: &Offer, new: &Offer) -> ChangeTiming {
 ///
 /// # Errors
 /// When an amount does not fit.
-pub fn list_charge(new: &Offer, change: &Change, paid: &[Paid], now: DateTime<Utc>) -> Result<Money, MoneyError> {
+pub fn list_charge(new: &Offer, change: &Change, paid: &[Paid], now: DateTime<Utc>) -> Result<Derivation, MoneyError> {
     match (change.effect, change.first) {
-        (Effect::Now, _) => share_left(new.price, paid, |paid| Money::zero(paid.off_new.currency), now),
-        (Effect::NowRestarting, Some(first)) => first.cost(new.price),
-        (Effect::NowRestarting, None) | (Effect::AtRenewal, _) => Ok(change.new_charge),
+        (Effect::Now, _) => share_left(new, paid, |paid| Money::zero(paid.off_new.currency), now),
+        (Effect::NowRestarting, Some(first)) => Ok(first.addend(Source::Price(Priced::of(new)), new.price).into()),
+        (Effect::NowRestarting, None) | (Effect::AtRenewal, _) => Ok(change.how_charge.clone()),
     }
 }
 
@@ -178,20 +200,23 @@ pub fn change(
     if timing == ChangeTiming::AtRenewal {
         return Ok(change);
     }
-    let unused = share_left(old.price, paid, |paid| paid.off_old, now)?;
+    let how_unused = share_left(old, paid, |paid| paid.off_old, now)?;
+    let unused = how_unused.total(old.price.currency)?;
     let restarts = timing == ChangeTiming::FullPriceReset || old.term != new.term;
     if restarts {
         let begun = new.anchor.begin(now, zone, new.term)?;
         let first = Stretch { period: begun.period, whole: begun.whole };
-        change.new_charge = first.cost(new.price.checked_sub(off_restart)?)?;
+        change.how_charge = first.addend(at_price(new, off_restart), new.price.checked_sub(off_restart)?).into();
+        change.new_charge = change.how_charge.total(new.price.currency)?;
         if timing == ChangeTiming::ProrateNow && change.new_charge.checked_cmp(unused)?.is_lt() {
-            return Ok(Change { new_charge: nothing, ..change });
+            return Ok(Change { new_charge: nothing, how_charge: Derivation::default(), ..change });
         }
         change.effect = Effect::NowRestarting;
         change.first = Some(first);
     } else {
         change.effect = Effect::Now;
-        change.new_charge = share_left(new.price, paid, |paid| paid.off_new, now)?;
+        change.how_charge = share_left(new, paid, |paid| paid.off_new, now)?;
+        change.new_charge = change.how_charge.total(new.price.currency)?;
     }
     if timing == ChangeTiming::FullPriceReset {
         if unused.is_positive() {
@@ -199,6 +224,7 @@ pub fn change(
         }
     } else {
         change.unused_credit = unused;
+        change.how_unused = how_unused;
     }
     let due = change.new_charge.checked_sub(change.unused_credit)?;
     if due.is_negative() {
@@ -353,7 +379,10 @@ pub(crate) mod tests {
         let up = with_coupon(&old, &offer(2000, Term::MONTH), &[half_price], 1000, now);
         assert_eq!((up.effect, up.due_now, up.unused_credit), (Effect::NowRestarting, eur(1000), eur(0)));
         assert_eq!(up.warnings, [Warning::UnusedLost(eur(250))]);
-        assert_eq!(list_charge(&offer(2000, Term::MONTH), &up, &[half_price], now).unwrap(), eur(2000));
+        assert_eq!(
+            list_charge(&offer(2000, Term::MONTH), &up, &[half_price], now).unwrap().total(Currency::EUR),
+            Ok(eur(2000))
+        );
     }
 
     proptest! {
@@ -369,8 +398,10 @@ pub(crate) mod tests {
             let sold = offer(new, term);
             let change = with_coupon(&offer(old, Term::MONTH), &sold, &[paid], paid.off_new.minor, now);
             prop_assert!(change.unused_credit.minor <= old - paid.off_old.minor);
+            prop_assert_eq!(change.how_unused.total(Currency::EUR).unwrap(), change.unused_credit);
+            prop_assert_eq!(change.how_charge.total(Currency::EUR).unwrap(), change.new_charge);
             prop_assert!(!change.due_now.is_negative() && change.due_now.minor <= new - paid.off_new.minor);
-            let list = list_charge(&sold, &change, &[paid], now).unwrap();
+            let list = list_charge(&sold, &change, &[paid], now).unwrap().total(Currency::EUR).unwrap();
             prop_assert!(list.minor >= change.new_charge.minor);
         }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::calendar::Stretch;
 use super::coupon::{Applied, Coupon, CouponRefused, Redeemed};
+use super::derivation::{Addend, Derivation, Priced, Source};
 use super::line::{Line, Totals};
 use super::offer::Offer;
 
@@ -87,29 +88,43 @@ pub fn stretch_lines(
     with_setup: bool,
     coupon: Option<&Redeemed>,
 ) -> Result<Billed, MoneyError> {
-    let nothing = Money::zero(offer.price.currency);
+    let currency = offer.price.currency;
+    let nothing = Money::zero(currency);
     let applied = match coupon {
         Some(redeemed) => Applied::to_period(redeemed, offer, with_setup)?,
         None => Applied::default(),
     };
     let label = || applied.redeemed.as_ref().map(|redeemed| redeemed.coupon.label()).unwrap_or_default();
-    let price = stretch.cost(offer.price)?;
+    let priced = || Priced::of(offer);
+    let price = Derivation::from(stretch.addend(Source::Price(priced()), offer.price));
     let part = if stretch.is_bridge() { ", prorated" } else { "" };
-    let mut lines = vec![Line::gross(format!("{}, {}{part}", offer.plan_name, offer.term), price, tax_rate_bp, None)?];
+    let name = format!("{}, {}{part}", offer.plan_name, offer.term);
+    let mut lines = vec![Line::gross(name, price.total(currency)?, tax_rate_bp, None)?.derived(price.clone())];
     // The part of the reduced price is what is paid, and what is credited from later; the discount is what it is short of
     // the price.
-    let reduced = stretch.cost(offer.price.checked_sub(applied.off_period.unwrap_or(nothing))?)?;
-    let off = price.checked_sub(reduced)?;
+    let off_term = applied.off_period.unwrap_or(nothing);
+    let coupon = applied.redeemed.as_ref().map(|redeemed| &redeemed.coupon);
+    let reduced = Source::Reduced {
+        price: priced(),
+        coupon: coupon.map(|coupon| coupon.code.clone()).unwrap_or_default(),
+        benefit: coupon.map(|coupon| coupon.benefit.clone()),
+        off: off_term,
+    };
+    let reduced = Derivation::from(stretch.addend(reduced, offer.price.checked_sub(off_term)?));
+    let discount = price.and(reduced.taken());
+    let off = discount.total(currency)?;
     if let (Some(line), true) = (lines.first(), off.is_positive()) {
-        lines.push(line.discounted(label(), off)?);
+        lines.push(line.discounted(label(), off)?.derived(discount.taken()));
     }
     let mut off_setup = nothing;
     let fee = offer.setup_fee.filter(|fee| with_setup && fee.is_positive());
     if let Some(fee) = fee {
-        price.checked_add(fee)?;
-        let line = Line::gross("Set-up", fee, tax_rate_bp, None)?;
-        off_setup = applied.redeemed.as_ref().map_or(nothing, |redeemed| redeemed.coupon.off_setup(offer));
+        nothing.checked_add(fee)?;
+        let setup = |amount| Derivation::from(Addend::all(Source::SetupFee(priced()), amount));
+        let line = Line::gross("Set-up", fee, tax_rate_bp, None)?.derived(setup(fee));
+        off_setup = coupon.map_or(nothing, |coupon| coupon.off_setup(offer));
         let discount = off_setup.is_positive().then(|| line.discounted(label(), off_setup)).transpose()?;
+        let discount = discount.map(|line| line.derived(setup(off_setup).taken()));
         lines.push(line);
         lines.extend(discount);
     }

@@ -3,6 +3,7 @@
 mod calendar;
 mod customer;
 pub mod dunning;
+mod explain;
 mod export;
 mod invoicing;
 mod order;

@@ -22,7 +22,7 @@ pub(super) const TEXT_MAX: usize = 300;
 /// Longest address of a page.
 const URL_MAX: usize = 2_000;
 
-fn quote_id(text: &str) -> Result<Uuid, Problem> {
+pub(super) fn quote_id(text: &str) -> Result<Uuid, Problem> {
     text.strip_prefix("quo_")
         .filter(|digits| digits.len() == 32)
         .and_then(|digits| Uuid::try_parse(digits).ok())

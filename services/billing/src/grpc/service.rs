@@ -5,7 +5,7 @@ use ottery_proto::billing::v1 as proto;
 use ottery_proto::billing::v1::billing_service_server::BillingService;
 use tonic::{Request, Response, Status};
 
-use super::{calendar, customer, export, invoicing, order, payment, subscription, view};
+use super::{calendar, customer, explain, export, invoicing, order, payment, subscription, view};
 use crate::app::Billing;
 
 /// Answers `ottery.billing.v1.BillingService`.
@@ -263,6 +263,30 @@ impl BillingService for BillingGrpc {
     ) -> Result<Response<proto::Order>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(invoicing::cancel_order(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn explain_invoice(
+        &self,
+        request: Request<proto::ExplainInvoiceRequest>,
+    ) -> Result<Response<proto::Explanation>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(explain::invoice(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn explain_subscription(
+        &self,
+        request: Request<proto::ExplainSubscriptionRequest>,
+    ) -> Result<Response<proto::Explanation>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(explain::subscription(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn explain_quote(
+        &self,
+        request: Request<proto::ExplainQuoteRequest>,
+    ) -> Result<Response<proto::Explanation>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(explain::quote(&self.app, actor, request.into_inner()).await?))
     }
 
     async fn export_day(

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use ottery_kernel::{CouponId, CreditNoteId, SubscriptionId};
+use ottery_kernel::{CouponId, CreditNoteId, SubscriptionId, TransferId};
 use ottery_kit::grpc::{Actor, Problem};
 use ottery_proto::billing::v1 as proto;
 
 use super::{Caller, convert, id, next_page, page};
 use crate::app::Billing;
+use crate::store::ledger::Shown;
 
 /// Coupons of one question: a page of their list.
 const COUPONS_MAX: usize = 100;
@@ -73,6 +74,20 @@ pub(super) async fn get_invoice_ubl(
     Ok(proto::GetInvoiceUblReply { xml: ubl.xml, file_name: ubl.file_name })
 }
 
+/// A row of the books.
+pub(super) fn transfer(row: &Shown) -> proto::Transfer {
+    proto::Transfer {
+        id: TransferId::from_uuid(row.id).to_string(),
+        debit: row.debit.clone(),
+        credit: row.credit.clone(),
+        amount: Some(convert::money(row.amount)),
+        state: row.state.clone(),
+        kind: row.kind.clone(),
+        reference_id: row.reference.clone(),
+        booked_at: Some(convert::timestamp(row.booked_at)),
+    }
+}
+
 pub(super) async fn list_transfers(
     app: &Billing,
     actor: Actor,
@@ -82,16 +97,6 @@ pub(super) async fn list_transfers(
     let page = page(request.page.as_ref())?;
     let found = app.transfers(caller.brand, &request.reference_id, page).await?;
     let last = found.last().map(|transfer| transfer.id);
-    let transfer = |row: &crate::store::ledger::Shown| proto::Transfer {
-        id: ottery_kernel::TransferId::from_uuid(row.id).to_string(),
-        debit: row.debit.clone(),
-        credit: row.credit.clone(),
-        amount: Some(convert::money(row.amount)),
-        state: row.state.clone(),
-        kind: row.kind.clone(),
-        reference_id: row.reference.clone(),
-        booked_at: Some(convert::timestamp(row.booked_at)),
-    };
     Ok(proto::ListTransfersReply {
         page: next_page(page, found.len(), last),
         transfers: found.iter().map(transfer).collect(),

@@ -10,6 +10,7 @@ pub mod customer;
 pub mod due;
 pub mod dunning;
 pub mod errand;
+pub mod explain;
 pub mod export;
 pub mod invoice;
 pub mod ledger;

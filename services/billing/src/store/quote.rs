@@ -66,6 +66,24 @@ pub async fn lock(tx: &mut PgTransaction<'_>, id: Uuid) -> sqlx::Result<Option<S
     }))
 }
 
+/// The quote.
+pub async fn get(tx: &mut PgTransaction<'_>, id: Uuid) -> sqlx::Result<Option<Stored>> {
+    let found = sqlx::query!(
+        r#"SELECT account_id, offer AS "offer: Json<Offer>", content AS "content: Json<Quote>", country
+             FROM quote WHERE id = $1"#,
+        id
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(found.map(|row| Stored {
+        id,
+        account: row.account_id.map(AccountId::from_uuid),
+        offer: row.offer.0,
+        quote: row.content.0,
+        country: row.country,
+    }))
+}
+
 /// Forgets quotes that expired before `before`; returns how many.
 pub async fn trim(tx: &mut PgTransaction<'_>, brand: BrandId, before: DateTime<Utc>, limit: i64) -> sqlx::Result<u64> {
     let gone = sqlx::query!(

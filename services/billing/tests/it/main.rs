@@ -9,6 +9,7 @@ mod coupons;
 mod documents;
 mod dunning;
 mod einvoice;
+mod explain;
 mod exports;
 mod faults;
 mod invoicing;

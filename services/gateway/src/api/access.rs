@@ -125,6 +125,7 @@ pub const RULES: &[Rule] = &[
     read("/storefront/plans", Visitor, Brand),
     read("/storefront/plans/{slug}", Visitor, Brand),
     post("/quotes", Visitor, Brand, "-"),
+    read("/quotes/{id}/explain", Visitor, Brand),
     // buying
     post("/orders", Owner("order.create"), Brand, "order.create").money(),
     read("/orders", Owner("order.read"), Brand),
@@ -134,6 +135,7 @@ pub const RULES: &[Rule] = &[
     // subscriptions
     read("/subscriptions", Owner("subscription.read"), Brand),
     read("/subscriptions/{id}", Owner("subscription.read"), Brand),
+    read("/subscriptions/{id}/explain", Owner("subscription.read"), Brand),
     post("/subscriptions/{id}/cancel", Owner("subscription.manage"), Brand, "subscription.cancel"),
     post("/subscriptions/{id}/resume", Owner("subscription.manage"), Brand, "subscription.resume"),
     post("/subscriptions/{id}/change-quote", Owner("subscription.manage"), Brand, "-"),
@@ -174,6 +176,7 @@ pub const RULES: &[Rule] = &[
     // invoices and money
     read("/invoices", Owner("invoice.read"), Brand),
     read("/invoices/{id}", Owner("invoice.read"), Brand),
+    read("/invoices/{id}/explain", Owner("invoice.read"), Brand),
     read("/invoices/{id}/pdf", Owner("invoice.read"), Brand),
     read("/invoices/{id}/credit-notes/{credit_note_id}/pdf", Owner("invoice.read"), Brand),
     read("/invoices/{id}/ubl", Owner("invoice.read"), Brand),

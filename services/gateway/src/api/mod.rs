@@ -11,6 +11,7 @@ pub mod clocks;
 pub mod coupons;
 mod describe;
 pub mod dunning;
+pub mod explain;
 mod exports;
 pub mod factors;
 pub mod invoices;
@@ -68,6 +69,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(price_changes::routes())
         .merge(invoices::routes())
         .merge(invoicing::routes())
+        .merge(explain::routes())
         .merge(payments::routes())
         .merge(pay_links::routes())
         .merge(dunning::routes())

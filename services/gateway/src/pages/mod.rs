@@ -4,6 +4,7 @@ mod access;
 mod account;
 mod assets;
 mod block;
+mod explain;
 mod frame;
 #[cfg(test)]
 mod gallery;

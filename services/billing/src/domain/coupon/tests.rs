@@ -94,13 +94,14 @@ fn case_032_a_fixed_coupon_larger_than_the_price_is_capped_and_the_rest_is_lost(
 fn case_021_the_discount_comes_first_and_the_tax_is_that_of_the_reduced_price() {
     // Taking the tax out of each line by itself would give 1.60 - 0.53 = 1.07; 6.66 contains 1.06.
     let used = redeemed(percent(3333));
-    let billed = first_lines(&offer(999, Term::MONTH), 1900, false, Some(&used)).unwrap();
+    let sold = offer(999, Term::MONTH);
+    let billed = first_lines(&sold, 1900, false, Some(&used)).unwrap();
     let totals = Totals::of(Currency::EUR, &billed.lines).unwrap();
     assert_eq!((totals.total, totals.tax), (eur(666), eur(106)));
     assert_eq!(totals.tax, tax_inside(eur(666), 1900).unwrap());
     assert_eq!(billed.lines[1].description, "Coupon SUMMER (33.33 %)");
     // Asked again, it is the same: a discount is taken off the price, never off what a discount left.
-    assert_eq!(first_lines(&offer(999, Term::MONTH), 1900, false, Some(&used)).unwrap(), billed);
+    assert_eq!(first_lines(&sold, 1900, false, Some(&used)).unwrap(), billed);
 }
 
 #[test]

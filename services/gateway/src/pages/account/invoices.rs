@@ -214,6 +214,7 @@ pub async fn show(
     let mut page = Page::new(format!("Invoice {number}"))
         .badge(tone, word)
         .up("Invoices", "/account/invoices")
+        .aside("How was this computed?", format!("{address}/explain"))
         .aside("Download PDF", format!("{address}/pdf"))
         .aside("Download e-invoice (XML)", format!("{address}/ubl"));
     if is_payable(&invoice) {

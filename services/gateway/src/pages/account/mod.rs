@@ -25,6 +25,7 @@ pub use tickets::{state_of as ticket_state, thread as ticket_thread};
 
 use crate::brand::Brand;
 use crate::pages::block::{Block, Link};
+use crate::pages::explain;
 use crate::pages::frame::{Frame, Page, Ui, draw_as};
 use crate::problem::Reply;
 use crate::session::Customer;
@@ -48,6 +49,7 @@ pub fn router() -> Router<AppState> {
         .route("/account/services/{id}/reveal", post(services::reveal))
         .route("/account/subscriptions", get(subscriptions::list))
         .route("/account/subscriptions/{id}", get(subscriptions::show))
+        .route("/account/subscriptions/{id}/explain", get(explain::account_subscription))
         .route("/account/subscriptions/{id}/cancel", post(subscriptions::cancel))
         .route("/account/subscriptions/{id}/resume", post(subscriptions::resume))
         .route("/account/subscriptions/{id}/anchor", get(calendar::preview).post(calendar::move_anchor))
@@ -58,6 +60,7 @@ pub fn router() -> Router<AppState> {
         .route("/account/invoices", get(invoices::list))
         .route("/account/invoices/pay", post(invoices::pay_many))
         .route("/account/invoices/{id}", get(invoices::show))
+        .route("/account/invoices/{id}/explain", get(explain::account_invoice))
         .route("/account/invoices/{id}/pay", post(invoices::pay))
         .route("/account/invoices/{id}/pdf", get(invoices::pdf))
         .route("/account/invoices/{id}/ubl", get(invoices::ubl))
@@ -93,7 +96,7 @@ const MENU: [(&str, &str); 7] = [
 ];
 
 /// A page of the signed-in customer.
-fn show(customer: &Customer, ui: &Ui, page: Page) -> Reply<Response> {
+pub fn show(customer: &Customer, ui: &Ui, page: Page) -> Reply<Response> {
     let mut frame = Frame::shop(&customer.brand, ui, &page.title);
     frame.rail = MENU
         .iter()

@@ -88,7 +88,10 @@ pub async fn show(
     let here = format!("/account/subscriptions/{id}");
     let is_running =
         matches!(one.state(), Life::Active | Life::Trialing | Life::PastDue | Life::Suspended | Life::Paused);
-    let mut page = Page::new(&one.plan_name).badge(tone, word).up("Subscriptions", "/account/subscriptions");
+    let mut page = Page::new(&one.plan_name)
+        .badge(tone, word)
+        .up("Subscriptions", "/account/subscriptions")
+        .aside("How is the next charge computed?", format!("/account/subscriptions/{id}/explain"));
     if !one.open_invoice_id.is_empty() {
         let text = match (one.state(), one.late_renewal_from_payment) {
             (Life::Suspended, true) => {

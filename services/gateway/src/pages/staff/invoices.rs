@@ -64,7 +64,9 @@ pub(super) async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Optio
         .refused(failed)
         .action(if is_draft { "Preview as PDF" } else { "Download PDF" }, format!("{address}/pdf"));
     if !is_draft {
-        page = page.action("Download e-invoice (XML)", format!("{address}/ubl"));
+        page = page
+            .action("Download e-invoice (XML)", format!("{address}/ubl"))
+            .aside("How was this computed?", format!("{address}/explain"));
     }
     let rights = (desk.may("invoice.manage"), desk.may("invoice.refund"));
     if is_draft && rights.0 {

@@ -25,6 +25,7 @@ mod tickets;
 use axum::Router;
 use axum::routing::{get, post};
 
+use crate::pages::explain;
 use crate::state::AppState;
 
 /// The staff area's pages.
@@ -76,6 +77,7 @@ fn in_brand() -> Router<AppState> {
         )
         .route("/staff/b/{brand}/subscriptions/{id}/hold", post(dunning::hold))
         .route("/staff/b/{brand}/subscriptions/{id}/lift-hold", post(dunning::lift))
+        .route("/staff/b/{brand}/subscriptions/{id}/explain", get(explain::staff_subscription))
         .route("/staff/b/{brand}/subscriptions/{id}/pause", post(subscriptions::pause))
         .route("/staff/b/{brand}/subscriptions/{id}/unpause", post(subscriptions::unpause))
         .route("/staff/b/{brand}/subscriptions/{id}/transfer", post(subscriptions::transfer))
@@ -84,6 +86,7 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/subscriptions/{id}/terminate", post(subscriptions::terminate))
         .route("/staff/b/{brand}/invoices", get(invoices::list))
         .route("/staff/b/{brand}/invoices/{id}", get(invoices::show))
+        .route("/staff/b/{brand}/invoices/{id}/explain", get(explain::staff_invoice))
         .route("/staff/b/{brand}/invoices/{id}/pdf", get(invoices::pdf))
         .route("/staff/b/{brand}/invoices/{id}/ubl", get(invoices::ubl))
         .route("/staff/b/{brand}/invoices/rules", get(invoicing::rules).post(invoicing::put_rules))

@@ -52,8 +52,11 @@ pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
     let manner = desk.manner(&state);
     let (tone, word) = subscription_state(&one);
     let here = desk.at(&format!("/subscriptions/{}", one.id));
-    let mut page =
-        Page::new(&one.plan_name).badge(tone, word).up("Subscriptions", desk.at("/subscriptions")).with(Block::facts(
+    let mut page = Page::new(&one.plan_name)
+        .badge(tone, word)
+        .up("Subscriptions", desk.at("/subscriptions"))
+        .aside("How is the next charge computed?", format!("{here}/explain"))
+        .with(Block::facts(
             "",
             vec![
                 ("Price", Cell::text(subscription_price(&one, &manner))),

@@ -53,6 +53,8 @@ pub async fn in_use(walk: &mut Walk) {
     for (state, name) in [("Paid", "invoice"), ("Open", "invoice-open")] {
         open_row(walk, "/account/invoices", state).await;
         walk.here(name, 200).await;
+        walk.tab.press("a[href$='/explain']").await;
+        walk.here(&format!("{name}-explained"), 200).await;
     }
     for (state, name) in [("Trial", "subscription-trial"), ("Waiting for payment", "subscription-pending")] {
         open_row(walk, "/account/subscriptions", state).await;

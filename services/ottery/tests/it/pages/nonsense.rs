@@ -86,6 +86,8 @@ pub async fn of_a_customer(walk: &mut Walk, order: &str) {
         "/account/invoices/inv_x",
         "/account/invoices/x/pdf",
         "/account/invoices/x/ubl",
+        "/account/invoices/x/explain",
+        "/account/subscriptions/x/explain",
         "/account/subscriptions/x",
         "/account/subscriptions/x/change?price=pri_x",
         "/account/services/svc_x",
@@ -168,7 +170,12 @@ pub async fn of_staff(walk: &mut Walk, brand: &str) {
     for list in ["orders", "subscriptions", "invoices", "customers", "tickets", "plans", "panels"] {
         gets.extend([at(&format!("/{list}/x")), at(&format!("/{list}?cursor=rubbish"))]);
     }
-    gets.extend([at("/invoices/x/pdf"), at("/invoices/x/ubl")]);
+    gets.extend([
+        at("/invoices/x/pdf"),
+        at("/invoices/x/ubl"),
+        at("/invoices/x/explain"),
+        at("/subscriptions/x/explain"),
+    ]);
     addresses(walk, &gets).await;
     let posts = [
         "/settings",

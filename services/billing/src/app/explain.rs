@@ -1,0 +1,182 @@
+//! "How was this computed": reads, derives again, and changes nothing.
+
+use chrono::{DateTime, Utc};
+use ottery_kernel::{AccountId, BrandId, InvoiceId, Money, SubscriptionId};
+use ottery_kit::grpc::Problem;
+use sqlx::postgres::PgTransaction;
+use uuid::Uuid;
+
+use super::subscription::not_found;
+use super::{Billing, broken, profile};
+use crate::domain::explain::{self, Figure};
+use crate::domain::invoice::{self, Invoice, Purpose};
+use crate::domain::next_bill::next_bill;
+use crate::domain::subscription::{State, Subscription};
+use crate::store;
+use crate::store::ledger::Shown;
+
+/// The figures of something, and what they did to the books.
+#[derive(Clone, Debug, Default)]
+pub struct Explanation {
+    /// What it is: a number, or in words.
+    pub title: String,
+    /// The invoice it is about; none when there is none yet.
+    pub invoice: Option<InvoiceId>,
+    /// When it is due; none when it was, or will not be.
+    pub at: Option<DateTime<Utc>>,
+    /// Why there is nothing to explain, or what else to know; empty for nothing.
+    pub note: String,
+    /// The figures.
+    pub figures: Vec<Figure>,
+    /// Rows of the books, oldest first.
+    pub postings: Vec<Shown>,
+}
+
+impl Billing {
+    /// How an invoice was computed, settled and booked.
+    ///
+    /// # Errors
+    /// When there is no such invoice of `owner`.
+    pub async fn explain_invoice(
+        &self,
+        brand: BrandId,
+        id: InvoiceId,
+        owner: Option<AccountId>,
+    ) -> Result<Explanation, Problem> {
+        let (mut tx, _) = self.begin(brand).await?;
+        let found = store::invoice::get(&mut tx, id).await?;
+        let invoice = found.filter(|invoice| owner.is_none_or(|owner| owner == invoice.account)).ok_or_else(|| {
+            Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")).on_field("invoice_id")
+        })?;
+        of_invoice(&mut tx, &invoice, owner).await
+    }
+
+    /// How a quote was computed; `account` is who asks, nobody in particular for a visitor.
+    ///
+    /// # Errors
+    /// When there is no such quote for them.
+    pub async fn explain_quote(
+        &self,
+        brand: BrandId,
+        id: Uuid,
+        account: Option<AccountId>,
+    ) -> Result<Explanation, Problem> {
+        let (mut tx, _) = self.begin(brand).await?;
+        let tax_name = profile(&mut tx, brand).await?.tax_name;
+        let found = store::quote::get(&mut tx, id).await?;
+        let found =
+            found.filter(|stored| stored.account.is_none_or(|owner| Some(owner) == account)).ok_or_else(|| {
+                Problem::not_found("QUOTE_NOT_FOUND", "there is no such quote; ask for a new one").on_field("quote_id")
+            })?;
+        let quote = found.quote;
+        Ok(Explanation {
+            title: found.offer.plan_name,
+            note: if quote.is_trial {
+                "Nothing is due now: this is what is charged after the trial.".into()
+            } else {
+                String::new()
+            },
+            figures: explain::lines(&quote.lines, &quote.totals, &tax_name).map_err(broken)?,
+            ..Explanation::default()
+        })
+    }
+
+    /// How the next charge of a subscription is computed: of the invoice that waits, or of the one that will be issued.
+    ///
+    /// # Errors
+    /// When there is no such subscription of `owner`.
+    pub async fn explain_subscription(
+        &self,
+        brand: BrandId,
+        id: SubscriptionId,
+        owner: Option<AccountId>,
+    ) -> Result<Explanation, Problem> {
+        let (mut tx, _) = self.begin(brand).await?;
+        let found = store::subscription::get(&mut tx, id).await?;
+        let subscription =
+            found.filter(|found| owner.is_none_or(|owner| owner == found.account)).ok_or_else(|| not_found(id))?;
+        let open = store::invoice::open_of(&mut tx, &[id]).await?;
+        if let Some(invoice) = open.iter().find(|invoice| invoice.purpose != Purpose::Upgrade) {
+            return of_invoice(&mut tx, invoice, owner).await;
+        }
+        let profile = profile(&mut tx, brand).await?;
+        let title = "Next charge".to_owned();
+        if let Some(note) = no_charge(&subscription) {
+            return Ok(Explanation { title, note, ..Explanation::default() });
+        }
+        let Some(bill) = next_bill(&subscription, profile.tax_rate_bp).map_err(broken)? else {
+            let note = "Nothing is counted before the first payment.".to_owned();
+            return Ok(Explanation { title, note, ..Explanation::default() });
+        };
+        let currency = bill.totals.total.currency;
+        let wallets = store::ledger::wallets(&mut tx, &[subscription.account]).await?;
+        let wallet = wallets.get(&(subscription.account, currency)).copied().unwrap_or(Money::zero(currency));
+        let mut figures = explain::lines(&bill.lines, &bill.totals, &profile.tax_name).map_err(broken)?;
+        figures.push(explain::charge(bill.totals.total, bill.from(wallet)).map_err(broken)?);
+        Ok(Explanation {
+            title,
+            at: Some(bill.period.start()),
+            note: "As it is today: another plan, coupon or rate of tax until then changes it.".into(),
+            figures,
+            ..Explanation::default()
+        })
+    }
+}
+
+/// Why nothing will be charged; none when something will.
+fn no_charge(subscription: &Subscription) -> Option<String> {
+    match subscription.state {
+        State::Ended { .. } => Some("The subscription is over; nothing is charged any more.".into()),
+        State::Paused => Some("The subscription is paused; nothing is charged before it goes on.".into()),
+        State::Pending | State::Trialing | State::Active | State::PastDue { .. } | State::Suspended { .. } => {
+            let end = subscription.cancel_at?;
+            Some(format!("The subscription ends on {}; nothing is charged any more.", end.format("%Y-%m-%d")))
+        }
+    }
+}
+
+/// What is still asked for.
+fn asked_for(invoice: &Invoice) -> Result<Money, Problem> {
+    match invoice.state {
+        invoice::State::Draft | invoice::State::Open => invoice.remaining().map_err(broken),
+        invoice::State::Void | invoice::State::Uncollectible | invoice::State::Closed => {
+            Ok(Money::zero(invoice.totals.total.currency))
+        }
+    }
+}
+
+async fn of_invoice(
+    tx: &mut PgTransaction<'_>,
+    invoice: &Invoice,
+    owner: Option<AccountId>,
+) -> Result<Explanation, Problem> {
+    let tax_name = &invoice.snapshot.tax_name;
+    let settlements = store::explain::settlements(tx, invoice.id).await?;
+    let notes = store::credit_note::of_invoices(tx, &[invoice.id]).await?;
+    let mut figures = explain::lines(&invoice.lines, &invoice.totals, tax_name).map_err(broken)?;
+    let remaining = asked_for(invoice)?;
+    figures.extend(explain::settlement(invoice.totals.total, remaining, &settlements).map_err(broken)?);
+    let mut references = vec![invoice.id.to_string()];
+    references.extend(settlements.into_iter().map(|settlement| settlement.reference));
+    for note in &notes {
+        let sums = (note.amount, note.tax);
+        let number = note.number.to_string();
+        figures.extend(explain::credit_note(&number, note.id, sums, &invoice.lines, tax_name).map_err(broken)?);
+        references.push(note.id.to_string());
+    }
+    references.extend(store::explain::refunds(tx, invoice.id).await?.iter().map(ToString::to_string));
+    let mut postings = store::explain::postings(tx, &references).await?;
+    // A customer's own rows: what the provider keeps for itself is between it and the seller.
+    if let Some(owner) = owner.map(|owner| format!(":{owner}")) {
+        postings.retain(|row| row.debit.ends_with(&owner) || row.credit.ends_with(&owner));
+    }
+    let number = invoice.number_text();
+    Ok(Explanation {
+        title: if number.is_empty() { "Draft".to_owned() } else { number },
+        invoice: Some(invoice.id),
+        at: invoice.due_at.filter(|_| remaining.is_positive()),
+        note: String::new(),
+        figures,
+        postings,
+    })
+}
