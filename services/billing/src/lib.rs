@@ -38,6 +38,7 @@ pub async fn build(config: Config, host: Host) -> anyhow::Result<Service> {
         tonic::service::Routes::new(BillingServiceServer::new(grpc::service::BillingGrpc { app: billing.clone() }))
             .add_service(DunningServiceServer::new(grpc::dunning::DunningGrpc { app: billing.clone() }));
     let (counting, watching) = (billing.clone(), billing.clone());
+    let expiring = Arc::new(billing.clone());
     let mut service = Service::new(NAME, &host, pool)
         .grpc(routes)
         .consumer(events::consume::brands(), events::consume::KeepBrand { clock: host.clock.clone() })
@@ -46,6 +47,7 @@ pub async fn build(config: Config, host: Host) -> anyhow::Result<Service> {
         let scheduler = Arc::new(billing.clone());
         service = service.worker("renewals", move |context| app::renewals::run(scheduler.clone(), context));
     }
+    let service = service.worker("wallet-expiry", move |context| app::wallet::run(expiring.clone(), context));
     let service = service.due(move |brand, now| {
         let billing = counting.clone();
         async move { billing.still_due(brand, now).await }

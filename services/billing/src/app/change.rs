@@ -188,10 +188,10 @@ impl Billing {
         invoice.due_at = Some(unit.now);
         finalise(tx, &unit.profile, &mut invoice, unit.now).await?;
         unit.issue(&invoice).map_err(broken)?;
-        let wallets = store::ledger::wallets(tx, &[invoice.account]).await?;
-        let currency = invoice.totals.total.currency;
-        let available = wallets.get(&(invoice.account, currency)).copied().unwrap_or(Money::zero(currency));
-        unit.pay_from_wallet(&mut invoice, available).map_err(broken)?;
+        let purses = store::wallet::purses(tx, &[invoice.account]).await?;
+        if let Some(purse) = purses.get(&(invoice.account, invoice.totals.total.currency)) {
+            unit.pay_from_wallet(&mut invoice, purse).map_err(broken)?;
+        }
         if !unit.settle_if_paid(&mut invoice, Some(&mut case.subscription), None).map_err(broken)? {
             unit.attempts.push(AttemptRequest {
                 invoice: invoice.id,
@@ -219,7 +219,7 @@ async fn offer_of(
 ) -> Result<Offered, Problem> {
     let subscription = &case.subscription;
     if offer.price.currency != subscription.offer.price.currency {
-        currency_is_free(tx, subscription).await?;
+        currency_is_free(tx, subscription, unit.now).await?;
     }
     let mut offered = offered(case, unit, offer, coupon)?;
     if offered.change.credit.is_positive() {
@@ -230,7 +230,11 @@ async fn offer_of(
 }
 
 /// Another currency begins with nothing left in the old one: no open invoice, no money in the wallet.
-async fn currency_is_free(tx: &mut PgTransaction<'_>, subscription: &Subscription) -> Result<(), Problem> {
+async fn currency_is_free(
+    tx: &mut PgTransaction<'_>,
+    subscription: &Subscription,
+    now: DateTime<Utc>,
+) -> Result<(), Problem> {
     let currency = subscription.offer.price.currency;
     let refused = |what: String| {
         let message = format!("the currency can change only when nothing is left in {currency}: {what}");
@@ -239,10 +243,11 @@ async fn currency_is_free(tx: &mut PgTransaction<'_>, subscription: &Subscriptio
     if let Some(open) = store::invoice::any_open(tx, subscription.account, currency).await? {
         return Err(refused(format!("pay invoice {} first", open.number_text())).with("invoice_id", open.id));
     }
-    let wallets = store::ledger::wallets(tx, &[subscription.account]).await?;
-    match wallets.get(&(subscription.account, currency)).filter(|wallet| !wallet.is_zero()) {
-        Some(wallet) => Err(refused(format!("{wallet} is in the wallet; use it up or have it paid out"))),
+    let purses = store::wallet::purses(tx, &[subscription.account]).await?;
+    match purses.get(&(subscription.account, currency)).map(|purse| purse.available(now).map_err(broken)) {
         None => Ok(()),
+        Some(wallet) if wallet.as_ref().is_ok_and(|wallet| wallet.is_zero()) => Ok(()),
+        Some(wallet) => Err(refused(format!("{} is in the wallet; use it up or have it paid out", wallet?))),
     }
 }
 

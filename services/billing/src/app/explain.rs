@@ -91,7 +91,7 @@ impl Billing {
         id: SubscriptionId,
         owner: Option<AccountId>,
     ) -> Result<Explanation, Problem> {
-        let (mut tx, _) = self.begin(brand).await?;
+        let (mut tx, now) = self.begin(brand).await?;
         let found = store::subscription::get(&mut tx, id).await?;
         let subscription =
             found.filter(|found| owner.is_none_or(|owner| owner == found.account)).ok_or_else(|| not_found(id))?;
@@ -109,8 +109,11 @@ impl Billing {
             return Ok(Explanation { title, note, ..Explanation::default() });
         };
         let currency = bill.totals.total.currency;
-        let wallets = store::ledger::wallets(&mut tx, &[subscription.account]).await?;
-        let wallet = wallets.get(&(subscription.account, currency)).copied().unwrap_or(Money::zero(currency));
+        let purses = store::wallet::purses(&mut tx, &[subscription.account]).await?;
+        let wallet = match purses.get(&(subscription.account, currency)) {
+            Some(purse) => purse.available(now).map_err(broken)?,
+            None => Money::zero(currency),
+        };
         let mut figures = explain::lines(&bill.lines, &bill.totals, &profile.tax_name).map_err(broken)?;
         figures.push(explain::charge(bill.totals.total, bill.from(wallet)).map_err(broken)?);
         Ok(Explanation {

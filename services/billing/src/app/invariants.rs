@@ -29,6 +29,7 @@ pub async fn check(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
         let mut found = ledger(&mut tx).await?;
         found.extend(invoices(&mut tx).await?);
         found.extend(work(&mut tx).await?);
+        found.extend(wallets(&mut tx).await?);
         found.extend(coupons(&mut tx).await?);
         found.extend(payment::invariants(&mut tx, brand).await?);
         findings
@@ -51,7 +52,8 @@ async fn ledger(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
     for balance in store::ledger::balances(tx).await? {
         let net = i128::from(balance.debits.minor) - i128::from(balance.credits.minor);
         *sums.entry(balance.debits.currency.to_string()).or_default() += net;
-        if balance.account.starts_with("wallet:") && net > 0 {
+        let is_pocket = balance.account.starts_with("wallet:") || balance.account.starts_with("credit:");
+        if is_pocket && net > 0 {
             findings.push(found(
                 "ledger.wallet",
                 format!("{} is overdrawn by {net} {}", balance.account, balance.debits.currency),
@@ -179,6 +181,50 @@ async fn work(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
         .into_iter()
         .map(|id| found("subscription.planned", format!("subscription {id} has no due row")))
         .collect())
+}
+
+/// Credits are granted, spent and expire in the books, once each; what wallets paid on invoices is what they allocated.
+async fn wallets(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
+    let mut findings = Found::new();
+    let ungranted = sqlx::query_scalar!(
+        "SELECT c.id FROM wallet_credit c
+          WHERE c.amount_minor <> (SELECT coalesce(sum(t.amount_minor), 0) FROM transfer t
+                                    WHERE t.brand_id = c.brand_id AND t.kind = 'credit.granted'
+                                      AND t.reference_id = 'wcr_' || replace(c.id::text, '-', '')) LIMIT 20"
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(
+        ungranted
+            .into_iter()
+            .map(|id| found("wallet.granted", format!("credit {id} is not in the books with its amount"))),
+    );
+    let eternal = sqlx::query_scalar!(
+        "SELECT c.id FROM wallet_credit c
+          WHERE c.expires_at IS NOT NULL AND NOT EXISTS (SELECT FROM wallet_credit_due d WHERE d.credit_id = c.id)
+            AND (SELECT coalesce(sum(CASE WHEN t.credit = code THEN t.amount_minor ELSE -t.amount_minor END), 0)
+                   FROM transfer t, (SELECT 'credit:wcr_' || replace(c.id::text, '-', '') AS code) AS account
+                  WHERE t.brand_id = c.brand_id AND t.state = 'posted' AND code IN (t.debit, t.credit)) > 0 LIMIT 20"
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(eternal.into_iter().map(|id| found("wallet.expiry", format!("credit {id} will never expire"))));
+    let unpaid = sqlx::query_scalar!(
+        "SELECT a.invoice_id FROM allocation a WHERE a.source IN ('wallet', 'release') GROUP BY a.brand_id, a.invoice_id
+         HAVING sum(a.amount_minor) <> (
+             SELECT coalesce(sum(CASE t.kind WHEN 'wallet.applied' THEN t.amount_minor ELSE -t.amount_minor END), 0)
+               FROM transfer t
+              WHERE t.brand_id = a.brand_id AND t.kind IN ('wallet.applied', 'wallet.released')
+                AND t.reference_id = 'inv_' || replace(a.invoice_id::text, '-', '')) LIMIT 20"
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(
+        unpaid
+            .into_iter()
+            .map(|id| found("wallet.applied", format!("invoice {id} and its wallet do not agree in the books"))),
+    );
+    Ok(findings)
 }
 
 async fn coupons(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {

@@ -29,6 +29,7 @@ pub mod schedule;
 pub mod settlement;
 pub mod subscription;
 pub mod unit;
+pub mod wallet;
 pub mod webhook;
 
 use std::sync::Arc;

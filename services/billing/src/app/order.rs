@@ -196,13 +196,17 @@ async fn place_in(
         unit.lock_orders(tx, &[order_id]).await?;
         finalise(tx, &unit.profile, invoice, now).await?;
         unit.issue(invoice).map_err(broken)?;
+        let purses = store::wallet::purses(tx, &[place.account]).await?;
+        if let Some(purse) = purses.get(&(place.account, invoice.totals.total.currency)) {
+            unit.pay_from_wallet(invoice, purse).map_err(broken)?;
+        }
         if !unit.settle_if_paid(invoice, Some(&mut subscription), None).map_err(broken)? {
             let with_order = |url: &str| url.replace("{order}", &order_id.to_string());
             unit.attempts.push(AttemptRequest {
                 invoice: invoice.id,
                 account: place.account,
                 subscription: Some(subscription.id),
-                amount: invoice.totals.total,
+                amount: invoice.remaining().map_err(broken)?,
                 kind: AttemptKind::Hosted {
                     return_url: with_order(&place.return_url),
                     cancel_url: with_order(&place.cancel_url),
@@ -321,6 +325,7 @@ pub(super) fn draft(
         reminders_done: 0,
         charges_made: 0,
         paid: nothing,
+        from_wallet: nothing,
         refunded: nothing,
     }
 }

@@ -29,6 +29,7 @@ use crate::domain::dunning::{Standing, Step};
 use crate::domain::invoice::{self, Invoice};
 use crate::domain::next_bill::{NextBill, next_bill};
 use crate::domain::subscription::{Command, State, Subscription, SuspendCause};
+use crate::domain::wallet::Purse;
 use crate::events::{self, publish};
 use crate::store;
 use crate::store::payment::{AttemptKind, AttemptRequest};
@@ -87,7 +88,7 @@ impl Billing {
 /// What the decisions of a batch draw on: the money in wallets.
 #[derive(Debug, Default)]
 struct Means {
-    wallets: HashMap<(AccountId, Currency), Money>,
+    wallets: HashMap<(AccountId, Currency), Purse>,
 }
 
 impl Means {
@@ -106,7 +107,7 @@ impl Means {
             unit.lock_orders(tx, &orders).await?;
         }
         let is_issuing = due.iter().any(|(_, step)| matches!(step, Step::IssueInvoice));
-        let wallets = if is_issuing { store::ledger::wallets(tx, &accounts).await? } else { HashMap::new() };
+        let wallets = if is_issuing { store::wallet::purses(tx, &accounts).await? } else { HashMap::new() };
         Ok(Self { wallets })
     }
 }
@@ -200,6 +201,7 @@ fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), Unit
     // The next price may be in another currency than the one of now.
     let currency = offer.price.currency;
     (invoice.paid, invoice.refunded) = (Money::zero(currency), Money::zero(currency));
+    invoice.from_wallet = Money::zero(currency);
     invoice.totals = totals;
     invoice.snapshot.offer = Some(offer);
     invoice.period = Some(period);
@@ -208,9 +210,9 @@ fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), Unit
     number_draft(&mut invoice, None, unit.now)?;
     unit.issue(&invoice)?;
     let wallet = (invoice.account, invoice.totals.total.currency);
-    let mut taken = Money::zero(currency);
-    if let Some(available) = means.wallets.get(&wallet) {
-        taken = unit.pay_from_wallet(&mut invoice, *available)?;
+    let mut left = None;
+    if let Some(purse) = means.wallets.get(&wallet) {
+        left = Some(unit.pay_from_wallet(&mut invoice, purse)?);
     }
     unit.settle_if_paid(&mut invoice, Some(subscription), None)?;
     unit.keep_new(invoice.clone());
@@ -218,8 +220,6 @@ fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), Unit
         case.open.push(invoice);
     }
     // Last, when nothing can fail any more: what failed takes nothing out.
-    if let Some(available) = means.wallets.get_mut(&wallet) {
-        *available = available.checked_sub(taken)?;
-    }
+    means.wallets.extend(left.map(|purse| (wallet, purse)));
     Ok(())
 }

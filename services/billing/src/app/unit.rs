@@ -11,6 +11,7 @@ use ottery_kernel::{
 use ottery_kit::outbox::{self, Event};
 use sqlx::postgres::PgTransaction;
 
+use super::wallet;
 use crate::domain::calendar::Stretch;
 use crate::domain::coupon::Redeemed;
 use crate::domain::entitlement;
@@ -22,6 +23,7 @@ use crate::domain::order;
 use crate::domain::profile::Profile;
 use crate::domain::rules::UnpaidAtEnd;
 use crate::domain::subscription::{Command, EndCause, Refused, State, Subscription};
+use crate::domain::wallet::{Pocket, Purse, Taken};
 use crate::events::publish;
 use crate::store;
 use crate::store::customer::Customer;
@@ -88,6 +90,8 @@ pub struct Unit {
     /// Charges to ask for.
     pub attempts: Vec<AttemptRequest>,
     withdrawn: Vec<InvoiceId>,
+    /// Withdrawn invoices whose money goes back to the wallet.
+    released: Vec<InvoiceId>,
     given_back: Vec<Redeemed>,
     told: Vec<Told>,
 }
@@ -103,6 +107,7 @@ struct Mark {
     allocations: usize,
     attempts: usize,
     withdrawn: usize,
+    released: usize,
     given_back: usize,
     told: usize,
 }
@@ -126,6 +131,7 @@ impl Unit {
             allocations: Vec::new(),
             attempts: Vec::new(),
             withdrawn: Vec::new(),
+            released: Vec::new(),
             given_back: Vec::new(),
             told: Vec::new(),
         }
@@ -161,6 +167,7 @@ impl Unit {
             allocations,
             attempts,
             withdrawn,
+            released,
             given_back,
             told,
         } = self;
@@ -174,6 +181,7 @@ impl Unit {
             allocations: allocations.len(),
             attempts: attempts.len(),
             withdrawn: withdrawn.len(),
+            released: released.len(),
             given_back: given_back.len(),
             told: told.len(),
         }
@@ -195,6 +203,7 @@ impl Unit {
         self.allocations.truncate(mark.allocations);
         self.attempts.truncate(mark.attempts);
         self.withdrawn.truncate(mark.withdrawn);
+        self.released.truncate(mark.released);
         self.given_back.truncate(mark.given_back);
         self.told.truncate(mark.told);
     }
@@ -260,19 +269,25 @@ impl Unit {
         Ok(())
     }
 
-    /// Pays as much of the invoice from the wallet as there is; returns what was taken.
+    /// Pays as much of the invoice from the wallet as there is; returns what is left in it. What is taken stays taken while
+    /// the invoice is open, and does not expire meanwhile.
     ///
     /// # Errors
     /// When an amount does not fit.
-    pub fn pay_from_wallet(&mut self, invoice: &mut Invoice, available: Money) -> Result<Money, UnitError> {
-        let remaining = invoice.remaining()?;
-        let amount = Money::new(remaining.minor.min(available.minor.max(0)), remaining.currency);
-        if amount.is_positive() {
+    pub fn pay_from_wallet(&mut self, invoice: &mut Invoice, purse: &Purse) -> Result<Purse, UnitError> {
+        let mut left = purse.clone();
+        for Taken { pocket, amount } in left.take(invoice.remaining()?, self.now)? {
             let booking = self.booking(invoice, "wallet.applied", invoice.id);
-            self.book(booking.post(Account::Wallet(invoice.account), Account::Receivable(invoice.account), amount)?);
-            self.allocate(invoice, "wallet", invoice.id.to_string(), amount)?;
+            let (from, owed) = (ledger::pocket(invoice.account, pocket), Account::Receivable(invoice.account));
+            self.book(booking.post(from, owed, amount)?);
+            let source = match pocket {
+                Pocket::Paid => invoice.id.to_string(),
+                Pocket::Credit { id, .. } => id.to_string(),
+            };
+            self.allocate(invoice, "wallet", source, amount)?;
+            invoice.from_wallet = invoice.from_wallet.checked_add(amount)?;
         }
-        Ok(amount)
+        Ok(left)
     }
 
     /// Counts `amount` as paid on the invoice.
@@ -354,6 +369,11 @@ impl Unit {
     /// When a total is negative.
     pub fn withdraw(&mut self, invoice: &mut Invoice) -> Result<(), UnitError> {
         let total = invoice.totals.total;
+        // What only the wallet paid goes back there, as if the invoice had never been.
+        if invoice.state == invoice::State::Open && invoice.paid == invoice.from_wallet && !invoice.paid.is_zero() {
+            (invoice.paid, invoice.from_wallet) = (Money::zero(total.currency), Money::zero(total.currency));
+            self.released.push(invoice.id);
+        }
         let (state, booking) = match invoice.state.on(invoice::Command::Void, invoice.paid, total) {
             Ok(invoice::Outcome::AlreadyThere)
             | Err(invoice::Refused::Move { .. } | invoice::Refused::Unpaid { .. }) => {
@@ -511,6 +531,11 @@ impl Unit {
         store::invoice::save_all(tx, &self.changed_invoices).await?;
         if !self.withdrawn.is_empty() {
             store::payment::cancel_open(tx, self.brand, &self.withdrawn, self.now).await?;
+        }
+        if !self.released.is_empty() {
+            let (transfers, allocations) = wallet::release(tx, &self.released, self.now).await?;
+            self.transfers.extend(transfers);
+            self.allocations.extend(allocations);
         }
         store::ledger::append(tx, self.brand, &self.transfers).await?;
         store::customer::first_settled(tx, &self.first_settled, self.now).await?;

@@ -163,10 +163,11 @@ pub fn journal(day: Day, transfers: &[Posted], is_first: bool) -> String {
     page.finish()
 }
 
-struct Csv(csv::Writer<Vec<u8>>);
+/// A sheet being written.
+pub(super) struct Csv(csv::Writer<Vec<u8>>);
 
 impl Csv {
-    fn new(head: Option<&[&str]>) -> Self {
+    pub fn new(head: Option<&[&str]>) -> Self {
         let mut page = Self(WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new()));
         if let Some(head) = head {
             page.0.write_record(head).expect("memory takes every byte");
@@ -174,18 +175,18 @@ impl Csv {
         page
     }
 
-    fn row<const N: usize>(&mut self, fields: [String; N]) {
+    pub fn row<const N: usize>(&mut self, fields: [String; N]) {
         self.0.write_record(fields).expect("memory takes every byte and all rows have the same length");
     }
 
-    fn finish(self) -> String {
+    pub fn finish(self) -> String {
         let bytes = self.0.into_inner().expect("memory takes every byte");
         String::from_utf8(bytes).expect("it was written as UTF-8")
     }
 }
 
 /// A text that no spreadsheet takes for a formula: what looks like the beginning of one is preceded by an apostrophe.
-fn text(text: &str) -> String {
+pub(super) fn text(text: &str) -> String {
     let looks_like_one =
         |text: &str| text.starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}']);
     if looks_like_one(text.trim_start()) || text.starts_with(['\t', '\r', '\n']) {
@@ -195,7 +196,7 @@ fn text(text: &str) -> String {
     }
 }
 
-fn instant(at: DateTime<Utc>) -> String {
+pub(super) fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 

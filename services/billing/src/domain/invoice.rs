@@ -264,6 +264,8 @@ pub struct Invoice {
     pub charges_made: u32,
     /// Sum of the allocations.
     pub paid: Money,
+    /// The part of it that came from the wallet.
+    pub from_wallet: Money,
     /// Sum of the credit notes.
     pub refunded: Money,
 }

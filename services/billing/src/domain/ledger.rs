@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use ottery_kernel::{AccountId, EntityId, IdError, Money, TransferId};
 
 use super::line::Totals;
+use super::wallet::{CreditId, CreditIdError, Pocket};
 
 /// An account of the books, by its code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,6 +18,8 @@ pub enum Account {
     Receivable(AccountId),
     /// Money of the customer kept for the next invoice.
     Wallet(AccountId),
+    /// Credit that was granted and is not spent.
+    Credit(CreditId),
     /// Money received that fits nothing; a person decides.
     Unapplied(AccountId),
     /// Money at a payment provider, by its name.
@@ -31,6 +34,8 @@ pub enum Account {
     Tax,
     /// Claims given up.
     BadDebt,
+    /// What granted credit costs the seller.
+    Promotions,
 }
 
 impl fmt::Display for Account {
@@ -38,6 +43,7 @@ impl fmt::Display for Account {
         match self {
             Self::Receivable(account) => write!(f, "receivable:{account}"),
             Self::Wallet(account) => write!(f, "wallet:{account}"),
+            Self::Credit(credit) => write!(f, "credit:{credit}"),
             Self::Unapplied(account) => write!(f, "unapplied:{account}"),
             Self::Provider(name) => write!(f, "provider:{name}"),
             Self::ProviderFees(name) => write!(f, "provider_fees:{name}"),
@@ -45,6 +51,7 @@ impl fmt::Display for Account {
             Self::Refunds => f.write_str("refunds"),
             Self::Tax => f.write_str("tax"),
             Self::BadDebt => f.write_str("bad_debt"),
+            Self::Promotions => f.write_str("promotions"),
         }
     }
 }
@@ -58,6 +65,9 @@ pub enum AccountError {
     /// The owner's id is malformed.
     #[error(transparent)]
     Owner(#[from] IdError),
+    /// The credit's id is malformed.
+    #[error(transparent)]
+    Credit(#[from] CreditIdError),
 }
 
 impl FromStr for Account {
@@ -67,6 +77,7 @@ impl FromStr for Account {
         match code.split_once(':') {
             Some(("receivable", owner)) => Ok(Self::Receivable(owner.parse()?)),
             Some(("wallet", owner)) => Ok(Self::Wallet(owner.parse()?)),
+            Some(("credit", credit)) => Ok(Self::Credit(credit.parse()?)),
             Some(("unapplied", owner)) => Ok(Self::Unapplied(owner.parse()?)),
             Some(("provider", name)) if !name.is_empty() => Ok(Self::Provider(name.to_owned())),
             Some(("provider_fees", name)) if !name.is_empty() => Ok(Self::ProviderFees(name.to_owned())),
@@ -74,6 +85,7 @@ impl FromStr for Account {
             None if code == "refunds" => Ok(Self::Refunds),
             None if code == "tax" => Ok(Self::Tax),
             None if code == "bad_debt" => Ok(Self::BadDebt),
+            None if code == "promotions" => Ok(Self::Promotions),
             Some(_) | None => Err(AccountError::Unknown(code.chars().take(64).collect())),
         }
     }
@@ -325,6 +337,31 @@ pub fn refund_paid_out(
     booking.post(Account::Receivable(customer), Account::Provider(provider.to_owned()), amount)
 }
 
+/// Credit was granted: what it is worth to the customer is a cost of the seller.
+///
+/// # Errors
+/// When the amount is negative.
+pub fn credit_granted(booking: Booking, credit: CreditId, amount: Money) -> Result<Booking, LedgerError> {
+    booking.post(Account::Promotions, Account::Credit(credit), amount)
+}
+
+/// What is left of a credit is worth nothing any more.
+///
+/// # Errors
+/// When the amount is negative.
+pub fn credit_expired(booking: Booking, credit: CreditId, left: Money) -> Result<Booking, LedgerError> {
+    booking.post(Account::Credit(credit), Account::Promotions, left)
+}
+
+/// The account of a pocket of a customer's wallet.
+#[must_use]
+pub const fn pocket(customer: AccountId, pocket: Pocket) -> Account {
+    match pocket {
+        Pocket::Paid => Account::Wallet(customer),
+        Pocket::Credit { id, .. } => Account::Credit(id),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -361,6 +398,8 @@ mod tests {
             Account::Refunds,
             Account::Tax,
             Account::BadDebt,
+            Account::Credit(CreditId::fresh()),
+            Account::Promotions,
         ] {
             assert_eq!(account.to_string().parse(), Ok(account));
         }

@@ -25,4 +25,6 @@ pub mod quote;
 pub mod rates;
 pub mod refund;
 pub mod rules;
+pub mod statement;
 pub mod subscription;
+pub mod wallet;

@@ -11,6 +11,7 @@ pub mod payment;
 pub mod service;
 mod subscription;
 mod view;
+mod wallet;
 
 use ottery_kernel::{AccountId, BrandId};
 use ottery_kit::grpc::{Actor, ActorKind, Problem};

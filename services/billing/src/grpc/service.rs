@@ -5,7 +5,7 @@ use ottery_proto::billing::v1 as proto;
 use ottery_proto::billing::v1::billing_service_server::BillingService;
 use tonic::{Request, Response, Status};
 
-use super::{calendar, customer, explain, export, invoicing, order, payment, subscription, view};
+use super::{calendar, customer, explain, export, invoicing, order, payment, subscription, view, wallet};
 use crate::app::Billing;
 
 /// Answers `ottery.billing.v1.BillingService`.
@@ -419,6 +419,31 @@ impl BillingService for BillingGrpc {
     ) -> Result<Response<proto::ListCouponUsesReply>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(view::list_coupon_uses(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn get_wallet(
+        &self,
+        request: Request<proto::GetWalletRequest>,
+    ) -> Result<Response<proto::GetWalletReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(wallet::get(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn grant_credit(
+        &self,
+        request: Request<proto::GrantCreditRequest>,
+    ) -> Result<Response<proto::WalletCredit>, Status> {
+        let actor = actor(&request)?;
+        let key = idempotency_key(&request)?;
+        Ok(Response::new(wallet::grant(&self.app, actor, key, request.into_inner()).await?))
+    }
+
+    async fn get_wallet_statement(
+        &self,
+        request: Request<proto::GetWalletStatementRequest>,
+    ) -> Result<Response<proto::WalletStatement>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(wallet::statement(&self.app, actor, request.into_inner()).await?))
     }
 
     async fn get_trial_balance(

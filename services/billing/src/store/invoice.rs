@@ -34,6 +34,7 @@ struct Row {
     reminders_done: i32,
     charges_made: i32,
     paid_minor: i64,
+    wallet_minor: i64,
     refunded_minor: i64,
 }
 
@@ -75,6 +76,7 @@ impl TryFrom<Row> for Invoice {
             reminders_done: row.reminders_done.unsigned_abs(),
             charges_made: row.charges_made.unsigned_abs(),
             paid: money(row.paid_minor),
+            from_wallet: money(row.wallet_minor),
             refunded: money(row.refunded_minor),
         })
     }
@@ -159,7 +161,7 @@ pub async fn save_all(tx: &mut PgTransaction<'_>, invoices: &[Invoice]) -> sqlx:
 pub struct Allocation {
     /// What it settles.
     pub invoice: InvoiceId,
-    /// `payment` or `wallet`
+    /// `payment`, `wallet`, or `release`: what a withdrawn invoice gives back to the wallet, below zero.
     pub source: &'static str,
     /// Prefixed id of the payment; the invoice's own for the wallet.
     pub source_id: String,
@@ -209,6 +211,8 @@ pub async fn get(tx: &mut PgTransaction<'_>, id: InvoiceId) -> sqlx::Result<Opti
                   snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
                   reminders_done, charges_made,
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
+                  (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
+                      AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
                   (SELECT coalesce(sum(c.amount_minor), 0)::bigint FROM credit_note c WHERE c.brand_id = i.brand_id AND c.invoice_id = i.id) AS "refunded_minor!"
              FROM invoice i WHERE id = $1"#,
         id.as_uuid()
@@ -252,6 +256,8 @@ pub async fn open_of(tx: &mut PgTransaction<'_>, subscriptions: &[SubscriptionId
                   snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
                   reminders_done, charges_made,
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
+                  (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
+                      AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
                   (SELECT coalesce(sum(c.amount_minor), 0)::bigint FROM credit_note c WHERE c.brand_id = i.brand_id AND c.invoice_id = i.id) AS "refunded_minor!"
              FROM invoice i WHERE brand_id = ottery_brand() AND subscription_id = ANY($1) AND state = 'open' ORDER BY id"#,
         &ids
@@ -295,6 +301,8 @@ pub async fn list(
                   snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
                   reminders_done, charges_made,
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
+                  (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
+                      AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
                   (SELECT coalesce(sum(c.amount_minor), 0)::bigint FROM credit_note c WHERE c.brand_id = i.brand_id AND c.invoice_id = i.id) AS "refunded_minor!"
              FROM invoice i
             WHERE ($1::uuid IS NULL OR account_id = $1) AND ($2::uuid IS NULL OR subscription_id = $2)

@@ -30,6 +30,7 @@ pub mod share;
 pub mod subscription;
 pub mod suspension;
 pub mod task;
+pub mod wallet;
 
 use ottery_kernel::{Currency, Money};
 use serde::Serialize;

@@ -25,6 +25,7 @@ mod refunds;
 mod scenarios;
 mod scheduler;
 mod shop;
+mod wallets;
 mod walls;
 mod webhooks;
 mod world;

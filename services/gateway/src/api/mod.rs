@@ -36,6 +36,7 @@ pub mod subscriptions;
 pub mod tasks;
 pub mod tickets;
 pub mod view;
+pub mod wallet;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -74,6 +75,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(pay_links::routes())
         .merge(dunning::routes())
         .merge(ledger::routes())
+        .merge(wallet::routes())
         .merge(providers::routes())
         .merge(services::routes())
         .merge(panels::routes())

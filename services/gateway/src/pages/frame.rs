@@ -254,6 +254,7 @@ pub(crate) fn done(code: &str) -> Option<Note> {
         "revoked" => ("Done", "That device has to sign in again."),
         "enrolled" => ("Second factor is on", "From now on a code is asked for at sign-in."),
         "removed" => ("Second factor is off", ""),
+        "credited" => ("Granted", "It pays the customer's next invoice."),
         "retried" => ("Trying again", "The result shows up here in a moment."),
         "tested" => ("Connection tested", "The result is below."),
         "refunded" => ("Refund started", "The provider's answer shows up below."),

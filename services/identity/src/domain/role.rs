@@ -39,6 +39,7 @@ pub const PERMISSIONS: &[&str] = &[
     "subscription.read",
     "ticket.read",
     "ticket.reply",
+    "wallet.grant",
 ];
 
 /// Everything, also what is added later.
@@ -112,6 +113,7 @@ impl Role {
                 "order.read",
                 "plan.read",
                 "subscription.read",
+                "wallet.grant",
             ],
             Self::Viewer => &[
                 "affiliate.read",

@@ -70,6 +70,10 @@ impl Billing {
         if count > 0 {
             return Ok(Some(format!("{count} due subscriptions")));
         }
+        let expiring = store::wallet::due_count(&self.pool, brand, now).await?;
+        if expiring > 0 {
+            return Ok(Some(format!("{expiring} credits to expire")));
+        }
         let mut tx = db::begin(&self.pool, Scope::Brand(brand)).await?;
         Ok(crate::app::payment::waiting(&mut tx, brand).await?)
     }

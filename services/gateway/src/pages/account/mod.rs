@@ -9,6 +9,7 @@ mod security;
 mod services;
 mod subscriptions;
 mod tickets;
+pub mod wallet;
 
 use askama::Template;
 use axum::Router;
@@ -64,6 +65,8 @@ pub fn router() -> Router<AppState> {
         .route("/account/invoices/{id}/pay", post(invoices::pay))
         .route("/account/invoices/{id}/pdf", get(invoices::pdf))
         .route("/account/invoices/{id}/ubl", get(invoices::ubl))
+        .route("/account/wallet", get(wallet::show))
+        .route("/account/wallet.csv", get(wallet::csv))
         .route("/account/tickets", get(tickets::list))
         .route("/account/tickets/new", get(tickets::new_page).post(tickets::open))
         .route("/account/tickets/{id}", get(tickets::show))
@@ -85,11 +88,12 @@ struct View {
     page: Page,
 }
 
-const MENU: [(&str, &str); 7] = [
+const MENU: [(&str, &str); 8] = [
     ("Overview", "/account"),
     ("Services", "/account/services"),
     ("Subscriptions", "/account/subscriptions"),
     ("Invoices", "/account/invoices"),
+    ("Wallet", "/account/wallet"),
     ("Support", "/account/tickets"),
     ("Recommend us", "/account/affiliate"),
     ("Security", "/account/security"),

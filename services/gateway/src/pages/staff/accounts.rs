@@ -119,6 +119,7 @@ async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>)
             ("Id", Cell::code(&account.id).copied()),
         ],
     ));
+    page = page.aside("Wallet", desk.at(&format!("/customers/{}/wallet", desk.id)));
     if desk.may("invoice.manage") {
         page = page.action("New invoice", desk.at(&format!("/customers/{}/invoices/new", account.id)));
     }

@@ -116,7 +116,10 @@ fn amount(sent: &Sent, code: &str) -> Reply<Option<Money>> {
 }
 
 /// Where a day of the brand begins, `later` days after the one that was typed.
-fn day(sent: &Sent, name: &str, later: u64, zone: chrono_tz::Tz) -> Reply<Option<Timestamp>> {
+///
+/// # Errors
+/// 400 when it is none.
+pub fn day(sent: &Sent, name: &str, later: u64, zone: chrono_tz::Tz) -> Reply<Option<Timestamp>> {
     let written = sent.get(name);
     if written.is_empty() {
         return Ok(None);

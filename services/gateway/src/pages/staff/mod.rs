@@ -21,6 +21,7 @@ mod price_change;
 mod records;
 mod subscriptions;
 mod tickets;
+mod wallet;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -103,6 +104,9 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/customers/{id}/invoices/new", get(invoicing::new_page).post(invoicing::create))
         .route("/staff/b/{brand}/customers", get(accounts::customers))
         .route("/staff/b/{brand}/customers/{id}", get(accounts::customer))
+        .route("/staff/b/{brand}/customers/{id}/wallet", get(wallet::show))
+        .route("/staff/b/{brand}/customers/{id}/wallet.csv", get(wallet::csv))
+        .route("/staff/b/{brand}/customers/{id}/wallet/credits", post(wallet::grant))
         .route("/staff/b/{brand}/tickets", get(tickets::list))
         .route("/staff/b/{brand}/tickets/{id}", get(tickets::show))
         .route("/staff/b/{brand}/tickets/{id}/reply", post(tickets::reply))

@@ -2,11 +2,12 @@
 
 use super::walk::Walk;
 
-const PAGES: [(&str, &str); 7] = [
+const PAGES: [(&str, &str); 8] = [
     ("overview", "/account"),
     ("services", "/account/services"),
     ("subscriptions", "/account/subscriptions"),
     ("invoices", "/account/invoices"),
+    ("wallet", "/account/wallet"),
     ("tickets", "/account/tickets"),
     ("affiliate", "/account/affiliate"),
     ("security", "/account/security"),
