@@ -47,6 +47,8 @@ pub async fn build(config: Config, host: Host) -> anyhow::Result<Service> {
         let scheduler = Arc::new(billing.clone());
         service = service.worker("renewals", move |context| app::renewals::run(scheduler.clone(), context));
     }
+    let recognising = Arc::new(billing.clone());
+    let service = service.worker("revenue", move |context| app::deferral::run(recognising.clone(), context));
     let service = service.worker("wallet-expiry", move |context| app::wallet::run(expiring.clone(), context));
     let service = service.due(move |brand, now| {
         let billing = counting.clone();

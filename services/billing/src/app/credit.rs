@@ -5,7 +5,7 @@ use ottery_kernel::{BrandId, CreditNoteId, Currency, Money};
 use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
 
-use super::broken;
+use super::{broken, deferral};
 use super::unit::Unit;
 use crate::domain::invoice::{Invoice, number_year};
 use crate::domain::ledger::{self, Account, Booking};
@@ -77,6 +77,7 @@ pub async fn issue_portion(
     let booking = Booking::new(seller.id, "credit_note.issued", note.id, now);
     let booking = ledger::credit_note_issued(booking, invoice.account, net, tax).map_err(broken)?;
     store::ledger::book(tx, brand, booking).await?;
+    deferral::credited(tx, brand, invoice.id, note.id, net, now).await?;
     Ok(note)
 }
 

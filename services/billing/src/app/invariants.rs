@@ -30,6 +30,7 @@ pub async fn check(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
         found.extend(invoices(&mut tx).await?);
         found.extend(work(&mut tx).await?);
         found.extend(wallets(&mut tx).await?);
+        found.extend(deferrals(&mut tx).await?);
         found.extend(coupons(&mut tx).await?);
         found.extend(payment::invariants(&mut tx, brand).await?);
         findings
@@ -224,6 +225,34 @@ async fn wallets(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
             .into_iter()
             .map(|id| found("wallet.applied", format!("invoice {id} and its wallet do not agree in the books"))),
     );
+    Ok(findings)
+}
+
+/// What is deferred in the books is what deferrals have left, and nothing is left of what is over.
+async fn deferrals(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
+    let mut findings = Found::new();
+    for (currency, left, booked) in store::deferral::balances(tx).await?.into_iter().filter(|(_, left, booked)| left != booked) {
+        let detail = format!("deferrals have {left} left in {currency}, the books say {booked}");
+        findings.push(found("revenue.deferred", detail));
+    }
+    let kept = sqlx::query_scalar!(
+        "SELECT s.id FROM subscription s JOIN deferral d ON d.brand_id = s.brand_id AND d.subscription_id = s.id
+          WHERE s.state = 'ended' AND d.amount_minor > d.recognised_minor + d.taken_minor LIMIT 20"
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(
+        kept.into_iter().map(|id| found("revenue.ended", format!("subscription {id} is over and has deferred revenue"))),
+    );
+    let unplanned = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM deferral d
+            WHERE d.next_day IS NOT NULL AND NOT EXISTS (SELECT FROM recognition_due b WHERE b.brand_id = d.brand_id)"#
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    if unplanned > 0 {
+        findings.push(found("revenue.planned", format!("{unplanned} deferrals wait for a day nobody looks at")));
+    }
     Ok(findings)
 }
 

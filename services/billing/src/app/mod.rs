@@ -8,6 +8,7 @@ pub mod collection;
 pub mod coupon;
 pub mod credit;
 pub mod credit_note;
+pub mod deferral;
 pub mod document;
 pub mod dunning;
 pub mod einvoice;

@@ -11,9 +11,11 @@ use ottery_kernel::{
 use ottery_kit::outbox::{self, Event};
 use sqlx::postgres::PgTransaction;
 
+use super::deferral::{self, Paid, Passing};
 use super::wallet;
 use crate::domain::calendar::Stretch;
 use crate::domain::coupon::Redeemed;
+use crate::domain::deferral::{net_of_time, net_unused};
 use crate::domain::entitlement;
 use crate::domain::invoice::{self, Invoice, Purpose, number_year};
 use crate::domain::ledger::{self, Account, Booking, LedgerError, Transfer};
@@ -92,6 +94,7 @@ pub struct Unit {
     withdrawn: Vec<InvoiceId>,
     /// Withdrawn invoices whose money goes back to the wallet.
     released: Vec<InvoiceId>,
+    passings: Vec<Passing>,
     given_back: Vec<Redeemed>,
     told: Vec<Told>,
 }
@@ -108,6 +111,7 @@ struct Mark {
     attempts: usize,
     withdrawn: usize,
     released: usize,
+    passings: usize,
     given_back: usize,
     told: usize,
 }
@@ -132,6 +136,7 @@ impl Unit {
             attempts: Vec::new(),
             withdrawn: Vec::new(),
             released: Vec::new(),
+            passings: Vec::new(),
             given_back: Vec::new(),
             told: Vec::new(),
         }
@@ -168,6 +173,7 @@ impl Unit {
             attempts,
             withdrawn,
             released,
+            passings,
             given_back,
             told,
         } = self;
@@ -182,6 +188,7 @@ impl Unit {
             attempts: attempts.len(),
             withdrawn: withdrawn.len(),
             released: released.len(),
+            passings: passings.len(),
             given_back: given_back.len(),
             told: told.len(),
         }
@@ -204,6 +211,7 @@ impl Unit {
         self.attempts.truncate(mark.attempts);
         self.withdrawn.truncate(mark.withdrawn);
         self.released.truncate(mark.released);
+        self.passings.truncate(mark.passings);
         self.given_back.truncate(mark.given_back);
         self.told.truncate(mark.told);
     }
@@ -330,6 +338,7 @@ impl Unit {
         if let Some(subscription) = subscription {
             let before = subscription.clone();
             self.given_back.extend(grant(subscription, invoice, &self.profile, self.now)?);
+            self.passings.extend(paid_time(invoice, &before, subscription, self.now)?);
             self.touch(&before, subscription, grant_reason(&before, invoice))?;
         }
         let is_first = self.settled_first(invoice);
@@ -457,6 +466,7 @@ impl Unit {
         if before == after {
             return Ok(());
         }
+        self.passings.extend(passed(before, after));
         after.version += 1;
         let buyer = self.customers.get(&after.account).map(|customer| &customer.buyer);
         let (brand, rate) = (self.brand, self.profile.tax_rate_bp);
@@ -552,6 +562,12 @@ impl Unit {
         self.number(tx).await?;
         store::invoice::insert_all(tx, self.brand, &self.new_invoices).await?;
         store::invoice::allocate(tx, self.brand, &self.allocations).await?;
+        let passings = std::mem::take(&mut self.passings);
+        if !passings.is_empty() {
+            let zone = self.profile.entity.zone;
+            let transfers = deferral::write(tx, self.brand, zone, passings, self.now).await?;
+            store::ledger::append(tx, self.brand, &transfers).await?;
+        }
         store::redemption::give_back(tx, &self.given_back, self.now).await?;
         let attempts = if self.attempts.is_empty() {
             Vec::new()
@@ -609,6 +625,45 @@ fn grant_reason(before: &Subscription, invoice: &Invoice) -> &'static str {
     }
 }
 
+/// What a settled invoice paid for, and for which time.
+fn paid_time(
+    invoice: &Invoice,
+    before: &Subscription,
+    after: &Subscription,
+    now: DateTime<Utc>,
+) -> Result<Option<Passing>, UnitError> {
+    let currency = invoice.totals.total.currency;
+    let last = after.calendar.paid.last().map(|stretch| stretch.period);
+    let (period, replaces) = match invoice.purpose {
+        Purpose::First | Purpose::Renewal => (last, None),
+        Purpose::Upgrade if restarts(invoice, before) => (last, Some(net_unused(currency, &invoice.lines)?)),
+        Purpose::Upgrade => (after.paid_through.and_then(|end| Period::try_new(now, end).ok()), None),
+    };
+    let net = net_of_time(currency, &invoice.lines)?;
+    let net = Money::new(net.minor.max(0), currency);
+    Ok(period.filter(|_| net.is_positive() || replaces.is_some()).map(|period| {
+        let (entity, subscription, invoice) = (invoice.snapshot.seller.id, after.id, invoice.id);
+        Passing::Paid(Paid { entity, subscription, invoice, net, period, replaces })
+    }))
+}
+
+/// What happened to a subscription's time beside being paid.
+fn passed(before: &Subscription, after: &Subscription) -> Option<Passing> {
+    if after.state.has_ended() {
+        return (!before.state.has_ended()).then_some(Passing::Over(after.id));
+    }
+    match (before.calendar.pause, after.calendar.pause) {
+        (None, Some(_)) => Some(Passing::Paused(after.id)),
+        (Some(_), None) => Some(Passing::TakenUp(after.id)),
+        (None, None) | (Some(_), Some(_)) => None,
+    }
+}
+
+/// Whether a change of plan begins a period of its own.
+fn restarts(invoice: &Invoice, before: &Subscription) -> bool {
+    invoice.period.is_some() || invoice.snapshot.offer.term != before.offer.term
+}
+
 /// Gives what a settled invoice bought.
 ///
 /// A first payment starts counting there and then. A renewal extends from the end of what was paid, however late it
@@ -641,7 +696,7 @@ fn grant(
             true
         }
         // A change that restarts was billed for a period of its own.
-        Purpose::Upgrade if invoice.period.is_some() || offer.term != subscription.offer.term => {
+        Purpose::Upgrade if restarts(invoice, subscription) => {
             restart(subscription, offer, invoice, zone, now)?;
             true
         }

@@ -28,6 +28,8 @@ pub enum Account {
     ProviderFees(String),
     /// Sales without tax.
     Revenue,
+    /// Sales of time that has not passed.
+    Deferred,
     /// Sales taken back (contra revenue).
     Refunds,
     /// Tax owed to the state.
@@ -48,6 +50,7 @@ impl fmt::Display for Account {
             Self::Provider(name) => write!(f, "provider:{name}"),
             Self::ProviderFees(name) => write!(f, "provider_fees:{name}"),
             Self::Revenue => f.write_str("revenue"),
+            Self::Deferred => f.write_str("deferred"),
             Self::Refunds => f.write_str("refunds"),
             Self::Tax => f.write_str("tax"),
             Self::BadDebt => f.write_str("bad_debt"),
@@ -82,6 +85,7 @@ impl FromStr for Account {
             Some(("provider", name)) if !name.is_empty() => Ok(Self::Provider(name.to_owned())),
             Some(("provider_fees", name)) if !name.is_empty() => Ok(Self::ProviderFees(name.to_owned())),
             None if code == "revenue" => Ok(Self::Revenue),
+            None if code == "deferred" => Ok(Self::Deferred),
             None if code == "refunds" => Ok(Self::Refunds),
             None if code == "tax" => Ok(Self::Tax),
             None if code == "bad_debt" => Ok(Self::BadDebt),
@@ -400,6 +404,7 @@ mod tests {
             Account::BadDebt,
             Account::Credit(CreditId::fresh()),
             Account::Promotions,
+            Account::Deferred,
         ] {
             assert_eq!(account.to_string().parse(), Ok(account));
         }

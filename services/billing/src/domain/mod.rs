@@ -2,6 +2,7 @@
 
 pub mod calendar;
 pub mod coupon;
+pub mod deferral;
 pub mod derivation;
 pub mod dunning;
 pub mod einvoice;

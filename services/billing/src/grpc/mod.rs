@@ -8,6 +8,7 @@ mod export;
 mod invoicing;
 mod order;
 pub mod payment;
+mod revenue;
 pub mod service;
 mod subscription;
 mod view;

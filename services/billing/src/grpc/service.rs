@@ -5,7 +5,9 @@ use ottery_proto::billing::v1 as proto;
 use ottery_proto::billing::v1::billing_service_server::BillingService;
 use tonic::{Request, Response, Status};
 
-use super::{calendar, customer, explain, export, invoicing, order, payment, subscription, view, wallet};
+use super::{
+    calendar, customer, explain, export, invoicing, order, payment, revenue, subscription, view, wallet,
+};
 use crate::app::Billing;
 
 /// Answers `ottery.billing.v1.BillingService`.
@@ -444,6 +446,14 @@ impl BillingService for BillingGrpc {
     ) -> Result<Response<proto::WalletStatement>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(wallet::statement(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn get_deferred_revenue(
+        &self,
+        request: Request<proto::GetDeferredRevenueRequest>,
+    ) -> Result<Response<proto::DeferredRevenue>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(revenue::deferred(&self.app, actor, request.into_inner()).await?))
     }
 
     async fn get_trial_balance(

@@ -7,6 +7,7 @@
 
 pub mod credit_note;
 pub mod customer;
+pub mod deferral;
 pub mod due;
 pub mod dunning;
 pub mod errand;

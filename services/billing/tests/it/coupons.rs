@@ -120,6 +120,7 @@ async fn case_021_the_discount_comes_before_the_tax_and_asking_again_never_shrin
             "invoice.finalised receivable revenue 5.60",
             "invoice.finalised receivable tax 1.06",
             "payment.settled provider:sandbox receivable 6.66",
+            "revenue.deferred revenue deferred 5.60",
         ]
     );
     // The paper lists what the invoice lists.

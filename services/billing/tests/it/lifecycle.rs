@@ -32,6 +32,7 @@ async fn a_paid_order_becomes_an_active_subscription_with_its_entitlement_told()
             "invoice.finalised receivable revenue 10.00",
             "invoice.finalised receivable tax 1.90",
             "payment.settled provider:sandbox receivable 11.90",
+            "revenue.deferred revenue deferred 10.00",
         ]
     );
     let events = outbox(&world.database.pool).await;

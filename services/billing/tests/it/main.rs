@@ -6,6 +6,7 @@ mod calls;
 mod changes;
 mod coupon_periods;
 mod coupons;
+mod deferrals;
 mod documents;
 mod dunning;
 mod einvoice;

@@ -201,6 +201,7 @@ pub const RULES: &[Rule] = &[
     post("/wallet/credits", Holder("wallet.grant"), Brand, "wallet.grant").money(),
     read("/wallet/statement", Owner("invoice.read"), Brand),
     read("/wallet/statement.csv", Owner("invoice.read"), Brand),
+    read("/revenue/deferred", Holder("ledger.read"), Brand),
     read("/ledger/transfers", Holder("ledger.read"), Brand),
     read("/ledger/balance", Holder("ledger.read"), Brand),
     read("/provider-accounts", Holder("brand.read"), Brand),

@@ -27,6 +27,7 @@ pub mod payments;
 pub mod plans;
 pub mod price_changes;
 pub mod providers;
+pub mod revenue;
 pub mod services;
 pub mod sessions;
 pub mod setup;
@@ -76,6 +77,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(dunning::routes())
         .merge(ledger::routes())
         .merge(wallet::routes())
+        .merge(revenue::routes())
         .merge(providers::routes())
         .merge(services::routes())
         .merge(panels::routes())

@@ -74,6 +74,9 @@ impl Billing {
         if expiring > 0 {
             return Ok(Some(format!("{expiring} credits to expire")));
         }
+        if store::deferral::is_due(&self.pool, brand, now).await? {
+            return Ok(Some("revenue to recognise".to_owned()));
+        }
         let mut tx = db::begin(&self.pool, Scope::Brand(brand)).await?;
         Ok(crate::app::payment::waiting(&mut tx, brand).await?)
     }

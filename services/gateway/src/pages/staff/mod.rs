@@ -19,6 +19,7 @@ mod plan_form;
 mod plans;
 mod price_change;
 mod records;
+mod revenue;
 mod subscriptions;
 mod tickets;
 mod wallet;
@@ -114,6 +115,7 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/mails", get(records::deliveries))
         .route("/staff/b/{brand}/mails/resend", post(records::resend))
         .route("/staff/b/{brand}/ledger", get(records::ledger))
+        .route("/staff/b/{brand}/ledger/deferred", get(revenue::deferred))
         .route("/staff/b/{brand}/affiliates", get(records::affiliates))
         .route("/staff/b/{brand}/audit", get(records::audit))
 }
