@@ -5,8 +5,8 @@ use ottery_kernel::{BrandId, CreditNoteId, Currency, Money};
 use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
 
-use super::{broken, deferral};
 use super::unit::Unit;
+use super::{broken, deferral};
 use crate::domain::invoice::{Invoice, number_year};
 use crate::domain::ledger::{self, Account, Booking};
 use crate::domain::portion::{self, Credited, Portion, Wanted};

@@ -71,7 +71,9 @@ pub struct Paid {
 }
 
 fn post(booking: Booking, debit: Account, credit: Account, amount: Money) -> Booking {
-    booking.post(debit, credit, amount).expect("what is left of a deferral is never below zero, and the accounts differ")
+    booking
+        .post(debit, credit, amount)
+        .expect("what is left of a deferral is never below zero, and the accounts differ")
 }
 
 /// Writes what passed, in the caller's transaction, and returns what it does to the books.
@@ -95,7 +97,7 @@ pub async fn write(
         known = store::deferral::lock_of(tx, &asked).await?;
     }
     let before = known.clone();
-    let (mut new, mut transfers) = (Vec::new(), Vec::new());
+    let (mut new, mut transfers): (Vec<Deferral>, Vec<Transfer>) = (Vec::new(), Vec::new());
     for passing in passings {
         let id = passing.subscription();
         let mut mine: Vec<&mut Deferral> =
@@ -151,12 +153,7 @@ fn released(booking: Booking, amount: Money) -> Vec<Transfer> {
 }
 
 /// Takes everything out of older ones: what was credited goes into the new period, what was given up becomes revenue.
-fn replace(
-    older: Vec<&mut Deferral>,
-    credited: Money,
-    transfers: &mut Vec<Transfer>,
-    now: DateTime<Utc>,
-) -> Money {
+fn replace(older: Vec<&mut Deferral>, credited: Money, transfers: &mut Vec<Transfer>, now: DateTime<Utc>) -> Money {
     let mut carried = Money::zero(credited.currency);
     for one in older {
         let taken = one.take_all();

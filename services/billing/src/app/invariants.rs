@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ottery_kernel::EntityId;
 use ottery_kit::db::{self, DatabaseSettings, Scope};
 use ottery_kit::doctor::Finding;
 use sqlx::postgres::PgTransaction;
@@ -9,6 +10,7 @@ use sqlx::{AssertSqlSafe, Executor as _, PgPool};
 use uuid::Uuid;
 
 use crate::app::payment;
+use crate::domain::trial_balance::{Month, TrialBalance};
 use crate::store;
 
 /// How many numbers a series used.
@@ -30,6 +32,7 @@ pub async fn check(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
         found.extend(invoices(&mut tx).await?);
         found.extend(work(&mut tx).await?);
         found.extend(wallets(&mut tx).await?);
+        found.extend(closed_months(&mut tx).await?);
         found.extend(deferrals(&mut tx).await?);
         found.extend(coupons(&mut tx).await?);
         found.extend(payment::invariants(&mut tx, brand).await?);
@@ -231,7 +234,9 @@ async fn wallets(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
 /// What is deferred in the books is what deferrals have left, and nothing is left of what is over.
 async fn deferrals(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
     let mut findings = Found::new();
-    for (currency, left, booked) in store::deferral::balances(tx).await?.into_iter().filter(|(_, left, booked)| left != booked) {
+    for (currency, left, booked) in
+        store::deferral::balances(tx).await?.into_iter().filter(|(_, left, booked)| left != booked)
+    {
         let detail = format!("deferrals have {left} left in {currency}, the books say {booked}");
         findings.push(found("revenue.deferred", detail));
     }
@@ -242,7 +247,8 @@ async fn deferrals(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
     .fetch_all(&mut **tx)
     .await?;
     findings.extend(
-        kept.into_iter().map(|id| found("revenue.ended", format!("subscription {id} is over and has deferred revenue"))),
+        kept.into_iter()
+            .map(|id| found("revenue.ended", format!("subscription {id} is over and has deferred revenue"))),
     );
     let unplanned = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM deferral d
@@ -252,6 +258,32 @@ async fn deferrals(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
     .await?;
     if unplanned > 0 {
         findings.push(found("revenue.planned", format!("{unplanned} deferrals wait for a day nobody looks at")));
+    }
+    Ok(findings)
+}
+
+/// The trial balance of a closed month is what its books still say.
+async fn closed_months(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
+    let mut findings = Found::new();
+    let closed = sqlx::query!(
+        r#"SELECT c.entity_id, c.month, c.zone, c.trial_balance, c.sha256 FROM ledger_close c
+            WHERE NOT EXISTS (SELECT FROM ledger_reopen r WHERE r.close_id = c.id)"#
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    for row in closed {
+        let zone =
+            row.zone.parse::<chrono_tz::Tz>().map_err(|_| store::unreadable("ledger_close", "zone", &row.zone))?;
+        let month = Month { first: row.month, zone };
+        let entity = EntityId::from_uuid(row.entity_id);
+        let rows = store::close::trial_balance(tx, entity, month.bounds().1).await?;
+        let csv = TrialBalance { entity, through: month.last(), zone, rows }.csv();
+        if csv != row.trial_balance || store::close::digest(&row.trial_balance) != row.sha256 {
+            findings.push(found(
+                "ledger.closed",
+                format!("the books of {month} are not what they were when it was closed"),
+            ));
+        }
     }
     Ok(findings)
 }

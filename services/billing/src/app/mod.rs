@@ -4,6 +4,7 @@ pub mod calendar;
 pub mod catalog;
 pub mod change;
 pub mod checkout;
+pub mod close;
 pub mod collection;
 pub mod coupon;
 pub mod credit;

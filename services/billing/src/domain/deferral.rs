@@ -254,9 +254,9 @@ mod tests {
         let january = Period::try_new(at(1, 14, 23), at(2, 14, 23)).unwrap();
         let mut month = Spread::over(eur(3100), january, Tz::Europe__Berlin);
         assert_eq!((month.first, month.days), (day(14), 31));
-        assert_eq!(month.recognise(day(13)), []);
+        assert!(month.recognise(day(13)).is_empty());
         assert_eq!(month.recognise(day(14)), [(day(14), eur(100))]);
-        assert_eq!(month.recognise(day(14)), [], "a day counts once");
+        assert!(month.recognise(day(14)).is_empty(), "a day counts once");
         let caught_up = month.recognise(day(16));
         assert_eq!(caught_up, [(day(15), eur(100)), (day(16), eur(100))]);
         let hour = Period::try_new(at(1, 14, 1), at(1, 14, 2)).unwrap();

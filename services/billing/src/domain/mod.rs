@@ -28,4 +28,5 @@ pub mod refund;
 pub mod rules;
 pub mod statement;
 pub mod subscription;
+pub mod trial_balance;
 pub mod wallet;

@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(purse.available(day(1)), Ok(eur(800)), "what is expired counts no more");
         assert_eq!(names(&purse.take(eur(250), day(1)).unwrap()), [(2, 100), (3, 100), (4, 50)]);
         assert_eq!(names(&purse.take(eur(1000), day(1)).unwrap()), [(4, 50), (0, 500)]);
-        assert_eq!(purse.take(eur(1), day(1)).unwrap(), []);
+        assert!(purse.take(eur(1), day(1)).unwrap().is_empty());
         assert!(!purse.is_empty(), "the expired credit is in the books until it is taken out");
     }
 

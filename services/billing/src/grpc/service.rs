@@ -6,7 +6,7 @@ use ottery_proto::billing::v1::billing_service_server::BillingService;
 use tonic::{Request, Response, Status};
 
 use super::{
-    calendar, customer, explain, export, invoicing, order, payment, revenue, subscription, view, wallet,
+    books, calendar, customer, explain, export, invoicing, order, payment, revenue, subscription, view, wallet,
 };
 use crate::app::Billing;
 
@@ -454,6 +454,38 @@ impl BillingService for BillingGrpc {
     ) -> Result<Response<proto::DeferredRevenue>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(revenue::deferred(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn get_entity_trial_balance(
+        &self,
+        request: Request<proto::GetEntityTrialBalanceRequest>,
+    ) -> Result<Response<proto::EntityTrialBalance>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(books::trial_balance(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn list_closed_months(
+        &self,
+        request: Request<proto::ListClosedMonthsRequest>,
+    ) -> Result<Response<proto::ListClosedMonthsReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(books::list_closed(&self.app, actor).await?))
+    }
+
+    async fn close_month(
+        &self,
+        request: Request<proto::CloseMonthRequest>,
+    ) -> Result<Response<proto::ClosedMonth>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(books::close(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn reopen_month(
+        &self,
+        request: Request<proto::ReopenMonthRequest>,
+    ) -> Result<Response<proto::ClosedMonth>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(books::reopen(&self.app, actor, request.into_inner()).await?))
     }
 
     async fn get_trial_balance(

@@ -5,6 +5,7 @@
 //!
 //! Locks are taken in the order subscription, invoice, payment, customer, order, number, coupon, due row.
 
+pub mod close;
 pub mod credit_note;
 pub mod customer;
 pub mod deferral;

@@ -4,7 +4,7 @@ use billing::app::credit;
 use billing::domain::subscription::Subscription;
 use billing::store;
 use chrono::TimeDelta;
-use ottery_kernel::{Clock as _, Currency, Term};
+use ottery_kernel::{Currency, Term};
 use ottery_testkit::actor;
 
 use crate::world::{World, eur, offer, world};

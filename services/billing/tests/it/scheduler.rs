@@ -149,9 +149,13 @@ async fn a_brand_is_drained_when_nothing_is_due_at_its_time() {
     let world = world().await;
     subscribers(&world, 2).await;
     let later = world.now() + TimeDelta::days(28);
+    let waits = world.billing.still_due(world.brand, world.now()).await.unwrap();
+    assert_eq!(waits.as_deref(), Some("revenue to recognise"), "the first day has begun");
+    world.recognise().await;
     assert_eq!(world.billing.still_due(world.brand, world.now()).await.unwrap(), None);
     assert_eq!(world.billing.still_due(world.brand, later).await.unwrap().as_deref(), Some("2 due subscriptions"));
     world.advance_to(later).await;
+    world.recognise().await;
     assert_eq!(world.billing.still_due(world.brand, later).await.unwrap(), None);
 }
 

@@ -6,7 +6,7 @@ use billing::domain::subscription::Subscription;
 use billing::domain::wallet::Granted;
 use billing::store;
 use chrono::{DateTime, TimeDelta, Utc};
-use ottery_kernel::{AccountId, Clock as _, Currency, Money, Term};
+use ottery_kernel::{AccountId, Currency, Money, Term};
 use ottery_kit::grpc::Problem;
 
 use crate::world::{World, eur, offer, world};
@@ -50,7 +50,7 @@ async fn what_expires_soonest_pays_first_and_money_that_was_paid_pays_last() {
     let world = world().await;
     let subscription = world.subscriber(1000, Term::MONTH).await;
     let account = subscription.account;
-    let invoice = world.invoice_of(&world.order(account, offer(300, Term::MONTH)).await).await;
+    let invoice = world.invoice_of(&world.order(account, offer(300, Term::YEAR)).await).await;
     world.settle(&world.payment(&invoice, eur(800), eur(800))).await;
     let end = subscription.paid_through.unwrap();
     let never = world.grant(account, 200, None).await.unwrap();

@@ -8,7 +8,16 @@ use sqlx::Row as _;
 use crate::world::world;
 
 /// Tables that work across brands and hold nothing of a tenant but ids.
-const PLATFORM: [&str; 6] = ["known_brand", "due", "invoice_number", "brand_clock", "idempotency", "suspension_guard"];
+const PLATFORM: [&str; 8] = [
+    "known_brand",
+    "due",
+    "invoice_number",
+    "brand_clock",
+    "idempotency",
+    "suspension_guard",
+    "wallet_credit_due",
+    "recognition_due",
+];
 
 #[tokio::test]
 async fn secure_s14_every_table_of_a_tenant_forces_row_level_security() {

@@ -214,7 +214,7 @@ pub async fn document(
 ///
 /// # Errors
 /// Never in practice: only plain letters of the name are kept.
-pub(super) fn file(name: &str, kind: &'static str, body: impl Into<Body>) -> Reply<Response> {
+pub fn file(name: &str, kind: &'static str, body: impl Into<Body>) -> Reply<Response> {
     let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect();
     let disposition =
         HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).map_err(|error| Refusal::internal(&error))?;

@@ -6,6 +6,7 @@ pub mod affiliates;
 pub mod analytics;
 pub mod audit;
 pub mod auth;
+pub mod books;
 pub mod brands;
 pub mod clocks;
 pub mod coupons;
@@ -77,6 +78,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(dunning::routes())
         .merge(ledger::routes())
         .merge(wallet::routes())
+        .merge(books::routes())
         .merge(revenue::routes())
         .merge(providers::routes())
         .merge(services::routes())

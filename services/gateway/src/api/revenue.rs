@@ -82,9 +82,7 @@ async fn deferred(
     caller: Caller,
     Query(query): Query<RevenueQuery>,
 ) -> Reply<Json<DeferredRevenue>> {
-    let request = billing::GetDeferredRevenueRequest {
-        from: query.from.unwrap_or_default(),
-        to: query.to.unwrap_or_default(),
-    };
+    let request =
+        billing::GetDeferredRevenueRequest { from: query.from.unwrap_or_default(), to: query.to.unwrap_or_default() };
     Ok(Json(state.clients.billing(&caller.call()).get_deferred_revenue(request).await?.into_inner().into()))
 }

@@ -230,6 +230,7 @@ fn every_route_that_moves_money_wants_an_idempotency_key() {
         "/pay-links/{token}/pay",
         "/subscriptions/{id}/change",
         "/accounts/{id}/merge",
+        "/wallet/credits",
     ];
     assert_eq!(money, wanted.into_iter().collect());
 }
@@ -266,6 +267,9 @@ fn permissions_are_words_services_know() {
         "audit.read",
         "clock.advance",
         "ledger.read",
+        "ledger.close",
+        "ledger.reopen",
+        "wallet.grant",
     ];
     for rule in RULES {
         if let Who::Holder(permission) | Who::Owner(permission) = rule.who {

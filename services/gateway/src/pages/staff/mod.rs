@@ -1,6 +1,7 @@
 //! The staff area: first steps, signing in, and everything an operator does. `/staff/b/{brand}/…` works in that brand.
 
 mod accounts;
+mod books;
 pub mod brand_form;
 mod brands;
 mod coupon_form;
@@ -116,6 +117,10 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/mails/resend", post(records::resend))
         .route("/staff/b/{brand}/ledger", get(records::ledger))
         .route("/staff/b/{brand}/ledger/deferred", get(revenue::deferred))
+        .route("/staff/b/{brand}/ledger/balance", get(books::balance))
+        .route("/staff/b/{brand}/ledger/balance.csv", get(books::balance_csv))
+        .route("/staff/b/{brand}/ledger/balance/close", post(books::close))
+        .route("/staff/b/{brand}/ledger/balance/reopen", post(books::reopen))
         .route("/staff/b/{brand}/affiliates", get(records::affiliates))
         .route("/staff/b/{brand}/audit", get(records::audit))
 }

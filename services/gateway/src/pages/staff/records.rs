@@ -89,6 +89,8 @@ pub async fn ledger(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<
     let (tone, word) = if balance.balanced { (Tone::Good, "Balanced") } else { (Tone::Bad, "Not balanced") };
     let page = Page::new("Ledger")
         .badge(tone, word)
+        .aside("Trial balance and closed months", desk.at("/ledger/balance"))
+        .aside("Deferred revenue", desk.at("/ledger/deferred"))
         .with(Block::Table(
             Table::new("Trial balance", &["Account", "#Debits", "#Credits"], "No bookings yet.").rows(balances),
         ))

@@ -58,6 +58,8 @@ pub async fn visit(walk: &mut Walk, world: &World) {
         ("mails", "/mails"),
         ("affiliates", "/affiliates"),
         ("ledger", "/ledger"),
+        ("ledger-balance", "/ledger/balance"),
+        ("ledger-deferred", "/ledger/deferred"),
         ("audit", "/audit"),
         ("settings", "/settings"),
         ("customers-none", "/customers?query=zzz"),
