@@ -16,7 +16,10 @@ CREATE TABLE wallet_credit (
     UNIQUE (brand_id, id)
 );
 CREATE INDEX wallet_credit_account ON wallet_credit (brand_id, account_id, id);
-CREATE TRIGGER wallet_credit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON wallet_credit
+-- What was granted stays as it was; whose it is changes when customers are merged.
+CREATE TRIGGER wallet_credit_append_only
+    BEFORE UPDATE OF id, brand_id, entity_id, amount_minor, currency, reason, granted_by, granted_at, expires_at
+        OR DELETE OR TRUNCATE ON wallet_credit
     FOR EACH STATEMENT EXECUTE FUNCTION ottery_refuse_change();
 ALTER TABLE wallet_credit ENABLE ROW LEVEL SECURITY;
 ALTER TABLE wallet_credit FORCE ROW LEVEL SECURITY;

@@ -11,6 +11,7 @@ use super::{Billing, broken, profile};
 use crate::domain::explain::{self, Figure};
 use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::next_bill::next_bill;
+use crate::domain::rates::credited;
 use crate::domain::subscription::{State, Subscription};
 use crate::store;
 use crate::store::ledger::Shown;
@@ -45,7 +46,9 @@ impl Billing {
     ) -> Result<Explanation, Problem> {
         let (mut tx, _) = self.begin(brand).await?;
         let found = store::invoice::get(&mut tx, id).await?;
-        let invoice = found.filter(|invoice| owner.is_none_or(|owner| owner == invoice.account)).ok_or_else(|| {
+        // What staff is still writing is nobody's yet.
+        let is_theirs = |invoice: &Invoice, owner| owner == invoice.account && invoice.state != invoice::State::Draft;
+        let invoice = found.filter(|invoice| owner.is_none_or(|owner| is_theirs(invoice, owner))).ok_or_else(|| {
             Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")).on_field("invoice_id")
         })?;
         of_invoice(&mut tx, &invoice, owner).await
@@ -164,7 +167,8 @@ async fn of_invoice(
     for note in &notes {
         let sums = (note.amount, note.tax);
         let number = note.number.to_string();
-        figures.extend(explain::credit_note(&number, note.id, sums, &invoice.lines, tax_name).map_err(broken)?);
+        let lines = credited(&invoice.lines, &note.lines);
+        figures.extend(explain::credit_note(&number, note.id, sums, &lines, tax_name).map_err(broken)?);
         references.push(note.id.to_string());
     }
     references.extend(store::explain::refunds(tx, invoice.id).await?.iter().map(ToString::to_string));

@@ -96,6 +96,7 @@ impl Billing {
             reminders_done: 0,
             charges_made: 0,
             paid: nothing,
+            from_wallet: nothing,
             refunded: nothing,
         };
         store::invoice::insert_all(&mut tx, brand, std::slice::from_ref(&invoice)).await?;
@@ -167,11 +168,12 @@ impl Billing {
         invoice.snapshot = snapshot(&unit.profile, invoice.snapshot.buyer);
         invoice.due_at = Some(now + TimeDelta::days(due_days.into()));
         let currency = invoice.totals.total.currency;
-        let wallets = store::ledger::wallets(&mut tx, &[invoice.account]).await?;
-        let available = wallets.get(&(invoice.account, currency)).copied().unwrap_or(Money::zero(currency));
+        let purses = store::wallet::purses(&mut tx, &[invoice.account]).await?;
         finalise(&mut tx, &unit.profile, &mut invoice, now).await?;
         unit.issue(&invoice).map_err(broken)?;
-        unit.pay_from_wallet(&mut invoice, available).map_err(broken)?;
+        if let Some(purse) = purses.get(&(invoice.account, currency)) {
+            unit.pay_from_wallet(&mut invoice, purse).map_err(broken)?;
+        }
         unit.settle_if_paid(&mut invoice, None, None).map_err(broken)?;
         store::invoice::write_draft(&mut tx, &invoice).await?;
         unit.flush(&mut tx).await?;

@@ -632,12 +632,17 @@ fn paid_time(
     after: &Subscription,
     now: DateTime<Utc>,
 ) -> Result<Option<Passing>, UnitError> {
+    // Who pays for what is over pays for time that has passed.
+    if after.state.has_ended() {
+        return Ok(None);
+    }
     let currency = invoice.totals.total.currency;
     let last = after.calendar.paid.last().map(|stretch| stretch.period);
     let (period, replaces) = match invoice.purpose {
         Purpose::First | Purpose::Renewal => (last, None),
         Purpose::Upgrade if restarts(invoice, before) => (last, Some(net_unused(currency, &invoice.lines)?)),
         Purpose::Upgrade => (after.paid_through.and_then(|end| Period::try_new(now, end).ok()), None),
+        Purpose::Manual => (None, None),
     };
     let net = net_of_time(currency, &invoice.lines)?;
     let net = Money::new(net.minor.max(0), currency);
@@ -661,7 +666,8 @@ fn passed(before: &Subscription, after: &Subscription) -> Option<Passing> {
 
 /// Whether a change of plan begins a period of its own.
 fn restarts(invoice: &Invoice, before: &Subscription) -> bool {
-    invoice.period.is_some() || invoice.snapshot.offer.term != before.offer.term
+    let offer = invoice.snapshot.offer.as_ref();
+    invoice.period.is_some() || offer.is_some_and(|offer| offer.term != before.offer.term)
 }
 
 /// Gives what a settled invoice bought.
@@ -761,13 +767,14 @@ pub struct Decided {
     pub changed_invoices: Vec<Invoice>,
     pub transfers: Vec<Transfer>,
     pub allocations: Vec<Allocation>,
+    pub released: Vec<InvoiceId>,
     pub first_settled: Vec<AccountId>,
 }
 
 #[cfg(test)]
 impl Unit {
     pub fn decided(self) -> Decided {
-        let Self { new_invoices, changed_invoices, transfers, allocations, first_settled, .. } = self;
-        Decided { new_invoices, changed_invoices, transfers, allocations, first_settled }
+        let Self { new_invoices, changed_invoices, transfers, allocations, released, first_settled, .. } = self;
+        Decided { new_invoices, changed_invoices, transfers, allocations, released, first_settled }
     }
 }

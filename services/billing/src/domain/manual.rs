@@ -2,6 +2,7 @@
 
 use ottery_kernel::{Currency, Money, MoneyError};
 
+use super::derivation::Derivation;
 use super::line::{Line, Totals, tax_inside};
 use super::rates::by_rate;
 
@@ -125,7 +126,8 @@ fn printed(currency: Currency, at: usize, line: &DraftLine) -> Result<Line, Inva
     }
     let tax = tax_inside(amount, line.tax_rate_bp)?;
     let (quantity, tax_rate_bp) = (line.quantity, line.tax_rate_bp);
-    Ok(Line { description: description.to_owned(), quantity, amount, tax_rate_bp, tax, period: None })
+    let how = Derivation::default();
+    Ok(Line { description: description.to_owned(), quantity, amount, tax_rate_bp, tax, period: None, how })
 }
 
 #[cfg(test)]

@@ -326,6 +326,8 @@ pub async fn list_issued(tx: &mut PgTransaction<'_>, account: AccountId, page: P
                   snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
                   reminders_done, charges_made,
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
+                  (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
+                      AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
                   (SELECT coalesce(sum(c.amount_minor), 0)::bigint FROM credit_note c WHERE c.brand_id = i.brand_id AND c.invoice_id = i.id) AS "refunded_minor!"
              FROM invoice i
             WHERE account_id = $1 AND state <> 'draft' AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3"#,

@@ -5,10 +5,12 @@ use billing::app::explain::Explanation;
 use billing::domain::coupon::{Benefit, Lasting};
 use billing::domain::explain::Kind;
 use billing::domain::line::Line;
+use billing::domain::offer::Offer;
 use chrono::TimeDelta;
-use ottery_kernel::{AnchorDay, AnchorRule, Money, Term};
+use ottery_kernel::{AnchorDay, AnchorRule, Currency, Money, Term};
 
 use crate::coupons::coupon;
+use crate::periods::{Changer, prorated};
 use crate::world::{eur, offer, placing, world};
 
 /// Every figure is the sum of its steps.
@@ -80,7 +82,7 @@ async fn an_invoice_is_explained_from_its_price_to_its_rows_in_the_books() {
 async fn the_next_charge_is_explained_as_it_is_then_billed() {
     let world = world().await;
     let day = AnchorDay::try_new(1).unwrap();
-    let by_calendar = billing::domain::offer::Offer { anchor: AnchorRule::Day(day), ..offer(3100, Term::MONTH) };
+    let by_calendar = Offer { anchor: AnchorRule::Day(day), ..offer(3100, Term::MONTH) };
     for sold in [offer(1190, Term::MONTH), by_calendar, offer(9990, Term::YEAR)] {
         let account = world.account();
         let used = coupon(&world, Benefit::Percent { bp: 3333 }, Lasting::Forever);
@@ -118,4 +120,23 @@ async fn what_is_over_or_ends_has_no_next_charge_and_says_why() {
     world.advance(TimeDelta::days(32)).await;
     let told = world.billing.explain_subscription(world.brand, subscription.id, None).await.unwrap();
     assert!(told.note.contains("is over"), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_change_of_plan_is_explained_by_what_is_left_of_the_old_price_and_the_new_one() {
+    for second in [prorated(2500), Offer { term: Term::YEAR, ..prorated(9000) }] {
+        let changer = Changer::with_coupon(prorated(1000), Some(Lasting::Forever)).await;
+        let world = changer.world();
+        world.advance(TimeDelta::hours(300)).await;
+        let price = changer.served.sell_offer(second);
+        let changed = changer.confirm(price).await.unwrap();
+        let invoice = world.invoice(changed.invoice.unwrap()).await;
+        let found = world.billing.explain_invoice(world.brand, invoice.id, None).await.unwrap();
+        assert_adds_up(&found);
+        assert_eq!(lines(&found), amounts(&invoice.lines));
+        for line in &invoice.lines {
+            assert_eq!(line.how.total(Currency::EUR).unwrap(), line.amount, "{line:?}");
+        }
+        assert!(found.figures.iter().any(|figure| figure.name.starts_with("Unused time of")), "{found:#?}");
+    }
 }

@@ -40,6 +40,7 @@ async fn case_051_invoices_keep_the_old_name_balances_move_by_entries_and_subscr
     let world = world().await;
     let (old, new) = (world.account(), world.account());
     // Ada has a paid subscription with 3.10 too much, some dollars too much, and an open invoice.
+    let open = world.order(old, offer(2380, Term::MONTH)).await;
     let paid = world.order(old, offer(1190, Term::MONTH)).await;
     let invoice = world.invoice_of(&paid).await;
     world.settle(&world.payment(&invoice, eur(1500), eur(1500))).await;
@@ -48,7 +49,6 @@ async fn case_051_invoices_keep_the_old_name_balances_move_by_entries_and_subscr
     let abroad = world.order(old, dollars).await;
     let usd = Money::new(700, Currency::USD);
     world.settle(&world.payment(&world.invoice_of(&abroad).await, usd, usd)).await;
-    let open = world.order(old, offer(2380, Term::MONTH)).await;
     let subscription = world.subscription(paid.order.subscription).await;
 
     assert_eq!(world.merge(old, new).await.unwrap(), Merged { subscriptions: 3, invoices: 3 });

@@ -1,5 +1,6 @@
 //! Wallets: what is spent first, what expires when, what comes back, and statements.
 
+use billing::app::merge::Merge;
 use billing::app::wallet::Grant;
 use billing::domain::invoice::State;
 use billing::domain::subscription::Subscription;
@@ -197,4 +198,27 @@ async fn a_credit_has_an_amount_a_reason_an_owner_and_a_future() {
     let refused = world.billing.grant_credit(&staff, world.brand, grant(eur(1), " "), None).await.unwrap_err();
     assert!(refused.is("REASON_INVALID"));
     assert!(world.billing.wallet(world.brand, account).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn case_051_credit_moves_with_its_customer_and_still_expires() {
+    let world = world().await;
+    let (old, new) =
+        (world.subscriber(1000, Term::YEAR).await.account, world.subscriber(1000, Term::YEAR).await.account);
+    let granted = world.grant(old, 500, Some(world.now() + TimeDelta::days(5))).await.unwrap();
+    let open = world.order(old, offer(700, Term::MONTH)).await;
+    let buyer = world.invoice_of(&open).await.snapshot.buyer;
+    let merge = Merge { from: old, to: new, buyer, reason: "the same person".into() };
+    world.billing.merge_customers(&ottery_testkit::actor::owner(world.brand), world.brand, merge, None).await.unwrap();
+    assert_eq!((world.available(old).await, world.available(new).await), (eur(0), eur(0)));
+    // The order is given up: what it took comes back to the customer that is left.
+    world.advance(TimeDelta::days(4)).await;
+    assert_eq!(world.invoice_of(&open).await.state, State::Void);
+    assert_eq!(world.available(new).await, eur(500));
+    world.host.clock.advance(TimeDelta::days(1));
+    world.billing.expire_all().await.unwrap();
+    let mut tx = world.tx().await;
+    assert!(store::wallet::held(&mut tx, &[new]).await.unwrap().is_empty());
+    assert_eq!(store::wallet::get(&mut tx, granted.id).await.unwrap().unwrap().account, new);
+    world.assert_sound().await;
 }

@@ -115,7 +115,7 @@ pub struct StatementQuery {
 /// A credit to grant.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct CreditInput {
+pub struct WalletCreditInput {
     /// To whom.
     pub account_id: String,
     /// How much.
@@ -144,12 +144,12 @@ async fn read(State(state): State<AppState>, caller: Caller, Query(query): Query
 }
 
 /// Grant credit.
-#[utoipa::path(post, path = "/wallet/credits", tag = "wallet", operation_id = "grant_credit", request_body = CreditInput, responses((status = 201, body = WalletCredit)))]
+#[utoipa::path(post, path = "/wallet/credits", tag = "wallet", operation_id = "grant_credit", request_body = WalletCreditInput, responses((status = 201, body = WalletCredit)))]
 async fn grant(
     State(state): State<AppState>,
     caller: Caller,
     key: IdempotencyKey,
-    Json(input): Json<CreditInput>,
+    Json(input): Json<WalletCreditInput>,
 ) -> Reply<(StatusCode, Json<WalletCredit>)> {
     let request = billing::GrantCreditRequest {
         account_id: input.account_id,

@@ -36,6 +36,7 @@ use crate::domain::proration::Effect;
 use crate::domain::quote::{Asked, Quote};
 use crate::domain::rules::InvoiceRules;
 use crate::domain::subscription::{Command, State, SuspendCause};
+use crate::domain::wallet::Purse;
 use crate::store::customer::Customer;
 use crate::store::quote::Stored;
 
@@ -163,7 +164,8 @@ impl Life {
     fn means(&self) -> Means {
         let account = self.customer.account;
         let wallets = self.books.iter().filter_map(|((code, currency), net)| {
-            (*code == Account::Wallet(account)).then_some(((account, *currency), Money::new(-net, *currency)))
+            let purse = Purse { paid: Money::new(-net, *currency), credits: Vec::new() };
+            (*code == Account::Wallet(account)).then_some(((account, *currency), purse))
         });
         Means { wallets: wallets.collect() }
     }
@@ -175,7 +177,8 @@ impl Life {
 
     /// What a transaction would write, written.
     fn write(&mut self, unit: Unit) {
-        let Decided { new_invoices, changed_invoices, transfers, allocations, first_settled, .. } = unit.decided();
+        let Decided { new_invoices, changed_invoices, transfers, allocations, released, first_settled } =
+            unit.decided();
         for mut invoice in new_invoices {
             invoice.paid.minor = 0;
             self.changed.push(invoice.id);
@@ -192,6 +195,13 @@ impl Life {
         }
         for transfer in transfers {
             self.book(transfer.debit, transfer.credit, transfer.amount);
+        }
+        for id in released {
+            // Nothing but the wallet had paid, and nobody grants credit here.
+            let invoice = self.invoices.get_mut(&id).unwrap();
+            let (account, amount) =
+                (invoice.account, std::mem::replace(&mut invoice.paid, Money::zero(invoice.paid.currency)));
+            self.book(Account::Receivable(account), Account::Wallet(account), amount);
         }
         self.give_back();
         if !first_settled.is_empty() {
@@ -478,9 +488,9 @@ impl Life {
                 number_draft(&mut invoice, None, self.now).unwrap();
                 unit.issue(&invoice).unwrap();
                 let wallet = (invoice.account, invoice.totals.total.currency);
-                let nothing = Money::zero(invoice.totals.total.currency);
-                let available = means.wallets.get(&wallet).copied().unwrap_or(nothing);
-                unit.pay_from_wallet(&mut invoice, available).unwrap();
+                if let Some(purse) = means.wallets.get(&wallet) {
+                    unit.pay_from_wallet(&mut invoice, purse).unwrap();
+                }
                 unit.settle_if_paid(&mut invoice, Some(&mut case.subscription), None).unwrap();
                 unit.keep_new(invoice.clone());
                 case.open.extend(Some(invoice).filter(|invoice| invoice.state == InvoiceState::Open));
