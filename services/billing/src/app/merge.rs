@@ -153,12 +153,16 @@ fn carried(booking: Booking, standing: &Standing, to: AccountId) -> Result<Booki
         Account::Receivable(_) => Account::Receivable(to),
         Account::Wallet(_) => Account::Wallet(to),
         Account::Unapplied(_) => Account::Unapplied(to),
-        Account::Provider(_)
+        // Credits are accounts of their own and move with their rows.
+        Account::Credit(_)
+        | Account::Provider(_)
         | Account::ProviderFees(_)
         | Account::Revenue
+        | Account::Deferred
         | Account::Refunds
         | Account::Tax
-        | Account::BadDebt => return Ok(booking),
+        | Account::BadDebt
+        | Account::Promotions => return Ok(booking),
     };
     if standing.net.is_positive() {
         booking.post(theirs, standing.account.clone(), standing.net)

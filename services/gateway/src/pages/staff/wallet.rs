@@ -49,7 +49,7 @@ async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>)
 pub async fn grant(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
     let here = address(&desk);
     match send(&state, &desk, &sent).await {
-        Ok(()) => Ok(go_done(&here, "credited")),
+        Ok(()) => Ok(go_done(&here, "granted")),
         Err(refusal) => {
             let action = format!("{here}/credits");
             render(&state, &desk, &ui, Some(&Failed { action, sent, refusal })).await
