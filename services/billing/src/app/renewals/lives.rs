@@ -199,8 +199,8 @@ impl Life {
         for id in released {
             // Nothing but the wallet had paid, and nobody grants credit here.
             let invoice = self.invoices.get_mut(&id).unwrap();
-            let (account, amount) =
-                (invoice.account, std::mem::replace(&mut invoice.paid, Money::zero(invoice.paid.currency)));
+            let (account, nothing) = (invoice.account, Money::zero(invoice.paid.currency));
+            let amount = std::mem::replace(&mut invoice.paid, nothing);
             self.book(Account::Receivable(account), Account::Wallet(account), amount);
         }
         self.give_back();
