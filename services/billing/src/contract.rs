@@ -1,6 +1,7 @@
 //! Between what billing decides and what others read: conversions to and from the contract's messages.
 
 pub mod payment;
+pub mod tax;
 
 use chrono::{DateTime, Utc};
 use ottery_kernel::{
@@ -20,6 +21,7 @@ use crate::domain::order;
 use crate::domain::profile::{Entity, Profile};
 use crate::domain::rules::InvoiceRules;
 use crate::domain::subscription::{State, Subscription};
+use crate::domain::tax::Tax;
 use crate::store::credit_note::CreditNote;
 use crate::store::order::Order;
 
@@ -129,6 +131,7 @@ pub fn offer_from(reply: &catalog::GetPriceReply) -> anyhow::Result<Offer> {
             catalog::LateRenewal::Unspecified | catalog::LateRenewal::FromOldEnd => LateRenewal::FromOldEnd,
             catalog::LateRenewal::FromPayment => LateRenewal::FromPayment,
         },
+        tax_category: version.tax_category.clone().unwrap_or_default(),
     })
 }
 
@@ -228,6 +231,7 @@ pub fn profile_from(brand: &catalog::Brand) -> anyhow::Result<Profile> {
             zone: zone(&entity.time_zone)?,
             series: if entity.invoice_series.is_empty() { "INV".to_owned() } else { entity.invoice_series.clone() },
             email: entity.email.clone(),
+            tax: entity.tax.as_ref().map(tax::settings_from).unwrap_or_default(),
         },
         currencies: brand.currencies.iter().map(|code| code.parse()).collect::<Result<_, _>>()?,
         zone: zone(&brand.time_zone)?,
@@ -257,6 +261,7 @@ pub fn entity(entity: &Entity) -> catalog::LegalEntity {
         time_zone: entity.zone.to_string(),
         invoice_series: entity.series.clone(),
         email: entity.email.clone(),
+        tax: Some(tax::settings(entity.tax)),
     }
 }
 
@@ -373,9 +378,10 @@ pub const fn state(state: State) -> proto::subscription::State {
     }
 }
 
-/// A subscription; the open invoice is known where somebody asks for it, not in events.
+/// A subscription, and what tax does to its price; the open invoice is known where somebody asks for it, not in events.
 #[must_use]
-pub fn subscription(subscription: &Subscription, open_invoice: Option<InvoiceId>) -> proto::Subscription {
+pub fn subscription(subscription: &Subscription, open_invoice: Option<InvoiceId>, tax: &Tax) -> proto::Subscription {
+    let renewal = subscription.renewal_price().unwrap_or(subscription.renewal_offer().price);
     let offer = &subscription.offer;
     proto::Subscription {
         id: subscription.id.to_string(),
@@ -400,8 +406,8 @@ pub fn subscription(subscription: &Subscription, open_invoice: Option<InvoiceId>
         payment_method_label: subscription.method.as_ref().map(|method| method.label.clone()).unwrap_or_default(),
         open_invoice_id: open_invoice.map(|id| id.to_string()).unwrap_or_default(),
         coupon: subscription.discounts.coupon.as_ref().map(|own| own.coupon.code.clone()).unwrap_or_default(),
-        // A discount never exceeds the price, so this cannot fail for what the catalogue lets through.
-        renewal_total: Some(money(subscription.renewal_price().unwrap_or(subscription.renewal_offer().price))),
+        // A discount never exceeds the price, and a price that was sold fits with its tax.
+        renewal_total: Some(money(tax.gross(renewal).unwrap_or(renewal))),
         anchor_day: subscription
             .anchor
             .filter(|_| offer.term.has_months())

@@ -42,6 +42,7 @@ pub async fn build(config: Config, host: Host) -> anyhow::Result<Service> {
     let mut service = Service::new(NAME, &host, pool)
         .grpc(routes)
         .consumer(events::consume::brands(), events::consume::KeepBrand { clock: host.clock.clone() })
+        .consumer(events::consume::taxes(), events::consume::KeepTaxes)
         .worker("suspension-watch", move |context| app::dunning::watch(watching.clone(), context));
     for _ in 0..billing.config.renewals.workers {
         let scheduler = Arc::new(billing.clone());

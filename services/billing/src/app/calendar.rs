@@ -7,6 +7,7 @@ use ottery_kit::grpc::{Actor, Problem};
 
 use super::change::no_open_period;
 use super::subscription::{Entry, open, refused};
+use super::unit::Unit;
 use super::{Billing, broken};
 use crate::domain::calendar::{Move, Stretch};
 use crate::domain::invoice::Buyer;
@@ -51,11 +52,11 @@ impl Billing {
     ) -> Result<AnchorOffered, Problem> {
         let (mut tx, now) = self.begin(brand).await?;
         // The transaction is rolled back: a quote changes nothing.
-        let (_, case) = open(&mut tx, brand, id, owner, now).await?;
+        let (unit, case) = open(&mut tx, brand, id, owner, now).await?;
         no_open_period(&case)?;
         let mut subscription = case.subscription;
         move_anchor(&mut subscription, ask)?;
-        offered(&subscription)
+        offered(&unit, &subscription)
     }
 
     /// Moves the anchor with the next renewal; the running period keeps its bounds.
@@ -75,7 +76,7 @@ impl Billing {
         no_open_period(&case)?;
         let before = case.subscription.clone();
         move_anchor(&mut case.subscription, ask)?;
-        let offered = offered(&case.subscription)?;
+        let offered = offered(&unit, &case.subscription)?;
         unit.touch(&before, &mut case.subscription, "anchor_moved").map_err(broken)?;
         let entry = Entry { actor, action: "subscription.move_anchor", reason: "" };
         Ok((self.seal(tx, unit, case, &before, entry).await?, offered))
@@ -209,12 +210,13 @@ fn no_renewal(subscription: &Subscription) -> Problem {
     Problem::refused("SUBSCRIPTION_STATE", message)
 }
 
-fn offered(subscription: &Subscription) -> Result<AnchorOffered, Problem> {
+fn offered(unit: &Unit, subscription: &Subscription) -> Result<AnchorOffered, Problem> {
     let next = subscription.next_stretch().map_err(broken)?.ok_or_else(|| no_renewal(subscription))?;
     let offer = subscription.renewal_offer();
+    let price = subscription.renewal_price().map_err(broken)?;
     let end = next.anchor.boundary(offer.term, next.index + 1).map_err(broken)?;
     Ok(AnchorOffered {
-        amount: subscription.renewal_price().map_err(broken)?,
+        amount: unit.tax(subscription.account, &offer.tax_category).tax.gross(price).map_err(broken)?,
         then: Period::try_new(next.stretch.period.end(), end).map_err(broken)?,
         stretch: next.stretch,
     })

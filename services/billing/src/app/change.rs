@@ -1,7 +1,7 @@
 //! Changing the plan: what it costs, and doing it.
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{AccountId, BrandId, InvoiceId, Money, PaymentId, Period, PriceId, SubscriptionId};
+use ottery_kernel::{AccountId, BrandId, InvoiceId, Money, MoneyError, PaymentId, Period, PriceId, SubscriptionId};
 use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
@@ -13,11 +13,14 @@ use super::unit::{Unit, UnitError};
 use super::{Billing, broken, coupon, credit, settlement};
 use crate::domain::calendar::Stretch;
 use crate::domain::coupon::{Applied, Coupon, CouponRefused, Discounted, Occasion, Redeemed};
+use crate::domain::derivation::Derivation;
 use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::line::{Line, Totals};
 use crate::domain::offer::Offer;
-use crate::domain::proration::{self, Change, Effect, Paid};
+use crate::domain::proration::{self, Change, Effect, Paid, Warning};
 use crate::domain::subscription::{State, Subscription};
+use crate::domain::tax::{Decision, Tax, on_total};
+use crate::domain::wallet::Purse;
 use crate::store;
 use crate::store::payment::{AttemptKind, AttemptRequest};
 use ottery_kit::idempotency::{self, Begin};
@@ -29,6 +32,8 @@ pub struct Offered {
     pub change: Change,
     /// The lines its invoice would have; none when nothing is due.
     pub lines: Vec<Line>,
+    /// How they are taxed.
+    taxed: Decision,
     /// What a coupon does to it.
     pub(super) applied: Applied,
 }
@@ -42,6 +47,8 @@ pub struct Changed {
     pub invoice: Option<InvoiceId>,
     /// Its payment attempt.
     pub payment: Option<PaymentId>,
+    /// What tax does to the price of its next renewal.
+    pub tax: Tax,
 }
 
 /// What somebody wants to change to.
@@ -110,17 +117,19 @@ impl Billing {
             && let Begin::Replay(bytes) =
                 idempotency::begin(&mut tx, &call.scope, &call.key, &call.hash).await.map_err(key_problem)?
         {
-            let (_, case) = open(&mut tx, brand, id, owner, now).await?;
+            let (unit, case) = open(&mut tx, brand, id, owner, now).await?;
             let text = String::from_utf8_lossy(&bytes);
             let (invoice, payment) = text.split_once(' ').unwrap_or((&text, ""));
             return Ok(Changed {
+                tax: renewal_tax(&unit, &case.subscription),
                 subscription: case.subscription,
                 invoice: invoice.parse().ok(),
                 payment: payment.parse().ok(),
             });
         }
         let (mut unit, mut case) = open(&mut tx, brand, id, owner, now).await?;
-        let Offered { change, lines, applied } = offer_of(&mut tx, &case, &unit, &offer, coupon.as_ref()).await?;
+        let Offered { change, lines, taxed, applied } =
+            offer_of(&mut tx, &case, &unit, &offer, coupon.as_ref()).await?;
         make_room(&mut unit, &mut case)?;
         let new_coupon = applied.redeemed.clone().filter(|_| applied.is_new);
         let before = case.subscription.clone();
@@ -139,7 +148,7 @@ impl Billing {
                 unit.touch(&before, &mut case.subscription, "changed").map_err(broken)?;
             }
             Effect::Now | Effect::NowRestarting => {
-                let offered = Offered { change, lines, applied };
+                let offered = Offered { change, lines, taxed, applied };
                 let invoice = self.bill(&mut tx, &mut unit, &mut case, offer, offered, &to.urls).await?;
                 billed = Some(invoice);
             }
@@ -153,6 +162,7 @@ impl Billing {
         }
         unit.keep_new_all(billed);
         let subscription = case.subscription;
+        let tax = renewal_tax(&unit, &subscription);
         let payment = settlement::finish(&mut tx, self, unit, Some(subscription.clone())).await?.pop();
         if let Some(call) = &idempotency {
             let text = |id: Option<String>| id.unwrap_or_default();
@@ -161,7 +171,7 @@ impl Billing {
             idempotency::finish(&mut tx, &call.scope, &call.key, answer.as_bytes()).await?;
         }
         tx.commit().await?;
-        Ok(Changed { subscription, invoice, payment })
+        Ok(Changed { subscription, invoice, payment, tax })
     }
 
     async fn bill(
@@ -183,15 +193,18 @@ impl Billing {
         invoice.lines = offered.lines;
         invoice.snapshot.offer = Some(offer);
         invoice.snapshot.applied = offered.applied;
+        invoice.snapshot.tax_as(offered.taxed);
         // Only a change that restarts pays for a period of its own.
         invoice.period = offered.change.first.map(|first| first.period);
         invoice.due_at = Some(unit.now);
         finalise(tx, &unit.profile, &mut invoice, unit.now).await?;
         unit.issue(&invoice).map_err(broken)?;
+        let currency = invoice.totals.total.currency;
         let purses = store::wallet::purses(tx, &[invoice.account]).await?;
-        if let Some(purse) = purses.get(&(invoice.account, invoice.totals.total.currency)) {
-            unit.pay_from_wallet(&mut invoice, purse).map_err(broken)?;
-        }
+        let mut purse = purses.get(&(invoice.account, currency)).cloned().unwrap_or(Purse::empty(currency));
+        // What was just credited is not written yet.
+        purse.paid = purse.paid.checked_add(offered.change.credit).map_err(broken)?;
+        unit.pay_from_wallet(&mut invoice, &purse).map_err(broken)?;
         if !unit.settle_if_paid(&mut invoice, Some(&mut case.subscription), None).map_err(broken)? {
             unit.attempts.push(AttemptRequest {
                 invoice: invoice.id,
@@ -209,6 +222,10 @@ impl Billing {
     }
 }
 
+fn renewal_tax(unit: &Unit, subscription: &Subscription) -> Tax {
+    unit.tax(subscription.account, &subscription.renewal_offer().tax_category).tax
+}
+
 /// The offer, with a credit that never exceeds what was really paid.
 async fn offer_of(
     tx: &mut PgTransaction<'_>,
@@ -221,10 +238,13 @@ async fn offer_of(
     if offer.price.currency != subscription.offer.price.currency {
         currency_is_free(tx, subscription, unit.now).await?;
     }
-    let mut offered = offered(case, unit, offer, coupon)?;
-    if offered.change.credit.is_positive() {
-        let creditable = credit::creditable(tx, subscription, offered.change.credit.currency).await?;
-        offered.change.credit.minor = offered.change.credit.minor.min(creditable.minor);
+    let paid_as = credit::tax_paid(tx, subscription).await?;
+    let mut offered = offered(case, unit, offer, coupon, paid_as)?;
+    let change = &mut offered.change;
+    if change.credit.is_positive() {
+        let creditable = credit::creditable(tx, subscription, change.credit.currency).await?;
+        change.credit.minor = change.credit.minor.min(creditable.minor);
+        change.due_now.minor = (change.due_now.minor - change.credit.minor).max(0);
     }
     Ok(offered)
 }
@@ -272,7 +292,13 @@ async fn take(
     coupon::take(tx, unit.brand, redeemed, subscription, unit.now).await
 }
 
-pub(super) fn offered(case: &Case, unit: &Unit, offer: &Offer, coupon: Option<&Coupon>) -> Result<Offered, Problem> {
+pub(super) fn offered(
+    case: &Case,
+    unit: &Unit,
+    offer: &Offer,
+    coupon: Option<&Coupon>,
+    paid_as: Option<Tax>,
+) -> Result<Offered, Problem> {
     let subscription = &case.subscription;
     let old = &subscription.offer;
     if offer.price_id == old.price_id && subscription.next_offer.is_none() {
@@ -285,7 +311,12 @@ pub(super) fn offered(case: &Case, unit: &Unit, offer: &Offer, coupon: Option<&C
                 return Err(CouponRefused::WithoutEffect(coupon.code.clone()).into());
             }
             let change = Change::free(old.price.currency);
-            return no_open_period(case).map(|()| Offered { change, lines: Vec::new(), applied: Applied::default() });
+            return no_open_period(case).map(|()| Offered {
+                change,
+                lines: Vec::new(),
+                taxed: Decision::default(),
+                applied: Applied::default(),
+            });
         }
         State::Active => no_open_period(case)?,
         State::PastDue { .. } => no_open_period(case)?,
@@ -304,7 +335,7 @@ pub(super) fn offered(case: &Case, unit: &Unit, offer: &Offer, coupon: Option<&C
     }
     let prices = Prices::of(subscription, offer, coupon, unit.now).map_err(broken)?;
     let zone = subscription.anchor.map_or(unit.profile.zone, |anchor| anchor.zone);
-    let change = proration::change(old, offer, &prices.paid, prices.off_restart, zone, unit.now).map_err(broken)?;
+    let mut change = proration::change(old, offer, &prices.paid, prices.off_restart, zone, unit.now).map_err(broken)?;
     let list = proration::list_charge(offer, &change, &prices.paid, unit.now).map_err(broken)?;
     let currency = offer.price.currency;
     let discount = list.clone().and(change.how_charge.clone().taken());
@@ -312,25 +343,57 @@ pub(super) fn offered(case: &Case, unit: &Unit, offer: &Offer, coupon: Option<&C
     if let (Some(coupon), false) = (coupon, off.is_positive()) {
         return Err(CouponRefused::WithoutEffect(coupon.code.clone()).into());
     }
+    let taxed = unit.tax(subscription.account, &offer.tax_category);
+    let paid_as = paid_as.unwrap_or_else(|| unit.tax(subscription.account, &old.tax_category).tax);
+    if paid_as != taxed.tax {
+        // What was taxed otherwise is not set off within one invoice: it is credited as it was taxed, and the credit pays.
+        change.credit = change.unused_credit;
+        change.due_now = change.new_charge;
+    }
     let mut lines = Vec::new();
     if change.due_now.is_positive() || change.effect == Effect::NowRestarting {
-        let rate = unit.profile.tax_rate_bp;
-        let name = format!("{}, {}", offer.plan_name, offer.term);
-        let amount = list.total(currency).map_err(broken)?;
-        let line = Line::gross(name, amount, rate, None).map_err(broken)?.derived(list);
-        let coupon = prices.redeemed.as_ref().filter(|_| off.is_positive());
-        let less = coupon.map(|redeemed| line.discounted(redeemed.coupon.label(), off));
-        let less = less.transpose().map_err(broken)?.map(|line| line.derived(discount.taken()));
-        lines.push(line);
-        lines.extend(less);
-        if change.unused_credit.is_positive() {
+        let label = prices.redeemed.as_ref().filter(|_| off.is_positive()).map(|redeemed| redeemed.coupon.label());
+        lines = charged(offer, list, discount, label, &taxed.tax).map_err(broken)?;
+        if change.unused_credit.is_positive() && paid_as == taxed.tax {
             let credit = change.unused_credit.checked_neg().map_err(broken)?;
-            let line = Line::gross(format!("Unused time of {}", old.plan_name), credit, rate, None).map_err(broken)?;
+            let label = format!("Unused time of {}", old.plan_name);
+            let line = Line::priced(label, credit, &paid_as, None).map_err(broken)?;
             lines.push(line.derived(change.how_unused.clone().taken()));
         }
+        on_total(&mut lines, taxed.tax.pricing, taxed.tax.round).map_err(broken)?;
     }
+    with_tax(&mut change, &lines, &paid_as, &taxed.tax).map_err(broken)?;
     let applied = prices.applied(change.effect);
-    Ok(Offered { change, lines, applied })
+    Ok(Offered { change, lines, taxed, applied })
+}
+
+/// The line of the new charge, and of what a coupon takes off it.
+fn charged(
+    offer: &Offer,
+    list: Derivation,
+    discount: Derivation,
+    label: Option<String>,
+    tax: &Tax,
+) -> Result<Vec<Line>, MoneyError> {
+    let currency = offer.price.currency;
+    let (price, off) = (list.total(currency)?, discount.total(currency)?);
+    let line = Line::priced(format!("{}, {}", offer.plan_name, offer.term), price, tax, None)?.derived(list);
+    let less = label.map(|label| line.discounted(label, price, off, tax)).transpose()?;
+    Ok([line].into_iter().chain(less.map(|less| less.derived(discount.taken()))).collect())
+}
+
+/// A change was decided in prices; from here on its amounts are what is charged and credited, with their tax.
+fn with_tax(change: &mut Change, lines: &[Line], old: &Tax, new: &Tax) -> Result<(), MoneyError> {
+    change.new_charge = new.gross(change.new_charge)?;
+    change.unused_credit = old.gross(change.unused_credit)?;
+    change.credit = old.gross(change.credit)?;
+    change.due_now = Totals::of(change.new_charge.currency, lines)?.total;
+    for warning in &mut change.warnings {
+        if let Warning::UnusedLost(worth) = warning {
+            *worth = old.gross(*worth)?;
+        }
+    }
+    Ok(())
 }
 
 /// `off`, as far as the price is higher than the `paid` minor units.

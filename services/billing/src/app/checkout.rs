@@ -4,9 +4,11 @@ use ottery_kernel::{AccountId, BrandId, Currency, PriceId};
 use ottery_kit::grpc::Problem;
 use uuid::Uuid;
 
+use super::tax::load_rules;
 use super::{Billing, coupon};
 use crate::domain::coupon::Occasion;
 use crate::domain::quote::{Asked, Quote, QuoteError};
+use crate::domain::tax::{self, Book, Place};
 use crate::store;
 use crate::store::quote::Stored;
 
@@ -63,7 +65,11 @@ impl Billing {
             coupon::look(&mut tx, coupon, ask.account).await?;
         }
         let asked = Asked { currency: ask.currency, trial: ask.trial, coupon: coupon.as_ref() };
-        let quote = Quote::price(&offer, asked, &profile.currencies, profile.tax_rate_bp, profile.zone, now)?;
+        let buyer = tax::Buyer { place: Place::country(&ask.country), business: None };
+        let mut book = Book::new(&profile);
+        load_rules(&mut tx, brand, &mut book, std::iter::once(buyer.clone())).await?;
+        let taxed = book.decide(&buyer, &offer.tax_category, now);
+        let quote = Quote::price(&offer, asked, &profile.currencies, &taxed, profile.zone, now)?;
         let stored = Stored { id: Uuid::now_v7(), account: ask.account, offer, quote, country: ask.country };
         store::quote::insert(&mut tx, brand, &stored, now).await?;
         store::quote::trim(&mut tx, brand, now - chrono::TimeDelta::days(7), TRIM_MAX).await?;

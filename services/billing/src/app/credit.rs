@@ -11,6 +11,7 @@ use crate::domain::invoice::{Invoice, number_year};
 use crate::domain::ledger::{self, Account, Booking};
 use crate::domain::portion::{self, Credited, Portion, Wanted};
 use crate::domain::subscription::Subscription;
+use crate::domain::tax::Tax;
 use crate::store;
 use crate::store::credit_note::CreditNote;
 
@@ -121,6 +122,16 @@ pub async fn creditable(
 ) -> Result<Money, Problem> {
     let invoices = paid_invoices(tx, subscription, currency).await?;
     invoices.iter().try_fold(Money::zero(currency), |sum, invoice| sum.checked_add(left_of(invoice)?).map_err(broken))
+}
+
+/// How the latest of what was paid for a subscription and not credited was taxed; none when there is nothing. The caller
+/// holds its lock.
+///
+/// # Errors
+/// When the database fails.
+pub async fn tax_paid(tx: &mut PgTransaction<'_>, subscription: &Subscription) -> Result<Option<Tax>, Problem> {
+    let invoices = paid_invoices(tx, subscription, subscription.offer.price.currency).await?;
+    Ok(invoices.first().map(Invoice::tax))
 }
 
 /// Credits `amount` of what was paid for a subscription, newest invoice first, and puts it into the customer's wallet. The

@@ -10,6 +10,7 @@ use crate::domain::einvoice::{EInvoice, Gap, Kind, Line, Party, Treatment};
 use crate::domain::invoice::{Invoice, State};
 use crate::domain::line;
 use crate::domain::rates::{credited, shared_out};
+use crate::domain::tax;
 use crate::store::credit_note::CreditNote;
 
 /// Why a seller without a tax number charges none.
@@ -112,7 +113,7 @@ pub fn of_note(invoice: &Invoice, issued_at: DateTime<Utc>, note: &CreditNote) -
                 quantity: 1,
                 net_minor: part.net()?.minor,
                 tax_minor: part.tax.minor,
-                treatment: treatment(invoice, part.rate_bp),
+                treatment: treatment(invoice, part.rate_bp, &part.treatment),
                 days: None,
             })
         })
@@ -164,19 +165,22 @@ fn sold(invoice: &Invoice, line: &line::Line) -> Result<Line, MoneyError> {
         quantity: line.quantity,
         net_minor: line.amount.checked_sub(line.tax)?.minor,
         tax_minor: line.tax.minor,
-        treatment: treatment(invoice, line.tax_rate_bp),
+        treatment: treatment(invoice, line.tax_rate_bp, &line.treatment),
         days,
     })
 }
 
-/// How a rate is told. Without one it depends on the seller: who has a tax number taxes at zero, who has none is outside
-/// of VAT.
-fn treatment(invoice: &Invoice, rate_bp: u32) -> Treatment {
-    match rate_bp {
-        0 if invoice.snapshot.seller.tax_id.trim().is_empty() => {
+/// How a rate is told. A rate of zero without more depends on the seller: who has a tax number taxes at zero, who has none
+/// is outside of VAT.
+fn treatment(invoice: &Invoice, rate_bp: u32, treatment: &tax::Treatment) -> Treatment {
+    match treatment {
+        tax::Treatment::ReverseCharge => Treatment::ReverseCharge,
+        tax::Treatment::Exempt { reason } => Treatment::Exempt { reason: reason.clone() },
+        tax::Treatment::OutOfScope { reason } => Treatment::OutOfScope { reason: reason.clone() },
+        tax::Treatment::Rate if rate_bp > 0 => Treatment::Standard { rate_bp },
+        tax::Treatment::Rate if invoice.snapshot.seller.tax_id.trim().is_empty() => {
             Treatment::OutOfScope { reason: OUTSIDE_VAT.to_owned() }
         }
-        0 => Treatment::Zero,
-        rate_bp => Treatment::Standard { rate_bp },
+        tax::Treatment::Rate => Treatment::Zero,
     }
 }

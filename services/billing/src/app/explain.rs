@@ -7,6 +7,7 @@ use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
 
 use super::subscription::not_found;
+use super::tax::Taxes;
 use super::{Billing, broken, profile};
 use crate::domain::explain::{self, Figure};
 use crate::domain::invoice::{self, Invoice, Purpose};
@@ -102,12 +103,13 @@ impl Billing {
         if let Some(invoice) = open.iter().find(|invoice| invoice.purpose != Purpose::Upgrade) {
             return of_invoice(&mut tx, invoice, owner).await;
         }
-        let profile = profile(&mut tx, brand).await?;
         let title = "Next charge".to_owned();
         if let Some(note) = no_charge(&subscription) {
             return Ok(Explanation { title, note, ..Explanation::default() });
         }
-        let Some(bill) = next_bill(&subscription, profile.tax_rate_bp).map_err(broken)? else {
+        let taxes = Taxes::of(&mut tx, brand, &[subscription.account], now).await?;
+        let taxed = taxes.decide(subscription.account, &subscription.renewal_offer().tax_category);
+        let Some(bill) = next_bill(&subscription, &taxed.tax).map_err(broken)? else {
             let note = "Nothing is counted before the first payment.".to_owned();
             return Ok(Explanation { title, note, ..Explanation::default() });
         };
@@ -117,7 +119,7 @@ impl Billing {
             Some(purse) => purse.available(now).map_err(broken)?,
             None => Money::zero(currency),
         };
-        let mut figures = explain::lines(&bill.lines, &bill.totals, &profile.tax_name).map_err(broken)?;
+        let mut figures = explain::lines(&bill.lines, &bill.totals, &taxed.name).map_err(broken)?;
         figures.push(explain::charge(bill.totals.total, bill.from(wallet)).map_err(broken)?);
         Ok(Explanation {
             title,

@@ -212,6 +212,7 @@ fn snapshot(profile: &Profile, buyer: Buyer) -> Snapshot {
         tax_name: profile.tax_name.clone(),
         offer: None,
         applied: Applied::default(),
+        tax: None,
     }
 }
 

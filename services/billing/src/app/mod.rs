@@ -30,6 +30,7 @@ pub mod rules;
 pub mod schedule;
 pub mod settlement;
 pub mod subscription;
+pub mod tax;
 pub mod unit;
 pub mod wallet;
 pub mod webhook;

@@ -146,16 +146,21 @@ async fn place_in(
 ) -> Result<Placed, Problem> {
     let profile = profile(tx, brand).await?;
     let settings = billing.config.dunning(&profile);
-    let customer = Customer {
-        account: place.account,
-        buyer: place.buyer.clone(),
-        referral_code: place.referral_code.clone(),
-        first_settled_at: None,
-    };
+    let mut buyer = place.buyer.clone();
+    if buyer.country.is_empty() {
+        buyer.country.clone_from(&quote.country);
+    }
+    let customer =
+        Customer { account: place.account, buyer, referral_code: place.referral_code.clone(), first_settled_at: None };
     store::customer::put(tx, brand, &customer).await?;
     refuse_merged(tx, place.account, "account_id").await?;
     let mut unit = Unit::new(brand, profile, now);
     unit.lock_customers(tx, &[place.account]).await?;
+    let taxed = unit.tax(place.account, &quote.offer.tax_category).tax;
+    if quote.quote.tax.as_ref().is_some_and(|quoted| quoted.tax != taxed) {
+        let message = "the tax at the customer's address is another than the quote's; ask for a new one";
+        return Err(Problem::refused("QUOTE_TAX_CHANGED", message).on_field("quote_id"));
+    }
     let referral_code = unit.customer(place.account).map(|known| known.referral_code.clone()).unwrap_or_default();
 
     let redeemed =
@@ -185,7 +190,8 @@ async fn place_in(
     let mut draft = if is_trial {
         None
     } else {
-        Some(draft_of(&unit.profile, &place, &quote, &subscription, now).map_err(broken)?)
+        let buyer = unit.customer(place.account).map(|known| known.buyer.clone()).unwrap_or(place.buyer);
+        Some(draft_of(&unit.profile, buyer, &quote, &subscription, now).map_err(broken)?)
     };
     order.invoice = draft.as_ref().map(|draft| draft.id);
     store::subscription::insert(tx, brand, &subscription).await?;
@@ -275,14 +281,17 @@ pub(super) fn start_trial(unit: &mut Unit, subscription: &mut Subscription, days
 
 pub(super) fn draft_of(
     profile: &Profile,
-    place: &Place,
+    buyer: Buyer,
     quote: &Stored,
     subscription: &Subscription,
     now: DateTime<Utc>,
 ) -> Result<Invoice, MoneyError> {
-    let mut invoice = draft(profile, place.buyer.clone(), subscription, Purpose::First, now);
+    let mut invoice = draft(profile, buyer, subscription, Purpose::First, now);
     if let Some(redeemed) = &subscription.discounts.coupon {
         invoice.snapshot.applied = Applied::to_period(redeemed, &quote.offer, true)?;
+    }
+    if let Some(taxed) = &quote.quote.tax {
+        invoice.snapshot.tax_as(taxed.clone());
     }
     invoice.lines.clone_from(&quote.quote.lines);
     invoice.period = invoice.lines.first().and_then(|line| line.period);
@@ -317,6 +326,7 @@ pub(super) fn draft(
             tax_name: profile.tax_name.clone(),
             offer: Some(subscription.offer.clone()),
             applied: Applied::default(),
+            tax: None,
         },
         period: None,
         issued_at: None,

@@ -2,19 +2,33 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use ottery_kernel::{AccountId, BrandId, InvoiceId, OrderId, SubscriptionId};
 use ottery_kit::grpc::Problem;
 
 use super::Billing;
 use super::subscription::not_found;
+use super::tax::Taxes;
 use crate::domain::invoice::{Invoice, State};
 use crate::domain::subscription::Subscription;
+use crate::domain::tax::Tax;
 use crate::store::credit_note::CreditNote;
 use crate::store::ledger::{Balance, Shown};
 use crate::store::order::Order;
 use crate::store::payment::Payment;
 use crate::store::task::Task;
 use crate::store::{self, Page};
+
+/// A subscription as its customer sees it.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The subscription.
+    pub subscription: Subscription,
+    /// The invoice that waits.
+    pub open: Option<InvoiceId>,
+    /// What tax does to the price of its next renewal.
+    pub tax: Tax,
+}
 
 /// An order with all that hangs on it.
 #[derive(Clone, Debug)]
@@ -23,8 +37,8 @@ pub struct OrderDetail {
     pub order: Order,
     /// Its invoice and that one's credit notes.
     pub invoice: Option<(Invoice, Vec<CreditNote>)>,
-    /// What it made, and the invoice that waits there.
-    pub subscription: Option<(Subscription, Option<InvoiceId>)>,
+    /// What it made.
+    pub subscription: Option<Held>,
     /// Attempts to pay its invoice.
     pub payments: Vec<Payment>,
 }
@@ -35,7 +49,7 @@ impl Billing {
     /// # Errors
     /// When there is none.
     pub async fn order(&self, brand: BrandId, id: OrderId, owner: Option<AccountId>) -> Result<OrderDetail, Problem> {
-        let (mut tx, _) = self.begin(brand).await?;
+        let (mut tx, now) = self.begin(brand).await?;
         let order = store::order::get(&mut tx, id)
             .await?
             .filter(|order| owner.is_none_or(|owner| owner == order.account))
@@ -50,7 +64,7 @@ impl Billing {
             payments = store::payment::list_by_invoice(&mut tx, brand, id).await?;
         }
         let subscription = match store::subscription::get(&mut tx, order.subscription).await? {
-            Some(found) => open_invoices(&mut tx, vec![found]).await?.pop(),
+            Some(found) => held(&mut tx, brand, vec![found], now).await?.pop(),
             None => None,
         };
         Ok(OrderDetail { order, invoice, subscription, payments })
@@ -74,16 +88,16 @@ impl Billing {
         brand: BrandId,
         id: SubscriptionId,
         owner: Option<AccountId>,
-    ) -> Result<(Subscription, Option<InvoiceId>), Problem> {
-        let (mut tx, _) = self.begin(brand).await?;
+    ) -> Result<Held, Problem> {
+        let (mut tx, now) = self.begin(brand).await?;
         let found = store::subscription::get(&mut tx, id)
             .await?
             .filter(|found| owner.is_none_or(|owner| owner == found.account))
             .ok_or_else(|| not_found(id))?;
-        open_invoices(&mut tx, vec![found]).await?.pop().ok_or_else(|| not_found(id))
+        held(&mut tx, brand, vec![found], now).await?.pop().ok_or_else(|| not_found(id))
     }
 
-    /// Subscriptions, newest first, each with the invoice that waits.
+    /// Subscriptions, newest first.
     ///
     /// # Errors
     /// When the database fails.
@@ -92,10 +106,10 @@ impl Billing {
         brand: BrandId,
         account: Option<AccountId>,
         page: Page,
-    ) -> Result<Vec<(Subscription, Option<InvoiceId>)>, Problem> {
-        let (mut tx, _) = self.begin(brand).await?;
+    ) -> Result<Vec<Held>, Problem> {
+        let (mut tx, now) = self.begin(brand).await?;
         let found = store::subscription::list(&mut tx, account, page).await?;
-        Ok(open_invoices(&mut tx, found).await?)
+        held(&mut tx, brand, found, now).await
     }
 
     /// An invoice and its credit notes.
@@ -183,10 +197,12 @@ impl Billing {
 }
 
 /// The oldest open invoice of each subscription.
-async fn open_invoices(
+async fn held(
     tx: &mut sqlx::postgres::PgTransaction<'_>,
+    brand: BrandId,
     subscriptions: Vec<Subscription>,
-) -> sqlx::Result<Vec<(Subscription, Option<InvoiceId>)>> {
+    now: DateTime<Utc>,
+) -> Result<Vec<Held>, Problem> {
     let ids: Vec<SubscriptionId> = subscriptions.iter().map(|subscription| subscription.id).collect();
     let mut open: HashMap<SubscriptionId, InvoiceId> = HashMap::new();
     for invoice in store::invoice::open_of(tx, &ids).await? {
@@ -194,11 +210,14 @@ async fn open_invoices(
             open.entry(id).or_insert(invoice.id);
         }
     }
+    let accounts: Vec<AccountId> = subscriptions.iter().map(|subscription| subscription.account).collect();
+    let taxes = Taxes::of(tx, brand, &accounts, now).await?;
     Ok(subscriptions
         .into_iter()
-        .map(|subscription| {
-            let invoice = open.get(&subscription.id).copied();
-            (subscription, invoice)
+        .map(|subscription| Held {
+            open: open.get(&subscription.id).copied(),
+            tax: taxes.decide(subscription.account, &subscription.renewal_offer().tax_category).tax,
+            subscription,
         })
         .collect())
 }

@@ -190,7 +190,8 @@ fn charge(unit: &mut Unit, case: &mut Case, id: InvoiceId, method: PaymentMethod
 /// is given when the unit is written.
 fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), UnitError> {
     let subscription = &mut case.subscription;
-    let bill = next_bill(subscription, unit.profile.tax_rate_bp)?;
+    let taxed = unit.tax(subscription.account, &subscription.renewal_offer().tax_category);
+    let bill = next_bill(subscription, &taxed.tax)?;
     let (Some(bill), Some(customer)) = (bill, unit.customer(subscription.account)) else {
         return Err(UnitError::Incomplete(subscription.id));
     };
@@ -198,6 +199,7 @@ fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), Unit
     let buyer = customer.buyer.clone();
     let mut invoice: Invoice = draft(&unit.profile, buyer, subscription, purpose, unit.now);
     (invoice.lines, invoice.snapshot.applied) = (lines, applied);
+    invoice.snapshot.tax_as(taxed);
     // The next price may be in another currency than the one of now.
     let currency = offer.price.currency;
     (invoice.paid, invoice.refunded) = (Money::zero(currency), Money::zero(currency));

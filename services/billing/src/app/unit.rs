@@ -12,6 +12,7 @@ use ottery_kit::outbox::{self, Event};
 use sqlx::postgres::PgTransaction;
 
 use super::deferral::{self, Paid, Passing};
+use super::tax::load_rules;
 use super::wallet;
 use crate::domain::calendar::Stretch;
 use crate::domain::coupon::Redeemed;
@@ -25,6 +26,7 @@ use crate::domain::order;
 use crate::domain::profile::Profile;
 use crate::domain::rules::UnpaidAtEnd;
 use crate::domain::subscription::{Command, EndCause, Refused, State, Subscription};
+use crate::domain::tax::{Book, Decision};
 use crate::domain::wallet::{Pocket, Purse, Taken};
 use crate::events::publish;
 use crate::store;
@@ -79,6 +81,7 @@ pub struct Unit {
     pub profile: Profile,
     /// The brand's present.
     pub now: DateTime<Utc>,
+    taxes: Book,
     customers: HashMap<AccountId, Customer>,
     orders: HashMap<OrderId, Order>,
     /// As they were before.
@@ -122,6 +125,7 @@ impl Unit {
     pub fn new(brand: BrandId, profile: Profile, now: DateTime<Utc>) -> Self {
         Self {
             brand,
+            taxes: Book::new(&profile),
             profile,
             now,
             customers: HashMap::new(),
@@ -160,6 +164,7 @@ impl Unit {
         let Self {
             brand: _,
             profile: _,
+            taxes: _,
             now: _,
             customers: _,
             orders: _,
@@ -221,7 +226,9 @@ impl Unit {
     /// # Errors
     /// When the database fails.
     pub async fn lock_customers(&mut self, tx: &mut PgTransaction<'_>, accounts: &[AccountId]) -> sqlx::Result<()> {
-        self.know(store::customer::lock_all(tx, accounts).await?);
+        let found = store::customer::lock_all(tx, accounts).await?;
+        load_rules(tx, self.brand, &mut self.taxes, found.iter().map(Customer::taxed_as)).await?;
+        self.know(found);
         Ok(())
     }
 
@@ -244,6 +251,13 @@ impl Unit {
     #[must_use]
     pub fn customer(&self, account: AccountId) -> Option<&Customer> {
         self.customers.get(&account)
+    }
+
+    /// How something of that tax category is taxed for a customer that was locked; anybody else is taxed as at home.
+    #[must_use]
+    pub fn tax(&self, account: AccountId, category: &str) -> Decision {
+        let buyer = self.customers.get(&account).map(Customer::taxed_as).unwrap_or_default();
+        self.taxes.decide(&buyer, category, self.now)
     }
 
     /// Tells one more event.
@@ -468,10 +482,11 @@ impl Unit {
         }
         self.passings.extend(passed(before, after));
         after.version += 1;
+        let tax = self.tax(after.account, &after.offer.tax_category).tax;
         let buyer = self.customers.get(&after.account).map(|customer| &customer.buyer);
-        let (brand, rate) = (self.brand, self.profile.tax_rate_bp);
+        let brand = self.brand;
         let mut events =
-            vec![publish::subscription_changed(brand, after, before.state, buyer, rate, reason, self.now)?];
+            vec![publish::subscription_changed(brand, after, before.state, buyer, &tax, reason, self.now)?];
         let grace = self.profile.grace();
         let entitlement = entitlement::of(after, grace);
         let differs = entitlement != entitlement::of(before, grace)

@@ -234,6 +234,7 @@ mod tests {
     use crate::domain::calendar::Stretch;
     use crate::domain::proration::tests::offer;
     use crate::domain::quote::stretch_lines;
+    use crate::domain::tax::Tax;
 
     fn eur(minor: i64) -> Money {
         Money::new(minor, Currency::EUR)
@@ -293,7 +294,7 @@ mod tests {
         sold.setup_fee = Some(eur(595));
         let at = |month| Utc.with_ymd_and_hms(2026, month, 1, 0, 0, 0).unwrap();
         let june = Stretch::term(Period::try_new(at(6), at(7)).unwrap());
-        let lines = stretch_lines(&sold, &june, 1900, true, None).unwrap().lines;
+        let lines = stretch_lines(&sold, &june, &Tax::contained(1900), true, None).unwrap().lines;
         assert_eq!(net_of_time(Currency::EUR, &lines), Ok(eur(1000)));
     }
 

@@ -11,6 +11,7 @@ use super::coupon::Applied;
 use super::line::{Line, Totals};
 use super::offer::Offer;
 use super::profile::Entity;
+use super::tax::{Decision, Tax};
 
 /// Where an invoice stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,6 +213,17 @@ pub struct Snapshot {
     /// What a coupon did on it.
     #[serde(default)]
     pub applied: Applied,
+    /// How what is sold is taxed, and on what grounds; older invoices have it in their lines alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax: Option<Decision>,
+}
+
+impl Snapshot {
+    /// Takes over how what is sold is taxed.
+    pub fn tax_as(&mut self, decision: Decision) {
+        self.tax_name.clone_from(&decision.name);
+        self.tax = Some(decision);
+    }
 }
 
 /// Who is billed.
@@ -288,6 +300,15 @@ impl Invoice {
             (State::Open, _) | (State::Uncollectible, Purpose::Renewal | Purpose::Manual) => true,
             (State::Uncollectible, Purpose::First | Purpose::Upgrade)
             | (State::Draft | State::Void | State::Closed, _) => false,
+        }
+    }
+
+    /// What tax did to the price of what is sold. Before rules there were, it was contained at the rate of the lines.
+    #[must_use]
+    pub fn tax(&self) -> Tax {
+        match &self.snapshot.tax {
+            Some(decision) => decision.tax.clone(),
+            None => Tax::contained(self.lines.first().map_or(0, |line| line.tax_rate_bp)),
         }
     }
 

@@ -375,6 +375,7 @@ mod tests {
 
     use super::*;
     use crate::domain::line::{Line, Totals};
+    use crate::domain::tax::Tax;
 
     fn booking(kind: &'static str) -> Booking {
         Booking::new(EntityId::new(DateTime::UNIX_EPOCH), kind, "inv_1", DateTime::UNIX_EPOCH)
@@ -446,7 +447,7 @@ mod tests {
         ) {
             let customer = AccountId::new(DateTime::UNIX_EPOCH);
             let lines: Vec<_> =
-                gross.iter().map(|minor| Line::gross("x", Money::new(*minor, Currency::EUR), bp, None).unwrap()).collect();
+                gross.iter().map(|minor| Line::priced("x", Money::new(*minor, Currency::EUR), &Tax::contained(bp), None).unwrap()).collect();
             let totals = Totals::of(Currency::EUR, &lines).unwrap();
             let mut rows = invoice_finalised(booking("invoice.finalised"), customer, totals).unwrap().into_transfers();
             if voided {

@@ -1,12 +1,10 @@
-//! Lines of an invoice and their totals. Prices are gross: tax is contained and taken out per line.
+//! Lines of an invoice and their totals. Amounts are gross, whatever the prices were.
 
-use ottery_kernel::{Currency, Money, MoneyError, Period, Rounding};
+use ottery_kernel::{Currency, Money, MoneyError, Period};
 use serde::{Deserialize, Serialize};
 
 use super::derivation::Derivation;
-
-/// Basis points in a whole.
-const WHOLE_BP: i64 = 10_000;
+use super::tax::{Tax, Taxed, Treatment};
 
 /// One printed line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,10 +15,13 @@ pub struct Line {
     pub quantity: u32,
     /// Gross amount of all of them; negative for a credit.
     pub amount: Money,
-    /// Rate of the contained tax in basis points.
+    /// Rate of the contained tax in basis points; zero where none is charged.
     pub tax_rate_bp: u32,
     /// The contained tax, fixed at issue.
     pub tax: Money,
+    /// How it is taxed beside the rate, fixed at issue.
+    #[serde(default, skip_serializing_if = "Treatment::is_rate")]
+    pub treatment: Treatment,
     /// The time it covers.
     pub period: Option<Period>,
     /// How its price came about; empty when somebody stated it, and on lines of earlier versions.
@@ -29,36 +30,43 @@ pub struct Line {
 }
 
 impl Line {
-    /// One piece at that gross amount.
+    /// One piece at that price; negative for a credit.
     ///
     /// # Errors
-    /// When the amount is too large to compute with.
-    pub fn gross(
+    /// When the price is too large to compute with.
+    pub fn priced(
         description: impl Into<String>,
-        amount: Money,
-        tax_rate_bp: u32,
+        price: Money,
+        tax: &Tax,
         period: Option<Period>,
     ) -> Result<Self, MoneyError> {
-        let tax = tax_inside(amount, tax_rate_bp)?;
+        let Taxed { gross, tax: contained } = tax.of(price)?;
         Ok(Self {
             description: description.into(),
             quantity: 1,
-            amount,
-            tax_rate_bp,
-            tax,
+            amount: gross,
+            tax_rate_bp: tax.charged_bp(),
+            tax: contained,
+            treatment: tax.treatment.clone(),
             period,
             how: Derivation::default(),
         })
     }
 
-    /// What a discount takes off this line, as a line of its own. Its tax is what the tax shrinks by, so that both lines
-    /// together contain the tax of the reduced amount.
+    /// What a discount of `off` takes off this line, whose price is `price`, as a line of its own. Amount and tax are what
+    /// those of the line shrink by, so that both lines together are the reduced price with its tax.
     ///
     /// # Errors
     /// When the currencies differ.
-    pub fn discounted(&self, description: impl Into<String>, off: Money) -> Result<Self, MoneyError> {
-        let rest = tax_inside(self.amount.checked_sub(off)?, self.tax_rate_bp)?;
-        let (amount, tax) = (off.checked_neg()?, rest.checked_sub(self.tax)?);
+    pub fn discounted(
+        &self,
+        description: impl Into<String>,
+        price: Money,
+        off: Money,
+        tax: &Tax,
+    ) -> Result<Self, MoneyError> {
+        let rest = tax.of(price.checked_sub(off)?)?;
+        let (amount, tax) = (rest.gross.checked_sub(self.amount)?, rest.tax.checked_sub(self.tax)?);
         Ok(Self { description: description.into(), amount, tax, how: Derivation::default(), ..self.clone() })
     }
 
@@ -67,14 +75,6 @@ impl Line {
     pub fn derived(self, how: Derivation) -> Self {
         Self { how, ..self }
     }
-}
-
-/// The tax contained in a gross amount, rounded to the nearest minor unit.
-///
-/// # Errors
-/// When the amount is too large to compute with.
-pub fn tax_inside(gross: Money, rate_bp: u32) -> Result<Money, MoneyError> {
-    gross.mul_ratio(i64::from(rate_bp), WHOLE_BP + i64::from(rate_bp), Rounding::HalfUp)
 }
 
 /// Sums of lines: what the customer sees always adds up.
@@ -110,7 +110,8 @@ mod tests {
     #[test]
     fn case_019_tax_is_taken_per_line_and_the_sums_match_the_printed_lines() {
         let eur = |minor| Money::new(minor, Currency::EUR);
-        let lines: Vec<_> = [999, 999, 1].map(|minor| Line::gross("x", eur(minor), 1900, None).unwrap()).into();
+        let lines: Vec<_> =
+            [999, 999, 1].map(|minor| Line::priced("x", eur(minor), &Tax::contained(1900), None).unwrap()).into();
         // 9.99 contains 1.595… of 19 %: 1.60 on each of two lines, not 3.19 on their sum.
         assert_eq!(lines.iter().map(|line| line.tax.minor).collect::<Vec<_>>(), [160, 160, 0]);
         let totals = Totals::of(Currency::EUR, &lines).unwrap();
@@ -119,9 +120,9 @@ mod tests {
 
     #[test]
     fn case_017_yen_and_dinar_are_taxed_in_their_own_minor_units() {
-        let yen = Line::gross("x", Money::new(1100, Currency::JPY), 1000, None).unwrap();
+        let yen = Line::priced("x", Money::new(1100, Currency::JPY), &Tax::contained(1000), None).unwrap();
         assert_eq!(yen.tax, Money::new(100, Currency::JPY));
-        let dinar = Line::gross("x", Money::new(10_500, Currency::KWD), 500, None).unwrap();
+        let dinar = Line::priced("x", Money::new(10_500, Currency::KWD), &Tax::contained(500), None).unwrap();
         assert_eq!(dinar.tax.to_decimal(), "0.500");
     }
 
@@ -129,7 +130,7 @@ mod tests {
         #[test]
         fn net_and_tax_add_up_to_gross(amounts in proptest::collection::vec(-1_000_000_i64..1_000_000, 1..8), bp in 0_u32..5_000) {
             let lines: Vec<_> =
-                amounts.iter().map(|minor| Line::gross("x", Money::new(*minor, Currency::EUR), bp, None).unwrap()).collect();
+                amounts.iter().map(|minor| Line::priced("x", Money::new(*minor, Currency::EUR), &Tax::contained(bp), None).unwrap()).collect();
             let totals = Totals::of(Currency::EUR, &lines).unwrap();
             prop_assert_eq!(totals.subtotal.minor + totals.tax.minor, totals.total.minor);
             prop_assert_eq!(totals.total.minor, amounts.iter().sum::<i64>());

@@ -3,8 +3,9 @@
 use ottery_kernel::{Currency, Money, MoneyError};
 
 use super::derivation::Derivation;
-use super::line::{Line, Totals, tax_inside};
+use super::line::{Line, Totals};
 use super::rates::by_rate;
+use super::tax::{Treatment, inside};
 
 /// Lines of one invoice.
 pub const LINES_MAX: usize = 100;
@@ -124,10 +125,10 @@ fn printed(currency: Currency, at: usize, line: &DraftLine) -> Result<Line, Inva
     if amount.minor.unsigned_abs() > AMOUNT_MINOR_MAX.unsigned_abs() {
         return Err(too_much);
     }
-    let tax = tax_inside(amount, line.tax_rate_bp)?;
+    let tax = inside(amount, line.tax_rate_bp)?;
     let (quantity, tax_rate_bp) = (line.quantity, line.tax_rate_bp);
-    let how = Derivation::default();
-    Ok(Line { description: description.to_owned(), quantity, amount, tax_rate_bp, tax, period: None, how })
+    let (treatment, how) = (Treatment::Rate, Derivation::default());
+    Ok(Line { description: description.to_owned(), quantity, amount, tax_rate_bp, tax, treatment, period: None, how })
 }
 
 #[cfg(test)]

@@ -28,5 +28,7 @@ pub mod refund;
 pub mod rules;
 pub mod statement;
 pub mod subscription;
+pub mod tax;
 pub mod trial_balance;
+pub mod vat;
 pub mod wallet;

@@ -8,6 +8,7 @@ use super::line::{Line, Totals};
 use super::offer::Offer;
 use super::quote::{Billed, stretch_lines};
 use super::subscription::{State, Subscription};
+use super::tax::Tax;
 
 /// A bill that cannot be computed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,12 +42,11 @@ pub struct NextBill {
 ///
 /// # Errors
 /// When an amount or a date does not fit.
-pub fn next_bill(subscription: &Subscription, tax_rate_bp: u32) -> Result<Option<NextBill>, BillError> {
+pub fn next_bill(subscription: &Subscription, tax: &Tax) -> Result<Option<NextBill>, BillError> {
     let Some(next) = subscription.next_stretch()? else { return Ok(None) };
     let offer = subscription.renewal_offer().clone();
     let coupon = subscription.discounts.coupon.as_ref();
-    let Billed { mut lines, applied } =
-        stretch_lines(&offer, &next.stretch, tax_rate_bp, subscription.is_setup_due, coupon)?;
+    let Billed { mut lines, applied } = stretch_lines(&offer, &next.stretch, tax, subscription.is_setup_due, coupon)?;
     let period = next.stretch.period;
     if let Some(line) = lines.first_mut() {
         line.period = Some(period);

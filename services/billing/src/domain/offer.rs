@@ -14,9 +14,9 @@ pub struct Offer {
     pub price_id: PriceId,
     /// The plan's name as it was sold.
     pub plan_name: String,
-    /// Gross price of one term.
+    /// Price of one term; whether it contains tax is the seller's setting.
     pub price: Money,
-    /// One-time gross charge on the first invoice.
+    /// One-time charge on the first invoice.
     pub setup_fee: Option<Money>,
     /// How long one period lasts.
     pub term: Term,
@@ -38,6 +38,9 @@ pub struct Offer {
     /// Where a renewal begins that is paid after a suspension.
     #[serde(default)]
     pub late_renewal: LateRenewal,
+    /// Kind of product, for tax rules that tell them apart; empty for the usual.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tax_category: String,
 }
 
 impl Offer {

@@ -148,6 +148,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::tax::Tax;
 
     fn eur(minor: i64) -> Money {
         Money::new(minor, Currency::EUR)
@@ -155,9 +156,9 @@ mod tests {
 
     fn printed() -> (Vec<Line>, Totals) {
         let lines = vec![
-            Line::gross("Box", eur(1190), 1900, None).unwrap(),
-            Line::gross("Book", eur(1070), 700, None).unwrap(),
-            Line::gross("Discount", eur(-119), 1900, None).unwrap(),
+            Line::priced("Box", eur(1190), &Tax::contained(1900), None).unwrap(),
+            Line::priced("Book", eur(1070), &Tax::contained(700), None).unwrap(),
+            Line::priced("Discount", eur(-119), &Tax::contained(1900), None).unwrap(),
         ];
         let totals = Totals::of(Currency::EUR, &lines).unwrap();
         (lines, totals)
@@ -202,7 +203,7 @@ mod tests {
             steps in proptest::collection::vec((any::<bool>(), 1_i64..4_000, 1_u32..7), 0..8),
         ) {
             let lines: Vec<_> =
-                entered.iter().map(|(minor, rate)| Line::gross("x", eur(*minor), [0, 700, 1900][*rate], None).unwrap()).collect();
+                entered.iter().map(|(minor, rate)| Line::priced("x", eur(*minor), &Tax::contained([0, 700, 1900][*rate]), None).unwrap()).collect();
             let totals = Totals::of(Currency::EUR, &lines).unwrap();
             let mut before = nothing();
             let take = |before: &mut Credited, portion: Portion| {

@@ -8,6 +8,7 @@ use ottery_kernel::{BrandId, Currency, EntityId};
 use serde::{Deserialize, Serialize};
 
 use super::rules::InvoiceRules;
+use super::tax::Settings;
 
 /// Settings of a brand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ pub struct Profile {
     pub renewal_lead_hours: u32,
     /// Reminders relative to the due instant, earliest first; negative is before.
     pub reminder_hours: Vec<i32>,
-    /// Tax contained in prices, in basis points.
+    /// Tax at home and where no rule says otherwise, in basis points.
     pub tax_rate_bp: u32,
     /// Its name on the invoice.
     pub tax_name: String,
@@ -74,4 +75,7 @@ pub struct Entity {
     pub series: String,
     /// Accounting contact.
     pub email: String,
+    /// How it taxes.
+    #[serde(default)]
+    pub tax: Settings,
 }

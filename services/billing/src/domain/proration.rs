@@ -261,6 +261,7 @@ pub(crate) mod tests {
             changes: ChangePolicy::default(),
             pause_days_max: 0,
             late_renewal: LateRenewal::FromOldEnd,
+            tax_category: String::new(),
         }
     }
 

@@ -10,6 +10,7 @@ use super::coupon::{Applied, Coupon, CouponRefused, Redeemed};
 use super::derivation::{Addend, Derivation, Priced, Source};
 use super::line::{Line, Totals};
 use super::offer::Offer;
+use super::tax::{Decision, Tax, on_total};
 
 /// How long a quote binds.
 pub const VALID_FOR: TimeDelta = TimeDelta::minutes(30);
@@ -36,6 +37,9 @@ pub struct Quote {
     /// What takes something off, as it was when the quote was made: the quote holds even when the coupon ends meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coupon: Option<Coupon>,
+    /// How it is taxed; none in quotes from before it was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax: Option<Decision>,
 }
 
 /// Why there is no quote.
@@ -84,7 +88,7 @@ pub struct Billed {
 pub fn stretch_lines(
     offer: &Offer,
     stretch: &Stretch,
-    tax_rate_bp: u32,
+    tax: &Tax,
     with_setup: bool,
     coupon: Option<&Redeemed>,
 ) -> Result<Billed, MoneyError> {
@@ -99,7 +103,8 @@ pub fn stretch_lines(
     let price = Derivation::from(stretch.addend(Source::Price(priced()), offer.price));
     let part = if stretch.is_bridge() { ", prorated" } else { "" };
     let name = format!("{}, {}{part}", offer.plan_name, offer.term);
-    let mut lines = vec![Line::gross(name, price.total(currency)?, tax_rate_bp, None)?.derived(price.clone())];
+    let listed = price.total(currency)?;
+    let mut lines = vec![Line::priced(name, listed, tax, None)?.derived(price.clone())];
     // The part of the reduced price is what is paid, and what is credited from later; the discount is what it is short of
     // the price.
     let off_term = applied.off_period.unwrap_or(nothing);
@@ -114,20 +119,21 @@ pub fn stretch_lines(
     let discount = price.and(reduced.taken());
     let off = discount.total(currency)?;
     if let (Some(line), true) = (lines.first(), off.is_positive()) {
-        lines.push(line.discounted(label(), off)?.derived(discount.taken()));
+        lines.push(line.discounted(label(), listed, off, tax)?.derived(discount.taken()));
     }
     let mut off_setup = nothing;
     let fee = offer.setup_fee.filter(|fee| with_setup && fee.is_positive());
     if let Some(fee) = fee {
         nothing.checked_add(fee)?;
         let setup = |amount| Derivation::from(Addend::all(Source::SetupFee(priced()), amount));
-        let line = Line::gross("Set-up", fee, tax_rate_bp, None)?.derived(setup(fee));
+        let line = Line::priced("Set-up", fee, tax, None)?.derived(setup(fee));
         off_setup = coupon.map_or(nothing, |coupon| coupon.off_setup(offer));
-        let discount = off_setup.is_positive().then(|| line.discounted(label(), off_setup)).transpose()?;
+        let discount = off_setup.is_positive().then(|| line.discounted(label(), fee, off_setup, tax)).transpose()?;
         let discount = discount.map(|line| line.derived(setup(off_setup).taken()));
         lines.push(line);
         lines.extend(discount);
     }
+    on_total(&mut lines, tax.pricing, tax.round)?;
     // A bridge may be too short for a discount: then no period of the coupon is used up.
     let is_applied = off.is_positive() || off_setup.is_positive();
     Ok(Billed { lines, applied: if is_applied { applied } else { Applied::default() } })
@@ -153,7 +159,7 @@ impl Quote {
         offer: &Offer,
         asked: Asked<'_>,
         sold: &[Currency],
-        tax_rate_bp: u32,
+        decision: &Decision,
         zone: Tz,
         now: DateTime<Utc>,
     ) -> Result<Self, QuoteError> {
@@ -173,7 +179,7 @@ impl Quote {
         let first = Stretch { period: begun.period, whole: begun.whole };
         let mut redeemed =
             coupon.map(|coupon| Redeemed { redemption: uuid::Uuid::nil(), coupon: coupon.clone(), periods_used: 0 });
-        let Billed { mut lines, applied } = stretch_lines(offer, &first, tax_rate_bp, true, redeemed.as_ref())?;
+        let Billed { mut lines, applied } = stretch_lines(offer, &first, &decision.tax, true, redeemed.as_ref())?;
         if let (Some(coupon), None) = (coupon, &applied.redeemed) {
             return Err(QuoteError::Coupon(CouponRefused::WithoutEffect(coupon.code.clone())));
         }
@@ -196,11 +202,12 @@ impl Quote {
             lines,
             totals,
             renews_at,
-            renewal_total: if trial { first.cost(renewal)? } else { renewal },
+            renewal_total: decision.tax.gross(if trial { first.cost(renewal)? } else { renewal })?,
             trial_days: offer.trial_days,
             is_trial: trial,
             expires_at: now + VALID_FOR,
             coupon: coupon.cloned(),
+            tax: Some(decision.clone()),
         })
     }
 
@@ -230,6 +237,10 @@ mod tests {
 
     const PLAIN: Asked<'_> = Asked { currency: None, trial: false, coupon: None };
 
+    fn at(rate_bp: u32) -> Decision {
+        Decision { tax: Tax::contained(rate_bp), ..Decision::default() }
+    }
+
     fn noon() -> DateTime<Utc> {
         Utc.with_ymd_and_hms(2026, 1, 31, 12, 0, 0).unwrap()
     }
@@ -238,7 +249,7 @@ mod tests {
     fn the_first_invoice_holds_the_set_up_fee_and_the_renewal_does_not() {
         let mut offer = offer(1190, Term::MONTH);
         offer.setup_fee = Some(Money::new(500, Currency::EUR));
-        let quote = Quote::price(&offer, PLAIN, &[Currency::EUR], 1900, Tz::UTC, noon()).unwrap();
+        let quote = Quote::price(&offer, PLAIN, &[Currency::EUR], &at(1900), Tz::UTC, noon()).unwrap();
         assert_eq!(quote.totals.total.minor, 1690);
         assert_eq!(quote.due_now.minor, 1690);
         assert_eq!(quote.renewal_total.minor, 1190);
@@ -248,7 +259,7 @@ mod tests {
 
     #[test]
     fn case_001_a_month_from_the_31st_renews_on_the_last_of_february() {
-        let quote = Quote::price(&offer(1, Term::MONTH), PLAIN, &[Currency::EUR], 0, Tz::UTC, noon()).unwrap();
+        let quote = Quote::price(&offer(1, Term::MONTH), PLAIN, &[Currency::EUR], &at(0), Tz::UTC, noon()).unwrap();
         assert_eq!(quote.renews_at, Utc.with_ymd_and_hms(2026, 2, 28, 12, 0, 0).unwrap());
     }
 
@@ -257,7 +268,7 @@ mod tests {
         let day = ottery_kernel::AnchorDay::try_new(1).unwrap();
         let offer = Offer { anchor: ottery_kernel::AnchorRule::Day(day), ..offer(3100, Term::MONTH) };
         let middle = Utc.with_ymd_and_hms(2026, 1, 17, 0, 0, 0).unwrap();
-        let quote = Quote::price(&offer, PLAIN, &[Currency::EUR], 0, Tz::UTC, middle).unwrap();
+        let quote = Quote::price(&offer, PLAIN, &[Currency::EUR], &at(0), Tz::UTC, middle).unwrap();
         assert_eq!((quote.due_now.minor, quote.renewal_total.minor), (1500, 3100));
         assert_eq!(quote.renews_at, Utc.with_ymd_and_hms(2026, 2, 1, 0, 0, 0).unwrap());
         assert_eq!(quote.lines[0].description, "Family, 1 month, prorated");
@@ -273,15 +284,16 @@ mod tests {
             Coupon { lasting: Lasting::Forever, ..crate::domain::coupon::tests::coupon(Benefit::Percent { bp: 5000 }) };
         let start = Utc.with_ymd_and_hms(2026, 1, 14, 0, 0, 0).unwrap();
         let asked = Asked { trial: true, coupon: Some(&half), ..PLAIN };
-        let quote = Quote::price(&offer, asked, &[Currency::EUR], 0, Tz::UTC, start).unwrap();
+        let quote = Quote::price(&offer, asked, &[Currency::EUR], &at(0), Tz::UTC, start).unwrap();
         assert_eq!((quote.due_now.minor, quote.totals.total.minor, quote.renewal_total.minor), (0, 750, 750));
     }
 
     #[test]
     fn a_trial_costs_nothing_now_and_must_exist() {
         let mut offer = offer(1000, Term::MONTH);
-        let price =
-            |offer: &Offer| Quote::price(offer, Asked { trial: true, ..PLAIN }, &[Currency::EUR], 0, Tz::UTC, noon());
+        let price = |offer: &Offer| {
+            Quote::price(offer, Asked { trial: true, ..PLAIN }, &[Currency::EUR], &at(0), Tz::UTC, noon())
+        };
         assert!(matches!(price(&offer), Err(QuoteError::NoTrial(_))));
         offer.trial_days = 3;
         let quote = price(&offer).unwrap();
@@ -295,13 +307,13 @@ mod tests {
             &offer(1, Term::MONTH),
             Asked { currency: Some(Currency::JPY), ..PLAIN },
             &[Currency::EUR],
-            0,
+            &at(0),
             Tz::UTC,
             noon(),
         );
         let text = refused.unwrap_err().to_string();
         assert!(text.contains("EUR") && text.contains("JPY"), "{text}");
-        let unsold = Quote::price(&offer(1, Term::MONTH), PLAIN, &[Currency::USD], 0, Tz::UTC, noon());
+        let unsold = Quote::price(&offer(1, Term::MONTH), PLAIN, &[Currency::USD], &at(0), Tz::UTC, noon());
         assert_eq!(unsold.unwrap_err(), QuoteError::CurrencyNotSold(Currency::EUR));
     }
 
@@ -312,7 +324,7 @@ mod tests {
             |lasting| Coupon { lasting, ..crate::domain::coupon::tests::coupon(Benefit::Percent { bp: 2500 }) };
         let price = |coupon: &Coupon, trial| {
             let asked = Asked { trial, coupon: Some(coupon), ..PLAIN };
-            Quote::price(&sold, asked, &[Currency::EUR], 1900, Tz::UTC, noon()).unwrap()
+            Quote::price(&sold, asked, &[Currency::EUR], &at(1900), Tz::UTC, noon()).unwrap()
         };
         let once = price(&coupon(Lasting::Once), false);
         assert_eq!((once.due_now.minor, once.renewal_total.minor), (750, 1000));
@@ -329,7 +341,7 @@ mod tests {
         let coupon = crate::domain::coupon::tests::coupon(Benefit::FreeSetup);
         let asked = Asked { coupon: Some(&coupon), ..PLAIN };
         let refused =
-            Quote::price(&offer(1000, Term::MONTH), asked, &[Currency::EUR], 1900, Tz::UTC, noon()).unwrap_err();
+            Quote::price(&offer(1000, Term::MONTH), asked, &[Currency::EUR], &at(1900), Tz::UTC, noon()).unwrap_err();
         assert_eq!(refused, QuoteError::Coupon(CouponRefused::WithoutEffect("SUMMER".into())));
     }
 }

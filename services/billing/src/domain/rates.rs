@@ -3,12 +3,15 @@
 use ottery_kernel::{Currency, Money, MoneyError};
 
 use super::line::Line;
+use super::tax::Treatment;
 
 /// The sums of one rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateSum {
     /// The rate in basis points.
     pub rate_bp: u32,
+    /// How it is taxed beside the rate.
+    pub treatment: Treatment,
     /// With tax.
     pub gross: Money,
     /// The tax in it.
@@ -20,25 +23,26 @@ impl RateSum {
     ///
     /// # Errors
     /// When it does not fit.
-    pub fn net(self) -> Result<Money, MoneyError> {
+    pub fn net(&self) -> Result<Money, MoneyError> {
         self.gross.checked_sub(self.tax)
     }
 }
 
-/// The sums of an invoice's lines by rate, the lowest rate first.
+/// The sums of an invoice's lines by rate and treatment, the lowest rate first.
 ///
 /// # Errors
 /// When a line has another currency or a sum does not fit.
 pub fn by_rate(currency: Currency, lines: &[Line]) -> Result<Vec<RateSum>, MoneyError> {
-    let mut rates: Vec<u32> = lines.iter().map(|line| line.tax_rate_bp).collect();
-    rates.sort_unstable();
-    rates.dedup();
-    rates
+    let mut kinds: Vec<(u32, &Treatment)> = lines.iter().map(|line| (line.tax_rate_bp, &line.treatment)).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
         .into_iter()
-        .map(|rate_bp| {
-            let lines = || lines.iter().filter(|line| line.tax_rate_bp == rate_bp);
+        .map(|(rate_bp, treatment)| {
+            let lines = || lines.iter().filter(|line| (line.tax_rate_bp, &line.treatment) == (rate_bp, treatment));
             let gross = Money::sum(currency, lines().map(|line| line.amount))?;
-            Ok(RateSum { rate_bp, gross, tax: Money::sum(currency, lines().map(|line| line.tax))? })
+            let tax = Money::sum(currency, lines().map(|line| line.tax))?;
+            Ok(RateSum { rate_bp, treatment: treatment.clone(), gross, tax })
         })
         .collect()
 }
@@ -56,8 +60,7 @@ pub fn shared_out(gross: Money, tax: Money, lines: &[Line]) -> Result<Vec<RateSu
     };
     let amounts = gross.split_by_weights(&weights(|sum| sum.gross))?;
     let taxes = if tax.is_zero() { vec![tax; sums.len()] } else { tax.split_by_weights(&weights(|sum| sum.tax))? };
-    let parts =
-        sums.iter().zip(amounts).zip(taxes).map(|((sum, gross), tax)| RateSum { rate_bp: sum.rate_bp, gross, tax });
+    let parts = sums.into_iter().zip(amounts).zip(taxes).map(|((sum, gross), tax)| RateSum { gross, tax, ..sum });
     Ok(parts.filter(|part| !part.gross.is_zero() || !part.tax.is_zero()).collect())
 }
 
@@ -77,13 +80,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::tax::Tax;
 
     fn eur(minor: i64) -> Money {
         Money::new(minor, Currency::EUR)
     }
 
     fn line(minor: i64, rate_bp: u32) -> Line {
-        Line::gross("x", eur(minor), rate_bp, None).unwrap()
+        Line::priced("x", eur(minor), &Tax::contained(rate_bp), None).unwrap()
     }
 
     #[test]
@@ -97,7 +101,7 @@ mod tests {
         // Everything back is exactly the invoice.
         assert_eq!(shared_out(eur(3450), eur(450), &lines).unwrap(), sums);
         let half = shared_out(eur(1725), eur(225), &lines).unwrap();
-        assert_eq!(half[0], RateSum { rate_bp: 700, gross: eur(535), tax: eur(35) });
+        assert_eq!((half[0].rate_bp, half[0].gross, half[0].tax), (700, eur(535), eur(35)));
         assert_eq!(half[1].net().unwrap(), eur(1000));
     }
 

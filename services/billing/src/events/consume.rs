@@ -1,4 +1,4 @@
-//! What billing hears: the catalogue's brands.
+//! What billing hears: the catalogue's brands and their taxes.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use ottery_kernel::Clock;
 use ottery_kit::broker::ConsumerGroup;
 use ottery_kit::consume::{Delivery, HandleError, Handler};
-use ottery_proto::catalog::v1::BrandChanged;
+use ottery_proto::catalog::v1::{BrandChanged, TaxesChanged};
 use sqlx::postgres::PgTransaction;
 
 use crate::contract;
@@ -14,6 +14,32 @@ use crate::store;
 
 /// Type of the event that tells a brand.
 pub const BRAND_CHANGED: &str = "catalog.brand.changed.v1";
+
+/// Type of the event that tells a brand's taxes.
+pub const TAXES_CHANGED: &str = "catalog.taxes.changed.v1";
+
+/// The group that keeps taxes; an older version changes nothing, so no event waits for another.
+#[must_use]
+pub fn taxes() -> ConsumerGroup {
+    ConsumerGroup::new("billing.taxes", &[TAXES_CHANGED]).newest_wins()
+}
+
+/// Keeps the newest tax rules of every brand.
+#[derive(Debug)]
+pub struct KeepTaxes;
+
+#[async_trait]
+impl Handler for KeepTaxes {
+    async fn handle(&self, tx: &mut PgTransaction<'_>, delivery: &Delivery) -> Result<(), HandleError> {
+        let changed: TaxesChanged = delivery.payload()?;
+        let table = changed.table.ok_or_else(|| HandleError::permanent("the event holds no table"))?;
+        let brand = table.brand_id.parse().map_err(HandleError::permanent)?;
+        let version = i64::try_from(table.version).map_err(HandleError::permanent)?;
+        let rules: anyhow::Result<Vec<_>> = table.rules.iter().map(contract::tax::rule_from).collect();
+        store::tax_rule::put(tx, brand, version, &rules.map_err(HandleError::Permanent)?).await?;
+        Ok(())
+    }
+}
 
 /// The group that keeps brands; an older version changes nothing, so no event waits for another.
 #[must_use]

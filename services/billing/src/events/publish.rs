@@ -11,8 +11,8 @@ use ottery_proto::billing::v1 as proto;
 use crate::contract;
 use crate::domain::entitlement::{Entitlement, Wanted};
 use crate::domain::invoice::{Buyer, Invoice};
-use crate::domain::line::tax_inside;
 use crate::domain::subscription::{State, Subscription};
+use crate::domain::tax::Tax;
 use crate::store::customer::Customer;
 use crate::store::order::Order;
 
@@ -115,12 +115,12 @@ pub fn price_announced(
 }
 
 /// What the subscription recurs with, tax excluded; nothing unless it is paying.
-fn recurring_net(subscription: &Subscription, tax_rate_bp: u32) -> Result<Money, MoneyError> {
-    let gross = subscription.recurring_price()?;
+fn recurring_net(subscription: &Subscription, tax: &Tax) -> Result<Money, MoneyError> {
+    let price = subscription.recurring_price()?;
     match subscription.state {
-        State::Active | State::PastDue { .. } => gross.checked_sub(tax_inside(gross, tax_rate_bp)?),
+        State::Active | State::PastDue { .. } => tax.net(price),
         State::Pending | State::Trialing | State::Suspended { .. } | State::Paused | State::Ended { .. } => {
-            Ok(Money::zero(gross.currency))
+            Ok(Money::zero(price.currency))
         }
     }
 }
@@ -134,14 +134,14 @@ pub fn subscription_changed(
     subscription: &Subscription,
     previous: State,
     buyer: Option<&Buyer>,
-    tax_rate_bp: u32,
+    tax: &Tax,
     reason: &str,
     now: DateTime<Utc>,
 ) -> Result<Event, MoneyError> {
     let payload = proto::SubscriptionChanged {
-        subscription: Some(contract::subscription(subscription, None)),
+        subscription: Some(contract::subscription(subscription, None, tax)),
         previous_state: contract::state(previous).into(),
-        recurring_net: Some(contract::money(recurring_net(subscription, tax_rate_bp)?)),
+        recurring_net: Some(contract::money(recurring_net(subscription, tax)?)),
         effective_at: Some(contract::timestamp(now)),
         email: buyer.map(|buyer| buyer.email.clone()).unwrap_or_default(),
         locale: buyer.map(|buyer| buyer.locale.clone()).unwrap_or_default(),

@@ -85,7 +85,7 @@ pub(super) async fn create_quote(
 }
 
 fn quote(stored: &Stored) -> proto::Quote {
-    let quote = &stored.quote;
+    let (quote, price) = (&stored.quote, stored.offer.price);
     proto::Quote {
         id: format!("quo_{}", stored.id.simple()),
         price_id: stored.offer.price_id.to_string(),
@@ -102,7 +102,10 @@ fn quote(stored: &Stored) -> proto::Quote {
         coupon: quote.coupon.as_ref().map(|coupon| coupon.code.clone()).unwrap_or_default(),
         discount: quote.discount().map(convert::money),
         coupon_periods: quote.coupon.as_ref().and_then(Coupon::periods).unwrap_or(0),
-        regular_total: Some(convert::money(stored.offer.price)),
+        // A price that was quoted fits with its tax.
+        regular_total: Some(convert::money(
+            quote.tax.as_ref().map_or(Ok(price), |taxed| taxed.tax.gross(price)).unwrap_or(price),
+        )),
     }
 }
 
@@ -176,7 +179,7 @@ pub(super) async fn get_order(
     Ok(proto::OrderDetail {
         order: Some(convert::order(&detail.order)),
         invoice: detail.invoice.map(|(invoice, notes)| convert::invoice(&invoice, &notes)),
-        subscription: detail.subscription.map(|(subscription, open)| convert::subscription(&subscription, open)),
+        subscription: detail.subscription.as_ref().map(super::subscription::shown),
         payments: detail.payments.iter().map(super::payment::to_proto).collect(),
     })
 }
@@ -243,6 +246,7 @@ pub(super) async fn change_plan(
         subscription: Some(convert::subscription(
             &changed.subscription,
             changed.invoice.filter(|_| changed.payment.is_some()),
+            &changed.tax,
         )),
         invoice_id: changed.invoice.map(|id| id.to_string()).unwrap_or_default(),
         checkout_url,

@@ -5,7 +5,13 @@ use ottery_proto::billing::v1 as proto;
 
 use super::{Caller, convert, id, next_page, page};
 use crate::app::Billing;
+use crate::app::read::Held;
 use crate::domain::subscription::Subscription;
+
+/// A subscription with the invoice that waits and what its renewal will cost.
+pub(super) fn shown(held: &Held) -> proto::Subscription {
+    convert::subscription(&held.subscription, held.open, &held.tax)
+}
 
 /// The subscription as it now is, with the invoice that waits.
 pub(super) async fn answer(
@@ -13,8 +19,7 @@ pub(super) async fn answer(
     caller: &Caller,
     subscription: &Subscription,
 ) -> Result<proto::Subscription, Problem> {
-    let (subscription, open) = app.subscription(caller.brand, subscription.id, caller.owner).await?;
-    Ok(convert::subscription(&subscription, open))
+    Ok(shown(&app.subscription(caller.brand, subscription.id, caller.owner).await?))
 }
 
 pub(super) async fn get(
@@ -24,8 +29,7 @@ pub(super) async fn get(
 ) -> Result<proto::Subscription, Problem> {
     let caller = Caller::customer_or(actor, "subscription.read")?;
     let wanted = id("subscription_id", &request.subscription_id)?;
-    let (subscription, open) = app.subscription(caller.brand, wanted, caller.owner).await?;
-    Ok(convert::subscription(&subscription, open))
+    Ok(shown(&app.subscription(caller.brand, wanted, caller.owner).await?))
 }
 
 pub(super) async fn list(
@@ -36,10 +40,10 @@ pub(super) async fn list(
     let caller = Caller::customer_or(actor, "subscription.read")?;
     let page = page(request.page.as_ref())?;
     let found = app.subscriptions(caller.brand, caller.account_filter(&request.account_id)?, page).await?;
-    let last = found.last().map(|(subscription, _)| subscription.id.as_uuid());
+    let last = found.last().map(|held| held.subscription.id.as_uuid());
     Ok(proto::ListSubscriptionsReply {
         page: next_page(page, found.len(), last),
-        subscriptions: found.iter().map(|(subscription, open)| convert::subscription(subscription, *open)).collect(),
+        subscriptions: found.iter().map(shown).collect(),
     })
 }
 

@@ -6,6 +6,7 @@ use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
 
 use crate::domain::invoice::Buyer;
+use crate::domain::tax::{self, Place};
 
 /// A customer of the brand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,35 @@ pub struct Customer {
     pub referral_code: String,
     /// When their first invoice was settled.
     pub first_settled_at: Option<DateTime<Utc>>,
+}
+
+struct Row {
+    account_id: Uuid,
+    email: String,
+    display_name: String,
+    country: String,
+    locale: String,
+    referral_code: String,
+    first_settled_at: Option<DateTime<Utc>>,
+}
+
+impl From<Row> for Customer {
+    fn from(row: Row) -> Self {
+        Self {
+            account: AccountId::from_uuid(row.account_id),
+            buyer: Buyer { name: row.display_name, email: row.email, country: row.country, locale: row.locale },
+            referral_code: row.referral_code,
+            first_settled_at: row.first_settled_at,
+        }
+    }
+}
+
+impl Customer {
+    /// What they are, for tax.
+    #[must_use]
+    pub fn taxed_as(&self) -> tax::Buyer<'_> {
+        tax::Buyer { place: Place::country(&self.buyer.country), business: None }
+    }
 }
 
 /// Keeps what an order said of its customer and locks the row; the referral of the first order stays.
@@ -43,41 +73,32 @@ pub async fn put(tx: &mut PgTransaction<'_>, brand: BrandId, customer: &Customer
     Ok(())
 }
 
-/// One customer.
-pub async fn get(tx: &mut PgTransaction<'_>, account: AccountId) -> sqlx::Result<Option<Customer>> {
-    let found = sqlx::query!(
-        "SELECT email, display_name, country, locale, referral_code, first_settled_at FROM customer WHERE account_id = $1",
-        account.as_uuid()
+/// These customers, as far as they are known.
+pub async fn get_all(tx: &mut PgTransaction<'_>, accounts: &[AccountId]) -> sqlx::Result<Vec<Customer>> {
+    let ids: Vec<Uuid> = accounts.iter().map(AccountId::as_uuid).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT account_id, email, display_name, country, locale, referral_code, first_settled_at
+           FROM customer WHERE account_id = ANY($1)",
+        &ids
     )
-    .fetch_optional(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
-    Ok(found.map(|row| Customer {
-        account,
-        buyer: Buyer { name: row.display_name, email: row.email, country: row.country, locale: row.locale },
-        referral_code: row.referral_code,
-        first_settled_at: row.first_settled_at,
-    }))
+    Ok(rows.into_iter().map(Into::into).collect())
 }
 
 /// These customers, locked in the order of their ids.
 pub async fn lock_all(tx: &mut PgTransaction<'_>, accounts: &[AccountId]) -> sqlx::Result<Vec<Customer>> {
     let ids: Vec<Uuid> = accounts.iter().map(AccountId::as_uuid).collect();
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         "SELECT account_id, email, display_name, country, locale, referral_code, first_settled_at
            FROM customer WHERE account_id = ANY($1) ORDER BY account_id FOR UPDATE",
         &ids
     )
     .fetch_all(&mut **tx)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Customer {
-            account: AccountId::from_uuid(row.account_id),
-            buyer: Buyer { name: row.display_name, email: row.email, country: row.country, locale: row.locale },
-            referral_code: row.referral_code,
-            first_settled_at: row.first_settled_at,
-        })
-        .collect())
+    Ok(rows.into_iter().map(Into::into).collect())
 }
 
 /// Notes when these customers' first invoice was settled.

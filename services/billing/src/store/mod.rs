@@ -32,6 +32,7 @@ pub mod share;
 pub mod subscription;
 pub mod suspension;
 pub mod task;
+pub mod tax_rule;
 pub mod wallet;
 
 use ottery_kernel::{Currency, Money};

@@ -85,6 +85,7 @@ impl CatalogService for Shelf {
                 LateRenewal::FromPayment => catalog::LateRenewal::FromPayment.into(),
             },
             changes: Some(changes(offer.changes)),
+            tax_category: Some(offer.tax_category.clone()),
             ..catalog::PlanVersion::default()
         };
         Ok(Response::new(catalog::GetPriceReply {
@@ -127,6 +128,8 @@ impl CatalogService for Shelf {
         put_coupon PutCouponRequest Coupon;
         set_coupon_state SetCouponStateRequest Coupon;
         list_coupons ListCouponsRequest ListCouponsReply;
+        put_tax_table PutTaxTableRequest TaxTable;
+        get_tax_table GetTaxTableRequest TaxTable;
         advance_test_clock AdvanceTestClockRequest TestClock;
     }
 }

@@ -100,7 +100,7 @@ fn with(lines: Vec<Line>, change: impl FnOnce(&mut EInvoice)) -> EInvoice {
 
 /// Tax taken out of a gross price, as prices with tax inside are billed.
 fn inclusive(name: &str, gross_minor: i64, rate_bp: u32) -> Line {
-    let tax = billing::domain::line::tax_inside(eur(gross_minor), rate_bp).unwrap().minor;
+    let tax = billing::domain::tax::inside(eur(gross_minor), rate_bp).unwrap().minor;
     line(name, 1, gross_minor - tax, tax, standard(rate_bp))
 }
 

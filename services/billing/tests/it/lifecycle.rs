@@ -196,7 +196,7 @@ async fn case_048_an_order_nobody_pays_is_cancelled_with_its_invoice() {
     let detail = world.billing.order(world.brand, placed.order.id, None).await.unwrap();
     assert_eq!(detail.order.state, order::State::Cancelled);
     assert_eq!(detail.invoice.unwrap().0.state, invoice::State::Void);
-    let subscription = detail.subscription.unwrap().0;
+    let subscription = detail.subscription.unwrap().subscription;
     assert_eq!(subscription.state, State::Ended { cause: EndCause::Abandoned });
     let told = outbox(&world.database.pool).await;
     assert!(told.iter().all(|event| event.r#type != "billing.entitlement.changed.v1"));

@@ -27,6 +27,7 @@ mod refunds;
 mod scenarios;
 mod scheduler;
 mod shop;
+mod taxes;
 mod wallets;
 mod walls;
 mod webhooks;

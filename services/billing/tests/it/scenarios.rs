@@ -6,6 +6,7 @@ use billing::domain::calendar::Move;
 use billing::domain::offer::Offer;
 use billing::domain::quote::{Asked, Quote};
 use billing::domain::subscription::{Command, Subscription};
+use billing::domain::tax::Decision;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use chrono_tz::Tz;
 use ottery_kernel::period::instant_of;
@@ -84,7 +85,8 @@ fn billed(scenario: &Scenario<'_>) -> (Vec<DateTime<Utc>>, Vec<String>) {
     offer.trial_days = 0;
     let sold = [scenario.price.currency];
     let asked = Asked { currency: None, trial: false, coupon: None };
-    let quote = Quote::price(&offer, asked, &sold, 0, scenario.zone, scenario.start).expect("it can be sold");
+    let quote = Quote::price(&offer, asked, &sold, &Decision::default(), scenario.zone, scenario.start)
+        .expect("it can be sold");
     let (mut ends, mut amounts) = (vec![quote.renews_at], vec![quote.due_now.to_decimal()]);
     let mut subscription: Subscription = world::subscription(offer.clone(), scenario.start);
     subscription.apply(Command::Activate, scenario.start).expect("it is paid");

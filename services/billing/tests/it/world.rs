@@ -15,6 +15,7 @@ use billing::domain::profile::{Entity, Profile};
 use billing::domain::quote::{Asked, Quote};
 use billing::domain::rules::InvoiceRules;
 use billing::domain::subscription::{State, Subscription};
+use billing::domain::tax;
 use billing::store;
 use billing::store::quote::Stored;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -76,6 +77,7 @@ pub fn profile(brand: BrandId, now: DateTime<Utc>) -> Profile {
             zone: Tz::Europe__Berlin,
             series: "INV".into(),
             email: "billing@nordlicht.example".into(),
+            tax: billing::domain::tax::Settings::default(),
         },
         currencies: vec![Currency::EUR, Currency::USD],
         zone: Tz::Europe__Berlin,
@@ -110,6 +112,7 @@ pub fn offer(minor: i64, term: Term) -> Offer {
         changes: ChangePolicy::default(),
         pause_days_max: 0,
         late_renewal: LateRenewal::FromOldEnd,
+        tax_category: String::new(),
     }
 }
 
@@ -195,8 +198,10 @@ impl World {
         let now = self.now();
         let profile = &self.profile;
         let asked = Asked { currency: None, trial, coupon };
-        let quote = Quote::price(&offer, asked, &profile.currencies, profile.tax_rate_bp, profile.zone, now)
-            .expect("the offer has a price");
+        let buyer = tax::Buyer { place: tax::Place::country("DE"), business: None };
+        let taxed = tax::Book::new(profile).decide(&buyer, &offer.tax_category, now);
+        let quote =
+            Quote::price(&offer, asked, &profile.currencies, &taxed, profile.zone, now).expect("the offer has a price");
         let stored = Stored { id: Uuid::now_v7(), account, offer, quote, country: "DE".into() };
         let mut tx = self.tx().await;
         store::quote::insert(&mut tx, self.brand, &stored, now).await.expect("the quote is kept");

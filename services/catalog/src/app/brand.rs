@@ -55,7 +55,7 @@ impl App {
         let mut tx = begin(&self.pool, Scope::Brand(id)).await?;
         let stored = store::lock(&mut tx, id).await?.ok_or(AppError::missing("brand"))?;
         check_version(expected, stored.version)?;
-        let brand = draft.validate(stored.brand.entity.id)?;
+        let brand = draft.after(&stored.brand).validate(stored.brand.entity.id)?;
         if brand.slug != stored.brand.slug {
             return Err(
                 Invalid::new("slug", "SLUG_FIXED", "a brand keeps its slug; create another brand instead").into()

@@ -6,6 +6,7 @@ mod coupon;
 mod error;
 mod page;
 mod plan;
+mod tax;
 
 use std::sync::Arc;
 

@@ -4,6 +4,7 @@ use chrono_tz::Tz;
 use ottery_kernel::{Currency, EntityId, Locale};
 use serde::{Deserialize, Serialize};
 
+use super::tax::TaxSettings;
 use super::words::{country, email, host, line, zone};
 use super::{DesignTokens, Invalid, Slug};
 
@@ -26,6 +27,9 @@ pub struct LegalEntity {
     pub invoice_series: String,
     /// Contact on the invoice.
     pub email: String,
+    /// How it taxes.
+    #[serde(default)]
+    pub tax: TaxSettings,
 }
 
 /// What the operator says about a brand.
@@ -63,7 +67,7 @@ pub struct Brand {
     pub terminate_after_days: u32,
     /// Hours before a period's end at which its renewal invoice is issued, 0 to 720.
     pub renewal_lead_hours: u32,
-    /// Basis points of tax contained in every price.
+    /// Basis points of tax at home and wherever no rule says otherwise.
     pub tax_rate_bp: u32,
     /// As on the invoice, for example `VAT`.
     pub tax_name: String,
@@ -117,6 +121,8 @@ pub struct EntityDraft {
     pub time_zone: String,
     pub invoice_series: String,
     pub email: String,
+    /// None keeps what the entity has.
+    pub tax: Option<TaxSettings>,
 }
 
 const HOSTS_MAX: usize = 20;
@@ -125,6 +131,15 @@ const LOCALES_MAX: usize = 20;
 const REMINDERS_MAX: usize = 8;
 
 impl BrandDraft {
+    /// Keeps from the brand what the draft does not say: who only knows of the older settings loses none.
+    #[must_use]
+    pub fn after(mut self, before: &Brand) -> Self {
+        if let Some(entity) = &mut self.entity {
+            entity.tax = entity.tax.or(Some(before.entity.tax));
+        }
+        self
+    }
+
     /// Checks every field; `entity_id` is the existing entity's, or a new one.
     ///
     /// # Errors
@@ -192,6 +207,7 @@ impl EntityDraft {
             time_zone: zone("time_zone", &self.time_zone)?,
             invoice_series: series,
             email: email("email", &self.email)?,
+            tax: self.tax.unwrap_or_default().validate()?,
         })
     }
 }
@@ -294,6 +310,7 @@ pub(crate) mod tests {
                 time_zone: "Europe/Berlin".into(),
                 invoice_series: "INV".into(),
                 email: "billing@nordlicht.example".into(),
+                tax: None,
             }),
             locales: vec!["en".into(), "de".into()],
             currencies: vec!["EUR".into(), "USD".into()],

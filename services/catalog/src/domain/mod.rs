@@ -1,9 +1,10 @@
-//! What a brand, a plan and a coupon may look like. Pure: nothing here waits or knows a database.
+//! What a brand, a plan, a coupon and a tax rule may look like. Pure: nothing here waits or knows a database.
 
 pub mod brand;
 pub mod clock;
 pub mod coupon;
 pub mod plan;
+pub mod tax;
 pub mod tokens;
 mod words;
 

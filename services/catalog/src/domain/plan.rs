@@ -7,6 +7,7 @@ use ottery_kernel::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::tax::category;
 use super::words::line;
 use super::{Invalid, Slug};
 
@@ -87,6 +88,9 @@ pub struct Content {
     /// Where a renewal begins that is paid after service was stopped.
     #[serde(default)]
     pub late_renewal: LateRenewal,
+    /// Kind of product, for tax rules that tell them apart; empty for the usual.
+    #[serde(default)]
+    pub tax_category: String,
 }
 
 /// One way to pay: a currency and a term.
@@ -94,9 +98,9 @@ pub struct Content {
 pub struct Price {
     /// Names this price of this version for ever.
     pub id: PriceId,
-    /// Gross amount of one term.
+    /// Of one term; whether it contains tax is the legal entity's setting.
     pub amount: Money,
-    /// Gross, once, on the first invoice.
+    /// Once, on the first invoice.
     pub setup_fee: Money,
     /// How long one payment lasts.
     pub term: Term,
@@ -222,6 +226,8 @@ pub struct ContentDraft {
     pub pause_days_max: Option<u32>,
     /// None keeps what the version before says.
     pub late_renewal: Option<LateRenewal>,
+    /// None keeps what the version before says.
+    pub tax_category: Option<String>,
 }
 
 /// What a plan says about changes, as it arrives.
@@ -251,6 +257,7 @@ impl ContentDraft {
             },
             pause_days_max: self.pause_days_max.or(Some(before.pause_days_max)),
             late_renewal: self.late_renewal.or(Some(before.late_renewal)),
+            tax_category: self.tax_category.or_else(|| Some(before.tax_category.clone())),
             ..self
         }
     }
@@ -306,6 +313,7 @@ impl ContentDraft {
             changes,
             pause_days_max,
             late_renewal: self.late_renewal.unwrap_or_default(),
+            tax_category: category("content.tax_category", &self.tax_category.unwrap_or_default())?,
         })
     }
 }

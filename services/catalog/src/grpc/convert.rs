@@ -46,6 +46,7 @@ pub(crate) fn brand(stored: &StoredBrand) -> Brand {
             time_zone: entity.time_zone.name().to_owned(),
             invoice_series: entity.invoice_series.clone(),
             email: entity.email.clone(),
+            tax: Some(super::tax::to_settings(entity.tax)),
         }),
         default_locale: brand.default_locale.to_string(),
         locales: brand.locales.iter().map(ToString::to_string).collect(),
@@ -74,6 +75,8 @@ pub(crate) fn brand(stored: &StoredBrand) -> Brand {
         published: brand.published,
     }
 }
+
+pub(crate) use super::tax::table as tax_table;
 
 pub(crate) fn term(term: ottery_kernel::Term) -> Term {
     let unit = match term.unit() {
@@ -124,6 +127,7 @@ pub(crate) fn version(version: &domain::PlanVersion) -> PlanVersion {
             KernelLate::FromOldEnd => LateRenewal::FromOldEnd.into(),
             KernelLate::FromPayment => LateRenewal::FromPayment.into(),
         },
+        tax_category: Some(content.tax_category.clone()),
     }
 }
 

@@ -3,5 +3,6 @@
 pub mod convert;
 mod parse;
 mod service;
+mod tax;
 
 pub use service::Api;

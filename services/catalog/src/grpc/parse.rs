@@ -74,6 +74,7 @@ fn entity(entity: LegalEntity) -> EntityDraft {
         time_zone: entity.time_zone,
         invoice_series: entity.invoice_series,
         email: entity.email,
+        tax: entity.tax.map(super::tax::settings),
     }
 }
 
@@ -100,6 +101,7 @@ pub(super) fn content(version: &PlanVersion) -> ContentDraft {
             LateRenewal::FromOldEnd => Some(KernelLate::FromOldEnd),
             LateRenewal::FromPayment => Some(KernelLate::FromPayment),
         },
+        tax_category: version.tax_category.clone(),
     }
 }
 

@@ -5,14 +5,14 @@ use ottery_kit::grpc::{Actor, ActorKind, Problem, Request, Response, Status, act
 use ottery_proto::catalog::v1::catalog_service_server::CatalogService;
 use ottery_proto::catalog::v1::{
     AdvanceTestClockRequest, Brand, Coupon, GetBrandRequest, GetCatalogVersionReply, GetCatalogVersionRequest,
-    GetCouponRequest, GetPlanRequest, GetPlanVersionRequest, GetPriceReply, GetPriceRequest, ListBrandsReply,
-    ListBrandsRequest, ListCouponsReply, ListCouponsRequest, ListPlansReply, ListPlansRequest, Plan, PlanVersion,
-    PutBrandRequest, PutCouponRequest, PutPlanRequest, ResolveHostRequest, SetCouponStateRequest, SetPlanStateRequest,
-    TestClock, plan,
+    GetCouponRequest, GetPlanRequest, GetPlanVersionRequest, GetPriceReply, GetPriceRequest, GetTaxTableRequest,
+    ListBrandsReply, ListBrandsRequest, ListCouponsReply, ListCouponsRequest, ListPlansReply, ListPlansRequest, Plan,
+    PlanVersion, PutBrandRequest, PutCouponRequest, PutPlanRequest, PutTaxTableRequest, ResolveHostRequest,
+    SetCouponStateRequest, SetPlanStateRequest, TaxTable, TestClock, plan,
 };
 use ottery_proto::common::v1::PageReply;
 
-use super::{convert, parse};
+use super::{convert, parse, tax};
 use crate::app::{App, PutPlan};
 use crate::domain::PlanState;
 
@@ -278,6 +278,26 @@ impl CatalogService for Api {
             coupons: coupons.items.iter().map(convert::coupon).collect(),
             page: Some(PageReply { next_cursor: coupons.next }),
         }))
+    }
+
+    async fn put_tax_table(&self, request: Request<PutTaxTableRequest>) -> Result<Response<TaxTable>, Status> {
+        let actor = actor(&request)?;
+        actor.require("brand.update")?;
+        let brand = actor.brand_or_problem()?;
+        let request = request.into_inner();
+        let rules = request.rules.into_iter().map(tax::rule).collect();
+        let app = self.app(request.dry_run);
+        let table = app.put_tax_table(&actor, brand, rules, request.expected_version).await.map_err(Problem::from)?;
+        Ok(Response::new(convert::tax_table(&table)))
+    }
+
+    async fn get_tax_table(&self, request: Request<GetTaxTableRequest>) -> Result<Response<TaxTable>, Status> {
+        let actor = actor(&request)?;
+        if !actor.is_service() {
+            actor.require("brand.read")?;
+        }
+        let table = self.app.get_tax_table(actor.brand_or_problem()?).await.map_err(Problem::from)?;
+        Ok(Response::new(convert::tax_table(&table)))
     }
 
     async fn advance_test_clock(

@@ -3,6 +3,7 @@
 pub mod brand;
 pub mod coupon;
 pub mod plan;
+pub mod tax;
 
 /// A row that the domain cannot read back.
 #[derive(Debug, thiserror::Error)]

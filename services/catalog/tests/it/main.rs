@@ -4,6 +4,7 @@
 mod brands;
 mod coupons;
 mod plans;
+mod taxes;
 mod walls;
 
 use std::sync::Arc;
@@ -50,6 +51,7 @@ fn brand_draft(slug: &str) -> BrandDraft {
             time_zone: "Europe/Berlin".into(),
             invoice_series: "INV".into(),
             email: "billing@nordlicht.example".into(),
+            tax: None,
         }),
         locales: vec!["en".into()],
         currencies: vec!["EUR".into(), "USD".into()],

@@ -1,4 +1,5 @@
 use catalog::domain::coupon::{CouponDraft, DurationKind, Kind, Occasion};
+use catalog::domain::tax::RuleDraft;
 use ottery_kernel::BrandId;
 use ottery_kit::db::{Scope, begin};
 use ottery_kit::grpc::Problem;
@@ -33,7 +34,9 @@ async fn secure_s14_without_a_brand_no_tenant_row_is_seen_and_none_is_written_fo
         ..CouponDraft::default()
     };
     world.app.put_coupon(&owner(), brand, None, coupon, 0).await.unwrap();
-    for table in ["plan", "plan_version", "price", "coupon"] {
+    let rule = RuleDraft { country: "DE".into(), name: "VAT".into(), ..RuleDraft::default() };
+    world.app.put_tax_table(&owner(), brand, vec![rule], 0).await.unwrap();
+    for table in ["plan", "plan_version", "price", "coupon", "tax_table"] {
         let count = format!("SELECT count(*) FROM {table}");
         let mut tx = begin(&world.database.pool, Scope::Platform).await.unwrap();
         let seen: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count.clone())).fetch_one(&mut *tx).await.unwrap();

@@ -266,6 +266,8 @@ pub const RULES: &[Rule] = &[
     read("/coupons/{id}", Holder("plan.read"), Brand),
     write("PUT", "/coupons/{id}", Holder("plan.update"), Brand, "coupon.update"),
     post("/coupons/{id}/state", Holder("plan.update"), Brand, "coupon.set_state"),
+    read("/tax-rules", Holder("brand.read"), Brand),
+    write("PUT", "/tax-rules", Holder("brand.update"), Brand, "tax_table.update"),
     // people
     read("/accounts", Holder("account.read"), Either),
     read("/accounts/{id}", Holder("account.read"), Either),

@@ -13,6 +13,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::clocks::TestClock;
 use super::storefront::TokensView;
+use super::taxes::TaxSettings;
 use super::view::{DryRun, Page, Time, page, view};
 use crate::limits::{Json, Query};
 use crate::problem::{Refusal, Reply};
@@ -45,6 +46,9 @@ pub struct Entity {
     /// As on invoices.
     #[serde(default)]
     pub email: String,
+    /// How it taxes; as it was when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax: Option<TaxSettings>,
 }
 
 impl From<catalog::LegalEntity> for Entity {
@@ -58,6 +62,7 @@ impl From<catalog::LegalEntity> for Entity {
             time_zone: given.time_zone,
             invoice_series: given.invoice_series,
             email: given.email,
+            tax: given.tax.map(Into::into),
         }
     }
 }
@@ -73,6 +78,7 @@ impl From<Entity> for catalog::LegalEntity {
             time_zone: given.time_zone,
             invoice_series: given.invoice_series,
             email: given.email,
+            tax: given.tax.map(Into::into),
         }
     }
 }

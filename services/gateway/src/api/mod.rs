@@ -36,6 +36,7 @@ pub mod staff;
 pub mod storefront;
 pub mod subscriptions;
 pub mod tasks;
+pub mod taxes;
 pub mod tickets;
 pub mod view;
 pub mod wallet;
@@ -91,6 +92,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(clocks::routes())
         .merge(plans::routes())
         .merge(coupons::routes())
+        .merge(taxes::routes())
         .merge(accounts::routes())
         .merge(staff::routes())
         .merge(keys::routes())

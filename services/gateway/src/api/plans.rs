@@ -166,6 +166,8 @@ view! {
         /// How many days a customer may pause; 0 for none.
         pause_days_max: Option<u32>,
         late_renewal: LateRenewal,
+        /// Kind of product, for tax rules that tell them apart.
+        tax_category: Option<String>,
     }
 }
 
@@ -243,6 +245,10 @@ pub struct PlanInput {
     /// Where a renewal begins that is paid after service was stopped; left out, it stays as it is.
     #[serde(default)]
     pub late_renewal: Option<LateRenewal>,
+    /// Kind of product, for tax rules that tell them apart: at most 30 lower-case letters, digits and hyphens; empty for the
+    /// usual, as it was when left out.
+    #[serde(default)]
+    pub tax_category: Option<String>,
     /// Whether it can be bought; left out, it stays as it is, and a new plan is a draft.
     #[serde(default)]
     pub state: Option<PlanState>,
@@ -327,6 +333,7 @@ async fn put(state: &AppState, caller: &Caller, plan_id: String, input: PlanInpu
         changes: input.changes.map(Into::into),
         pause_days_max: input.pause_days_max,
         late_renewal: input.late_renewal.map_or(0, Into::into),
+        tax_category: input.tax_category,
         ..Default::default()
     };
     let request = catalog::PutPlanRequest {

@@ -16,6 +16,7 @@ mod papers;
 mod sessions;
 mod setup;
 mod stream;
+mod taxes;
 mod walls;
 mod webhooks;
 mod world;

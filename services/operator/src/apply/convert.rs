@@ -25,6 +25,8 @@ pub(super) fn brand(slug: &str, spec: &BrandSpec) -> Brand {
             time_zone: entity.time_zone.clone(),
             invoice_series: entity.invoice_series.clone(),
             email: entity.email.clone(),
+            // Not said here, so it stays as it is.
+            tax: None,
         }),
         locales: spec.locales.clone(),
         currencies: spec.currencies.clone(),

@@ -4,9 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::calendar::Stretch;
-use crate::domain::line::{Totals, tax_inside};
+use crate::domain::line::Totals;
 use crate::domain::proration::tests::offer;
 use crate::domain::quote::{Billed, stretch_lines};
+use crate::domain::tax::{Tax, inside};
 
 pub fn coupon(benefit: Benefit) -> Coupon {
     Coupon {
@@ -40,7 +41,7 @@ fn january(from_day: u32) -> Period {
 }
 
 fn first_lines(offer: &Offer, bp: u32, with_setup: bool, coupon: Option<&Redeemed>) -> Result<Billed, MoneyError> {
-    stretch_lines(offer, &Stretch::term(january(1)), bp, with_setup, coupon)
+    stretch_lines(offer, &Stretch::term(january(1)), &Tax::contained(bp), with_setup, coupon)
 }
 
 fn percent(bp: u32) -> Coupon {
@@ -98,7 +99,7 @@ fn case_021_the_discount_comes_first_and_the_tax_is_that_of_the_reduced_price() 
     let billed = first_lines(&sold, 1900, false, Some(&used)).unwrap();
     let totals = Totals::of(Currency::EUR, &billed.lines).unwrap();
     assert_eq!((totals.total, totals.tax), (eur(666), eur(106)));
-    assert_eq!(totals.tax, tax_inside(eur(666), 1900).unwrap());
+    assert_eq!(totals.tax, inside(eur(666), 1900).unwrap());
     assert_eq!(billed.lines[1].description, "Coupon SUMMER (33.33 %)");
     // Asked again, it is the same: a discount is taken off the price, never off what a discount left.
     assert_eq!(first_lines(&sold, 1900, false, Some(&used)).unwrap(), billed);
@@ -182,10 +183,10 @@ fn a_bridge_has_its_part_of_the_discount_before_tax_and_counts_as_a_period() {
     let bridge = Stretch { period: january(17), whole: january(1) };
     let used = redeemed(coupon(Benefit::Fixed { amounts: vec![eur(620)] }));
     let Billed { lines, applied } =
-        stretch_lines(&offer(3100, Term::MONTH), &bridge, 1900, false, Some(&used)).unwrap();
+        stretch_lines(&offer(3100, Term::MONTH), &bridge, &Tax::contained(1900), false, Some(&used)).unwrap();
     assert_eq!(lines.iter().map(|line| line.amount.minor).collect::<Vec<_>>(), [1500, -300]);
     let totals = Totals::of(Currency::EUR, &lines).unwrap();
-    assert_eq!(totals.tax, tax_inside(eur(1200), 1900).unwrap());
+    assert_eq!(totals.tax, inside(eur(1200), 1900).unwrap());
     assert_eq!((applied.counts, applied.off_period), (1, Some(eur(620))), "told for the whole term");
 }
 
@@ -194,7 +195,8 @@ fn a_bridge_too_short_for_a_discount_uses_nothing_up() {
     let moment = Period::try_new(january(1).end() - TimeDelta::seconds(1), january(1).end()).unwrap();
     let bridge = Stretch { period: moment, whole: january(1) };
     let billed =
-        stretch_lines(&offer(3100, Term::MONTH), &bridge, 1900, false, Some(&redeemed(percent(5000)))).unwrap();
+        stretch_lines(&offer(3100, Term::MONTH), &bridge, &Tax::contained(1900), false, Some(&redeemed(percent(5000))))
+            .unwrap();
     assert_eq!((billed.lines.len(), billed.applied), (1, Applied::default()));
 }
 
@@ -208,7 +210,7 @@ proptest! {
         let bridge = Stretch { period, whole };
         let sold = offer(price, Term::MONTH);
         let used = redeemed(coupon(benefit));
-        let billed = stretch_lines(&sold, &bridge, bp, false, Some(&used)).unwrap();
+        let billed = stretch_lines(&sold, &bridge, &Tax::contained(bp), false, Some(&used)).unwrap();
         let total = Totals::of(Currency::EUR, &billed.lines).unwrap().total;
         prop_assert!(!total.is_negative() && total.minor <= bridge.cost(sold.price).unwrap().minor);
         // What a change at once would credit is exactly what was paid.
@@ -232,8 +234,8 @@ proptest! {
         prop_assert_eq!(totals.total.minor, full - off.minor - off_setup);
         prop_assert!(!totals.total.is_negative() && !totals.tax.is_negative() && !totals.subtotal.is_negative());
         prop_assert_eq!(totals.total.minor, billed.lines.iter().map(|line| line.amount.minor).sum::<i64>());
-        let rest = tax_inside(eur(price - off.minor), bp).unwrap().minor;
-        let setup = if with_setup { tax_inside(eur(fee - off_setup), bp).unwrap().minor } else { 0 };
+        let rest = inside(eur(price - off.minor), bp).unwrap().minor;
+        let setup = if with_setup { inside(eur(fee - off_setup), bp).unwrap().minor } else { 0 };
         prop_assert_eq!(totals.tax.minor, rest + setup);
         prop_assert_eq!(billed.applied.counts == 1, off.minor + off_setup > 0);
     }

@@ -8,6 +8,7 @@ use crate::domain::coupon::tests::{coupon, redeemed};
 use crate::domain::coupon::{Benefit, Redeemed};
 use crate::domain::proration::tests::offer;
 use crate::domain::quote::{Billed, stretch_lines};
+use crate::domain::tax::Tax;
 
 fn eur(minor: i64) -> Money {
     Money::new(minor, Currency::EUR)
@@ -40,7 +41,9 @@ fn texts(figure: &Figure) -> Vec<&str> {
 #[test]
 fn half_a_month_with_a_coupon_says_of_how_many_days_and_what_the_coupon_takes_off() {
     let used = redeemed(coupon(Benefit::Percent { bp: 2000 }));
-    let billed = stretch_lines(&offer(3000, Term::MONTH), &end_of_june(15 * 86_400), 1900, false, Some(&used)).unwrap();
+    let billed =
+        stretch_lines(&offer(3000, Term::MONTH), &end_of_june(15 * 86_400), &Tax::contained(1900), false, Some(&used))
+            .unwrap();
     let (_, figures) = figures(&billed);
     assert_eq!((figures[0].kind, figures[0].amount), (Kind::Line, eur(1500)));
     assert_eq!(texts(&figures[0]), ["Price of Family, 1 month, for 15 of 30 days"]);
@@ -62,7 +65,9 @@ fn half_a_month_with_a_coupon_says_of_how_many_days_and_what_the_coupon_takes_of
 fn tax_that_lines_share_has_its_rounding_as_a_step_of_its_own() {
     // 9.99 contains 1.60, the reduced 6.66 contains 1.06; the discount of 3.33 alone would contain 0.53.
     let used = redeemed(coupon(Benefit::Fixed { amounts: vec![eur(333)] }));
-    let billed = stretch_lines(&offer(999, Term::MONTH), &Stretch::term(june()), 1900, false, Some(&used)).unwrap();
+    let billed =
+        stretch_lines(&offer(999, Term::MONTH), &Stretch::term(june()), &Tax::contained(1900), false, Some(&used))
+            .unwrap();
     let (_, figures) = figures(&billed);
     assert_eq!(figures[3].amount, eur(-54));
     assert_eq!(figures[3].steps.iter().map(|step| step.result.minor).collect::<Vec<_>>(), [-53, -1]);
@@ -71,7 +76,7 @@ fn tax_that_lines_share_has_its_rounding_as_a_step_of_its_own() {
 
 #[test]
 fn a_line_without_derivation_was_stated() {
-    let line = Line::gross("A box", eur(1190), 1900, None).unwrap();
+    let line = Line::priced("A box", eur(1190), &Tax::contained(1900), None).unwrap();
     let totals = Totals::of(Currency::EUR, std::slice::from_ref(&line)).unwrap();
     let figures = lines(&[line], &totals, "").unwrap();
     assert_eq!(texts(&figures[0]), ["As it was stated"]);
@@ -98,7 +103,7 @@ proptest! {
     ) {
         let mut sold = offer(price, Term::MONTH);
         sold.setup_fee = (fee > 0).then_some(eur(fee));
-        let billed = stretch_lines(&sold, &end_of_june(seconds), bp, with_setup, used.as_ref()).unwrap();
+        let billed = stretch_lines(&sold, &end_of_june(seconds), &Tax::contained(bp), with_setup, used.as_ref()).unwrap();
         let (totals, mut figures) = figures(&billed);
         for line in &billed.lines {
             // The derivation alone makes the amount: nothing is left for a step that says "rest".

@@ -191,6 +191,16 @@ fn coupon_form(wanted: &Wanted, applied: &str, refused: Option<&Refusal>) -> For
     form.fields([price, trial].map(|(name, value)| Field::hidden(name, value))).field(field).refused(failed.as_ref())
 }
 
+/// What the tax of a quote is called, with its rate or rates.
+fn tax_label(quote: &billing::Quote, brand: &Brand) -> String {
+    let mut rates: Vec<u32> = quote.lines.iter().map(|line| line.tax_rate_bp).collect();
+    rates.sort_unstable();
+    rates.dedup();
+    let rates: Vec<String> = rates.into_iter().map(text::percent).collect();
+    let name = if brand.tax_name.is_empty() { "Tax" } else { &brand.tax_name };
+    format!("{name} {}", rates.join(", "))
+}
+
 /// What each renewal costs and when the first one comes.
 fn renewal(quote: &billing::Quote, wanted: &Wanted, manner: &Manner) -> String {
     let per = text::per(wanted.price.term.as_ref());
@@ -271,14 +281,7 @@ async fn show_review(
         .with(Block::Form(form));
     let mut totals = vec![
         ("Net".to_owned(), manner.money(quote.subtotal.as_ref())),
-        (
-            format!(
-                "{} {}",
-                if brand.tax_name.is_empty() { "Tax" } else { &brand.tax_name },
-                text::percent(brand.tax_rate_bp)
-            ),
-            manner.money(quote.tax.as_ref()),
-        ),
+        (tax_label(&quote, brand), manner.money(quote.tax.as_ref())),
         ("Total".to_owned(), manner.money(quote.total.as_ref())),
     ];
     if quote.tax.as_ref().is_none_or(|tax| tax.minor == 0) {

@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use ottery_proto::catalog::v1::tax_settings::Pricing;
 
 use super::offer::Offer;
 use crate::brand::{Brand, BrandHost};
@@ -27,6 +28,11 @@ fn question(title: &str, text: impl Into<String>) -> Question {
 /// What prices contain.
 #[must_use]
 pub fn tax(brand: &Brand) -> String {
+    let settings = brand.entity.as_ref().and_then(|entity| entity.tax).unwrap_or_default();
+    if settings.pricing() == Pricing::Exclusive {
+        let name = if brand.tax_name.is_empty() { "tax" } else { &brand.tax_name };
+        return format!("Prices are without {name}, which is added at checkout.");
+    }
     if brand.tax_rate_bp == 0 {
         return "Prices are final; no tax is added.".to_owned();
     }

@@ -58,7 +58,8 @@ pub fn fields(brand: &Brand) -> Vec<Field> {
         head("Money and language"),
         line("default_currency", "Currency", &brand.default_currency).required(),
         line("currencies", "All currencies", &brand.currencies.join(", ")).help("Three letters each."),
-        rate("tax_rate_bp", "Tax in percent", brand.tax_rate_bp).help("Contained in prices; 0 for none."),
+        rate("tax_rate_bp", "Tax in percent", brand.tax_rate_bp)
+            .help("At home, and wherever no tax rule says otherwise; 0 for none."),
         line("tax_name", "Name of the tax", &brand.tax_name).help("As it stands on invoices."),
         line("default_locale", "Language", &brand.default_locale).required(),
         line("locales", "All languages", &brand.locales.join(", ")),
@@ -175,20 +176,22 @@ pub fn read(sent: &Sent, before: Brand) -> Reply<Brand> {
 /// # Errors
 /// 400 naming the field.
 pub fn basis_points(sent: &Sent, name: &str) -> Reply<u32> {
-    let text = sent.get(name).trim_end_matches('%').trim().replace(',', ".");
-    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
-    let points = || {
-        let part = (part.len() <= 2).then(|| format!("{part:0<2}"))?;
-        let whole = if whole.is_empty() { 0 } else { whole.parse::<u32>().ok()? };
-        whole.checked_mul(100)?.checked_add(part.parse().ok()?)
-    };
-    points().ok_or_else(|| {
+    points_of(sent.get(name)).ok_or_else(|| {
         Refusal::invalid(
             name,
             "percent_invalid",
             format!("`{}` is no percentage; write for example 19 or 7.5", sent.get(name)),
         )
     })
+}
+
+/// Basis points of a percentage as people write it: `19`, `7.5`, `5,5 %`.
+pub fn points_of(percent: &str) -> Option<u32> {
+    let text = percent.trim_end_matches('%').trim().replace(',', ".");
+    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
+    let part = (part.len() <= 2).then(|| format!("{part:0<2}"))?;
+    let whole = if whole.is_empty() { 0 } else { whole.parse::<u32>().ok()? };
+    whole.checked_mul(100)?.checked_add(part.parse().ok()?)
 }
 
 fn or(text: String, otherwise: &str) -> String {

@@ -27,7 +27,7 @@ struct View {
 }
 
 /// Pages of a brand, with what one must be allowed to see them.
-const MENU: [(&str, &str, &str); 16] = [
+const MENU: [(&str, &str, &str); 17] = [
     ("Dashboard", "", ""),
     ("Orders", "/orders", "order.read"),
     ("Subscriptions", "/subscriptions", "subscription.read"),
@@ -37,6 +37,7 @@ const MENU: [(&str, &str, &str); 16] = [
     ("Plans", "/plans", "plan.read"),
     ("Coupons", "/coupons", "plan.read"),
     ("Dunning", "/dunning", "brand.read"),
+    ("Taxes", "/taxes", "brand.read"),
     ("Panels", "/panels", "panel.read"),
     ("Payments", "/providers", "brand.read"),
     ("Mails", "/mails", "delivery.read"),

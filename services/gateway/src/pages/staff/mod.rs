@@ -22,6 +22,7 @@ mod price_change;
 mod records;
 mod revenue;
 mod subscriptions;
+mod taxes;
 mod tickets;
 mod wallet;
 
@@ -62,6 +63,8 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/dunning", get(dunning::show).post(dunning::save))
         .route("/staff/b/{brand}/dunning/preview", get(dunning::edit).post(dunning::preview))
         .route("/staff/b/{brand}/dunning/held", get(dunning::held).post(dunning::decide))
+        .route("/staff/b/{brand}/taxes", get(taxes::show).post(taxes::replace))
+        .route("/staff/b/{brand}/taxes/settings", post(taxes::save))
         .route("/staff/b/{brand}/panels", get(panels::list))
         .route("/staff/b/{brand}/panels/new", get(panels::new_page).post(panels::create))
         .route("/staff/b/{brand}/panels/{id}", get(panels::show).post(panels::save))

@@ -107,6 +107,10 @@ pub fn fields(plan: &Plan, currency: &str) -> Vec<Field> {
         )
         .value(if version.late_renewal() == LateRenewal::FromPayment { "from_payment" } else { "from_old_end" })
         .half(),
+        Field::text("tax_category", "Tax category")
+            .value(version.tax_category.clone().unwrap_or_default())
+            .half()
+            .help("Only where tax rules tell kinds of products apart."),
         timing("change_upgrade", "Change to a higher price", changes.upgrade(), "prorate_now"),
         timing("change_downgrade", "Change to a lower price", changes.downgrade(), "at_renewal"),
         timing("change_term", "Change of the term", changes.term(), "prorate_now"),
@@ -205,6 +209,7 @@ pub fn read(sent: &Sent, before: &Plan) -> Reply<PutPlanRequest> {
             trial_days: sent.number("trial_days")?,
             anchor_day: Some(sent.number("anchor_day")?),
             pause_days_max: Some(sent.number("pause_days_max")?),
+            tax_category: Some(sent.text("tax_category")),
             late_renewal: match sent.get("late_renewal") {
                 "from_payment" => LateRenewal::FromPayment,
                 _ => LateRenewal::FromOldEnd,

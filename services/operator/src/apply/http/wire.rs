@@ -134,6 +134,8 @@ impl From<Brand> for catalog::Brand {
             time_zone: entity.time_zone,
             invoice_series: entity.invoice_series,
             email: entity.email,
+            // Not said here, so it stays as it is.
+            tax: None,
         });
         let tokens = given.tokens.map(|tokens| catalog::DesignTokens {
             schema: 1,
