@@ -21,6 +21,34 @@ pub struct Config {
     pub patience: Patience,
     /// Calls to payment providers.
     pub payments: Payments,
+    /// Validation of VAT numbers.
+    pub vat: Vat,
+}
+
+/// Validation of VAT numbers.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vat {
+    /// Where the service is that speaks like VIES; empty: nobody is asked.
+    pub base_url: String,
+    /// How long a call may take.
+    pub call_timeout_seconds: u64,
+    /// How old a proof may be when a new period is billed.
+    pub proof_hours: u32,
+}
+
+impl Vat {
+    /// How long a call may take, in milliseconds.
+    #[must_use]
+    pub const fn call_timeout_ms(&self) -> u64 {
+        self.call_timeout_seconds * 1_000
+    }
+
+    /// How old a proof may be when a new period is billed.
+    #[must_use]
+    pub fn proof_age_max(&self) -> TimeDelta {
+        TimeDelta::hours(self.proof_hours.into())
+    }
 }
 
 /// Calls to payment providers, all in real time.

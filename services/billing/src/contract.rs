@@ -1,5 +1,6 @@
 //! Between what billing decides and what others read: conversions to and from the contract's messages.
 
+pub mod address;
 pub mod payment;
 pub mod tax;
 
@@ -13,6 +14,7 @@ use ottery_proto::catalog::v1 as catalog;
 use ottery_proto::common::v1 as common;
 use prost_types::Timestamp;
 
+use crate::domain::address::Address;
 use crate::domain::coupon::{Benefit, Coupon, Lasting};
 use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::line::Line;
@@ -21,7 +23,7 @@ use crate::domain::order;
 use crate::domain::profile::{Entity, Profile};
 use crate::domain::rules::InvoiceRules;
 use crate::domain::subscription::{State, Subscription};
-use crate::domain::tax::Tax;
+use crate::domain::tax::{Tax, words};
 use crate::store::credit_note::CreditNote;
 use crate::store::order::Order;
 
@@ -331,6 +333,17 @@ pub fn invoice(invoice: &Invoice, notes: &[CreditNote]) -> proto::Invoice {
         buyer_name: buyer.name.clone(),
         buyer_email: buyer.email.clone(),
         buyer_country: buyer.country.clone(),
+        buyer_company: buyer.address.as_ref().map(|address| address.company.clone()).unwrap_or_default(),
+        buyer_address_lines: buyer.address.as_ref().map(Address::printed).unwrap_or_default(),
+        buyer_vat_number: buyer.vat_number().to_owned(),
+        tax_note: words(&invoice.lines, "en").unwrap_or_default(),
+        tax_proof: invoice.snapshot.tax.as_ref().and_then(|taxed| taxed.evidence.as_ref()).map(address::proof),
+        tax_place_source: invoice
+            .snapshot
+            .tax
+            .as_ref()
+            .map(|taxed| taxed.source.as_str().to_owned())
+            .unwrap_or_default(),
         brand_name: invoice.snapshot.brand_name.clone(),
         tax_name: invoice.snapshot.tax_name.clone(),
         locale: buyer.locale.clone(),

@@ -8,6 +8,7 @@ pub mod events;
 pub mod grpc;
 pub mod provider;
 pub mod store;
+pub mod validator;
 
 use std::sync::Arc;
 

@@ -9,6 +9,7 @@ use super::change::no_open_period;
 use super::subscription::{Entry, open, refused};
 use super::unit::Unit;
 use super::{Billing, broken};
+use crate::domain::address::Source;
 use crate::domain::calendar::{Move, Stretch};
 use crate::domain::invoice::Buyer;
 use crate::domain::subscription::{Command, State, Subscription};
@@ -169,7 +170,14 @@ impl Billing {
                 format!("invoice {} is open; pay it or take it back before the transfer", invoice.number_text());
             return Err(Problem::refused("INVOICE_OPEN", message).with("invoice_id", invoice.id));
         }
-        let customer = Customer { account: to, buyer, referral_code: String::new(), first_settled_at: None };
+        let customer = Customer {
+            account: to,
+            buyer,
+            source: Source::Order,
+            standing: None,
+            referral_code: String::new(),
+            first_settled_at: None,
+        };
         store::customer::put(&mut tx, brand, &customer).await?;
         super::merge::refuse_merged(&mut tx, to, "account_id").await?;
         unit.lock_customers(&mut tx, &[to]).await?;

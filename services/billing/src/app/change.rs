@@ -10,7 +10,7 @@ use super::order::{Idempotency, draft, finalise, key_problem};
 use super::schedule::Case;
 use super::subscription::open;
 use super::unit::{Unit, UnitError};
-use super::{Billing, broken, coupon, credit, settlement};
+use super::{Billing, broken, coupon, credit, settlement, vat};
 use crate::domain::calendar::Stretch;
 use crate::domain::coupon::{Applied, Coupon, CouponRefused, Discounted, Occasion, Redeemed};
 use crate::domain::derivation::Derivation;
@@ -238,6 +238,7 @@ async fn offer_of(
     if offer.price.currency != subscription.offer.price.currency {
         currency_is_free(tx, subscription, unit.now).await?;
     }
+    vat::check_order(unit.customer(subscription.account).and_then(|known| known.standing.as_ref()), unit.now)?;
     let paid_as = credit::tax_paid(tx, subscription).await?;
     let mut offered = offered(case, unit, offer, coupon, paid_as)?;
     let change = &mut offered.change;

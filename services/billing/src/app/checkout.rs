@@ -19,8 +19,8 @@ pub struct Ask {
     pub price: PriceId,
     /// The currency the visitor saw; none takes the price's.
     pub currency: Option<Currency>,
-    /// Where the customer lives; empty when unknown.
-    pub country: String,
+    /// Where the customer lives, while they have no billing address.
+    pub place: Place,
     /// Start with the plan's trial.
     pub trial: bool,
     /// Who asks; nobody in particular for a visitor.
@@ -65,12 +65,25 @@ impl Billing {
             coupon::look(&mut tx, coupon, ask.account).await?;
         }
         let asked = Asked { currency: ask.currency, trial: ask.trial, coupon: coupon.as_ref() };
-        let buyer = tax::Buyer { place: Place::country(&ask.country), business: None };
+        let kept = match ask.account {
+            Some(account) => self.fresh_address(&mut tx, brand, account, profile.entity.tax.vat_wait(), now).await?,
+            None => None,
+        };
+        let buyer = match &kept {
+            Some(kept) => tax::Buyer {
+                place: kept.address.place(),
+                source: kept.source,
+                business: kept.standing.as_ref().and_then(|standing| standing.proof(now)),
+            },
+            None => tax::Buyer { place: ask.place.clone(), ..tax::Buyer::default() },
+        };
+        let vat_until = kept.as_ref().and_then(|kept| kept.standing.as_ref()?.holds_order(now));
         let mut book = Book::new(&profile);
         load_rules(&mut tx, brand, &mut book, std::iter::once(buyer.clone())).await?;
         let taxed = book.decide(&buyer, &offer.tax_category, now);
+        let country = taxed.place.country.clone();
         let quote = Quote::price(&offer, asked, &profile.currencies, &taxed, profile.zone, now)?;
-        let stored = Stored { id: Uuid::now_v7(), account: ask.account, offer, quote, country: ask.country };
+        let stored = Stored { id: Uuid::now_v7(), account: ask.account, offer, quote, country, vat_until };
         store::quote::insert(&mut tx, brand, &stored, now).await?;
         store::quote::trim(&mut tx, brand, now - chrono::TimeDelta::days(7), TRIM_MAX).await?;
         tx.commit().await?;

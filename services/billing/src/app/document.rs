@@ -12,6 +12,7 @@ use crate::domain::invoice::{Invoice, State};
 use crate::domain::line::Line;
 use crate::domain::profile::Profile;
 use crate::domain::rates::{credited, shared_out};
+use crate::domain::tax::words;
 use crate::store::credit_note::CreditNote;
 
 /// A document and what to call its file.
@@ -79,7 +80,7 @@ fn frame(profile: &Profile, invoice: &Invoice) -> Value {
     let mut document = json!({
         "brand": { "name": invoice.snapshot.brand_name, "tokens": tokens(profile) },
         "seller": { "legal_name": seller.name, "address_lines": seller.address_lines },
-        "buyer": { "name": filled(&buyer.name).unwrap_or_else(|| buyer.email.clone()) },
+        "buyer": { "name": buyer.addressee() },
         "currency": invoice.totals.total.currency,
         "locale": LANGUAGES.iter().find(|known| **known == language).unwrap_or(&"en"),
     });
@@ -93,6 +94,15 @@ fn frame(profile: &Profile, invoice: &Invoice) -> Value {
     put("seller", "tax_id", filled(&seller.tax_id));
     put("seller", "email", filled(&seller.email));
     put("buyer", "email", filled(&buyer.email));
+    put("buyer", "tax_id", filled(buyer.vat_number()));
+    if let Some(address) = &buyer.address {
+        let person = filled(&buyer.name).filter(|name| name != buyer.addressee());
+        let lines: Vec<String> = person.into_iter().chain(address.printed()).collect();
+        document["buyer"]["address_lines"] = json!(lines);
+    }
+    if let Some(words) = words(&invoice.lines, &language) {
+        document["notes"] = json!(words);
+    }
     document
 }
 

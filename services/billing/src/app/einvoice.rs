@@ -6,6 +6,7 @@ use ottery_kit::grpc::Problem;
 
 use super::document::day;
 use super::{Billing, broken};
+use crate::domain::address::Address;
 use crate::domain::einvoice::{EInvoice, Gap, Kind, Line, Party, Treatment};
 use crate::domain::invoice::{Invoice, State};
 use crate::domain::line;
@@ -145,12 +146,19 @@ fn parties(invoice: &Invoice) -> (Party, Party) {
         email: seller.email.clone(),
     };
     let buyer = Party {
-        name: if buyer.name.is_empty() { buyer.email.clone() } else { buyer.name.clone() },
+        name: buyer.addressee().to_owned(),
+        address_lines: buyer.address.as_ref().map(postal).unwrap_or_default(),
+        tax_id: buyer.vat_number().to_owned(),
         country: buyer.country.clone(),
         email: buyer.email.clone(),
         ..Party::default()
     };
     (seller, buyer)
+}
+
+/// A postal address without its country, which the norm has a term of its own for.
+fn postal(address: &Address) -> Vec<String> {
+    Address { country: String::new(), ..address.clone() }.printed()
 }
 
 fn sold(invoice: &Invoice, line: &line::Line) -> Result<Line, MoneyError> {

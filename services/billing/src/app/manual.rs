@@ -13,6 +13,7 @@ use super::order::{Idempotency, finalise};
 use super::settlement::Owed;
 use super::unit::Unit;
 use super::{Billing, broken, once, profile};
+use crate::domain::address::Source;
 use crate::domain::coupon::Applied;
 use crate::domain::invoice::{Buyer, Invoice, Purpose, Snapshot, State};
 use crate::domain::manual::{self, DraftLine, Invalid};
@@ -72,11 +73,15 @@ impl Billing {
         let customer = Customer {
             account: new.account,
             buyer: new.buyer.clone(),
+            source: Source::Order,
+            standing: None,
             referral_code: String::new(),
             first_settled_at: None,
         };
         store::customer::put(&mut tx, brand, &customer).await?;
         refuse_merged(&mut tx, new.account, "account_id").await?;
+        let kept = store::address::get(&mut tx, brand, new.account).await?;
+        let buyer = new.buyer.at(kept.map(|kept| kept.address));
         let nothing = Money::zero(new.currency);
         let invoice = Invoice {
             id: InvoiceId::new(now),
@@ -88,7 +93,7 @@ impl Billing {
             number: None,
             lines,
             totals,
-            snapshot: snapshot(&profile, new.buyer),
+            snapshot: snapshot(&profile, buyer),
             period: None,
             issued_at: None,
             due_at: None,

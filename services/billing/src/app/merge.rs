@@ -14,6 +14,7 @@ use super::collection::reason;
 use super::order::Idempotency;
 use super::unit::Unit;
 use super::{Billing, broken, once, profile, settlement};
+use crate::domain::address::Source;
 use crate::domain::invoice::Buyer;
 use crate::domain::ledger::{Account, Booking, LedgerError};
 use crate::store;
@@ -86,7 +87,14 @@ impl Billing {
         let wanted = store::merge::subscriptions(&mut tx, from).await?;
         let locked = store::subscription::lock_all(&mut tx, &wanted).await?;
         let invoices = store::merge::lock_money(&mut tx, from).await?;
-        let customer = Customer { account: to, buyer, referral_code: String::new(), first_settled_at: None };
+        let customer = Customer {
+            account: to,
+            buyer,
+            source: Source::Order,
+            standing: None,
+            referral_code: String::new(),
+            first_settled_at: None,
+        };
         store::customer::put(&mut tx, brand, &customer).await?;
         let mut unit = Unit::new(brand, profile(&mut tx, brand).await?, now);
         unit.lock_customers(&mut tx, &[from, to]).await?;

@@ -1,5 +1,6 @@
 //! Use cases: one public function, one transaction.
 
+pub mod address;
 pub mod calendar;
 pub mod catalog;
 pub mod change;
@@ -32,6 +33,7 @@ pub mod settlement;
 pub mod subscription;
 pub mod tax;
 pub mod unit;
+pub mod vat;
 pub mod wallet;
 pub mod webhook;
 
@@ -43,7 +45,7 @@ use ottery_kit::Host;
 use ottery_kit::clock::brand_now;
 use ottery_kit::db::{self, Scope};
 use ottery_kit::grpc::{Channel, Problem};
-use ottery_kit::http::HttpError;
+use ottery_kit::http::{GuardSettings, GuardedClient, HttpError};
 use ottery_proto::catalog::v1::catalog_service_client::CatalogServiceClient;
 use sqlx::PgPool;
 use sqlx::postgres::PgTransaction;
@@ -52,6 +54,7 @@ use crate::config::Config;
 use crate::domain::profile::Profile;
 use crate::provider::Providers;
 use crate::store;
+use crate::validator::{VatValidator, Vies};
 
 /// Billing with everything it needs. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -68,16 +71,26 @@ pub struct Billing {
     pub catalog: CatalogServiceClient<Channel>,
     /// The payment providers it knows.
     pub providers: Providers,
+    /// Who knows VAT numbers; none when nobody is asked.
+    pub validator: Option<Arc<dyn VatValidator>>,
 }
 
 impl Billing {
     /// Billing on that database.
     ///
     /// # Errors
-    /// When TLS towards the providers cannot be set up.
+    /// When TLS towards providers and validators cannot be set up.
     pub fn new(config: Config, host: &Host, pool: PgPool) -> Result<Self, HttpError> {
         let providers = Providers::new(&config.allow_networks, config.payments.call_timeout())?;
+        let client = GuardedClient::new(&GuardSettings {
+            allow: config.allow_networks.clone(),
+            timeout_ms: config.vat.call_timeout_ms(),
+            ..GuardSettings::default()
+        })?;
+        let url = Some(config.vat.base_url.as_str()).filter(|url| !url.is_empty());
+        let validator = url.map(|url| Arc::new(Vies::new(client, url)) as Arc<dyn VatValidator>);
         Ok(Self {
+            validator,
             providers,
             pool,
             clock: host.clock.clone(),

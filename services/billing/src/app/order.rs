@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use super::merge::refuse_merged;
 use super::unit::{Unit, UnitError};
-use super::{Billing, broken, coupon, profile, schedule};
+use super::{Billing, broken, coupon, profile, schedule, vat};
+use crate::domain::address::{Address, Source};
 use crate::domain::calendar::Calendar;
 use crate::domain::coupon::{Applied, Discounts, Redeemed};
 use crate::domain::invoice::{self, Buyer, Invoice, Purpose, Snapshot, number_year};
@@ -150,12 +151,24 @@ async fn place_in(
     if buyer.country.is_empty() {
         buyer.country.clone_from(&quote.country);
     }
-    let customer =
-        Customer { account: place.account, buyer, referral_code: place.referral_code.clone(), first_settled_at: None };
+    let customer = Customer {
+        account: place.account,
+        buyer,
+        source: Source::Order,
+        standing: None,
+        referral_code: place.referral_code.clone(),
+        first_settled_at: None,
+    };
     store::customer::put(tx, brand, &customer).await?;
     refuse_merged(tx, place.account, "account_id").await?;
+    // A country is known of every customer; what is nearer decides on the renewals, too.
+    let nearer = quote.quote.tax.as_ref().map(|taxed| &taxed.place);
+    if let Some(nearer) = nearer.filter(|place| !place.region.is_empty() || !place.postal_code.is_empty()) {
+        store::address::note(tx, brand, place.account, &Address::of(nearer), now).await?;
+    }
     let mut unit = Unit::new(brand, profile, now);
     unit.lock_customers(tx, &[place.account]).await?;
+    vat::check_order(unit.customer(place.account).and_then(|known| known.standing.as_ref()), now)?;
     let taxed = unit.tax(place.account, &quote.offer.tax_category).tax;
     if quote.quote.tax.as_ref().is_some_and(|quoted| quoted.tax != taxed) {
         let message = "the tax at the customer's address is another than the quote's; ask for a new one";

@@ -24,7 +24,7 @@ use super::order::{draft, number_draft};
 use super::schedule::Case;
 use super::subscription::{close, open};
 use super::unit::{Unit, UnitError};
-use super::{Billing, broken};
+use super::{Billing, broken, vat};
 use crate::domain::dunning::{Standing, Step};
 use crate::domain::invoice::{self, Invoice};
 use crate::domain::next_bill::{NextBill, next_bill};
@@ -73,6 +73,13 @@ impl Billing {
         }
         if case.subscription.paid_through.is_some_and(|end| end > now + AHEAD_MAX) {
             return Err(Problem::refused("PAID_FAR_AHEAD", "more than three years are paid already; renew it later"));
+        }
+        let held =
+            self.hold_for_vat(&mut tx, &unit, std::slice::from_ref(&case), &mut [Some(Step::IssueInvoice)]).await?;
+        if let Some(until) = held.get(&id) {
+            // The question stays asked.
+            tx.commit().await?;
+            return Err(vat::waits(*until));
         }
         let waiting = case.open.clone();
         let mut means = Means::gather(&mut tx, &mut unit, &[(&case, Step::IssueInvoice)]).await?;

@@ -55,7 +55,7 @@ impl Taxes {
     ) -> Result<Self, Problem> {
         let mut book = Book::new(&profile(tx, brand).await?);
         let found = store::customer::get_all(tx, accounts).await?;
-        load_rules(tx, brand, &mut book, found.iter().map(Customer::taxed_as)).await?;
+        load_rules(tx, brand, &mut book, found.iter().map(|customer| customer.taxed_as(now))).await?;
         let customers = found.into_iter().map(|customer| (customer.account, customer)).collect();
         Ok(Self { book, customers, now })
     }
@@ -63,7 +63,7 @@ impl Taxes {
     /// How something of that tax category is taxed for a customer; who never ordered anything is taxed as at home.
     #[must_use]
     pub fn decide(&self, account: AccountId, category: &str) -> Decision {
-        let buyer = self.customers.get(&account).map(Customer::taxed_as).unwrap_or_default();
+        let buyer = self.customers.get(&account).map(|customer| customer.taxed_as(self.now)).unwrap_or_default();
         self.book.decide(&buyer, category, self.now)
     }
 }

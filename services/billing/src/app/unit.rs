@@ -227,7 +227,7 @@ impl Unit {
     /// When the database fails.
     pub async fn lock_customers(&mut self, tx: &mut PgTransaction<'_>, accounts: &[AccountId]) -> sqlx::Result<()> {
         let found = store::customer::lock_all(tx, accounts).await?;
-        load_rules(tx, self.brand, &mut self.taxes, found.iter().map(Customer::taxed_as)).await?;
+        load_rules(tx, self.brand, &mut self.taxes, found.iter().map(|customer| customer.taxed_as(self.now))).await?;
         self.know(found);
         Ok(())
     }
@@ -256,7 +256,7 @@ impl Unit {
     /// How something of that tax category is taxed for a customer that was locked; anybody else is taxed as at home.
     #[must_use]
     pub fn tax(&self, account: AccountId, category: &str) -> Decision {
-        let buyer = self.customers.get(&account).map(Customer::taxed_as).unwrap_or_default();
+        let buyer = self.customers.get(&account).map(|customer| customer.taxed_as(self.now)).unwrap_or_default();
         self.taxes.decide(&buyer, category, self.now)
     }
 
@@ -288,6 +288,12 @@ impl Unit {
             Some(_) => Told::Event(publish::invoice_finalised(self.brand, invoice, self.now)),
             None => Told::Finalised(invoice.id),
         });
+        let unproved =
+            self.customer(invoice.account).and_then(|customer| customer.unproved(self.now)).map(str::to_owned);
+        if let Some(number) = unproved {
+            let (buyer, decided) = (&invoice.snapshot.buyer, publish::Decided::Unanswered);
+            self.tell(publish::vat_decided(self.brand, invoice.account, &number, decided, buyer, self.now));
+        }
         Ok(())
     }
 

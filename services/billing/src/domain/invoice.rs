@@ -7,11 +7,12 @@ use chrono_tz::Tz;
 use ottery_kernel::{AccountId, InvoiceId, Money, MoneyError, OrderId, Period, SubscriptionId};
 use serde::{Deserialize, Serialize};
 
+use super::address::Address;
 use super::coupon::Applied;
 use super::line::{Line, Totals};
 use super::offer::Offer;
 use super::profile::Entity;
-use super::tax::{Decision, Tax};
+use super::tax::{Decision, Place, Tax};
 
 /// Where an invoice stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,6 +238,37 @@ pub struct Buyer {
     pub country: String,
     /// Language of mails and documents.
     pub locale: String,
+    /// Their billing address, when they gave one; its country is theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Address>,
+}
+
+impl Buyer {
+    /// With their billing address, whose country is theirs.
+    #[must_use]
+    pub fn at(self, address: Option<Address>) -> Self {
+        let country = address.as_ref().map_or(self.country, |address| address.country.clone());
+        Self { country, address, ..self }
+    }
+
+    /// Where they are, for tax.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.address.as_ref().map_or_else(|| Place::country(&self.country), Address::place)
+    }
+
+    /// What stands over the address: the company, else the name, else the e-mail address.
+    #[must_use]
+    pub fn addressee(&self) -> &str {
+        let company = self.address.as_ref().map_or("", |address| &address.company);
+        [company, &self.name].into_iter().find(|name| !name.is_empty()).unwrap_or(&self.email)
+    }
+
+    /// Their VAT number; empty for none.
+    #[must_use]
+    pub fn vat_number(&self) -> &str {
+        self.address.as_ref().map_or("", |address| &address.vat_number)
+    }
 }
 
 /// An invoice as stored, with what is derived.

@@ -1,5 +1,6 @@
 //! What billing decides: pure, no waiting, no storage, no clock. Instants come in as arguments.
 
+pub mod address;
 pub mod calendar;
 pub mod coupon;
 pub mod deferral;

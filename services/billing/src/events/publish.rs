@@ -4,7 +4,7 @@
 //! version, growing by one: a consumer that keeps order listens to one of the two in a group. The others have no order.
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{BrandId, Money, MoneyError, PaymentId};
+use ottery_kernel::{AccountId, BrandId, Money, MoneyError, PaymentId};
 use ottery_kit::outbox::Event;
 use ottery_proto::billing::v1 as proto;
 
@@ -33,6 +33,7 @@ pub const REMINDER_DUE: &str = "billing.reminder.due.v1";
 
 /// Type of `billing.price.announced.v1`.
 pub const PRICE_ANNOUNCED: &str = "billing.price.announced.v1";
+pub const VAT_DECIDED: &str = "billing.vat.decided.v1";
 
 /// An order was placed.
 #[must_use]
@@ -112,6 +113,44 @@ pub fn price_announced(
         locale: buyer.locale.clone(),
     };
     Event::new(PRICE_ANNOUNCED, subscription.id, 0, brand, now, &payload)
+}
+
+/// What became of a VAT number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decided {
+    /// It is a business's.
+    Valid,
+    /// It is nobody's: tax is charged.
+    Invalid,
+    /// Nobody answered in time: tax is charged.
+    Unanswered,
+}
+
+/// Something became of a customer's VAT number.
+#[must_use]
+pub fn vat_decided(
+    brand: BrandId,
+    account: AccountId,
+    number: &str,
+    decided: Decided,
+    buyer: &Buyer,
+    now: DateTime<Utc>,
+) -> Event {
+    use proto::vat_number_decided::Outcome as P;
+    let outcome = match decided {
+        Decided::Valid => P::Valid,
+        Decided::Invalid => P::Invalid,
+        Decided::Unanswered => P::Unanswered,
+    };
+    let payload = proto::VatNumberDecided {
+        account_id: account.to_string(),
+        vat_number: number.to_owned(),
+        outcome: outcome.into(),
+        email: buyer.email.clone(),
+        display_name: buyer.name.clone(),
+        locale: buyer.locale.clone(),
+    };
+    Event::new(VAT_DECIDED, account, 0, brand, now, &payload)
 }
 
 /// What the subscription recurs with, tax excluded; nothing unless it is paying.

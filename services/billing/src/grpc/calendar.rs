@@ -138,6 +138,7 @@ pub(super) async fn transfer(
         email: within("email", request.email.trim(), TEXT_MAX)?.to_owned(),
         country: country(&request.country)?,
         locale: within("locale", &request.locale, 35)?.to_owned(),
+        address: None,
     };
     let changed = app.transfer(caller.brand, wanted, to, buyer, &caller.actor).await?;
     answer(app, &caller, &changed).await

@@ -27,6 +27,7 @@ pub(super) async fn merge(
             email: within("email", request.email.trim(), TEXT_MAX)?.to_owned(),
             country: country(&request.country)?,
             locale: within("locale", &request.locale, 35)?.to_owned(),
+            address: None,
         },
         reason: request.reason,
     };

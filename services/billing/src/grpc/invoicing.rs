@@ -65,6 +65,7 @@ pub(super) async fn draft(
             email: email.to_owned(),
             country: country(&request.country)?,
             locale: within("locale", &request.locale, 35)?.to_owned(),
+            address: None,
         },
         currency,
         lines: lines(&request.lines)?,

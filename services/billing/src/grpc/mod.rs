@@ -1,5 +1,6 @@
 //! The edge: parses calls, checks who may, calls the use cases, converts answers.
 
+mod address;
 mod books;
 mod calendar;
 mod customer;

@@ -15,6 +15,7 @@ use crate::app::payment;
 use crate::domain::coupon::Coupon;
 use crate::domain::invoice::Buyer;
 use crate::domain::proration::Effect;
+use crate::domain::tax::{self, words};
 use crate::store::quote::Stored;
 
 /// Longest text of a field people fill in.
@@ -76,7 +77,11 @@ pub(super) async fn create_quote(
     let ask = Ask {
         price: id("price_id", &request.price_id)?,
         currency,
-        country: country(&request.country)?,
+        place: tax::Place {
+            country: country(&request.country)?,
+            region: within("region", request.region.trim(), 3)?.to_ascii_uppercase(),
+            postal_code: within("postal_code", request.postal_code.trim(), 20)?.to_owned(),
+        },
         trial: request.trial,
         account: (actor.kind == ActorKind::Customer).then(|| own_account(&actor)).transpose()?,
         coupon: request.coupon,
@@ -106,6 +111,10 @@ fn quote(stored: &Stored) -> proto::Quote {
         regular_total: Some(convert::money(
             quote.tax.as_ref().map_or(Ok(price), |taxed| taxed.tax.gross(price)).unwrap_or(price),
         )),
+        tax_name: quote.tax.as_ref().map(|taxed| taxed.name.clone()).unwrap_or_default(),
+        tax_note: words(&quote.lines, "en").unwrap_or_default(),
+        tax_country: stored.country.clone(),
+        vat_pending_until: stored.vat_until.map(convert::timestamp),
     }
 }
 
@@ -143,6 +152,7 @@ pub(super) async fn place_order(
             email: email.to_owned(),
             country: country(&request.country)?,
             locale: within("locale", &request.locale, 35)?.to_owned(),
+            address: None,
         },
         referral_code: within("referral_code", &request.referral_code, 64)?.to_owned(),
         return_url: within("return_url", &request.return_url, URL_MAX)?.to_owned(),

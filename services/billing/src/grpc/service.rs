@@ -6,7 +6,7 @@ use ottery_proto::billing::v1::billing_service_server::BillingService;
 use tonic::{Request, Response, Status};
 
 use super::{
-    books, calendar, customer, explain, export, invoicing, order, payment, revenue, subscription, view, wallet,
+    address, books, calendar, customer, explain, export, invoicing, order, payment, revenue, subscription, view, wallet,
 };
 use crate::app::Billing;
 
@@ -486,6 +486,30 @@ impl BillingService for BillingGrpc {
     ) -> Result<Response<proto::ClosedMonth>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(books::reopen(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn get_billing_address(
+        &self,
+        request: Request<proto::GetBillingAddressRequest>,
+    ) -> Result<Response<proto::BillingAddress>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(address::get(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn put_billing_address(
+        &self,
+        request: Request<proto::PutBillingAddressRequest>,
+    ) -> Result<Response<proto::BillingAddress>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(address::put(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn decide_vat_number(
+        &self,
+        request: Request<proto::DecideVatNumberRequest>,
+    ) -> Result<Response<proto::BillingAddress>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(address::decide(&self.app, actor, request.into_inner()).await?))
     }
 
     async fn get_trial_balance(

@@ -428,6 +428,25 @@ mod tests {
     }
 
     #[test]
+    fn case_018_the_providers_own_list_of_decimals_decides_and_not_the_standard() {
+        let sandbox = sandbox();
+        let sent = |minor, code: &str| {
+            let amount = Money::new(minor, code.parse().unwrap());
+            sandbox.amount(amount).map(|amount| amount["minor"].as_i64().unwrap())
+        };
+        // In the standard forint and Taiwan dollar have two decimals, shilling and krona none; here it is the same.
+        assert_eq!(
+            [sent(50_000, "HUF"), sent(300, "TWD"), sent(9_900, "UGX"), sent(700, "ISK")].map(Result::unwrap),
+            [50_000, 300, 9_900, 700]
+        );
+        // The unidad de fomento has four decimals in the standard and two here: what it cannot say is refused, never rounded.
+        assert_eq!(sent(12_300, "CLF"), Ok(123));
+        assert_eq!(sent(12_345, "CLF"), Err(CallError::Amount(Money::new(12_345, "CLF".parse().unwrap()))));
+        let told = Amount { currency: "CLF".into(), minor: 123 };
+        assert_eq!(sandbox.money(&told), Ok(Money::new(12_300, "CLF".parse().unwrap())));
+    }
+
+    #[test]
     fn refusals_are_told_apart() {
         let body = |code: &str| json!({"error": {"type": "x", "code": code, "message": ""}}).to_string().into_bytes();
         let of = |status: u16, body: &[u8]| refusal(StatusCode::from_u16(status).unwrap(), body);

@@ -3,10 +3,13 @@
 use chrono::{DateTime, Utc};
 use ottery_kernel::{AccountId, BrandId};
 use sqlx::postgres::PgTransaction;
+use sqlx::types::Json;
 use uuid::Uuid;
 
+use crate::domain::address::{Address, Source};
 use crate::domain::invoice::Buyer;
-use crate::domain::tax::{self, Place};
+use crate::domain::tax;
+use crate::domain::vat::Standing;
 
 /// A customer of the brand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,10 @@ pub struct Customer {
     pub account: AccountId,
     /// As invoices show them.
     pub buyer: Buyer,
+    /// Who said where they are.
+    pub source: Source,
+    /// What is known of their VAT number; none without one.
+    pub standing: Option<Standing>,
     /// Who sent them; empty for nobody.
     pub referral_code: String,
     /// When their first invoice was settled.
@@ -29,13 +36,25 @@ struct Row {
     locale: String,
     referral_code: String,
     first_settled_at: Option<DateTime<Utc>>,
+    address: Option<Json<Address>>,
+    source: Option<String>,
+    standing: Option<Json<Standing>>,
 }
 
 impl From<Row> for Customer {
     fn from(row: Row) -> Self {
+        let address = row.address.map(|address| address.0);
         Self {
             account: AccountId::from_uuid(row.account_id),
-            buyer: Buyer { name: row.display_name, email: row.email, country: row.country, locale: row.locale },
+            buyer: Buyer {
+                name: row.display_name,
+                email: row.email,
+                country: address.as_ref().map_or(row.country, |address| address.country.clone()),
+                locale: row.locale,
+                address,
+            },
+            source: row.source.as_deref().and_then(Source::from_text).unwrap_or_default(),
+            standing: row.standing.map(|standing| standing.0),
             referral_code: row.referral_code,
             first_settled_at: row.first_settled_at,
         }
@@ -45,8 +64,21 @@ impl From<Row> for Customer {
 impl Customer {
     /// What they are, for tax.
     #[must_use]
-    pub fn taxed_as(&self) -> tax::Buyer<'_> {
-        tax::Buyer { place: Place::country(&self.buyer.country), business: None }
+    pub fn taxed_as(&self, now: DateTime<Utc>) -> tax::Buyer<'_> {
+        tax::Buyer {
+            place: self.buyer.place(),
+            source: self.source,
+            business: self.standing.as_ref().and_then(|standing| standing.proof(now)),
+        }
+    }
+
+    /// The number nobody could validate in time, so that tax is charged at `now` although it may be a business's.
+    #[must_use]
+    pub fn unproved(&self, now: DateTime<Utc>) -> Option<&str> {
+        match &self.standing {
+            Some(Standing::Pending { until, .. }) if *until <= now => Some(self.buyer.vat_number()),
+            Some(Standing::Pending { .. } | Standing::Valid(_) | Standing::Invalid { .. }) | None => None,
+        }
     }
 }
 
@@ -78,8 +110,11 @@ pub async fn get_all(tx: &mut PgTransaction<'_>, accounts: &[AccountId]) -> sqlx
     let ids: Vec<Uuid> = accounts.iter().map(AccountId::as_uuid).collect();
     let rows = sqlx::query_as!(
         Row,
-        "SELECT account_id, email, display_name, country, locale, referral_code, first_settled_at
-           FROM customer WHERE account_id = ANY($1)",
+        r#"SELECT c.account_id AS "account_id!", c.email AS "email!", c.display_name AS "display_name!",
+                  c.country AS "country!", c.locale AS "locale!", c.referral_code AS "referral_code!", c.first_settled_at,
+                  a.content AS "address?: Json<Address>", a.source AS "source?", a.standing AS "standing?: Json<Standing>"
+             FROM customer c LEFT JOIN billing_address a ON a.brand_id = c.brand_id AND a.account_id = c.account_id
+            WHERE c.account_id = ANY($1)"#,
         &ids
     )
     .fetch_all(&mut **tx)
@@ -92,8 +127,11 @@ pub async fn lock_all(tx: &mut PgTransaction<'_>, accounts: &[AccountId]) -> sql
     let ids: Vec<Uuid> = accounts.iter().map(AccountId::as_uuid).collect();
     let rows = sqlx::query_as!(
         Row,
-        "SELECT account_id, email, display_name, country, locale, referral_code, first_settled_at
-           FROM customer WHERE account_id = ANY($1) ORDER BY account_id FOR UPDATE",
+        r#"SELECT c.account_id AS "account_id!", c.email AS "email!", c.display_name AS "display_name!",
+                  c.country AS "country!", c.locale AS "locale!", c.referral_code AS "referral_code!", c.first_settled_at,
+                  a.content AS "address?: Json<Address>", a.source AS "source?", a.standing AS "standing?: Json<Standing>"
+             FROM customer c LEFT JOIN billing_address a ON a.brand_id = c.brand_id AND a.account_id = c.account_id
+            WHERE c.account_id = ANY($1) ORDER BY c.account_id FOR UPDATE OF c"#,
         &ids
     )
     .fetch_all(&mut **tx)

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{BrandId, SubscriptionId};
+use ottery_kernel::{AccountId, BrandId, SubscriptionId};
 use sqlx::PgPool;
 use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
@@ -131,6 +131,28 @@ pub async fn set(
         brand.as_uuid(),
         &ids,
         &instants as _,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Has the subscriptions of a customer looked at now, and fences schedulers off that are at it.
+pub async fn nudge(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    account: AccountId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE due SET due_at = least(due_at, $3), lease_until = '-infinity', fence = fence + 1
+          WHERE subscription_id = ANY (ARRAY(
+              SELECT d.subscription_id FROM due d JOIN subscription s ON s.id = d.subscription_id
+               WHERE s.brand_id = $1 AND s.account_id = $2 AND s.state <> 'ended' AND d.due_at < 'infinity'
+               ORDER BY d.subscription_id FOR UPDATE OF d))",
+        brand.as_uuid(),
+        account.as_uuid(),
+        now,
     )
     .execute(&mut **tx)
     .await?;

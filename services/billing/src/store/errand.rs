@@ -1,6 +1,6 @@
-//! Calls to providers that wait, and who makes them now.
+//! Calls to providers and validators that wait, and who makes them now.
 //!
-//! Providers live in real time, so due instants and leases are both the database's time. A claim raises the fence.
+//! They live in real time, so due instants and leases are both the database's time. A claim raises the fence.
 
 use std::time::Duration;
 
@@ -9,6 +9,8 @@ use ottery_kernel::BrandId;
 use sqlx::PgPool;
 use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
+
+use super::unreadable;
 
 /// Notifications about new errands and events travel on this channel.
 pub const CHANNEL: &str = "ottery_billing_payments";
@@ -20,6 +22,8 @@ pub enum Kind {
     Payment,
     /// A refund.
     Refund,
+    /// A VAT number.
+    VatCheck,
 }
 
 impl Kind {
@@ -27,16 +31,21 @@ impl Kind {
         match self {
             Self::Payment => "payment",
             Self::Refund => "refund",
+            Self::VatCheck => "vat_check",
         }
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        [Self::Payment, Self::Refund, Self::VatCheck].into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
 /// A claimed errand.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim {
-    /// The payment or refund.
+    /// The payment, refund or question.
     pub id: Uuid,
-    /// Which of the two.
+    /// Which of them.
     pub kind: Kind,
     /// Whose it is.
     pub brand: BrandId,
@@ -110,15 +119,16 @@ pub async fn claim(pool: &PgPool, limit: i64, lease: Duration) -> sqlx::Result<V
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Claim {
-            id: row.id,
-            kind: if row.kind == Kind::Refund.as_str() { Kind::Refund } else { Kind::Payment },
-            brand: BrandId::from_uuid(row.brand_id),
-            tries: row.tries.unsigned_abs(),
+    rows.into_iter()
+        .map(|row| {
+            Ok(Claim {
+                id: row.id,
+                kind: Kind::from_text(&row.kind).ok_or_else(|| unreadable("errand", "kind", &row.kind))?,
+                brand: BrandId::from_uuid(row.brand_id),
+                tries: row.tries.unsigned_abs(),
+            })
         })
-        .collect())
+        .collect()
 }
 
 /// How many calls and events of the brand wait to be worked on at this moment.

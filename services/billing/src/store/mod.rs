@@ -5,6 +5,7 @@
 //!
 //! Locks are taken in the order subscription, invoice, payment, customer, order, number, coupon, due row.
 
+pub mod address;
 pub mod close;
 pub mod credit_note;
 pub mod customer;
@@ -33,6 +34,7 @@ pub mod subscription;
 pub mod suspension;
 pub mod task;
 pub mod tax_rule;
+pub mod vat_check;
 pub mod wallet;
 
 use ottery_kernel::{Currency, Money};

@@ -20,8 +20,10 @@ pub struct Stored {
     pub offer: Offer,
     /// At what price.
     pub quote: Quote,
-    /// The country it was priced for.
+    /// The country it was priced for; empty when unknown.
     pub country: String,
+    /// It cannot be ordered before this, because a VAT number is being checked; only known when it was just made.
+    pub vat_until: Option<DateTime<Utc>>,
 }
 
 /// Keeps a quote.
@@ -63,6 +65,7 @@ pub async fn lock(tx: &mut PgTransaction<'_>, id: Uuid) -> sqlx::Result<Option<S
         offer: row.offer.0,
         quote: row.content.0,
         country: row.country,
+        vat_until: None,
     }))
 }
 
@@ -81,6 +84,7 @@ pub async fn get(tx: &mut PgTransaction<'_>, id: Uuid) -> sqlx::Result<Option<St
         offer: row.offer.0,
         quote: row.content.0,
         country: row.country,
+        vat_until: None,
     }))
 }
 

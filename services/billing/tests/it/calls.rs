@@ -141,18 +141,27 @@ pub struct Served {
     _running: Vec<Running>,
 }
 
-pub async fn served() -> Served {
+/// The catalogue's stand-in without the service: nothing works by itself.
+pub async fn shelved() -> Served {
     let world = world().await;
     let (prices, coupons) = (Prices::default(), Coupons::default());
     let shelf = Shelf { prices: Arc::clone(&prices), coupons: Arc::clone(&coupons) };
     let routes = tonic::service::Routes::new(CatalogServiceServer::new(shelf));
     let catalog = world.host.stand_in("catalog", routes).await;
+    Served { world, prices, coupons, _running: vec![catalog] }
+}
+
+pub async fn served() -> Served {
+    let mut served = shelved().await;
     let mut config = crate::world::config();
     // The test moves the clock and works off what is due by itself.
     config.renewals.poll_ms = 3_600_000;
-    let service = billing::build(config, world.host.of(billing::NAME)).await.unwrap();
-    let own = world.host.start(vec![service]).await;
-    Served { world, prices, coupons, _running: vec![catalog, own] }
+    // Nobody outside is asked.
+    config.vat.base_url.clear();
+    let service = billing::build(config, served.world.host.of(billing::NAME)).await.unwrap();
+    let own = served.world.host.start(vec![service]).await;
+    served._running.push(own);
+    served
 }
 
 impl Served {

@@ -28,6 +28,7 @@ mod scenarios;
 mod scheduler;
 mod shop;
 mod taxes;
+mod vat;
 mod wallets;
 mod walls;
 mod webhooks;

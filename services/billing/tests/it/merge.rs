@@ -15,7 +15,13 @@ use ottery_testkit::recorder::outbox;
 use crate::world::{World, eur, offer, placing, world};
 
 fn grace() -> Buyer {
-    Buyer { name: "Grace".into(), email: "grace@example.com".into(), country: "AT".into(), locale: "de".into() }
+    Buyer {
+        name: "Grace".into(),
+        email: "grace@example.com".into(),
+        country: "AT".into(),
+        locale: "de".into(),
+        address: None,
+    }
 }
 
 impl World {

@@ -231,8 +231,13 @@ async fn a_transfer_moves_the_subscription_and_leaves_the_money_where_it_was() {
     let world = world().await;
     let bought = subscriber(&world, offer(1000, Term::MONTH), berlin("2027-01-10 09:00")).await;
     let (heir, staff) = (world.account(), actor::owner(world.brand));
-    let buyer =
-        Buyer { name: "Grace".into(), email: "grace@example.com".into(), country: "FR".into(), locale: "fr".into() };
+    let buyer = Buyer {
+        name: "Grace".into(),
+        email: "grace@example.com".into(),
+        country: "FR".into(),
+        locale: "fr".into(),
+        address: None,
+    };
     let give = |to| world.billing.transfer(world.brand, bought.id, to, buyer.clone(), &staff);
     assert_eq!(give(bought.account).await.unwrap_err().reason, "SAME_ACCOUNT");
     let given = give(heir).await.unwrap();
@@ -362,8 +367,13 @@ async fn a_credit_is_never_more_than_what_its_customer_paid() {
     changer.change(small).await;
     assert_eq!(changer.wallet().await, 1500);
     let heir = world.account();
-    let buyer =
-        Buyer { name: "Grace".into(), email: "g@example.com".into(), country: "FR".into(), locale: "fr".into() };
+    let buyer = Buyer {
+        name: "Grace".into(),
+        email: "g@example.com".into(),
+        country: "FR".into(),
+        locale: "fr".into(),
+        address: None,
+    };
     world.billing.transfer(world.brand, changer.id, heir, buyer, &actor::owner(world.brand)).await.unwrap();
     let free = changer.served.sell_offer(Offer { price: eur(1), ..prorated(1) });
     let shown = world.billing.quote_change(world.brand, changer.id, Some(heir), free, "").await.unwrap();

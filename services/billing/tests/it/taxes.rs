@@ -97,6 +97,23 @@ async fn the_place_of_the_customer_decides_and_what_is_quoted_is_what_is_charged
 }
 
 #[tokio::test]
+async fn a_region_that_a_visitor_gave_decides_on_the_order_and_on_its_renewals() {
+    let mut served = served().await;
+    settle_on(&mut served, 2, exclusive()).await;
+    let california = Rule { region: "CA".into(), ..rule("US", 725, "Sales tax") };
+    tell(&served.world, 1, &[rule("US", 0, "Sales tax"), california]).await;
+    let price = served.sell(1000, Term::MONTH);
+    let account = served.world.account();
+    let asked = proto::CreateQuoteRequest { country: "US".into(), region: "ca".into(), ..quoting(price) };
+    let quote = served.customer(account).create_quote(asked).await.unwrap().into_inner();
+    assert_eq!((minor(quote.due_now.as_ref()), quote.tax_name.as_str()), (1073, "Sales tax"));
+    let first = order(&served, account, &quote, "US").await;
+    assert_eq!(taxes(&first), (1073, 73, vec![725]));
+    served.world.pay(&first).await;
+    assert_eq!(taxes(&renewal(&served, &first).await), (1073, 73, vec![725]));
+}
+
+#[tokio::test]
 async fn case_019_the_entitys_rounding_is_fixed_at_issue() {
     let mut served = served().await;
     let fee = Offer { setup_fee: Some(eur(999)), ..offer(999, Term::MONTH) };

@@ -151,7 +151,13 @@ pub fn placing(quote: Uuid, account: AccountId) -> Place {
     Place {
         quote,
         account,
-        buyer: Buyer { name: "Ada".into(), email: "ada@example.com".into(), country: "DE".into(), locale: "en".into() },
+        buyer: Buyer {
+            name: "Ada".into(),
+            email: "ada@example.com".into(),
+            country: "DE".into(),
+            locale: "en".into(),
+            address: None,
+        },
         referral_code: "FRIEND".into(),
         return_url: "https://tv.example/orders/{order}".into(),
         cancel_url: "https://tv.example/orders/{order}".into(),
@@ -198,11 +204,11 @@ impl World {
         let now = self.now();
         let profile = &self.profile;
         let asked = Asked { currency: None, trial, coupon };
-        let buyer = tax::Buyer { place: tax::Place::country("DE"), business: None };
+        let buyer = tax::Buyer { place: tax::Place::country("DE"), ..tax::Buyer::default() };
         let taxed = tax::Book::new(profile).decide(&buyer, &offer.tax_category, now);
         let quote =
             Quote::price(&offer, asked, &profile.currencies, &taxed, profile.zone, now).expect("the offer has a price");
-        let stored = Stored { id: Uuid::now_v7(), account, offer, quote, country: "DE".into() };
+        let stored = Stored { id: Uuid::now_v7(), account, offer, quote, country: "DE".into(), vat_until: None };
         let mut tx = self.tx().await;
         store::quote::insert(&mut tx, self.brand, &stored, now).await.expect("the quote is kept");
         tx.commit().await.expect("committed");

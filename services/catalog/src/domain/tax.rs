@@ -8,6 +8,8 @@ use super::words::{country, line};
 
 /// Rules of one table; a table travels in one message.
 pub const RULES_MAX: usize = 5_000;
+/// How long an invoice waits for the answer about a VAT number unless the operator says otherwise.
+const WAIT_HOURS: u32 = 24;
 /// Longest that an invoice may wait for the answer about a VAT number.
 const WAIT_HOURS_MAX: u32 = 168;
 
@@ -45,7 +47,7 @@ pub enum Elsewhere {
 }
 
 /// How a legal entity taxes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaxSettings {
     /// Whether prices contain tax.
     pub pricing: Pricing,
@@ -55,6 +57,17 @@ pub struct TaxSettings {
     pub elsewhere: Elsewhere,
     /// How long an invoice waits for the answer about a VAT number, 0 to 168.
     pub vat_wait_hours: u32,
+}
+
+impl Default for TaxSettings {
+    fn default() -> Self {
+        Self {
+            pricing: Pricing::default(),
+            rounding: TaxRounding::default(),
+            elsewhere: Elsewhere::default(),
+            vat_wait_hours: WAIT_HOURS,
+        }
+    }
 }
 
 impl TaxSettings {

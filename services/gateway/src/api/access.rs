@@ -268,6 +268,9 @@ pub const RULES: &[Rule] = &[
     post("/coupons/{id}/state", Holder("plan.update"), Brand, "coupon.set_state"),
     read("/tax-rules", Holder("brand.read"), Brand),
     write("PUT", "/tax-rules", Holder("brand.update"), Brand, "tax_table.update"),
+    read("/accounts/{id}/billing-address", Owner("invoice.read"), Brand),
+    write("PUT", "/accounts/{id}/billing-address", Owner("order.manage"), Brand, "billing_address.update"),
+    post("/accounts/{id}/vat-decision", Holder("order.manage"), Brand, "vat_number.decide"),
     // people
     read("/accounts", Holder("account.read"), Either),
     read("/accounts/{id}", Holder("account.read"), Either),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::addresses::VatProof;
 use super::view::{Money, Page, Show as _, Time, page, view, words};
 use crate::idempotency::IdempotencyKey;
 use crate::limits::{self, Json, Query};
@@ -29,7 +30,7 @@ words! {
 }
 
 view! {
-    /// A line; its amount contains the tax.
+    /// A line; its amount contains the tax, whatever prices are.
     InvoiceLine from billing::InvoiceLine {
         description: String,
         quantity: u32,
@@ -91,7 +92,16 @@ view! {
         buyer_name: String,
         buyer_email: String,
         buyer_country: Option<String>,
+        buyer_company: Option<String>,
+        buyer_address_lines: Vec<String>,
+        buyer_vat_number: Option<String>,
         tax_name: Option<String>,
+        /// Why no tax is charged.
+        tax_note: Option<String>,
+        /// Under reverse charge: that the buyer is a business.
+        tax_proof: Option<VatProof>,
+        /// Who said where the buyer is: `order`, `customer`, `staff`.
+        tax_place_source: Option<String>,
         locale: String,
         credit_notes: Vec<CreditNote>,
     }

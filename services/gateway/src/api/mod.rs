@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod addresses;
 pub mod affiliates;
 pub mod analytics;
 pub mod audit;
@@ -93,6 +94,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(plans::routes())
         .merge(coupons::routes())
         .merge(taxes::routes())
+        .merge(addresses::routes())
         .merge(accounts::routes())
         .merge(staff::routes())
         .merge(keys::routes())

@@ -53,6 +53,14 @@ view! {
         coupon_periods: u32,
         /// What a renewal costs once the coupon is used up.
         regular_total: Option<Money>,
+        /// As the invoice will call the tax.
+        tax_name: Option<String>,
+        /// Why no tax is charged.
+        tax_note: Option<String>,
+        /// Where the customer was taken to be.
+        tax_country: Option<String>,
+        /// A VAT number is being checked: it cannot be ordered before the answer (`vat_check_pending`), or this instant.
+        vat_pending_until: Option<Time>,
     }
 }
 
@@ -99,9 +107,15 @@ pub struct QuoteInput {
     /// Refused when the price is in another; may be left out.
     #[serde(default)]
     pub currency: String,
-    /// ISO 3166-1 alpha-2, for tax.
+    /// ISO 3166-1 alpha-2, for tax. A customer's billing address comes before it.
     #[serde(default)]
     pub country: String,
+    /// The part of ISO 3166-2 after the hyphen, for tax.
+    #[serde(default)]
+    pub region: String,
+    /// For tax.
+    #[serde(default)]
+    pub postal_code: String,
     /// Start with the plan's trial.
     #[serde(default)]
     pub trial: bool,
@@ -187,6 +201,8 @@ async fn create_quote(State(state): State<AppState>, caller: Caller, Json(input)
         price_id: input.price_id,
         currency: input.currency,
         country: input.country,
+        region: input.region,
+        postal_code: input.postal_code,
         trial: input.trial,
         coupon: input.coupon,
     };

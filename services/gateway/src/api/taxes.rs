@@ -44,7 +44,7 @@ pub struct TaxSettings {
     pub elsewhere: TaxElsewhere,
     /// How long an invoice waits for the answer about a VAT number, in hours, 0 to 168; afterwards it is taxed as if there were
     /// none.
-    #[serde(default)]
+    #[serde(default = "day")]
     pub vat_wait_hours: u32,
 }
 
@@ -109,6 +109,10 @@ pub struct TaxRule {
     /// First day on which it is over; empty: never.
     #[serde(default)]
     pub valid_until: String,
+}
+
+const fn day() -> u32 {
+    24
 }
 
 const fn rate() -> TaxLevy {

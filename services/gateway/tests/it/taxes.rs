@@ -94,3 +94,62 @@ async fn staff_edit_taxes_on_a_page() {
         assert!(page.text.contains(text), "`{text}` is not in {}", page.text);
     }
 }
+
+#[tokio::test]
+async fn customers_give_their_address_and_vat_number_on_a_page_and_staff_decide_on_what_no_service_knows() {
+    let world = world().await;
+    let customer = world.browser(SHOP);
+    let account = customer.sign_up("ada@example.com").await;
+    // Billing knows the brand by then.
+    world.quote(&customer, world.plan["current"]["prices"][0]["id"].as_str().unwrap()).await;
+    let page = customer.get("/account/billing").await;
+    assert_eq!(page.status.as_u16(), 200, "{}", page.text);
+    let filled = |number| {
+        [
+            ("version", "0"),
+            ("company", "Ada AG"),
+            ("lines", "Seeweg 1\r\nHinterhaus"),
+            ("postal_code", "8001"),
+            ("city", "Zürich"),
+            ("country", "CH"),
+            ("vat_number", number),
+        ]
+    };
+    let wrong = send(&customer, "/account/billing", &filled("CHE-107.787.578")).await;
+    assert_eq!(wrong.status.as_u16(), 400, "{}", wrong.text);
+    assert!(
+        wrong.text.contains("look for a mistyped or missing digit") && wrong.text.contains("Seeweg 1"),
+        "{}",
+        wrong.text
+    );
+    let saved = send(&customer, "/account/billing", &filled("CHE-107.787.577 MWST")).await;
+    assert!(saved.header("location").contains("done=saved"), "{}", saved.text);
+    let page = customer.get("/account/billing").await;
+    for text in ["CHE107787577", "Being checked", "Ada AG"] {
+        assert!(page.text.contains(text), "`{text}` is not in {}", page.text);
+    }
+
+    let path = format!("/api/v1/accounts/{account}/billing-address");
+    let own = customer.get(&path).await.expect(200);
+    assert_eq!(
+        (own["vat_state"].as_str(), own["lines"][1].as_str(), own["source"].as_str()),
+        (Some("pending"), Some("Hinterhaus"), Some("customer"))
+    );
+    let stranger = world.browser(SHOP);
+    stranger.sign_up("eve@example.com").await;
+    stranger.get(&path).await.refused(404, "billing_address_not_found");
+    let stale = json!({ "country": "CH", "version": 7 });
+    put(&customer, &path, stale).await.refused(409, "stale_version");
+
+    let desk = format!("/staff/b/{}/customers/{account}", world.brand);
+    let seen = world.owner.get(&desk).await;
+    for text in ["CHE107787577", "Seeweg 1, Hinterhaus, 8001, Zürich, CH", "Decide on the VAT number"] {
+        assert!(seen.text.contains(text), "`{text}` is not in {}", seen.text);
+    }
+    let decided =
+        send(&world.owner, &format!("{desk}/vat"), &[("decision", "valid"), ("reference", "uid.admin.ch")]).await;
+    assert!(decided.header("location").contains("done=saved"), "{}", decided.text);
+    assert_eq!(customer.get(&path).await.expect(200)["vat_proof"]["reference"], "uid.admin.ch");
+    let body = json!({ "valid": true, "reference": "me" });
+    customer.post(&format!("/api/v1/accounts/{account}/vat-decision"), body).await.expect(404);
+}

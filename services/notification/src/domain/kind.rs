@@ -54,6 +54,8 @@ kinds! {
     Cancelled = "subscription.cancelled",
     /// Another price from a renewal on.
     PriceAnnounced = "subscription.price_announced",
+    /// Tax is charged although there is a VAT number.
+    VatNumber = "billing.vat_number",
     /// Staff answered a ticket.
     TicketReplied = "ticket.replied",
 }
@@ -113,6 +115,7 @@ impl Kind {
                 "plan_name": "Premium", "old_amount": { "minor": 1_099, "currency": "EUR" }, "new_amount": amount,
                 "effective_at": instant,
             }),
+            Self::VatNumber => json!({ "vat_number": "FR40303265045", "is_invalid": true }),
             Self::TicketReplied => json!({
                 "ticket_number": "T-1001", "ticket_subject": "No picture", "text": "Please switch it off and on again.",
             }),

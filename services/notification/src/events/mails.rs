@@ -3,7 +3,8 @@
 use ottery_kit::consume::{Delivery, HandleError};
 use ottery_proto::billing::v1::{
     DunningSuspended, Invoice, InvoiceFinalised, InvoiceSent, InvoiceSettled, PaymentFailed, PriceAnnounced,
-    RefundSucceeded, ReminderDue, Subscription, SubscriptionChanged, invoice, payment, subscription,
+    RefundSucceeded, ReminderDue, Subscription, SubscriptionChanged, VatNumberDecided, invoice, payment, subscription,
+    vat_number_decided::Outcome,
 };
 use ottery_proto::common::v1::Money;
 use ottery_proto::identity::v1::{MailRequested, mail_requested::Purpose};
@@ -17,7 +18,7 @@ use crate::domain::mail::{Mail, Params, SecretNeeded, greeting_name};
 type Reader = fn(&Delivery) -> Result<Option<Mail>, HandleError>;
 
 /// The events that are mails of their own.
-pub const READERS: [(&str, Reader); 11] = [
+pub const READERS: [(&str, Reader); 12] = [
     ("identity.mail.requested.v1", requested),
     ("provisioning.service.changed.v1", service),
     ("billing.invoice.finalised.v1", finalised),
@@ -27,6 +28,7 @@ pub const READERS: [(&str, Reader); 11] = [
     ("billing.reminder.due.v1", reminder),
     ("billing.dunning.suspended.v1", suspended),
     ("billing.price.announced.v1", price_announced),
+    ("billing.vat.decided.v1", vat_number),
     ("billing.refund.succeeded.v1", refunded),
     ("support.ticket.changed.v1", ticket),
 ];
@@ -214,6 +216,20 @@ fn price_announced(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
     });
     let path = format!("/account/subscriptions/{}", event.subscription_id);
     let mut mail = mail(delivery, Kind::PriceAnnounced, &event.email, &event.locale, path, vars);
+    mail.params.name = greeting_name(&event.display_name);
+    Ok(Some(mail))
+}
+
+/// A number that is valid needs no mail: its invoices say so.
+fn vat_number(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
+    let event: VatNumberDecided = delivery.payload()?;
+    let is_invalid = match event.outcome() {
+        Outcome::Valid | Outcome::Unspecified => return Ok(None),
+        Outcome::Invalid => true,
+        Outcome::Unanswered => false,
+    };
+    let vars = json!({ "vat_number": event.vat_number, "is_invalid": is_invalid });
+    let mut mail = mail(delivery, Kind::VatNumber, &event.email, &event.locale, "/account/billing".to_owned(), vars);
     mail.params.name = greeting_name(&event.display_name);
     Ok(Some(mail))
 }

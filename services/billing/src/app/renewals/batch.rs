@@ -108,12 +108,17 @@ impl Billing {
             .map(|case| case.next(&settings, now).filter(|(at, _)| *at <= now).map(|(_, step)| step))
             .collect();
         dunning::admit(&mut tx, brand, &mut batch.cases, &mut due, &settings, now).await?;
+        let held = self.hold_for_vat(&mut tx, &unit, &batch.cases, &mut due).await?;
         let steps: Vec<_> = batch.cases.iter().zip(&due).filter_map(|(case, step)| Some((case, (*step)?))).collect();
         let mut means = Means::gather(&mut tx, &mut unit, &steps).await?;
         phases.end("read");
 
         let count = batch.claims.len();
-        let decided = batch.decide(&mut unit, &due, &mut means, &settings);
+        let mut decided = batch.decide(&mut unit, &due, &mut means, &settings);
+        // What waits for a VAT number is looked at again with the answer, or when the wait is over.
+        for (claim, next) in &mut decided.planned {
+            *next = held.get(&claim.subscription).copied().or(*next);
+        }
         phases.end("decide");
 
         store::plan(&mut tx, Plans::Kept).await?;

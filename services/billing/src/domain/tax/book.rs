@@ -2,17 +2,21 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::rule::{Levy, Place, Rule, find};
 use super::{Pricing, Round, Tax, Treatment};
+use crate::domain::address::Source;
 use crate::domain::profile::Profile;
 use crate::domain::vat::Evidence;
 
 /// Why a place without a rule is not taxed.
 const NO_TAX_THERE: &str = "The place of supply is outside the seller's country";
+
+/// How long an invoice waits for the answer about a VAT number where the entity does not say.
+const VAT_WAIT_HOURS: u32 = 24;
 
 /// What is done where no rule is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +30,7 @@ pub enum Elsewhere {
 }
 
 /// How a legal entity taxes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Whether prices contain tax.
     #[serde(default)]
@@ -42,6 +46,25 @@ pub struct Settings {
     pub vat_wait_hours: u32,
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            pricing: Pricing::default(),
+            round: Round::default(),
+            elsewhere: Elsewhere::default(),
+            vat_wait_hours: VAT_WAIT_HOURS,
+        }
+    }
+}
+
+impl Settings {
+    /// How long an invoice waits for the answer about a VAT number.
+    #[must_use]
+    pub fn vat_wait(&self) -> TimeDelta {
+        TimeDelta::hours(self.vat_wait_hours.into())
+    }
+}
+
 /// What was decided for one customer and kind of product, and on what grounds; kept in the invoice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
@@ -53,6 +76,9 @@ pub struct Decision {
     /// Where the customer was taken to be.
     #[serde(default)]
     pub place: Place,
+    /// Who said so.
+    #[serde(default)]
+    pub source: Source,
     /// Proof that the buyer is a business; present exactly under reverse charge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
@@ -63,6 +89,8 @@ pub struct Decision {
 pub struct Buyer<'a> {
     /// Where.
     pub place: Place,
+    /// Who said so.
+    pub source: Source,
     /// The proof of a business, when there is a valid one.
     pub business: Option<&'a Evidence>,
 }
@@ -112,7 +140,12 @@ impl Book {
         let day: NaiveDate = now.with_timezone(&self.zone).date_naive();
         let place = &buyer.place;
         let is_abroad = place.is_known() && place.country != self.country;
-        let mut decision = Decision { name: self.home_name.clone(), place: place.clone(), ..Decision::default() };
+        let mut decision = Decision {
+            name: self.home_name.clone(),
+            place: place.clone(),
+            source: buyer.source,
+            ..Decision::default()
+        };
         let (rate_bp, treatment) = match find(&self.rules, place, category, day) {
             Some(rule) => {
                 decision.name.clone_from(&rule.name);
@@ -173,6 +206,7 @@ mod tests {
             terminate_after_days: 14,
             renewal_lead_hours: 72,
             reminder_hours: Vec::new(),
+            rules: crate::domain::rules::InvoiceRules::default(),
             tax_rate_bp: 1900,
             tax_name: "USt".into(),
             default_locale: "de".into(),
@@ -208,7 +242,7 @@ mod tests {
     }
 
     fn decide(book: &Book, country: &str, business: Option<&Evidence>) -> Decision {
-        book.decide(&Buyer { place: Place::country(country), business }, "", now())
+        book.decide(&Buyer { place: Place::country(country), business, ..Buyer::default() }, "", now())
     }
 
     #[test]

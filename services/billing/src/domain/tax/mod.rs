@@ -6,6 +6,7 @@
 mod book;
 mod rounding;
 mod rule;
+mod words;
 
 use ottery_kernel::{Money, MoneyError, Rounding};
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use book::{Book, Buyer, Decision, Elsewhere, Settings};
 pub use rounding::on_total;
 pub use rule::{Levy, Place, Rule, find};
+pub use words::{reverse_charge, words};
 
 /// Basis points in a whole.
 pub const WHOLE_BP: u32 = 10_000;

@@ -2,11 +2,13 @@
 
 mod digits;
 pub mod number;
+mod standing;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use number::{VatNumber, VatNumberError, country_of};
+pub use standing::{Readiness, Standing};
 
 /// The proof that a number was valid; kept with every invoice that was issued without tax because of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -175,6 +175,9 @@ pub fn parts(page: Page, invoice: &Invoice, manner: &Manner, address: &str) -> P
                     ),
                 ),
                 ("To", Cell::text(&invoice.buyer_name).note(invoice.buyer_email.clone())),
+                ("Company", Cell::text(&invoice.buyer_company).note(invoice.buyer_address_lines.join(", "))),
+                ("VAT number", Cell::code(&invoice.buyer_vat_number)),
+                ("Tax", Cell::text(&invoice.tax_note)),
                 ("From", Cell::text(invoice.seller.as_ref().map(|seller| seller.name.clone()).unwrap_or_default())),
             ],
         ))

@@ -1,6 +1,7 @@
 //! The customer's account.
 
 mod affiliate;
+mod billing;
 mod calendar;
 mod entry;
 mod invoices;
@@ -17,6 +18,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 
+pub use billing::{of as billing_address, vat_fact};
 pub use calendar::{anchor_facts, paused};
 pub use entry::ask_code;
 pub use invoices::{document as invoice_document, parts as invoice_parts, state_of as invoice_state};
@@ -67,6 +69,7 @@ pub fn router() -> Router<AppState> {
         .route("/account/invoices/{id}/ubl", get(invoices::ubl))
         .route("/account/wallet", get(wallet::show))
         .route("/account/wallet.csv", get(wallet::csv))
+        .route("/account/billing", get(billing::page).post(billing::save))
         .route("/account/tickets", get(tickets::list))
         .route("/account/tickets/new", get(tickets::new_page).post(tickets::open))
         .route("/account/tickets/{id}", get(tickets::show))
@@ -88,12 +91,13 @@ struct View {
     page: Page,
 }
 
-const MENU: [(&str, &str); 8] = [
+const MENU: [(&str, &str); 9] = [
     ("Overview", "/account"),
     ("Services", "/account/services"),
     ("Subscriptions", "/account/subscriptions"),
     ("Invoices", "/account/invoices"),
     ("Wallet", "/account/wallet"),
+    ("Billing address", "/account/billing"),
     ("Support", "/account/tickets"),
     ("Recommend us", "/account/affiliate"),
     ("Security", "/account/security"),

@@ -14,6 +14,7 @@ use crate::pages::access::{self, Entry};
 use crate::pages::block::{Block, Cell, Failed, Field, Form, Link, Sent, Tone};
 use crate::pages::frame::{Frame, Page, Ui, draw_as, go, manner, quoted, with_cookie};
 use crate::pages::text::{self, Manner};
+use crate::pages::words::COUNTRIES;
 use crate::problem::{Refusal, Reply};
 use crate::referral;
 use crate::session::{Customer, Portal, Visitor};
@@ -157,6 +158,7 @@ async fn quote(state: &AppState, visitor: &Visitor, wanted: &Wanted, coupon: &st
         country,
         trial: wanted.is_trial,
         coupon: coupon.to_owned(),
+        ..billing::CreateQuoteRequest::default()
     };
     Ok(state.clients.billing(&visitor.caller.call()).create_quote(asked).await?.into_inner())
 }
@@ -191,14 +193,33 @@ fn coupon_form(wanted: &Wanted, applied: &str, refused: Option<&Refusal>) -> For
     form.fields([price, trial].map(|(name, value)| Field::hidden(name, value))).field(field).refused(failed.as_ref())
 }
 
+/// Where the customer is taken to be, and what that means.
+fn billed_to(quote: &billing::Quote) -> Cell {
+    let country = COUNTRIES.iter().find(|(code, _)| *code == quote.tax_country).map(|(_, name)| *name);
+    let country = country.map_or_else(|| quote.tax_country.clone(), str::to_owned);
+    let place = if country.is_empty() { "Not given yet".to_owned() } else { country };
+    let note = if quote.tax_note.is_empty() { "Businesses can give their VAT number here." } else { &quote.tax_note };
+    Cell::text(place).to("/account/billing").note(note)
+}
+
+/// While a VAT number is being checked the order waits for the answer.
+fn vat_notice(quote: &billing::Quote, manner: &Manner) -> Option<Block> {
+    let until = quote.vat_pending_until.as_ref()?;
+    let text = format!(
+        "We are checking your VAT number, which decides on the tax. That usually takes seconds: reload this page, then order. Without an answer you can order with tax from {} on.",
+        manner.moment(Some(until))
+    );
+    Some(Block::note(Tone::Info, "One moment, please", text))
+}
+
 /// What the tax of a quote is called, with its rate or rates.
 fn tax_label(quote: &billing::Quote, brand: &Brand) -> String {
     let mut rates: Vec<u32> = quote.lines.iter().map(|line| line.tax_rate_bp).collect();
     rates.sort_unstable();
     rates.dedup();
     let rates: Vec<String> = rates.into_iter().map(text::percent).collect();
-    let name = if brand.tax_name.is_empty() { "Tax" } else { &brand.tax_name };
-    format!("{name} {}", rates.join(", "))
+    let name = [&quote.tax_name, &brand.tax_name].into_iter().find(|name| !name.is_empty());
+    format!("{} {}", name.map_or("Tax", String::as_str), rates.join(", "))
 }
 
 /// What each renewal costs and when the first one comes.
@@ -262,7 +283,8 @@ async fn show_review(
         }))
         .field(Field { is_required: true, ..Field::check("consent", consent, false) })
         .refused(failed);
-    let page = Page::new("Review and pay")
+    let page = vat_notice(&quote, &manner).into_iter().fold(Page::new("Review and pay"), Page::with);
+    let page = page
         .with(Block::facts(
             "",
             vec![
@@ -275,6 +297,7 @@ async fn show_review(
                     )),
                 ),
                 ("Renewal", Cell::text(renewal)),
+                ("Billing address", billed_to(&quote)),
             ],
         ))
         .with(Block::Form(coupon_form(wanted, &quote.coupon, coupon_refused.as_ref())))

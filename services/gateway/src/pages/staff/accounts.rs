@@ -9,9 +9,10 @@ use ottery_proto::provisioning::v1 as provisioning;
 use super::desk::{Desk, away};
 use crate::api::accounts::{MergeInput, merge_into};
 use crate::limits::Form as Body;
-use crate::pages::account::stage;
+use crate::pages::account::{billing_address, stage, vat_fact};
 use crate::pages::block::{Block, Cell, Failed, Field, Form, Sent, Table, Tone};
 use crate::pages::frame::{Page, Ui, go_done, quoted};
+use crate::pages::text::Manner;
 use crate::problem::Reply;
 use crate::state::AppState;
 
@@ -123,6 +124,14 @@ async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>)
     if desk.may("invoice.manage") {
         page = page.action("New invoice", desk.at(&format!("/customers/{}/invoices/new", account.id)));
     }
+    if desk.may("invoice.read")
+        && let Some(address) = billing_address(state, &desk.caller, &account.id).await?
+    {
+        page = page.with(Block::facts("Billing address", billed_to(&address, &manner)));
+        if !address.vat_number.is_empty() && desk.may("order.manage") {
+            page = page.with(Block::Form(decision_form(desk)));
+        }
+    }
     page = match subscriptions {
         Ok(found) => page.with(Block::Table(super::subscriptions::table(
             "Subscriptions",
@@ -172,4 +181,43 @@ async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>)
         page = page.with(Block::Form(form));
     }
     desk.show(ui, page)
+}
+
+fn billed_to(address: &billing::BillingAddress, manner: &Manner) -> Vec<(&'static str, Cell)> {
+    let mut lines = address.lines.clone();
+    lines.extend([&address.postal_code, &address.city, &address.region, &address.country].map(String::clone));
+    lines.retain(|line| !line.is_empty());
+    let mut facts = vec![
+        ("Company", Cell::text(&address.company)),
+        ("Address", Cell::text(lines.join(", ")).note(format!("Given by {}", address.source))),
+    ];
+    if let Some(known) = vat_fact(address, manner) {
+        facts.extend([("VAT number", Cell::code(&address.vat_number).copied()), ("State", known)]);
+    }
+    facts
+}
+
+fn decision_form(desk: &Desk) -> Form {
+    let answers = [("valid", "It is valid"), ("invalid", "It is not valid")];
+    let answers = answers.map(|(value, label)| (value.to_owned(), label.to_owned())).to_vec();
+    Form::new("", desk.at(&format!("/customers/{}/vat", desk.id)), "Decide")
+        .intro("For numbers no service validates. What you write down here is the proof for invoices without tax.")
+        .field(Field::select("decision", "What you found", answers).half())
+        .field(
+            Field::text("reference", "Where you looked it up")
+                .help("Such as the number of the register's answer.")
+                .half(),
+        )
+        .folded("Decide on the VAT number")
+}
+
+/// `POST /staff/b/{brand}/customers/{id}/vat`
+pub async fn decide_vat(State(state): State<AppState>, desk: Desk, Body(sent): Body<Sent>) -> Reply<Response> {
+    let asked = billing::DecideVatNumberRequest {
+        account_id: desk.id.clone(),
+        valid: sent.get("decision") == "valid",
+        reference: sent.text("reference"),
+    };
+    state.clients.billing(&desk.call()).decide_vat_number(asked).await?;
+    Ok(go_done(&desk.at(&format!("/customers/{}", desk.id)), "saved"))
 }
