@@ -12,7 +12,7 @@ use rand::rngs::OsRng;
 use tokio::sync::Semaphore;
 
 use super::AppError;
-use super::argon::Argon;
+use super::argon;
 
 /// Least memory, in KiB.
 const MEMORY_KIB_MIN: u32 = 19_456;
@@ -67,7 +67,6 @@ pub(super) struct Hasher(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    argon: Argon,
     cost: Cost,
     keyring: Keyring,
     /// A place at work.
@@ -91,7 +90,6 @@ impl Hasher {
         // Salt and output of nobody's hash are constants: only the time matters, and no password leads to this output.
         let nobodys = format!("{nobodys}$b3R0ZXJ5bm9ib2R5c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
         Self(Arc::new(Inner {
-            argon: Argon::default(),
             cost,
             keyring,
             cores: Arc::new(Semaphore::new(cores)),
@@ -107,7 +105,7 @@ impl Hasher {
             let mut salt = [0; SALT_BYTES];
             OsRng.try_fill_bytes(&mut salt).expect("the operating system gives randomness");
             let salt = SaltString::encode_b64(&salt).expect("16 bytes are a salt");
-            inner.argon.hash(&inner.cost.0, &peppered, &salt).expect("32 bytes and checked parameters hash")
+            argon::hash(&inner.cost.0, &peppered, &salt).expect("32 bytes and checked parameters hash")
         })
         .await
     }
@@ -122,7 +120,7 @@ impl Hasher {
                 tracing::error!("a stored password hash cannot be read");
                 return Check::Wrong;
             };
-            let is_right = inner.argon.verify(&peppered, &hash).unwrap_or_else(|error| {
+            let is_right = argon::verify(&peppered, &hash).unwrap_or_else(|error| {
                 tracing::error!(%error, "a stored password hash cannot be checked");
                 false
             });
