@@ -6,6 +6,7 @@ use billing::domain::invoice::{Buyer, Snapshot};
 use billing::domain::line::{Line, Totals};
 use billing::domain::offer::Offer;
 use billing::domain::profile::Profile;
+use billing::domain::tax::Tax;
 use ottery_kernel::{BrandId, InvoiceId};
 use ottery_kit::db::{self, DatabaseSettings};
 use sqlx::postgres::PgConnection;
@@ -166,7 +167,7 @@ impl Books {
 }
 
 fn split(profile: &Profile, offer: &Offer) -> anyhow::Result<(i64, i64)> {
-    let line = Line::gross("x", offer.price, profile.tax_rate_bp, None)?;
+    let line = Line::priced("x", offer.price, &Tax::contained(profile.tax_rate_bp), None)?;
     Ok((line.amount.minor - line.tax.minor, line.tax.minor))
 }
 
@@ -177,6 +178,7 @@ async fn invoices(admin: &mut PgConnection, profile: &Profile, offer: &Offer) ->
         email: "customer@example.com".into(),
         country: "DE".into(),
         locale: "en".into(),
+        address: None,
     };
     let snapshot = Snapshot {
         seller: profile.entity.clone(),
@@ -185,9 +187,10 @@ async fn invoices(admin: &mut PgConnection, profile: &Profile, offer: &Offer) ->
         tax_name: profile.tax_name.clone(),
         offer: Some(offer.clone()),
         applied: Applied::default(),
+        tax: None,
     };
     let description = format!("{}, {}", offer.plan_name, offer.term);
-    let lines = vec![Line::gross(description, offer.price, profile.tax_rate_bp, None)?];
+    let lines = vec![Line::priced(description, offer.price, &Tax::contained(profile.tax_rate_bp), None)?];
     let totals = Totals::of(offer.price.currency, &lines)?;
     let first: i64 = sqlx::query_scalar(
         "INSERT INTO invoice_number AS known (entity_id, series, year, next)

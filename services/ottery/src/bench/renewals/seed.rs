@@ -10,6 +10,7 @@ use billing::domain::coupon::{Benefit, Coupon, Discounts, Lasting, Redeemed};
 use billing::domain::offer::{Mapping, Offer};
 use billing::domain::profile::{Entity, Profile};
 use billing::domain::rules::InvoiceRules;
+use billing::domain::tax::Settings;
 use billing::store;
 use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 use ottery_kernel::{
@@ -200,6 +201,7 @@ fn entity(now: DateTime<Utc>) -> Entity {
         zone: "UTC".parse().expect("UTC is a zone"),
         series: "INV".into(),
         email: "billing@nordlicht.example".into(),
+        tax: Settings::default(),
     }
 }
 
@@ -248,6 +250,7 @@ pub fn offer(setup_minor: Option<i64>) -> Offer {
         changes: ChangePolicy::default(),
         pause_days_max: 30,
         late_renewal: LateRenewal::FromOldEnd,
+        tax_category: String::new(),
     }
 }
 
