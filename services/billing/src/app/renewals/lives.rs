@@ -25,17 +25,19 @@ use crate::app::order::{Place, draft, draft_of, new_subscription, number_draft, 
 use crate::app::schedule::{Case, Facts};
 use crate::app::unit::{Decided, Unit, UnitError};
 use crate::config::tests::defaults;
+use crate::domain::address::Source;
 use crate::domain::coupon::{Benefit, Coupon, Lasting, Redeemed};
 use crate::domain::dunning::{Settings, Step};
 use crate::domain::invoice::{Buyer, Invoice, Purpose, State as InvoiceState};
 use crate::domain::ledger::{self, Account, Booking};
-use crate::domain::line::{Line, Totals, tax_inside};
+use crate::domain::line::{Line, Totals};
 use crate::domain::offer::Offer;
 use crate::domain::profile::{Entity, Profile};
 use crate::domain::proration::Effect;
 use crate::domain::quote::{Asked, Quote};
 use crate::domain::rules::InvoiceRules;
 use crate::domain::subscription::{Command, State, SuspendCause};
+use crate::domain::tax::{Settings as TaxSettings, inside};
 use crate::domain::wallet::Purse;
 use crate::store::customer::Customer;
 use crate::store::quote::Stored;
@@ -132,8 +134,13 @@ impl Life {
     fn new() -> Self {
         // Shortly before the end of a month, in a zone that changes its clocks.
         let now = Utc.with_ymd_and_hms(2027, 1, 30, 22, 17, 5).unwrap();
-        let buyer =
-            Buyer { name: "Ada".into(), email: "ada@example.com".into(), country: "DE".into(), locale: "en".into() };
+        let buyer = Buyer {
+            name: "Ada".into(),
+            email: "ada@example.com".into(),
+            country: "DE".into(),
+            locale: "en".into(),
+            address: None,
+        };
         let profile = profile(now);
         Self {
             now,
@@ -142,6 +149,8 @@ impl Life {
             customer: Customer {
                 account: AccountId::new(now),
                 buyer,
+                source: Source::Order,
+                standing: None,
                 referral_code: String::new(),
                 first_settled_at: None,
             },
@@ -324,8 +333,9 @@ impl Life {
         let offer = offer(choice);
         let coupon = coupon.map(self::coupon);
         let asked = Asked { currency: None, trial: trial && offer.trial_days > 0, coupon: coupon.as_ref() };
-        let (sold, rate) = (&self.profile.currencies, self.profile.tax_rate_bp);
-        let Ok(quote) = Quote::price(&offer, asked, sold, rate, self.profile.zone, self.now) else { return false };
+        let sold = &self.profile.currencies;
+        let taxed = self.unit().tax(self.customer.account, &offer.tax_category);
+        let Ok(quote) = Quote::price(&offer, asked, sold, &taxed, self.profile.zone, self.now) else { return false };
         let preview = quote.due_now;
         let place = Place {
             quote: Uuid::nil(),
@@ -337,7 +347,7 @@ impl Life {
             save_method: false,
             coupon: String::new(),
         };
-        let quote = Stored { id: Uuid::nil(), account: None, offer, quote, country: "DE".into() };
+        let quote = Stored { id: Uuid::nil(), account: None, offer, quote, country: "DE".into(), vat_until: None };
         let redeemed = coupon.map(|coupon| Redeemed { redemption: Uuid::now_v7(), coupon, periods_used: 0 });
         let order = ottery_kernel::OrderId::new(self.now);
         let mut subscription = new_subscription(&place, &quote, order, redeemed, self.now);
@@ -346,7 +356,7 @@ impl Life {
         if quote.quote.is_trial {
             start_trial(&mut unit, &mut subscription, quote.quote.trial_days).unwrap();
         } else {
-            let mut invoice = draft_of(&self.profile, &place, &quote, &subscription, self.now).unwrap();
+            let mut invoice = draft_of(&self.profile, place.buyer, &quote, &subscription, self.now).unwrap();
             assert_eq!(invoice.totals.total, preview, "an order is charged what its quote said");
             number_draft(&mut invoice, None, self.now).unwrap();
             unit.issue(&invoice).unwrap();
@@ -451,7 +461,7 @@ impl Life {
         let Some(place) = self.choose(which) else { return false };
         let (mut unit, means, mut case) = (self.unit(), self.means(), self.cases[place].clone());
         let to = offer(choice);
-        let Ok(offered) = offered(&case, &unit, &to, None) else { return false };
+        let Ok(offered) = offered(&case, &unit, &to, None, None) else { return false };
         let before = case.subscription.clone();
         let change = offered.change.clone();
         let paid = self.paid_of(before.id) - self.credited.get(&before.id).copied().unwrap_or_default();
@@ -500,7 +510,7 @@ impl Life {
         self.cases[place] = case;
         if credit.is_positive() {
             let account = self.customer.account;
-            let tax = tax_inside(credit, self.profile.tax_rate_bp).unwrap();
+            let tax = inside(credit, self.profile.tax_rate_bp).unwrap();
             let net = credit.checked_sub(tax).unwrap();
             let booking = Booking::new(self.profile.entity.id, "credit_note.issued", "note", self.now);
             self.booking(ledger::credit_note_issued(booking, account, net, tax).unwrap());
@@ -593,6 +603,7 @@ fn profile(now: DateTime<Utc>) -> Profile {
             zone: Tz::Europe__Berlin,
             series: "INV".into(),
             email: String::new(),
+            tax: TaxSettings::default(),
         },
         currencies: vec![Currency::EUR],
         zone: Tz::Europe__Berlin,
