@@ -1,8 +1,10 @@
 //! Deferred revenue: what was paid for a term becomes revenue day by day, and nothing stays deferred of what is over.
 
-use billing::app::credit;
+use billing::domain::invoice::Invoice;
+use billing::domain::portion::Wanted;
 use billing::domain::subscription::Subscription;
 use billing::store;
+use billing::store::credit_note::CreditNote;
 use chrono::TimeDelta;
 use ottery_kernel::{Currency, Term};
 use ottery_testkit::actor;
@@ -26,6 +28,12 @@ impl World {
     async fn books_of_time(&self) -> (i64, i64) {
         self.recognise().await;
         (self.earned("deferred").await, self.earned("revenue").await)
+    }
+
+    /// Staff credits so much of a paid invoice to the wallet.
+    async fn credit(&self, invoice: &Invoice, minor: i64, why: &str) -> CreditNote {
+        let (staff, wanted) = (actor::owner(self.brand), Wanted::Amount(eur(minor)));
+        self.billing.credit_invoice(&staff, self.brand, invoice.id, wanted, why, None).await.expect("credited")
     }
 
     async fn terminate(&self, subscription: &Subscription) {
@@ -98,20 +106,14 @@ async fn a_credit_note_takes_out_what_is_not_revenue_yet_and_the_rest_goes_on() 
     world.pay(&invoice).await;
     world.host.clock.advance(TimeDelta::days(9));
     let (deferred, revenue) = world.books_of_time().await;
-    let mut tx = world.tx().await;
-    let known = world.invoice(invoice.id).await;
-    let note = credit::issue(&mut tx, world.brand, &known, eur(1190), "Nine bad days", world.now()).await.unwrap();
-    tx.commit().await.unwrap();
+    let note = world.credit(&invoice, 1190, "Nine bad days").await;
     let net = note.amount.minor - note.tax.minor;
     assert_eq!(world.books_of_time().await, (deferred - net, revenue));
     assert_eq!(world.earned("refunds").await, 0, "nothing of it was revenue");
     world.host.clock.advance(TimeDelta::days(40));
     assert_eq!(world.books_of_time().await, (0, revenue + deferred - net));
     // What was revenue already is taken back as such.
-    let mut tx = world.tx().await;
-    let known = world.invoice(invoice.id).await;
-    credit::issue(&mut tx, world.brand, &known, eur(119), "And one more", world.now()).await.unwrap();
-    tx.commit().await.unwrap();
+    world.credit(&invoice, 119, "And one more").await;
     assert_eq!((world.earned("deferred").await, world.earned("refunds").await), (0, -100));
     world.assert_sound().await;
 }
