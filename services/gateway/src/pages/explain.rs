@@ -16,7 +16,7 @@ use crate::state::AppState;
 
 /// The page of an explanation below `up`.
 fn page(found: &Explanation, manner: &Manner, up: (&str, String)) -> Page {
-    let mut page = Page::new(format!("How {} is computed", found.title))
+    let mut page = Page::new(format!("{}: how it is computed", found.title))
         .up(up.0, up.1)
         .intro("Each amount with the steps that lead to it. The steps add up to the amount, to the last unit.");
     if !found.note.is_empty() {
