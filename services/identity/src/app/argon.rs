@@ -38,12 +38,7 @@ pub(super) fn verify(password: &[u8], hash: &PasswordHash<'_>) -> argon2::passwo
     Ok(output(version, &Params::try_from(hash)?, password, salt)? == expected)
 }
 
-fn output(
-    version: Version,
-    params: &Params,
-    password: &[u8],
-    salt: Salt<'_>,
-) -> argon2::password_hash::Result<Output> {
+fn output(version: Version, params: &Params, password: &[u8], salt: Salt<'_>) -> argon2::password_hash::Result<Output> {
     let mut buffer = [0; Salt::MAX_LENGTH];
     let salt = salt.decode_b64(&mut buffer)?;
     let argon2 = Argon2::new(Algorithm::Argon2id, version, params.clone());
