@@ -1,6 +1,8 @@
 //! Between what billing decides and what others read: conversions to and from the contract's messages.
 
+pub mod addon;
 pub mod address;
+pub mod option;
 pub mod payment;
 pub mod tax;
 
@@ -50,6 +52,16 @@ pub fn timestamp(at: DateTime<Utc>) -> Timestamp {
     Timestamp { seconds: at.timestamp(), nanos: i32::try_from(at.timestamp_subsec_nanos()).unwrap_or(0) }
 }
 
+/// An instant somebody may have sent.
+///
+/// # Errors
+/// When it lies beyond the calendar.
+pub fn instant_from(sent: Option<Timestamp>) -> anyhow::Result<Option<DateTime<Utc>>> {
+    use anyhow::Context as _;
+    let at = |sent: Timestamp| DateTime::from_timestamp(sent.seconds, u32::try_from(sent.nanos).ok()?);
+    sent.map(|sent| at(sent).context("an instant beyond the calendar")).transpose()
+}
+
 /// A term.
 #[must_use]
 pub fn term(term: Term) -> catalog::Term {
@@ -77,7 +89,13 @@ pub fn term_from(sent: &catalog::Term) -> anyhow::Result<Term> {
     Ok(Term::try_new(u16::try_from(sent.count)?, unit)?)
 }
 
-/// What a plan means on a panel.
+/// What an offer means on a panel, its add-ons counted in.
+#[must_use]
+pub fn mapping_of(offer: &Offer) -> catalog::PanelMapping {
+    catalog::PanelMapping { bouquet_ids: offer.bouquet_ids(), ..mapping(&offer.mapping) }
+}
+
+/// What a plan alone means on a panel.
 #[must_use]
 pub fn mapping(mapping: &Mapping) -> catalog::PanelMapping {
     catalog::PanelMapping {
@@ -124,6 +142,8 @@ pub fn offer_from(reply: &catalog::GetPriceReply) -> anyhow::Result<Offer> {
             region: sent.region,
         },
         anchor: match version.anchor_day.unwrap_or(0) {
+            // A pass is as long as it says, whatever day it begins.
+            _ if price.once => AnchorRule::Anniversary,
             0 => AnchorRule::Anniversary,
             day => AnchorRule::Day(AnchorDay::try_new(day)?),
         },
@@ -134,6 +154,10 @@ pub fn offer_from(reply: &catalog::GetPriceReply) -> anyhow::Result<Offer> {
             catalog::LateRenewal::FromPayment => LateRenewal::FromPayment,
         },
         tax_category: version.tax_category.clone().unwrap_or_default(),
+        options: option::choices_from(version, price)?,
+        regular: None,
+        addons: Vec::new(),
+        once: price.once,
     })
 }
 
@@ -158,7 +182,6 @@ fn changes_from(sent: &catalog::ChangePolicy) -> ChangePolicy {
 /// # Errors
 /// When it is none; a working catalogue never sends such a one.
 pub fn coupon_from(sent: &catalog::Coupon) -> anyhow::Result<Coupon> {
-    use anyhow::Context as _;
     use catalog::coupon::{Duration, Kind, Occasion};
     let amounts = || sent.amounts.iter().map(|amount| money_from("amounts", amount)).collect::<Result<Vec<_>, _>>();
     let benefit = match sent.kind() {
@@ -180,12 +203,6 @@ pub fn coupon_from(sent: &catalog::Coupon) -> anyhow::Result<Coupon> {
         Occasion::Upgrades => (false, true),
         Occasion::Both => (true, true),
     };
-    let at = |given: Option<&Timestamp>| {
-        given
-            .map(|at| DateTime::from_timestamp(at.seconds, u32::try_from(at.nanos).ok()?))
-            .map(|at| at.context("an instant beyond the calendar"))
-            .transpose()
-    };
     Ok(Coupon {
         id: sent.id.parse()?,
         code: sent.code.clone(),
@@ -196,8 +213,8 @@ pub fn coupon_from(sent: &catalog::Coupon) -> anyhow::Result<Coupon> {
         new_customers_only: sent.new_customers_only,
         for_orders,
         for_upgrades,
-        starts_at: at(sent.starts_at.as_ref())?,
-        ends_at: at(sent.ends_at.as_ref())?,
+        starts_at: instant_from(sent.starts_at)?,
+        ends_at: instant_from(sent.ends_at)?,
         uses_max: Some(sent.uses_max).filter(|max| *max > 0),
         uses_per_customer_max: Some(sent.uses_per_customer_max).filter(|max| *max > 0),
     })
@@ -394,8 +411,10 @@ pub const fn state(state: State) -> proto::subscription::State {
 /// A subscription, and what tax does to its price; the open invoice is known where somebody asks for it, not in events.
 #[must_use]
 pub fn subscription(subscription: &Subscription, open_invoice: Option<InvoiceId>, tax: &Tax) -> proto::Subscription {
-    let renewal = subscription.renewal_price().unwrap_or(subscription.renewal_offer().price);
     let offer = &subscription.offer;
+    let renewal = subscription.renewal_offer();
+    // Amounts the catalogue lets through always fit.
+    let term_price = |offer: &Offer| money(offer.term_price().unwrap_or(offer.price));
     proto::Subscription {
         id: subscription.id.to_string(),
         account_id: subscription.account.to_string(),
@@ -420,7 +439,7 @@ pub fn subscription(subscription: &Subscription, open_invoice: Option<InvoiceId>
         open_invoice_id: open_invoice.map(|id| id.to_string()).unwrap_or_default(),
         coupon: subscription.discounts.coupon.as_ref().map(|own| own.coupon.code.clone()).unwrap_or_default(),
         // A discount never exceeds the price, and a price that was sold fits with its tax.
-        renewal_total: Some(money(tax.gross(renewal).unwrap_or(renewal))),
+        renewal_total: Some(money(subscription.renewal_total(tax).unwrap_or(renewal.price))),
         anchor_day: subscription
             .anchor
             .filter(|_| offer.term.has_months())
@@ -435,7 +454,31 @@ pub fn subscription(subscription: &Subscription, open_invoice: Option<InvoiceId>
         next_price_id: subscription.next_offer.as_ref().map(|next| next.price_id.to_string()).unwrap_or_default(),
         next_plan_name: subscription.next_offer.as_ref().map(|next| next.plan_name.clone()).unwrap_or_default(),
         late_renewal_from_payment: offer.late_renewal == LateRenewal::FromPayment,
-        announced_price: subscription.calendar.price_change.as_ref().map(|change| money(change.offer.price)),
+        announced_price: subscription
+            .calendar
+            .price_change
+            .as_ref()
+            .map(|change| term_price(&change.offer.clone().keeping(offer))),
         announced_price_at: subscription.price_changes_at().ok().flatten().map(timestamp),
+        options: offer.options.iter().map(option::chosen).collect(),
+        term_price: Some(term_price(offer)),
+        once: offer.once,
+        next_options: if renewal.buys_the_same(offer) {
+            Vec::new()
+        } else {
+            renewal.options.iter().map(option::chosen).collect()
+        },
+        addons: offer.addons.iter().map(addon::bought).collect(),
+        next_addons: if renewal.buys_the_same(offer) {
+            Vec::new()
+        } else {
+            renewal.addons.iter().map(addon::bought).collect()
+        },
+        changes_at_renewal: !renewal.buys_the_same(offer),
+        price_override: subscription.calendar.price_override.as_ref().map(|given| proto::PriceOverride {
+            price: Some(money(given.price)),
+            until: given.until.map(timestamp),
+            since: Some(timestamp(given.since)),
+        }),
     }
 }

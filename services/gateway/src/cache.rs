@@ -42,10 +42,11 @@ pub struct CatalogCache {
     clients: Clients,
 }
 
-/// A brand's plans on sale, in the order of the storefront.
+/// A brand's plans on sale, in the order of the storefront, and what can be added to them.
 #[derive(Clone, Debug, Default)]
 pub struct Plans {
-    all: Vec<Plan>,
+    plans: Vec<Plan>,
+    addons: Vec<Plan>,
     edition: u64,
 }
 
@@ -58,7 +59,9 @@ impl Plans {
             digest.update(plan.version.to_be_bytes());
         }
         let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(digest.finalize());
-        Self { all, edition: u64::from_be_bytes([a, b, c, d, e, f, g, h]) }
+        let is_addon = |plan: &Plan| plan.current.as_ref().is_some_and(|version| version.addon.is_some());
+        let (addons, plans) = all.into_iter().partition(is_addon);
+        Self { plans, addons, edition: u64::from_be_bytes([a, b, c, d, e, f, g, h]) }
     }
 
     /// Another number as soon as anything about any of them is another.
@@ -67,8 +70,14 @@ impl Plans {
         self.edition
     }
 
+    /// What can be bought with a plan.
+    #[must_use]
+    pub fn addons(&self) -> &[Plan] {
+        &self.addons
+    }
+
     fn knows(&self, plan: &str, version: u64) -> bool {
-        self.all.iter().any(|known| known.id == plan && known.version >= version)
+        self.plans.iter().chain(&self.addons).any(|known| known.id == plan && known.version >= version)
     }
 }
 
@@ -76,7 +85,7 @@ impl std::ops::Deref for Plans {
     type Target = Vec<Plan>;
 
     fn deref(&self) -> &Vec<Plan> {
-        &self.all
+        &self.plans
     }
 }
 

@@ -221,10 +221,10 @@ fn no_renewal(subscription: &Subscription) -> Problem {
 fn offered(unit: &Unit, subscription: &Subscription) -> Result<AnchorOffered, Problem> {
     let next = subscription.next_stretch().map_err(broken)?.ok_or_else(|| no_renewal(subscription))?;
     let offer = subscription.renewal_offer();
-    let price = subscription.renewal_price().map_err(broken)?;
+    let tax = unit.tax(subscription.account, &offer.tax_category).tax;
     let end = next.anchor.boundary(offer.term, next.index + 1).map_err(broken)?;
     Ok(AnchorOffered {
-        amount: unit.tax(subscription.account, &offer.tax_category).tax.gross(price).map_err(broken)?,
+        amount: subscription.renewal_total(&tax).map_err(broken)?,
         then: Period::try_new(next.stretch.period.end(), end).map_err(broken)?,
         stretch: next.stretch,
     })

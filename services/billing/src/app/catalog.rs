@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use ottery_kernel::{BrandId, PriceId};
+use ottery_kernel::{BrandId, PlanId, PriceId};
 use ottery_kit::grpc::{CallContext, Code, Problem};
 use ottery_proto::catalog::v1::catalog_service_client::CatalogServiceClient;
-use ottery_proto::catalog::v1::{GetBrandRequest, GetCouponRequest, GetPriceRequest, plan};
+use ottery_proto::catalog::v1::{GetBrandRequest, GetCouponRequest, GetPlanRequest, GetPriceRequest, plan};
 
 use super::Billing;
+use super::stock::{Sale, Sold};
 use crate::contract;
+use crate::domain::addon::Product;
 use crate::domain::coupon::{Coupon, CouponRefused};
 use crate::domain::offer::Offer;
 use crate::domain::profile::Profile;
@@ -34,11 +36,19 @@ impl Billing {
         CatalogServiceClient::new(self.host.client_channel("catalog").with(&context))
     }
 
-    /// The offer behind a price that can be bought now.
+    /// The offer behind a price of a plan that is on sale, whenever that is.
+    ///
+    /// # Errors
+    /// As [`Billing::sold`].
+    pub async fn offer_on_sale(&self, brand: BrandId, price: PriceId) -> Result<Offer, Problem> {
+        Ok(self.sold(brand, price).await?.offer)
+    }
+
+    /// A price of a plan that is on sale, with the limits of that.
     ///
     /// # Errors
     /// When there is no such price, its plan is not sold (any more), or the catalogue is away.
-    pub async fn offer_on_sale(&self, brand: BrandId, price: PriceId) -> Result<Offer, Problem> {
+    pub async fn sold(&self, brand: BrandId, price: PriceId) -> Result<Sold, Problem> {
         let request = GetPriceRequest { price_id: price.to_string() };
         let unknown =
             Problem::not_found("PRICE_NOT_FOUND", format!("there is no price {price}; take one from the plan list"))
@@ -46,6 +56,11 @@ impl Billing {
         let reply = self.catalog(brand).get_price(request).await.map_err(|status| away(status, unknown))?.into_inner();
         let offer = contract::offer_from(&reply)?;
         let plan = reply.plan.unwrap_or_default();
+        if reply.plan_version.is_some_and(|version| version.addon.is_some()) {
+            let message =
+                format!("`{}` is an add-on; order it with a plan, or add it to a subscription", offer.plan_name);
+            return Err(Problem::refused("ADDON_ALONE", message).on_field("price_id"));
+        }
         if plan.state() != plan::State::OnSale {
             return Err(Problem::refused(
                 "PLAN_NOT_ON_SALE",
@@ -53,11 +68,50 @@ impl Billing {
             )
             .on_field("price_id"));
         }
-        if plan.current.is_some_and(|current| current.id != offer.plan_version_id.to_string()) {
+        if plan.current.as_ref().is_some_and(|current| current.id != offer.plan_version_id.to_string()) {
             return Err(Problem::refused("PRICE_OUTDATED", "the plan has changed since; reload the plan list")
                 .on_field("price_id"));
         }
-        Ok(offer)
+        let (stock, window) = (plan.stock.unwrap_or_default(), plan.sale.unwrap_or_default());
+        let (from, until) = (contract::instant_from(window.from)?, contract::instant_from(window.until)?);
+        let sale = Sale { plan: offer.plan_id, name: offer.plan_name.clone(), stock: stock.count, from, until };
+        Ok(Sold { offer, slug: plan.slug, sale })
+    }
+
+    /// The add-ons behind these plans, as they are sold now.
+    ///
+    /// # Errors
+    /// When one is no add-on, is not sold, or the catalogue is away.
+    pub async fn addons_on_sale(&self, brand: BrandId, plans: &[PlanId]) -> Result<Vec<(Product, Sale)>, Problem> {
+        let mut found = Vec::with_capacity(plans.len());
+        for id in plans {
+            let message = format!("there is no add-on {id}; take one from the list of add-ons");
+            let unknown = Problem::not_found("ADDON_NOT_FOUND", message).on_field("addons");
+            let request = GetPlanRequest { plan_id: id.to_string(), slug: String::new() };
+            let asked = self.catalog(brand).get_plan(request).await;
+            let plan = asked.map_err(|status| away(status, unknown.clone()))?.into_inner();
+            let Some(product) = contract::addon::product_from(&plan)? else { return Err(unknown) };
+            if plan.state() != plan::State::OnSale {
+                let message = format!("`{}` is not sold any more; leave it out", product.name);
+                return Err(Problem::refused("PLAN_NOT_ON_SALE", message).on_field("addons"));
+            }
+            let (stock, window) = (plan.stock.unwrap_or_default(), plan.sale.unwrap_or_default());
+            let (from, until) = (contract::instant_from(window.from)?, contract::instant_from(window.until)?);
+            let sale = Sale { plan: product.plan_id, name: product.name.clone(), stock: stock.count, from, until };
+            found.push((product, sale));
+        }
+        Ok(found)
+    }
+
+    /// The address of a plan, whether it is sold or not.
+    ///
+    /// # Errors
+    /// When the catalogue does not know it or is away.
+    pub async fn plan_slug(&self, brand: BrandId, plan: PlanId) -> Result<String, Problem> {
+        let unknown = Problem::not_found("PLAN_NOT_FOUND", format!("there is no plan {plan}"));
+        let request = GetPlanRequest { plan_id: plan.to_string(), slug: String::new() };
+        let asked = self.catalog(brand).get_plan(request).await.map_err(|status| away(status, unknown))?;
+        Ok(asked.into_inner().slug)
     }
 
     /// The enabled coupon of that code; none when no code is given. A code that is malformed, archived or another brand's is

@@ -1,25 +1,30 @@
 //! Changing the plan: what it costs, and doing it.
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{AccountId, BrandId, InvoiceId, Money, MoneyError, PaymentId, Period, PriceId, SubscriptionId};
+use ottery_kernel::{AccountId, BrandId, InvoiceId, Money, PaymentId, Period, PlanId, PriceId, SubscriptionId};
 use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
 
 use super::order::{Idempotency, draft, finalise, key_problem};
 use super::schedule::Case;
-use super::subscription::open;
+use super::stock::{Sale, Sold};
+use super::subscription::{not_found, open, pass_ends};
 use super::unit::{Unit, UnitError};
-use super::{Billing, broken, coupon, credit, settlement, vat};
+use super::{Billing, broken, coupon, credit, settlement, stock, vat};
+use crate::domain::addon::Product;
 use crate::domain::calendar::Stretch;
+use crate::domain::change_lines::Changing;
 use crate::domain::coupon::{Applied, Coupon, CouponRefused, Discounted, Occasion, Redeemed};
-use crate::domain::derivation::Derivation;
+use crate::domain::dunning::Standing;
 use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::line::{Line, Totals};
 use crate::domain::offer::Offer;
+use crate::domain::option::{OptionRefused, Quantity};
 use crate::domain::proration::{self, Change, Effect, Paid, Warning};
+use crate::domain::quote::Limit;
 use crate::domain::subscription::{State, Subscription};
-use crate::domain::tax::{Decision, Tax, on_total};
+use crate::domain::tax::{Decision, Tax};
 use crate::domain::wallet::Purse;
 use crate::store;
 use crate::store::payment::{AttemptKind, AttemptRequest};
@@ -36,6 +41,8 @@ pub struct Offered {
     taxed: Decision,
     /// What a coupon does to it.
     pub(super) applied: Applied,
+    /// A renewal that waits for its money and makes room, to be billed again at the new price.
+    pub(super) repriced: Option<InvoiceId>,
 }
 
 /// A change that was asked for.
@@ -54,8 +61,14 @@ pub struct Changed {
 /// What somebody wants to change to.
 #[derive(Clone, Debug)]
 pub struct ChangeTo {
-    /// The price of the other plan or term.
-    pub price: PriceId,
+    /// The price of the other plan or term; none keeps the one there is.
+    pub price: Option<PriceId>,
+    /// Options that shall differ; the others stay, or come along to another plan as far as it has them.
+    pub options: Vec<Quantity>,
+    /// Add-ons to add, at once.
+    pub add: Vec<PlanId>,
+    /// Add-ons to take away, with the renewal.
+    pub drop: Vec<PlanId>,
     /// Code of a coupon for upgrades, as it was typed; empty for none.
     pub coupon: String,
     /// Where to pay it.
@@ -63,7 +76,7 @@ pub struct ChangeTo {
 }
 
 /// Where the customer is sent to pay and back.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Urls {
     /// After paying.
     pub return_url: String,
@@ -81,14 +94,14 @@ impl Billing {
         brand: BrandId,
         id: SubscriptionId,
         owner: Option<AccountId>,
-        price: PriceId,
-        coupon: &str,
+        to: &ChangeTo,
     ) -> Result<Offered, Problem> {
-        let offer = self.offer_on_sale(brand, price).await?;
-        let coupon = self.coupon(brand, coupon).await?;
+        let sought = self.asked(brand, id, to).await?;
+        let coupon = self.coupon(brand, &to.coupon).await?;
         let (mut tx, now) = self.begin(brand).await?;
         // The transaction is rolled back: a quote changes nothing.
         let (mut unit, mut case) = open(&mut tx, brand, id, owner, now).await?;
+        let offer = wanted(&mut tx, &case.subscription, sought, to, now).await?;
         let offered = offer_of(&mut tx, &case, &unit, &offer, coupon.as_ref()).await?;
         make_room(&mut unit, &mut case)?;
         if let Some(coupon) = &coupon {
@@ -110,7 +123,7 @@ impl Billing {
         to: ChangeTo,
         idempotency: Option<Idempotency>,
     ) -> Result<Changed, Problem> {
-        let offer = self.offer_on_sale(brand, to.price).await?;
+        let sought = self.asked(brand, id, &to).await?;
         let coupon = self.coupon(brand, &to.coupon).await?;
         let (mut tx, now) = self.begin(brand).await?;
         if let Some(call) = &idempotency
@@ -128,27 +141,34 @@ impl Billing {
             });
         }
         let (mut unit, mut case) = open(&mut tx, brand, id, owner, now).await?;
-        let Offered { change, lines, taxed, applied } =
+        let offer = wanted(&mut tx, &case.subscription, sought, &to, now).await?;
+        let Offered { change, lines, taxed, applied, repriced } =
             offer_of(&mut tx, &case, &unit, &offer, coupon.as_ref()).await?;
         make_room(&mut unit, &mut case)?;
+        if let Some(renewal) = repriced.and_then(|id| case.invoice(id)) {
+            unit.withdraw(renewal).map_err(broken)?;
+        }
         let new_coupon = applied.redeemed.clone().filter(|_| applied.is_new);
         let before = case.subscription.clone();
         let mut billed = None;
         credit::to_wallet(&mut tx, &mut unit, &before, change.credit, "Change of plan").await?;
         match change.effect {
             Effect::AtRenewal => {
-                case.subscription.next_offer = (offer.price_id != before.offer.price_id).then_some(offer);
+                case.subscription.next_offer = (!offer.buys_the_same(&before.offer)).then_some(offer);
                 unit.touch(&before, &mut case.subscription, "change_scheduled").map_err(broken)?;
             }
             Effect::Now if lines.is_empty() => {
+                // In a trial nothing was charged yet, not even once.
+                case.subscription.is_setup_due |= before.state == State::Trialing && offer.has_setup();
                 case.subscription.take_offer(offer);
+                case.subscription.end_with_pass();
                 let running = case.subscription.period.map(Period::start);
                 let replaced = case.subscription.discounts.settle(&applied, None, running);
                 unit.keep_for_others(replaced);
                 unit.touch(&before, &mut case.subscription, "changed").map_err(broken)?;
             }
             Effect::Now | Effect::NowRestarting => {
-                let offered = Offered { change, lines, taxed, applied };
+                let offered = Offered { change, lines, taxed, applied, repriced };
                 let invoice = self.bill(&mut tx, &mut unit, &mut case, offer, offered, &to.urls).await?;
                 billed = Some(invoice);
             }
@@ -172,6 +192,35 @@ impl Billing {
         }
         tx.commit().await?;
         Ok(Changed { subscription, invoice, payment, tax })
+    }
+
+    /// What is asked for as the shop sells it now; none when the price stays.
+    async fn asked(&self, brand: BrandId, id: SubscriptionId, to: &ChangeTo) -> Result<Sought, Problem> {
+        let sold = match to.price {
+            Some(price) => Some(self.sold(brand, price).await?),
+            None => None,
+        };
+        if sold.is_none() && to.options.is_empty() && to.add.is_empty() && to.drop.is_empty() {
+            return Err(Problem::invalid(
+                "price_id",
+                "MISSING",
+                "price_id: name the price to change to, or the options or add-ons that shall differ",
+            ));
+        }
+        let addons = self.addons_on_sale(brand, &to.add).await?;
+        // Add-ons are for plans of certain addresses, which the catalogue knows.
+        let slug = match &sold {
+            Some(sold) => sold.slug.clone(),
+            None if addons.is_empty() => String::new(),
+            None => {
+                let (mut tx, _) = self.begin(brand).await?;
+                let known = store::subscription::get(&mut tx, id).await?.ok_or_else(|| not_found(id))?;
+                // No transaction waits for another service.
+                tx.rollback().await?;
+                self.plan_slug(brand, known.offer.plan_id).await?
+            }
+        };
+        Ok(Sought { sold, addons, slug })
     }
 
     async fn bill(
@@ -224,6 +273,52 @@ impl Billing {
 
 fn renewal_tax(unit: &Unit, subscription: &Subscription) -> Tax {
     unit.tax(subscription.account, &subscription.renewal_offer().tax_category).tax
+}
+
+/// What the catalogue says about a change.
+struct Sought {
+    /// The price to change to; none when it stays.
+    sold: Option<Sold>,
+    /// Add-ons to add.
+    addons: Vec<(Product, Sale)>,
+    /// Address of the plan there will be; empty when nobody asks for it.
+    slug: String,
+}
+
+/// What the subscription shall become: another price with its options, or other quantities of the plan it has.
+/// A plan of which none is left cannot be changed to either, though a change takes none: it counts orders.
+async fn wanted(
+    tx: &mut PgTransaction<'_>,
+    subscription: &Subscription,
+    sought: Sought,
+    to: &ChangeTo,
+    now: DateTime<Utc>,
+) -> Result<Offer, Problem> {
+    let own = &subscription.offer;
+    let mut sales: Vec<Sale> = sought.addons.iter().map(|(_, sale)| sale.clone()).collect();
+    let offer = match sought.sold {
+        Some(sold) if sold.offer.price_id != own.price_id => {
+            if sold.offer.plan_id != own.plan_id {
+                sales.push(sold.sale);
+            }
+            sold.offer.keeping(own)
+        }
+        Some(_) | None => own.clone(),
+    };
+    for sale in &sales {
+        sale.check(now)?;
+    }
+    let limits: Vec<Limit> = sales.iter().filter_map(Sale::limit).collect();
+    stock::look(tx, &limits).await?;
+    let mut offer = offer.choose(&to.options)?;
+    for plan in &to.drop {
+        offer = offer.dropping(*plan)?;
+    }
+    for (product, _) in sought.addons {
+        let addon = product.on(&offer, &sought.slug)?;
+        offer = offer.adding(addon)?;
+    }
+    Ok(offer)
 }
 
 /// The offer, with a credit that never exceeds what was really paid.
@@ -302,8 +397,17 @@ pub(super) fn offered(
 ) -> Result<Offered, Problem> {
     let subscription = &case.subscription;
     let old = &subscription.offer;
-    if offer.price_id == old.price_id && subscription.next_offer.is_none() {
+    if offer.buys_the_same(old) && subscription.next_offer.is_none() {
         return Err(Problem::refused("SAME_PRICE", "the subscription has this price already").on_field("price_id"));
+    }
+    if offer.price_id == old.price_id {
+        let more = offer.fewer_in(old).next();
+        if let (Some((more, ..)), Some((fewer, ..))) = (more, old.fewer_in(offer).next()) {
+            return Err(OptionRefused::Mixed { more: more.to_owned(), fewer: fewer.to_owned() }.into());
+        }
+        if let Some(coupon) = coupon {
+            return Err(CouponRefused::WithoutEffect(coupon.code.clone()).into());
+        }
     }
     match subscription.state {
         // A trial costs nothing, so changing within it does not either.
@@ -311,15 +415,18 @@ pub(super) fn offered(
             if let Some(coupon) = coupon {
                 return Err(CouponRefused::WithoutEffect(coupon.code.clone()).into());
             }
-            let change = Change::free(old.price.currency);
-            return no_open_period(case).map(|()| Offered {
+            let repriced = repriced(case)?;
+            let mut change = Change::free(old.price.currency);
+            change.warnings.extend(repriced.map(told));
+            return Ok(Offered {
                 change,
                 lines: Vec::new(),
                 taxed: Decision::default(),
                 applied: Applied::default(),
+                repriced: repriced.map(|invoice| invoice.id),
             });
         }
-        State::Active => no_open_period(case)?,
+        State::Active => {}
         State::PastDue { .. } => no_open_period(case)?,
         State::Pending | State::Suspended { .. } | State::Paused | State::Ended { .. } => {
             return Err(Problem::refused(
@@ -328,73 +435,34 @@ pub(super) fn offered(
             ));
         }
     }
-    if subscription.cancel_at.is_some() {
+    if subscription.cancel_at.is_some() && !old.once {
         return Err(Problem::refused("CANCEL_SCHEDULED", "the subscription is about to end; resume it first"));
     }
     if let Some(coupon) = coupon {
         coupon.check(Occasion::Upgrade, offer, unit.now)?;
     }
+    let repriced = repriced(case)?;
     let prices = Prices::of(subscription, offer, coupon, unit.now).map_err(broken)?;
     let zone = subscription.anchor.map_or(unit.profile.zone, |anchor| anchor.zone);
     let mut change = proration::change(old, offer, &prices.paid, prices.off_restart, zone, unit.now).map_err(broken)?;
-    let list = proration::list_charge(offer, &change, &prices.paid, unit.now).map_err(broken)?;
-    let currency = offer.price.currency;
-    let discount = list.clone().and(change.how_charge.clone().taken());
-    let off = discount.total(currency).map_err(broken)?;
+    if old.once && change.effect == Effect::AtRenewal {
+        return Err(pass_ends());
+    }
+    let list = proration::list_charge((old, offer), &change, &prices.paid, unit.now).map_err(broken)?;
+    let discount = list.and(change.how_charge.clone().taken());
+    let off = discount.total(offer.price.currency).map_err(broken)?;
     if let (Some(coupon), false) = (coupon, off.is_positive()) {
         return Err(CouponRefused::WithoutEffect(coupon.code.clone()).into());
     }
     let taxed = unit.tax(subscription.account, &offer.tax_category);
     let paid_as = paid_as.unwrap_or_else(|| unit.tax(subscription.account, &old.tax_category).tax);
-    if paid_as != taxed.tax {
-        // What was taxed otherwise is not set off within one invoice: it is credited as it was taxed, and the credit pays.
-        change.credit = change.unused_credit;
-        change.due_now = change.new_charge;
-    }
-    let mut lines = Vec::new();
-    if change.due_now.is_positive() || change.effect == Effect::NowRestarting {
-        let label = prices.redeemed.as_ref().filter(|_| off.is_positive()).map(|redeemed| redeemed.coupon.label());
-        lines = charged(offer, list, discount, label, &taxed.tax).map_err(broken)?;
-        if change.unused_credit.is_positive() && paid_as == taxed.tax {
-            let credit = change.unused_credit.checked_neg().map_err(broken)?;
-            let label = format!("Unused time of {}", old.plan_name);
-            let line = Line::priced(label, credit, &paid_as, None).map_err(broken)?;
-            lines.push(line.derived(change.how_unused.clone().taken()));
-        }
-        on_total(&mut lines, taxed.tax.pricing, taxed.tax.round).map_err(broken)?;
-    }
-    with_tax(&mut change, &lines, &paid_as, &taxed.tax).map_err(broken)?;
+    let label = prices.redeemed.as_ref().map(|redeemed| redeemed.coupon.label());
+    let changing =
+        Changing { old, new: offer, paid: &prices.paid, coupon: label.as_deref(), paid_as: &paid_as, tax: &taxed.tax };
+    let lines = changing.bill(&mut change, unit.now).map_err(broken)?;
+    change.warnings.extend(repriced.map(told));
     let applied = prices.applied(change.effect);
-    Ok(Offered { change, lines, taxed, applied })
-}
-
-/// The line of the new charge, and of what a coupon takes off it.
-fn charged(
-    offer: &Offer,
-    list: Derivation,
-    discount: Derivation,
-    label: Option<String>,
-    tax: &Tax,
-) -> Result<Vec<Line>, MoneyError> {
-    let currency = offer.price.currency;
-    let (price, off) = (list.total(currency)?, discount.total(currency)?);
-    let line = Line::priced(format!("{}, {}", offer.plan_name, offer.term), price, tax, None)?.derived(list);
-    let less = label.map(|label| line.discounted(label, price, off, tax)).transpose()?;
-    Ok([line].into_iter().chain(less.map(|less| less.derived(discount.taken()))).collect())
-}
-
-/// A change was decided in prices; from here on its amounts are what is charged and credited, with their tax.
-fn with_tax(change: &mut Change, lines: &[Line], old: &Tax, new: &Tax) -> Result<(), MoneyError> {
-    change.new_charge = new.gross(change.new_charge)?;
-    change.unused_credit = old.gross(change.unused_credit)?;
-    change.credit = old.gross(change.credit)?;
-    change.due_now = Totals::of(change.new_charge.currency, lines)?.total;
-    for warning in &mut change.warnings {
-        if let Warning::UnusedLost(worth) = warning {
-            *worth = old.gross(*worth)?;
-        }
-    }
-    Ok(())
+    Ok(Offered { change, lines, taxed, applied, repriced: repriced.map(|invoice| invoice.id) })
 }
 
 /// `off`, as far as the price is higher than the `paid` minor units.
@@ -439,6 +507,8 @@ impl Prices {
         let of_stretch = |(n, stretch): (u32, Stretch)| {
             let off_old = discounts.off(stretch.period.start()).unwrap_or(nothing_old);
             let off_new = match (is_new, off_old.is_positive()) {
+                // The plan stays, and what was taken off it.
+                _ if offer.price_id == subscription.offer.price_id => off_old,
                 (true, _) if n < fresh => up_to(off_price, offer, subscription.offer.price.minor - off_old.minor),
                 (false, true) => off_price,
                 (true, _) | (false, false) => nothing,
@@ -471,6 +541,28 @@ impl Prices {
             Effect::NowRestarting => Applied::default(),
         }
     }
+}
+
+/// A renewal that is billed and not due yet: it is withdrawn and billed again at the new price (case 109). What is paid in
+/// part, or about to be paid, has to be paid first.
+fn repriced(case: &Case) -> Result<Option<&Invoice>, Problem> {
+    let is_open = |invoice: &&Invoice| invoice.purpose != Purpose::Upgrade && invoice.state == invoice::State::Open;
+    let Some(invoice) = case.open.iter().find(is_open) else { return Ok(None) };
+    let is_coming = case.standings.get(&invoice.id) == Some(&Standing::InFlight);
+    if invoice.paid == invoice.from_wallet && !is_coming {
+        return Ok(Some(invoice));
+    }
+    let number = invoice.number_text();
+    let message = if is_coming {
+        format!("a payment of invoice {number} is on its way; change the plan when it has come")
+    } else {
+        format!("invoice {number} is paid in part; pay the rest before changing the plan")
+    };
+    Err(Problem::refused("INVOICE_OPEN", message).with("invoice_id", invoice.id))
+}
+
+fn told(renewal: &Invoice) -> Warning {
+    Warning::Repriced { invoice: renewal.number_text() }
 }
 
 /// A renewal that waits for its money is priced already: it has to be paid (or lapse) first.

@@ -1,13 +1,16 @@
 //! Quotes: what a checkout shows and an order charges.
 
-use ottery_kernel::{AccountId, BrandId, Currency, PriceId};
+use ottery_kernel::{AccountId, BrandId, Currency, PlanId, PriceId};
 use ottery_kit::grpc::Problem;
 use uuid::Uuid;
 
+use super::stock::Sale;
 use super::tax::load_rules;
-use super::{Billing, coupon};
+use super::{Billing, coupon, stock};
+use crate::domain::addon::AddOnRefused;
 use crate::domain::coupon::Occasion;
-use crate::domain::quote::{Asked, Quote, QuoteError};
+use crate::domain::option::{OptionRefused, Quantity};
+use crate::domain::quote::{Asked, Limit, Quote, QuoteError};
 use crate::domain::tax::{self, Book, Place};
 use crate::store;
 use crate::store::quote::Stored;
@@ -27,6 +30,28 @@ pub struct Ask {
     pub account: Option<AccountId>,
     /// Code of a coupon, as it was typed; empty for none.
     pub coupon: String,
+    /// Options that shall differ from what the plan includes.
+    pub options: Vec<Quantity>,
+    /// Add-ons to buy with it.
+    pub addons: Vec<PlanId>,
+}
+
+impl From<AddOnRefused> for Problem {
+    fn from(refused: AddOnRefused) -> Self {
+        Self::refused(refused.reason(), refused.to_string()).on_field("addons")
+    }
+}
+
+impl From<OptionRefused> for Problem {
+    fn from(refused: OptionRefused) -> Self {
+        let (reason, message) = (refused.reason(), refused.to_string());
+        match refused {
+            OptionRefused::Unknown { .. } | OptionRefused::Twice(_) | OptionRefused::Range { .. } => {
+                Self::invalid("options", reason, message)
+            }
+            OptionRefused::Mixed { .. } => Self::refused(reason, message).on_field("options"),
+        }
+    }
 }
 
 impl From<QuoteError> for Problem {
@@ -51,10 +76,22 @@ impl Billing {
     /// # Errors
     /// When the price is not sold, is in another currency, or has no trial; when the coupon cannot be used for it.
     pub async fn create_quote(&self, brand: BrandId, ask: Ask) -> Result<Stored, Problem> {
-        let offer = self.offer_on_sale(brand, ask.price).await?;
+        let sold = self.sold(brand, ask.price).await?;
+        let addons = self.addons_on_sale(brand, &ask.addons).await?;
+        let mut offer = sold.offer.clone().choose(&ask.options)?;
+        let sales: Vec<Sale> = addons.iter().map(|(_, sale)| sale.clone()).chain([sold.sale]).collect();
+        for (product, _) in addons {
+            let addon = product.on(&offer, &sold.slug)?;
+            offer = offer.adding(addon)?;
+        }
         let profile = self.profile(brand).await?;
         let coupon = self.coupon(brand, &ask.coupon).await?;
         let (mut tx, now) = self.begin(brand).await?;
+        for sale in &sales {
+            sale.check(now)?;
+        }
+        let limits: Vec<Limit> = sales.iter().filter_map(Sale::limit).collect();
+        stock::look(&mut tx, &limits).await?;
         if let (true, Some(account)) = (ask.trial, ask.account)
             && store::subscription::had_trial(&mut tx, account).await?
         {
@@ -83,6 +120,7 @@ impl Billing {
         let taxed = book.decide(&buyer, &offer.tax_category, now);
         let country = taxed.place.country.clone();
         let quote = Quote::price(&offer, asked, &profile.currencies, &taxed, profile.zone, now)?;
+        let quote = Quote { limits, ..quote };
         let stored = Stored { id: Uuid::now_v7(), account: ask.account, offer, quote, country, vat_until };
         store::quote::insert(&mut tx, brand, &stored, now).await?;
         store::quote::trim(&mut tx, brand, now - chrono::TimeDelta::days(7), TRIM_MAX).await?;

@@ -35,6 +35,7 @@ pub async fn check(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
         found.extend(closed_months(&mut tx).await?);
         found.extend(deferrals(&mut tx).await?);
         found.extend(coupons(&mut tx).await?);
+        found.extend(stock(&mut tx).await?);
         found.extend(payment::invariants(&mut tx, brand).await?);
         findings
             .extend(found.into_iter().map(|(name, detail)| Finding::error(name, format!("brand {brand}: {detail}"))));
@@ -286,6 +287,19 @@ async fn closed_months(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
         }
     }
     Ok(findings)
+}
+
+/// As many places are counted as are held.
+async fn stock(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
+    let rows = sqlx::query!(
+        r#"SELECT c.plan_id, c.taken, count(h.subscription_id) AS "held!" FROM stock_counter c
+             LEFT JOIN stock_hold h ON h.plan_id = c.plan_id AND h.released_at IS NULL
+            GROUP BY c.plan_id HAVING c.taken <> count(h.subscription_id) LIMIT 20"#
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let differs = |plan, taken, held| format!("plan {plan} counts {taken} places taken, {held} are held");
+    Ok(rows.into_iter().map(|row| found("stock.taken", differs(row.plan_id, row.taken, row.held))).collect())
 }
 
 async fn coupons(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::merge::refuse_merged;
 use super::unit::{Unit, UnitError};
-use super::{Billing, broken, coupon, profile, schedule, vat};
+use super::{Billing, broken, coupon, profile, schedule, stock, vat};
 use crate::domain::address::{Address, Source};
 use crate::domain::calendar::Calendar;
 use crate::domain::coupon::{Applied, Discounts, Redeemed};
@@ -242,6 +242,7 @@ async fn place_in(
     if let Some(redeemed) = &subscription.discounts.coupon {
         coupon::take(tx, brand, redeemed, &subscription, now).await?;
     }
+    stock::take(tx, brand, &quote.quote.limits, subscription.id, now).await?;
     let payment = unit.flush(tx).await?.pop();
     schedule::replan(tx, brand, subscription, &settings, now).await?;
     // A zero total was settled on the spot, which moved the order.
@@ -266,7 +267,7 @@ pub(super) fn new_subscription(
         next_offer: None,
         discounts: Discounts::with(coupon),
         is_trial: quote.quote.is_trial,
-        is_setup_due: quote.quote.is_trial && quote.offer.setup_fee.is_some_and(Money::is_positive),
+        is_setup_due: quote.quote.is_trial && quote.offer.has_setup(),
         anchor: None,
         periods_paid: 0,
         calendar: Calendar::default(),

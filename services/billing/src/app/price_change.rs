@@ -1,7 +1,7 @@
 //! A new price for those who have an old one: announced to each of them, after its notice, never silently.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ottery_kernel::{AccountId, BrandId, Money, PriceId, SubscriptionId};
+use ottery_kernel::{AccountId, BrandId, Money, PlanVersionId, PriceId, SubscriptionId};
 use ottery_kit::audit;
 use ottery_kit::grpc::{Actor, Problem};
 use serde_json::json;
@@ -14,6 +14,7 @@ use crate::domain::offer::Offer;
 use crate::domain::subscription::Subscription;
 use crate::events::publish;
 use crate::store;
+use crate::store::subscription::Among;
 
 /// Days of notice somebody has at least, and at most.
 const NOTICE_DAYS: std::ops::RangeInclusive<u32> = 7..=365;
@@ -27,8 +28,14 @@ pub struct Ask {
     pub to: PriceId,
     /// Days between the announcement and the first renewal it can apply to.
     pub notice_days: u32,
+    /// Only who has this version of the plan; none: any other than the current one.
+    pub from: Option<PlanVersionId>,
+    /// Only these; empty: everybody.
+    pub only: Vec<SubscriptionId>,
     /// Who keeps the old price for good.
     pub keep: Vec<SubscriptionId>,
+    /// Also who was promised to keep the old price: the promise is over with the notice.
+    pub ends_promises: bool,
     /// Only say what would happen.
     pub is_dry_run: bool,
 }
@@ -46,6 +53,8 @@ pub struct Row {
     pub new: Money,
     /// The first renewal at the new price; none when the old price is kept.
     pub at: Option<DateTime<Utc>>,
+    /// Whether it was promised to keep the old price.
+    pub was_promised: bool,
 }
 
 /// Exactly who pays what and when.
@@ -59,8 +68,8 @@ pub struct Outcome {
 
 impl Billing {
     /// Announces a price to everybody who has another one of the same plan, term and currency. It applies to the first
-    /// renewal after the notice; whoever does not want it cancels before. Those on the list keep their price for good, and
-    /// who has heard of the new price already is left alone.
+    /// renewal after the notice; whoever does not want it cancels before. Those on the list keep their price for good, until
+    /// staff says that promises end; who has heard of the new price already is left alone.
     ///
     /// # Errors
     /// When the notice is too short or the price is not the plan's current one.
@@ -76,7 +85,8 @@ impl Billing {
         }
         let offer = self.offer_on_sale(brand, ask.to).await?;
         let (mut tx, now) = self.begin(brand).await?;
-        let found = store::subscription::with_older_price(&mut tx, &offer, BATCH_MAX + 1).await?;
+        let among = Among { version: ask.from, only: &ask.only, with_promised: ask.ends_promises };
+        let found = store::subscription::with_older_price(&mut tx, &offer, among, BATCH_MAX + 1).await?;
         let has_more = i64::try_from(found.len()).is_ok_and(|count| count > BATCH_MAX);
         let ids: Vec<SubscriptionId> = found.into_iter().take(usize::try_from(BATCH_MAX).unwrap_or(0)).collect();
         let mut locked = store::subscription::lock_all(&mut tx, &ids).await?;
@@ -101,6 +111,7 @@ impl Billing {
         let written = json!({
             "notice_days": ask.notice_days, "price": change.offer.price, "announced": rows.iter().filter(|row| row.at.is_some()).count(),
             "kept": rows.iter().filter(|row| row.at.is_none()).count(),
+            "promises_ended": rows.iter().filter(|row| row.at.is_some() && row.was_promised).count(),
         });
         audit::append(&mut tx, actor, "price_change.create", ask.to, None, Some(written)).await?;
         unit.flush(&mut tx).await?;
@@ -123,26 +134,26 @@ fn announce(
     keep: &[SubscriptionId],
 ) -> Result<Row, Problem> {
     let before = subscription.clone();
-    let mut row = Row {
-        subscription: before.id,
-        account: before.account,
-        old: before.offer.price,
-        new: before.offer.price,
-        at: None,
-    };
+    let old = before.offer.term_price().map_err(broken)?;
+    let was_promised = before.calendar.keeps_price;
+    let mut row = Row { subscription: before.id, account: before.account, old, new: old, at: None, was_promised };
     if keep.contains(&before.id) {
         subscription.calendar.keeps_price = true;
         unit.touch(&before, subscription, "price_kept").map_err(broken)?;
         return Ok(row);
     }
-    fewer_streams(&before, &change.offer)?;
-    subscription.calendar.price_change = Some(change.clone());
+    // Everybody keeps the quantities they have, at the new prices.
+    let offer = change.offer.clone().keeping(&before.offer);
+    fewer_streams(&before, &offer)?;
+    let new = offer.term_price().map_err(broken)?;
+    subscription.calendar.keeps_price = false;
+    subscription.calendar.price_change = Some(PriceChange { offer, ..change.clone() });
     let at = subscription.price_changes_at().map_err(broken)?;
-    (row.new, row.at) = (change.offer.price, at);
+    (row.new, row.at) = (new, at);
     unit.touch(&before, subscription, "price_announced").map_err(broken)?;
     let buyer = unit.customer(before.account).map(|customer| customer.buyer.clone());
     if let (Some(at), Some(buyer)) = (at, buyer) {
-        let event = publish::price_announced(unit.brand, subscription, change.offer.price, at, &buyer, unit.now);
+        let event = publish::price_announced(unit.brand, subscription, (old, new), at, &buyer, unit.now);
         unit.tell(event);
     }
     Ok(row)

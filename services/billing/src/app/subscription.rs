@@ -21,6 +21,11 @@ pub(super) fn not_found(id: SubscriptionId) -> Problem {
     Problem::not_found("SUBSCRIPTION_NOT_FOUND", format!("there is no subscription {id}")).on_field("subscription_id")
 }
 
+/// A pass has no renewal that could be taken up or waited for.
+pub(super) fn pass_ends() -> Problem {
+    Problem::refused("PASS_ENDS", "a pass ends by itself and does not renew; order again when it is over")
+}
+
 /// A locked subscription of `owner` (anybody's when none is given) and the unit to change it in.
 pub(super) async fn open(
     tx: &mut PgTransaction<'_>,
@@ -144,6 +149,9 @@ impl Billing {
         let before = case.subscription.clone();
         if before.state.has_ended() {
             return Err(Problem::refused("SUBSCRIPTION_STATE", "the subscription is over; order it again"));
+        }
+        if before.offer.once {
+            return Err(pass_ends());
         }
         case.subscription.cancel_at = None;
         unit.touch(&before, &mut case.subscription, "resumed").map_err(broken)?;

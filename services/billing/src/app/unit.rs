@@ -99,6 +99,8 @@ pub struct Unit {
     released: Vec<InvoiceId>,
     passings: Vec<Passing>,
     given_back: Vec<Redeemed>,
+    /// Orders that were given up: what they held of limited plans is free again.
+    given_up: Vec<SubscriptionId>,
     told: Vec<Told>,
 }
 
@@ -116,6 +118,7 @@ struct Mark {
     released: usize,
     passings: usize,
     given_back: usize,
+    given_up: usize,
     told: usize,
 }
 
@@ -142,6 +145,7 @@ impl Unit {
             released: Vec::new(),
             passings: Vec::new(),
             given_back: Vec::new(),
+            given_up: Vec::new(),
             told: Vec::new(),
         }
     }
@@ -180,6 +184,7 @@ impl Unit {
             released,
             passings,
             given_back,
+            given_up,
             told,
         } = self;
         Mark {
@@ -195,6 +200,7 @@ impl Unit {
             released: released.len(),
             passings: passings.len(),
             given_back: given_back.len(),
+            given_up: given_up.len(),
             told: told.len(),
         }
     }
@@ -218,6 +224,7 @@ impl Unit {
         self.released.truncate(mark.released);
         self.passings.truncate(mark.passings);
         self.given_back.truncate(mark.given_back);
+        self.given_up.truncate(mark.given_up);
         self.told.truncate(mark.told);
     }
 
@@ -471,6 +478,7 @@ impl Unit {
         }
         if before.state == State::Pending {
             self.move_order(subscription.order, order::Command::Cancel);
+            self.given_up.push(subscription.id);
         }
         let unused = subscription.discounts.coupon.clone().filter(|coupon| coupon.periods_used == 0);
         self.given_back.extend(unused);
@@ -590,6 +598,7 @@ impl Unit {
             store::ledger::append(tx, self.brand, &transfers).await?;
         }
         store::redemption::give_back(tx, &self.given_back, self.now).await?;
+        store::stock::give_back(tx, &self.given_up, self.now).await?;
         let attempts = if self.attempts.is_empty() {
             Vec::new()
         } else {
@@ -733,6 +742,7 @@ fn grant(
         }
         Purpose::Manual => false,
     };
+    subscription.end_with_pass();
     let started = if pays_for_a_period { subscription.last_paid_start() } else { None };
     let running = subscription.period.map(Period::start);
     Ok(subscription.discounts.settle(&invoice.snapshot.applied, started, running))

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::derivation::{Addend, Share, Source};
 use super::offer::Offer;
+use super::price_override::PriceOverride;
 
 /// A stretch of time that is paid (or about to be).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,6 +129,9 @@ pub struct Calendar {
     pub price_change: Option<PriceChange>,
     /// Staff has promised the present price for good.
     pub keeps_price: bool,
+    /// Another price that staff has given for a time. Left out of the row when there is none, for those who do not know it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_override: Option<PriceOverride>,
 }
 
 impl Calendar {

@@ -9,7 +9,6 @@ use chrono_tz::Tz;
 use ottery_kernel::{Currency, EntityId, InvoiceId, Money, MoneyError, Period, SubscriptionId};
 use uuid::Uuid;
 
-use super::derivation::Source;
 use super::line::Line;
 
 /// What is spread over which days, and how far that is done.
@@ -204,7 +203,7 @@ impl Deferral {
 /// # Errors
 /// When an amount does not fit or has another currency.
 pub fn net_of_time(currency: Currency, lines: &[Line]) -> Result<Money, MoneyError> {
-    let mut net = lines.iter().filter(|line| !is_once(line)).map(|line| line.amount.checked_sub(line.tax));
+    let mut net = lines.iter().filter(|line| !line.how.is_once()).map(|line| line.amount.checked_sub(line.tax));
     net.try_fold(Money::zero(currency), |sum, net| sum.checked_add(net?))
 }
 
@@ -213,15 +212,9 @@ pub fn net_of_time(currency: Currency, lines: &[Line]) -> Result<Money, MoneyErr
 /// # Errors
 /// When an amount does not fit or has another currency.
 pub fn net_unused(currency: Currency, lines: &[Line]) -> Result<Money, MoneyError> {
-    // A discount is a price taken away and a reduced one added; unused time is only taken away.
-    let gives_back = |line: &&Line| !line.how.is_empty() && line.how.0.iter().all(|addend| addend.is_taken);
-    let net = lines.iter().filter(|line| !is_once(line)).filter(gives_back);
+    let net = lines.iter().filter(|line| !line.how.is_once() && line.how.gives_back());
     let mut net = net.map(|line| line.tax.checked_sub(line.amount));
     net.try_fold(Money::zero(currency), |sum, net| sum.checked_add(net?))
-}
-
-fn is_once(line: &Line) -> bool {
-    !line.how.is_empty() && line.how.0.iter().all(|addend| matches!(addend.source, Source::SetupFee(_)))
 }
 
 #[cfg(test)]
@@ -232,6 +225,7 @@ mod tests {
 
     use super::*;
     use crate::domain::calendar::Stretch;
+    use crate::domain::option::tests::{quantity, with_options};
     use crate::domain::proration::tests::offer;
     use crate::domain::quote::stretch_lines;
     use crate::domain::tax::Tax;
@@ -296,6 +290,12 @@ mod tests {
         let june = Stretch::term(Period::try_new(at(6), at(7)).unwrap());
         let lines = stretch_lines(&sold, &june, &Tax::contained(1900), true, None).unwrap().lines;
         assert_eq!(net_of_time(Currency::EUR, &lines), Ok(eur(1000)));
+        // Two more streams are paid for a month like the plan; connecting them is paid once.
+        let mut more = with_options(1190, Term::MONTH).choose(&[quantity("streams", 4)]).unwrap();
+        (more.options[0].unit_price, more.options[0].setup_fee) = (eur(119), eur(238));
+        let lines = stretch_lines(&more, &june, &Tax::contained(1900), true, None).unwrap().lines;
+        assert_eq!(lines.iter().map(|line| line.amount.minor).collect::<Vec<_>>(), [1190, 238, 476]);
+        assert_eq!(net_of_time(Currency::EUR, &lines), Ok(eur(1200)));
     }
 
     proptest! {

@@ -68,6 +68,19 @@ impl Priced {
     }
 }
 
+/// Units of something beside the plan itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Units {
+    /// Names it on the subscription: an option's key, the id of an add-on's plan.
+    pub key: String,
+    /// As it was sold.
+    pub name: String,
+    /// How many are paid for; of an add-on, how many of its cycles.
+    pub count: u32,
+    /// What one of them costs.
+    pub each: Money,
+}
+
 /// Where a base comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -89,6 +102,22 @@ pub enum Source {
     },
     /// The one-time fee of a price.
     SetupFee(Priced),
+    /// Units of an option, or an add-on, for a term.
+    Extra {
+        /// The price they belong to; the add-on's own.
+        #[serde(flatten)]
+        price: Priced,
+        /// How many, and what each costs.
+        units: Units,
+    },
+    /// What such units cost once.
+    ExtraSetup {
+        /// The price they belong to; the add-on's own.
+        #[serde(flatten)]
+        price: Priced,
+        /// How many, and what each costs.
+        units: Units,
+    },
 }
 
 impl Source {
@@ -99,6 +128,8 @@ impl Source {
             Self::Price(_) => "price",
             Self::Reduced { .. } => "reduced",
             Self::SetupFee(_) => "setup_fee",
+            Self::Extra { .. } => "extra",
+            Self::ExtraSetup { .. } => "extra_setup",
         }
     }
 
@@ -106,8 +137,36 @@ impl Source {
     #[must_use]
     pub const fn price(&self) -> &Priced {
         match self {
-            Self::Price(price) | Self::Reduced { price, .. } | Self::SetupFee(price) => price,
+            Self::Price(price)
+            | Self::Reduced { price, .. }
+            | Self::SetupFee(price)
+            | Self::Extra { price, .. }
+            | Self::ExtraSetup { price, .. } => price,
         }
+    }
+
+    /// Whether it is paid once and not for time.
+    #[must_use]
+    pub const fn is_once(&self) -> bool {
+        match self {
+            Self::SetupFee(_) | Self::ExtraSetup { .. } => true,
+            Self::Price(_) | Self::Reduced { .. } | Self::Extra { .. } => false,
+        }
+    }
+
+    /// Whether it is the plan itself, for a term.
+    #[must_use]
+    pub const fn is_plan(&self) -> bool {
+        match self {
+            Self::Price(_) | Self::Reduced { .. } => true,
+            Self::SetupFee(_) | Self::Extra { .. } | Self::ExtraSetup { .. } => false,
+        }
+    }
+
+    /// Whether it is what is beside the plan under that name, for a term.
+    #[must_use]
+    pub fn is_extra(&self, key: &str) -> bool {
+        matches!(self, Self::Extra { units, .. } if units.key == key)
     }
 }
 
@@ -186,6 +245,24 @@ impl Derivation {
         self
     }
 
+    /// The addends whose base comes from there.
+    #[must_use]
+    pub fn only(&self, is_wanted: impl Fn(&Source) -> bool) -> Self {
+        Self(self.0.iter().filter(|addend| is_wanted(&addend.source)).cloned().collect())
+    }
+
+    /// Whether it is known and paid once, not for time.
+    #[must_use]
+    pub fn is_once(&self) -> bool {
+        !self.is_empty() && self.0.iter().all(|addend| addend.source.is_once())
+    }
+
+    /// Whether it is known and only takes away: unused time. A discount is a price taken away and a reduced one added.
+    #[must_use]
+    pub fn gives_back(&self) -> bool {
+        !self.is_empty() && self.0.iter().all(|addend| addend.is_taken)
+    }
+
     /// Whether nothing is known.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -227,7 +304,10 @@ mod tests {
             benefit: Some(Benefit::Percent { bp: 1000 }),
             off,
         };
-        for source in [Source::Price(Priced::of(&sold)), reduced, Source::SetupFee(Priced::of(&sold))] {
+        let units = || Units { key: "streams".into(), name: "Streams".into(), count: 2, each: off };
+        let extra = Source::Extra { price: Priced::of(&sold), units: units() };
+        let setup = Source::ExtraSetup { price: Priced::of(&sold), units: units() };
+        for source in [Source::Price(Priced::of(&sold)), reduced, Source::SetupFee(Priced::of(&sold)), extra, setup] {
             let stored = Derivation(vec![
                 Addend::all(source.clone(), off),
                 Addend { is_taken: true, ..Addend::share(source, off, Share { part: 1, whole: 3 }) },

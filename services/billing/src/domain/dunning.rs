@@ -303,20 +303,33 @@ pub fn next_of(
             match &waiting.invoice {
                 Some(invoice) => steps.extend(unpaid(subscription, invoice, waiting, settings, now)),
                 None if cancel.is_none() && paid_ahead.is_none() => {
-                    steps.extend(subscription.paid_through.map(|end| (end - settings.lead, Step::IssueInvoice)));
+                    steps.extend(subscription.paid_through.map(|end| {
+                        let at = end - settings.lead;
+                        // A change that was asked for later decides on the price: it is awaited.
+                        let change = waiting.change.as_ref().filter(|change| change.issued_at >= at);
+                        let at = change.map_or(at, |change| lapses(change, subscription.paid_through, settings));
+                        (at, Step::IssueInvoice)
+                    }));
                 }
                 None => {}
             }
         }
     }
     if let Some(change) = &waiting.change {
-        // Not past the instant at which the renewal is priced, or the renewal would be at the old price.
-        let lapses = change.issued_at + settings.change_valid;
-        let renewal = subscription.paid_through.map(|end| (end - settings.lead).max(change.issued_at));
-        let at = renewal.map_or(lapses, |renewal| renewal.min(lapses));
-        steps.push((held_back(at, change.standing, settings), Step::DropChange(change.id)));
+        steps.push((lapses(change, subscription.paid_through, settings), Step::DropChange(change.id)));
     }
     steps.into_iter().min_by_key(|(at, step)| (*at, step.rank()))
+}
+
+/// When the price of an open change is no longer good: not past the instant at which the renewal is priced, or the renewal
+/// would be at the old price. One that was asked for later holds the renewal back, at most to the end of what is paid.
+fn lapses(change: &OpenChange, paid_through: Option<DateTime<Utc>>, settings: &Settings) -> DateTime<Utc> {
+    let by_itself = change.issued_at + settings.change_valid;
+    let latest = paid_through.map(|end| {
+        let priced = end - settings.lead;
+        if change.issued_at >= priced { end.max(change.issued_at) } else { priced }
+    });
+    held_back(latest.map_or(by_itself, |latest| latest.min(by_itself)), change.standing, settings)
 }
 
 /// A payment that may still succeed holds the end of patience back, up to a limit.

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use ottery_kernel::{Money, MoneyError, Period};
 
-use super::derivation::{Addend, Priced, Share, Source};
+use super::derivation::{Addend, Priced, Share, Source, Units};
 use super::line::{Line, Totals};
 use super::rates::shared_out;
 
@@ -158,6 +158,14 @@ fn percent(rate_bp: u32) -> String {
     if part == 0 { format!("{whole} %") } else { format!("{whole}.{part:02} %") }
 }
 
+/// So many units at their price.
+fn counted(units: &Units) -> String {
+    match units.count {
+        1 => format!("{} at {}", units.name, units.each),
+        count => format!("{count} × {} at {} each", units.name, units.each),
+    }
+}
+
 fn step_of(addend: &Addend) -> Result<Step, MoneyError> {
     let price = addend.source.price();
     let mut text = match &addend.source {
@@ -169,6 +177,8 @@ fn step_of(addend: &Addend) -> Result<Step, MoneyError> {
             format!("Price of {}, {}, less {off} that the coupon {coupon} takes off", price.plan, price.term)
         }
         Source::SetupFee(price) => format!("Set-up fee of {}", price.plan),
+        Source::Extra { price, units } => format!("{}, {}", counted(units), price.term),
+        Source::ExtraSetup { units, .. } => format!("Set-up: {}", counted(units)),
     };
     if let Some(share) = addend.share {
         text = format!("{text}, for {}", time(share));
@@ -178,7 +188,7 @@ fn step_of(addend: &Addend) -> Result<Step, MoneyError> {
     }
     let coupon = match &addend.source {
         Source::Reduced { coupon, .. } => coupon.clone(),
-        Source::Price(_) | Source::SetupFee(_) => String::new(),
+        Source::Price(_) | Source::SetupFee(_) | Source::Extra { .. } | Source::ExtraSetup { .. } => String::new(),
     };
     Ok(Step {
         share: addend.share,

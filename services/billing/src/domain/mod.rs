@@ -1,7 +1,9 @@
 //! What billing decides: pure, no waiting, no storage, no clock. Instants come in as arguments.
 
+pub mod addon;
 pub mod address;
 pub mod calendar;
+pub mod change_lines;
 pub mod coupon;
 pub mod deferral;
 pub mod derivation;
@@ -16,10 +18,12 @@ pub mod line;
 pub mod manual;
 pub mod next_bill;
 pub mod offer;
+pub mod option;
 pub mod order;
 pub mod pay_link;
 pub mod payment;
 pub mod portion;
+pub mod price_override;
 pub mod profile;
 pub mod proration;
 pub mod provider;

@@ -44,7 +44,7 @@ pub struct NextBill {
 /// When an amount or a date does not fit.
 pub fn next_bill(subscription: &Subscription, tax: &Tax) -> Result<Option<NextBill>, BillError> {
     let Some(next) = subscription.next_stretch()? else { return Ok(None) };
-    let offer = subscription.renewal_offer().clone();
+    let offer = subscription.renewal_offer().into_owned();
     let coupon = subscription.discounts.coupon.as_ref();
     let Billed { mut lines, applied } = stretch_lines(&offer, &next.stretch, tax, subscription.is_setup_due, coupon)?;
     let period = next.stretch.period;

@@ -3,6 +3,9 @@
 use ottery_kernel::{AnchorRule, ChangePolicy, LateRenewal, Money, PlanId, PlanVersionId, PriceId, Term};
 use serde::{Deserialize, Serialize};
 
+use super::addon::AddOn;
+use super::option::Choice;
+
 /// A price of a plan version with everything a subscription needs of it; a later change of the plan changes nothing here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
@@ -14,7 +17,7 @@ pub struct Offer {
     pub price_id: PriceId,
     /// The plan's name as it was sold.
     pub plan_name: String,
-    /// Price of one term; whether it contains tax is the seller's setting.
+    /// Price of one term of the plan itself; see [`Offer::term_price`]. Whether it contains tax is the seller's setting.
     pub price: Money,
     /// One-time charge on the first invoice.
     pub setup_fee: Option<Money>,
@@ -22,7 +25,7 @@ pub struct Offer {
     pub term: Term,
     /// Length of the trial; 0 for none.
     pub trial_days: u32,
-    /// Simultaneous streams.
+    /// Simultaneous streams, with what options and add-ons bring.
     pub connections: u32,
     /// What it means on a panel.
     pub mapping: Mapping,
@@ -41,6 +44,18 @@ pub struct Offer {
     /// Kind of product, for tax rules that tell them apart; empty for the usual.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tax_category: String,
+    /// What is bought by the unit beside the plan, each with the quantity that was chosen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<Choice>,
+    /// What the plan costs, while staff has given another price; none: the price is the plan's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regular: Option<Money>,
+    /// Products of their own that are paid with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addons: Vec<AddOn>,
+    /// A pass: it ends with its term instead of renewing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub once: bool,
 }
 
 impl Offer {

@@ -2,7 +2,8 @@
 //!
 //! The plan the customer has says what becomes of a change ([`ChangePolicy`](ottery_kernel::ChangePolicy)). Two things it
 //! cannot say: fewer streams wait for the renewal, because they are paid until then and may be in use, and another
-//! currency waits for it too, because amounts are never converted.
+//! currency waits for it too, because amounts are never converted. Options of the same plan are no change of plan: more
+//! units begin at once, fewer with the renewal, whatever the plan says.
 
 use std::fmt;
 
@@ -13,6 +14,7 @@ use ottery_kernel::{ChangeTiming, Currency, Money, MoneyError, PeriodError};
 use super::calendar::Stretch;
 use super::derivation::{Derivation, Priced, Source};
 use super::offer::Offer;
+use super::option::{self, Extra};
 
 /// When a change takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +28,7 @@ pub enum Effect {
 }
 
 /// What the customer should know before confirming.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
     /// Fewer simultaneous streams than now.
     FewerConnections {
@@ -35,8 +37,22 @@ pub enum Warning {
         /// Afterwards.
         to: u32,
     },
+    /// Fewer units of an option than now.
+    FewerUnits {
+        /// The option as it was sold.
+        name: String,
+        /// Now.
+        from: u32,
+        /// Afterwards.
+        to: u32,
+    },
     /// The unused rest of what is paid is not credited.
     UnusedLost(Money),
+    /// A renewal that waits for its money is billed again.
+    Repriced {
+        /// The number of its invoice.
+        invoice: String,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -47,6 +63,12 @@ impl fmt::Display for Warning {
                     f,
                     "Streams at a time go down from {from} to {to} with the renewal; sign out devices you need no more."
                 )
+            }
+            Self::FewerUnits { name, from, to } => {
+                write!(f, "{name}: {from} becomes {to}.")
+            }
+            Self::Repriced { invoice } => {
+                write!(f, "Invoice {invoice} for the next period is withdrawn; the renewal is billed at the new price.")
             }
             Self::UnusedLost(worth) => {
                 write!(
@@ -67,6 +89,8 @@ pub struct Change {
     pub unused_credit: Money,
     /// The rest (or the new first period) at the new price.
     pub new_charge: Money,
+    /// Set-up of units that are added; never credited again.
+    pub setup_charge: Money,
     /// To be paid now; never negative.
     pub due_now: Money,
     /// What goes to the wallet: the part of the unused rest that the new charge does not use up.
@@ -90,6 +114,7 @@ impl Change {
             effect: Effect::Now,
             unused_credit: nothing,
             new_charge: nothing,
+            setup_charge: nothing,
             due_now: nothing,
             credit: nothing,
             first: None,
@@ -130,8 +155,8 @@ impl Paid {
     }
 }
 
-/// What is left of the paid stretches at `now`, at the price less what `off` says of each.
-fn share_left(
+/// What is left of the paid stretches at `now`, at the plan's price less what `off` says of each; without what is beside it.
+fn plan_left(
     offer: &Offer,
     paid: &[Paid],
     off: fn(&Paid) -> Money,
@@ -152,27 +177,85 @@ fn at_price(offer: &Offer, off: Money) -> Source {
     Source::Reduced { price: Priced::of(offer), coupon: String::new(), benefit: None, off }
 }
 
+/// What is left of an extra at `now`.
+fn extra_left(offer: &Offer, extra: &Extra<'_>, paid: &[Paid], now: DateTime<Utc>) -> Result<Derivation, MoneyError> {
+    let price = extra.price()?;
+    Ok(Derivation(paid.iter().map(|paid| paid.stretch.addend_left(extra.source(offer), price, now)).collect()))
+}
+
+/// What is left of the paid stretches at `now`, with what is beside the plan.
+fn all_left(
+    offer: &Offer,
+    paid: &[Paid],
+    off: fn(&Paid) -> Money,
+    now: DateTime<Utc>,
+) -> Result<Derivation, MoneyError> {
+    let plan = plan_left(offer, paid, off, now)?;
+    let extras = offer.extras().filter(|extra| extra.units > 0);
+    extras.map(|extra| extra_left(offer, &extra, paid, now)).try_fold(plan, |all, extra| Ok(all.and(extra?)))
+}
+
+/// What a period costs that a coupon takes `off` of, with what is beside the plan.
+fn all_of(offer: &Offer, off: Money, period: &Stretch) -> Result<Derivation, MoneyError> {
+    let plan = Derivation::from(period.addend(at_price(offer, off), offer.price.checked_sub(off)?));
+    let extras = offer.extras().filter(|extra| extra.units > 0);
+    let of = |extra: Extra<'_>| Ok::<_, MoneyError>(period.addend(extra.source(offer), extra.price()?));
+    extras.map(of).try_fold(plan, |all, extra| Ok(all.and(extra?.into())))
+}
+
+/// What units of the same plan that are added cost for the time that is left; what is left of the others is paid.
+fn added_left(old: &Offer, new: &Offer, paid: &[Paid], now: DateTime<Utc>) -> Result<Derivation, MoneyError> {
+    let mut added = Derivation::default();
+    for extra in new.extras() {
+        let had = old.extras().find(|had| had.key == extra.key && had.units > 0);
+        if extra.units > had.as_ref().map_or(0, |had| had.units) {
+            added = added.and(extra_left(new, &extra, paid, now)?);
+            if let Some(had) = had {
+                added = added.and(extra_left(old, &had, paid, now)?.taken());
+            }
+        }
+    }
+    Ok(added)
+}
+
+/// What the units cost once that `new` has more of than `old`.
+fn setup_charge(old: &Offer, new: &Offer) -> Result<Money, MoneyError> {
+    new.extras()
+        .try_fold(Money::zero(new.price.currency), |sum, extra| sum.checked_add(extra.setup(old.units_of(&extra.key))?))
+}
+
 /// What the plan that is left says about going to `new`.
-fn timing(old: &Offer, new: &Offer) -> ChangeTiming {
-    if new.connections < old.connections || new.price.currency != old.price.currency {
+fn timing(old: &Offer, new: &Offer) -> Result<ChangeTiming, MoneyError> {
+    Ok(if new.connections < old.connections || new.price.currency != old.price.currency {
         ChangeTiming::AtRenewal
+    } else if old.price_id == new.price_id {
+        match old.fewer_in(new).next() {
+            Some(_) => ChangeTiming::AtRenewal,
+            None => ChangeTiming::ProrateNow,
+        }
     } else if old.term != new.term {
         old.changes.term
-    } else if new.price.minor < old.price.minor {
+    } else if new.term_price()?.minor < old.term_price()?.minor {
         old.changes.downgrade
     } else {
         old.changes.upgrade
-    }
+    })
 }
 
 /// What the new charge of a change would be without coupons.
 ///
 /// # Errors
 /// When an amount does not fit.
-pub fn list_charge(new: &Offer, change: &Change, paid: &[Paid], now: DateTime<Utc>) -> Result<Derivation, MoneyError> {
+pub fn list_charge(
+    (old, new): (&Offer, &Offer),
+    change: &Change,
+    paid: &[Paid],
+    now: DateTime<Utc>,
+) -> Result<Derivation, MoneyError> {
     match (change.effect, change.first) {
-        (Effect::Now, _) => share_left(new, paid, |paid| Money::zero(paid.off_new.currency), now),
-        (Effect::NowRestarting, Some(first)) => Ok(first.addend(Source::Price(Priced::of(new)), new.price).into()),
+        (Effect::Now, _) if old.price_id == new.price_id => Ok(change.how_charge.clone()),
+        (Effect::Now, _) => all_left(new, paid, |paid| Money::zero(paid.off_new.currency), now),
+        (Effect::NowRestarting, Some(first)) => all_of(new, Money::zero(new.price.currency), &first),
         (Effect::NowRestarting, None) | (Effect::AtRenewal, _) => Ok(change.how_charge.clone()),
     }
 }
@@ -196,17 +279,29 @@ pub fn change(
     if new.connections < old.connections {
         change.warnings.push(Warning::FewerConnections { from: old.connections, to: new.connections });
     }
-    let timing = timing(old, new);
+    // Streams are warned of already.
+    let streams = old.options.iter().find(|choice| choice.effect == option::Effect::Connections);
+    let others = old.fewer_in(new).filter(|(name, ..)| streams.is_none_or(|streams| streams.name != *name));
+    change.warnings.extend(others.map(|(name, from, to)| Warning::FewerUnits { name: name.to_owned(), from, to }));
+    let timing = timing(old, new)?;
     if timing == ChangeTiming::AtRenewal {
         return Ok(change);
     }
-    let how_unused = share_left(old, paid, |paid| paid.off_old, now)?;
+    if old.price_id == new.price_id {
+        // Nothing is given up: what is added is charged for the time that is left.
+        let how_charge = added_left(old, new, paid, now)?;
+        let new_charge = how_charge.total(new.price.currency)?;
+        let setup_charge = setup_charge(old, new)?;
+        let due_now = new_charge.checked_add(setup_charge)?;
+        return Ok(Change { effect: Effect::Now, new_charge, setup_charge, due_now, how_charge, ..change });
+    }
+    let how_unused = all_left(old, paid, |paid| paid.off_old, now)?;
     let unused = how_unused.total(old.price.currency)?;
     let restarts = timing == ChangeTiming::FullPriceReset || old.term != new.term;
     if restarts {
         let begun = new.anchor.begin(now, zone, new.term)?;
         let first = Stretch { period: begun.period, whole: begun.whole };
-        change.how_charge = first.addend(at_price(new, off_restart), new.price.checked_sub(off_restart)?).into();
+        change.how_charge = all_of(new, off_restart, &first)?;
         change.new_charge = change.how_charge.total(new.price.currency)?;
         if timing == ChangeTiming::ProrateNow && change.new_charge.checked_cmp(unused)?.is_lt() {
             return Ok(Change { new_charge: nothing, how_charge: Derivation::default(), ..change });
@@ -215,9 +310,10 @@ pub fn change(
         change.first = Some(first);
     } else {
         change.effect = Effect::Now;
-        change.how_charge = share_left(new, paid, |paid| paid.off_new, now)?;
+        change.how_charge = all_left(new, paid, |paid| paid.off_new, now)?;
         change.new_charge = change.how_charge.total(new.price.currency)?;
     }
+    change.setup_charge = setup_charge(old, new)?;
     if timing == ChangeTiming::FullPriceReset {
         if unused.is_positive() {
             change.warnings.push(Warning::UnusedLost(unused));
@@ -226,7 +322,7 @@ pub fn change(
         change.unused_credit = unused;
         change.how_unused = how_unused;
     }
-    let due = change.new_charge.checked_sub(change.unused_credit)?;
+    let due = change.new_charge.checked_add(change.setup_charge)?.checked_sub(change.unused_credit)?;
     if due.is_negative() {
         change.credit = due.checked_neg()?;
     } else {
@@ -262,6 +358,10 @@ pub(crate) mod tests {
             pause_days_max: 0,
             late_renewal: LateRenewal::FromOldEnd,
             tax_category: String::new(),
+            options: Vec::new(),
+            regular: None,
+            addons: Vec::new(),
+            once: false,
         }
     }
 
@@ -381,7 +481,7 @@ pub(crate) mod tests {
         assert_eq!((up.effect, up.due_now, up.unused_credit), (Effect::NowRestarting, eur(1000), eur(0)));
         assert_eq!(up.warnings, [Warning::UnusedLost(eur(250))]);
         assert_eq!(
-            list_charge(&offer(2000, Term::MONTH), &up, &[half_price], now).unwrap().total(Currency::EUR),
+            list_charge((&old, &offer(2000, Term::MONTH)), &up, &[half_price], now).unwrap().total(Currency::EUR),
             Ok(eur(2000))
         );
     }
@@ -397,12 +497,13 @@ pub(crate) mod tests {
             let paid = Paid { stretch: Stretch::term(june()), off_old: eur(off_old.min(old)), off_new: eur(off_new.min(new)) };
             let now = june().start() + TimeDelta::seconds(at);
             let sold = offer(new, term);
-            let change = with_coupon(&offer(old, Term::MONTH), &sold, &[paid], paid.off_new.minor, now);
+            let had = offer(old, Term::MONTH);
+            let change = with_coupon(&had, &sold, &[paid], paid.off_new.minor, now);
             prop_assert!(change.unused_credit.minor <= old - paid.off_old.minor);
             prop_assert_eq!(change.how_unused.total(Currency::EUR).unwrap(), change.unused_credit);
             prop_assert_eq!(change.how_charge.total(Currency::EUR).unwrap(), change.new_charge);
             prop_assert!(!change.due_now.is_negative() && change.due_now.minor <= new - paid.off_new.minor);
-            let list = list_charge(&sold, &change, &[paid], now).unwrap().total(Currency::EUR).unwrap();
+            let list = list_charge((&had, &sold), &change, &[paid], now).unwrap().total(Currency::EUR).unwrap();
             prop_assert!(list.minor >= change.new_charge.minor);
         }
 

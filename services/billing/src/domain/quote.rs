@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
-use ottery_kernel::{Currency, Money, MoneyError, PeriodError};
+use ottery_kernel::{Currency, Money, MoneyError, PeriodError, PlanId};
 use serde::{Deserialize, Serialize};
 
 use super::calendar::Stretch;
@@ -10,6 +10,7 @@ use super::coupon::{Applied, Coupon, CouponRefused, Redeemed};
 use super::derivation::{Addend, Derivation, Priced, Source};
 use super::line::{Line, Totals};
 use super::offer::Offer;
+use super::option;
 use super::tax::{Decision, Tax, on_total};
 
 /// How long a quote binds.
@@ -40,6 +41,20 @@ pub struct Quote {
     /// How it is taxed; none in quotes from before it was written down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tax: Option<Decision>,
+    /// What is sold in limited number, as it was when the quote was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<Limit>,
+}
+
+/// A plan or add-on of which only so many can be ordered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// Which.
+    pub plan: PlanId,
+    /// Its name.
+    pub name: String,
+    /// How many.
+    pub count: u32,
 }
 
 /// Why there is no quote.
@@ -121,6 +136,7 @@ pub fn stretch_lines(
     if let (Some(line), true) = (lines.first(), off.is_positive()) {
         lines.push(line.discounted(label(), listed, off, tax)?.derived(discount.taken()));
     }
+    lines.extend(option::stretch_lines(offer, stretch, tax)?);
     let mut off_setup = nothing;
     let fee = offer.setup_fee.filter(|fee| with_setup && fee.is_positive());
     if let Some(fee) = fee {
@@ -133,10 +149,56 @@ pub fn stretch_lines(
         lines.push(line);
         lines.extend(discount);
     }
+    if with_setup {
+        lines.extend(option::setup_lines(offer, None, tax)?);
+    }
     on_total(&mut lines, tax.pricing, tax.round)?;
     // A bridge may be too short for a discount: then no period of the coupon is used up.
     let is_applied = off.is_positive() || off_setup.is_positive();
     Ok(Billed { lines, applied: if is_applied { applied } else { Applied::default() } })
+}
+
+/// The plan less `off` and each extra, as `cost` says of their prices.
+fn costs(
+    offer: &Offer,
+    off: Money,
+    cost: impl Fn(Money) -> Result<Money, MoneyError>,
+) -> Result<Vec<Money>, MoneyError> {
+    let plan = cost(offer.price.checked_sub(off)?);
+    let extras = offer.extras().filter(|extra| extra.units > 0).map(|extra| cost(extra.price()?));
+    std::iter::once(plan).chain(extras).collect()
+}
+
+/// What lines of these prices add up to.
+fn taxed(currency: Currency, costs: Vec<Money>, tax: &Tax) -> Result<Money, MoneyError> {
+    let lines = costs.into_iter().map(|cost| Line::priced("", cost, tax, None));
+    let mut lines = lines.collect::<Result<Vec<_>, _>>()?;
+    on_total(&mut lines, tax.pricing, tax.round)?;
+    Ok(Totals::of(currency, &lines)?.total)
+}
+
+/// What a stretch costs without set-up, when a coupon takes `off` the price of a whole term.
+///
+/// # Errors
+/// When an amount is too large to compute with.
+pub fn period_cost(offer: &Offer, off: Money, stretch: &Stretch) -> Result<Money, MoneyError> {
+    Money::sum(offer.price.currency, costs(offer, off, |price| stretch.cost(price))?)
+}
+
+/// The same with its tax: what the lines of its invoice add up to.
+///
+/// # Errors
+/// When an amount is too large to compute with.
+pub fn period_total(offer: &Offer, off: Money, stretch: &Stretch, tax: &Tax) -> Result<Money, MoneyError> {
+    taxed(offer.price.currency, costs(offer, off, |price| stretch.cost(price))?, tax)
+}
+
+/// What a whole term costs with its tax.
+///
+/// # Errors
+/// When an amount is too large to compute with.
+pub fn term_total(offer: &Offer, off: Money, tax: &Tax) -> Result<Money, MoneyError> {
+    taxed(offer.price.currency, costs(offer, off, Ok)?, tax)
 }
 
 /// Who asks for a price and how: what [`Quote::price`] needs beside the offer.
@@ -196,19 +258,35 @@ impl Quote {
             None => Money::zero(currency),
         };
         let renews_at = if trial { from } else { first.period.end() };
-        let renewal = offer.price.checked_sub(off_renewal)?;
+        // The first payment after a trial may be for a part; later ones are for whole terms.
+        let paid_for = if trial { first } else { Stretch::term(first.whole) };
+        let renewal_total = match offer.once && !trial {
+            // A pass is not paid again.
+            true => Money::zero(currency),
+            false => period_total(offer, off_renewal, &paid_for, &decision.tax)?,
+        };
         Ok(Self {
             due_now: if trial { Money::zero(currency) } else { totals.total },
             lines,
             totals,
             renews_at,
-            renewal_total: decision.tax.gross(if trial { first.cost(renewal)? } else { renewal })?,
+            renewal_total,
             trial_days: offer.trial_days,
             is_trial: trial,
             expires_at: now + VALID_FOR,
             coupon: coupon.cloned(),
             tax: Some(decision.clone()),
+            limits: Vec::new(),
         })
+    }
+
+    /// What a renewal of `offer` costs once the coupon is used up.
+    ///
+    /// # Errors
+    /// When an amount is too large to compute with.
+    pub fn regular_total(&self, offer: &Offer) -> Result<Money, MoneyError> {
+        let tax = self.tax.as_ref().map(|decision| decision.tax.clone()).unwrap_or_default();
+        term_total(offer, Money::zero(offer.price.currency), &tax)
     }
 
     /// What the coupon takes off the first invoice; none without a coupon.

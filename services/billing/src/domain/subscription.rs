@@ -2,6 +2,7 @@
 //!
 //! `cancel_at` is an attribute beside the state: a subscription that ends with its period is still active until then.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -13,6 +14,8 @@ use ottery_kernel::{
 use super::calendar::{Calendar, Move, Next, Pause, Stretch};
 use super::coupon::{Discounts, Lasting};
 use super::offer::Offer;
+use super::quote::{period_cost, period_total, term_total};
+use super::tax::Tax;
 
 /// Where a subscription stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -365,14 +368,33 @@ pub struct Subscription {
     pub entitlement_version: u64,
 }
 
+/// What a renewal pays for, and what a coupon takes off the price of a whole term.
+enum Renewal {
+    /// It is a pass: there is none.
+    Nothing,
+    /// This time.
+    Stretch(Money, Stretch),
+    /// A term nobody knows the dates of.
+    Term(Money),
+}
+
 impl Subscription {
     /// What the next renewal buys.
     #[must_use]
-    pub fn renewal_offer(&self) -> &Offer {
+    pub fn renewal_offer(&self) -> Cow<'_, Offer> {
+        let chosen = self.next_offer.as_ref().unwrap_or(&self.offer);
         let announced = self.calendar.price_change.as_ref();
         let announced = announced.filter(|change| self.paid_through.is_some_and(|end| end >= change.from));
-        // What the customer chose weighs more than what was announced.
-        self.next_offer.as_ref().or(announced.map(|change| &change.offer)).unwrap_or(&self.offer)
+        let offer = match announced {
+            // Other quantities of the same plan do not put off its new price.
+            Some(change) if chosen.price_id == self.offer.price_id => Cow::Owned(change.offer.clone().keeping(chosen)),
+            // Another plan that the customer chose weighs more than what was announced.
+            Some(_) | None => Cow::Borrowed(chosen),
+        };
+        match self.given_price(&offer) {
+            None if offer.regular.is_none() => offer,
+            given => Cow::Owned(offer.into_owned().priced(given)),
+        }
     }
 
     /// Buys `offer` from now on. An announced price is over with it, or was for another one.
@@ -380,8 +402,22 @@ impl Subscription {
         if offer.price_id != self.offer.price_id {
             self.calendar.price_change = None;
         }
+        if self.offer.once && !offer.once {
+            self.cancel_at = None;
+        }
+        let kind = |offer: &Offer| (offer.plan_id, offer.term, offer.price.currency);
+        if kind(&self.offer) != kind(&offer) {
+            self.calendar.price_override = None;
+        }
         self.offer = offer;
         self.next_offer = None;
+    }
+
+    /// A pass is over at the end of what is paid. Called after something of it was paid or changed.
+    pub fn end_with_pass(&mut self) {
+        if self.offer.once && !self.calendar.paid.is_empty() {
+            self.cancel_at = self.paid_through;
+        }
     }
 
     /// The first renewal at an announced price; none when none was announced.
@@ -401,21 +437,45 @@ impl Subscription {
         Ok(ahead.paid_through)
     }
 
-    /// What the next renewal costs, the coupon counted in.
+    /// What the next renewal costs, the coupon counted in; nothing for a pass that is paid.
     ///
     /// # Errors
     /// When an amount is too large to compute with.
     pub fn renewal_price(&self) -> Result<Money, MoneyError> {
         let offer = self.renewal_offer();
-        let price = match &self.discounts.coupon {
-            Some(coupon) => offer.price.checked_sub(coupon.off_next(offer)?)?,
-            None => offer.price,
-        };
-        match self.next_stretch() {
-            Ok(Some(next)) => next.stretch.cost(price),
-            // Nothing is counted yet, or not any more.
-            Ok(None) | Err(_) => Ok(price),
+        match self.renewal_of(&offer)? {
+            Renewal::Nothing => Ok(Money::zero(offer.price.currency)),
+            Renewal::Stretch(off, stretch) => period_cost(&offer, off, &stretch),
+            Renewal::Term(off) => offer.term_price()?.checked_sub(off),
         }
+    }
+
+    /// The same with its tax, as the invoice will add it up.
+    ///
+    /// # Errors
+    /// When an amount is too large to compute with.
+    pub fn renewal_total(&self, tax: &Tax) -> Result<Money, MoneyError> {
+        let offer = self.renewal_offer();
+        match self.renewal_of(&offer)? {
+            Renewal::Nothing => Ok(Money::zero(offer.price.currency)),
+            Renewal::Stretch(off, stretch) => period_total(&offer, off, &stretch, tax),
+            Renewal::Term(off) => term_total(&offer, off, tax),
+        }
+    }
+
+    fn renewal_of(&self, offer: &Offer) -> Result<Renewal, MoneyError> {
+        if offer.once && self.offer.once && !self.calendar.paid.is_empty() {
+            return Ok(Renewal::Nothing);
+        }
+        let off = match &self.discounts.coupon {
+            Some(coupon) => coupon.off_next(offer)?,
+            None => Money::zero(offer.price.currency),
+        };
+        Ok(match self.next_of(offer) {
+            Ok(Some(next)) => Renewal::Stretch(off, next.stretch),
+            // Nothing is counted yet, or not any more.
+            Ok(None) | Err(_) => Renewal::Term(off),
+        })
     }
 
     /// What a whole term recurs with, tax contained: the price less a coupon that recurs too. One that is good for a
@@ -424,14 +484,18 @@ impl Subscription {
     /// # Errors
     /// When the currencies differ.
     pub fn recurring_price(&self) -> Result<Money, MoneyError> {
+        let price = self.offer.term_price()?;
+        if self.offer.once {
+            return Ok(Money::zero(price.currency));
+        }
         let recurs = |coupon: &super::coupon::Redeemed| coupon.coupon.lasting != Lasting::Once;
         if !self.discounts.coupon.as_ref().is_some_and(recurs) {
-            return Ok(self.offer.price);
+            return Ok(price);
         }
         // The running period; while a trial that is paid already runs on, the first paid one.
         let running = self.calendar.paid.first().map(|stretch| stretch.period.start());
         let off = running.and_then(|start| self.discounts.off(start));
-        off.map_or(Ok(self.offer.price), |off| self.offer.price.checked_sub(off))
+        off.map_or(Ok(price), |off| price.checked_sub(off))
     }
 
     /// Where the last paid period starts; none before anything was paid.
@@ -466,7 +530,7 @@ impl Subscription {
     /// # Errors
     /// When it lies beyond the calendar.
     pub fn next_stretch(&self) -> Result<Option<Next>, PeriodError> {
-        self.next_of(self.renewal_offer())
+        self.next_of(&self.renewal_offer())
     }
 
     /// What comes after the paid time when `offer` is bought. It begins where the paid time ends, always.

@@ -96,7 +96,7 @@ pub fn reminder_due(brand: BrandId, invoice: &Invoice, step: u32, now: DateTime<
 pub fn price_announced(
     brand: BrandId,
     subscription: &Subscription,
-    price: Money,
+    (old, new): (Money, Money),
     at: DateTime<Utc>,
     buyer: &Buyer,
     now: DateTime<Utc>,
@@ -104,8 +104,8 @@ pub fn price_announced(
     let payload = proto::PriceAnnounced {
         subscription_id: subscription.id.to_string(),
         plan_name: subscription.offer.plan_name.clone(),
-        old_price: Some(contract::money(subscription.offer.price)),
-        new_price: Some(contract::money(price)),
+        old_price: Some(contract::money(old)),
+        new_price: Some(contract::money(new)),
         term: Some(contract::term(subscription.offer.term)),
         effective_at: Some(contract::timestamp(at)),
         email: buyer.email.clone(),
@@ -213,7 +213,7 @@ pub fn entitlement_changed(
         account_id: subscription.account.to_string(),
         order_id: subscription.order.to_string(),
         plan_version_id: offer.plan_version_id.to_string(),
-        mapping: Some(contract::mapping(&offer.mapping)),
+        mapping: Some(contract::mapping_of(offer)),
         connections: offer.connections,
         paid_through: Some(contract::timestamp(entitlement.expires_at)),
         region: offer.mapping.region.clone(),
@@ -221,6 +221,7 @@ pub fn entitlement_changed(
         locale: buyer.map(|buyer| buyer.locale.clone()).unwrap_or_default(),
         plan_name: offer.plan_name.clone(),
         trial: subscription.state == State::Trialing,
+        options: offer.options.iter().map(contract::option::quantity).collect(),
     };
     let version = i64::try_from(subscription.entitlement_version).unwrap_or(i64::MAX);
     Event::new(ENTITLEMENT_CHANGED, subscription.id, version, brand, now, &payload)

@@ -108,10 +108,17 @@ pub(super) async fn change_price(
 ) -> Result<proto::ChangePriceReply, Problem> {
     let caller = Caller::staff(actor, "subscription.manage")?;
     let keep = request.keep_subscription_ids.iter().map(|text| id("keep_subscription_ids", text));
+    let only = request.subscription_ids.iter().map(|text| id("subscription_ids", text));
     let ask = Ask {
         to: id("to_price_id", &request.to_price_id)?,
         notice_days: request.notice_days,
         keep: keep.collect::<Result<_, _>>()?,
+        from: match request.from_plan_version_id.as_str() {
+            "" => None,
+            text => Some(id("from_plan_version_id", text)?),
+        },
+        only: only.collect::<Result<_, _>>()?,
+        ends_promises: request.end_promises,
         is_dry_run: request.dry_run,
     };
     let outcome = app.change_price(caller.brand, ask, &caller.actor).await?;
@@ -121,6 +128,7 @@ pub(super) async fn change_price(
         old_price: Some(convert::money(row.old)),
         new_price: Some(convert::money(row.new)),
         effective_at: row.at.map(convert::timestamp),
+        was_promised: row.was_promised,
     };
     Ok(proto::ChangePriceReply { rows: outcome.rows.iter().map(row).collect(), more: outcome.has_more })
 }

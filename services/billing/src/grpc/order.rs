@@ -1,6 +1,6 @@
 //! Quotes, orders and changes of plan.
 
-use ottery_kernel::Currency;
+use ottery_kernel::{Currency, PlanId};
 use ottery_kit::grpc::{Actor, ActorKind, Problem};
 use ottery_kit::idempotency::{KeyScope, request_hash};
 use ottery_proto::billing::v1 as proto;
@@ -85,12 +85,14 @@ pub(super) async fn create_quote(
         trial: request.trial,
         account: (actor.kind == ActorKind::Customer).then(|| own_account(&actor)).transpose()?,
         coupon: request.coupon,
+        options: convert::option::quantities_from(request.options),
+        addons: plan_ids("addons", &request.addon_plan_ids)?,
     };
     Ok(quote(&app.create_quote(brand, ask).await?))
 }
 
 fn quote(stored: &Stored) -> proto::Quote {
-    let (quote, price) = (&stored.quote, stored.offer.price);
+    let quote = &stored.quote;
     proto::Quote {
         id: format!("quo_{}", stored.id.simple()),
         price_id: stored.offer.price_id.to_string(),
@@ -108,13 +110,14 @@ fn quote(stored: &Stored) -> proto::Quote {
         discount: quote.discount().map(convert::money),
         coupon_periods: quote.coupon.as_ref().and_then(Coupon::periods).unwrap_or(0),
         // A price that was quoted fits with its tax.
-        regular_total: Some(convert::money(
-            quote.tax.as_ref().map_or(Ok(price), |taxed| taxed.tax.gross(price)).unwrap_or(price),
-        )),
+        regular_total: Some(convert::money(quote.regular_total(&stored.offer).unwrap_or(stored.offer.price))),
         tax_name: quote.tax.as_ref().map(|taxed| taxed.name.clone()).unwrap_or_default(),
         tax_note: words(&quote.lines, "en").unwrap_or_default(),
         tax_country: stored.country.clone(),
         vat_pending_until: stored.vat_until.map(convert::timestamp),
+        options: stored.offer.options.iter().map(convert::option::chosen).collect(),
+        once: stored.offer.once,
+        addons: stored.offer.addons.iter().map(convert::addon::bought).collect(),
     }
 }
 
@@ -209,6 +212,21 @@ pub(super) async fn list_orders(
     })
 }
 
+/// Add-ons of one request at most.
+const ADDONS_MAX: usize = 20;
+
+fn plan_ids(field: &str, sent: &[String]) -> Result<Vec<PlanId>, Problem> {
+    if sent.len() > ADDONS_MAX {
+        let message = format!("{field}: name at most {ADDONS_MAX}, got {}", sent.len());
+        return Err(Problem::invalid(field, "TOO_MANY", message));
+    }
+    sent.iter().map(|text| id(field, text)).collect()
+}
+
+fn optional_price(text: &str) -> Result<Option<ottery_kernel::PriceId>, Problem> {
+    if text.is_empty() { Ok(None) } else { id("price_id", text).map(Some) }
+}
+
 pub(super) async fn quote_change(
     app: &Billing,
     actor: Actor,
@@ -216,15 +234,22 @@ pub(super) async fn quote_change(
 ) -> Result<proto::QuoteChangeReply, Problem> {
     let caller = Caller::customer_or(actor, "subscription.manage")?;
     let subscription = id("subscription_id", &request.subscription_id)?;
-    let offered = app
-        .quote_change(caller.brand, subscription, caller.owner, id("price_id", &request.price_id)?, &request.coupon)
-        .await?;
+    let to = ChangeTo {
+        price: optional_price(&request.price_id)?,
+        options: convert::option::quantities_from(request.options),
+        add: plan_ids("add_addons", &request.add_addon_plan_ids)?,
+        drop: plan_ids("drop_addons", &request.drop_addon_plan_ids)?,
+        coupon: request.coupon,
+        urls: Urls::default(),
+    };
+    let offered = app.quote_change(caller.brand, subscription, caller.owner, &to).await?;
     Ok(proto::QuoteChangeReply {
         unused_credit: Some(convert::money(offered.change.unused_credit)),
         new_charge: Some(convert::money(offered.change.new_charge)),
         due_now: Some(convert::money(offered.change.due_now)),
         lines: offered.lines.iter().map(convert::line).collect(),
         credit: Some(convert::money(offered.change.credit)),
+        setup_charge: Some(convert::money(offered.change.setup_charge)),
         warnings: offered.change.warnings.iter().map(ToString::to_string).collect(),
         effect: match offered.change.effect {
             Effect::Now => proto::quote_change_reply::Effect::Now,
@@ -244,12 +269,15 @@ pub(super) async fn change_plan(
     let caller = Caller::customer_or(actor, "subscription.manage")?;
     let call = idempotency(&caller.actor, "billing.ChangePlan", key, request_hash(&request));
     let subscription = id("subscription_id", &request.subscription_id)?;
-    let price = id("price_id", &request.price_id)?;
+    let price = optional_price(&request.price_id)?;
+    let options = convert::option::quantities_from(request.options);
     let urls = Urls {
         return_url: within("return_url", &request.return_url, URL_MAX)?.to_owned(),
         cancel_url: within("cancel_url", &request.cancel_url, URL_MAX)?.to_owned(),
     };
-    let to = ChangeTo { price, coupon: request.coupon, urls };
+    let (add, drop) =
+        (plan_ids("add_addons", &request.add_addon_plan_ids)?, plan_ids("drop_addons", &request.drop_addon_plan_ids)?);
+    let to = ChangeTo { price, options, add, drop, coupon: request.coupon, urls };
     let changed = app.change_plan(caller.brand, subscription, caller.owner, to, call).await?;
     let checkout_url = checkout(app, &caller, changed.payment).await;
     Ok(proto::ChangePlanReply {

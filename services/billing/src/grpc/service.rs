@@ -139,6 +139,14 @@ impl BillingService for BillingGrpc {
         Ok(Response::new(calendar::transfer(&self.app, actor, request.into_inner()).await?))
     }
 
+    async fn override_price(
+        &self,
+        request: Request<proto::OverridePriceRequest>,
+    ) -> Result<Response<proto::Subscription>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(subscription::override_price(&self.app, actor, request.into_inner()).await?))
+    }
+
     async fn terminate_subscription(
         &self,
         request: Request<proto::TerminateSubscriptionRequest>,
@@ -510,6 +518,14 @@ impl BillingService for BillingGrpc {
     ) -> Result<Response<proto::BillingAddress>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(address::decide(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn list_stock_taken(
+        &self,
+        request: Request<proto::ListStockTakenRequest>,
+    ) -> Result<Response<proto::ListStockTakenReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(view::list_stock_taken(&self.app, actor, request.into_inner()).await?))
     }
 
     async fn get_trial_balance(

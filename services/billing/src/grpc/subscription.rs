@@ -5,6 +5,7 @@ use ottery_proto::billing::v1 as proto;
 
 use super::{Caller, convert, id, next_page, page};
 use crate::app::Billing;
+use crate::app::price_override::Give;
 use crate::app::read::Held;
 use crate::domain::subscription::Subscription;
 
@@ -91,6 +92,22 @@ pub(super) async fn terminate(
     let caller = Caller::staff(actor, "subscription.manage")?;
     let wanted = id("subscription_id", &request.subscription_id)?;
     let changed = app.terminate(caller.brand, wanted, reason(&request.reason)?, &caller.actor).await?;
+    answer(app, &caller, &changed).await
+}
+
+pub(super) async fn override_price(
+    app: &Billing,
+    actor: Actor,
+    request: proto::OverridePriceRequest,
+) -> Result<proto::Subscription, Problem> {
+    let caller = Caller::staff(actor, "subscription.manage")?;
+    let wanted = id("subscription_id", &request.subscription_id)?;
+    let give = Give {
+        price: request.price.as_ref().map(|price| convert::money_from("price", price)).transpose()?,
+        until: convert::instant_from(request.until)?,
+        reason: reason(&request.reason)?.to_owned(),
+    };
+    let changed = app.override_price(caller.brand, wanted, give, &caller.actor).await?;
     answer(app, &caller, &changed).await
 }
 

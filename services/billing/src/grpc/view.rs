@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ottery_kernel::{CouponId, CreditNoteId, SubscriptionId, TransferId};
+use ottery_kernel::{CouponId, CreditNoteId, PlanId, SubscriptionId, TransferId};
 use ottery_kit::grpc::{Actor, Problem};
 use ottery_proto::billing::v1 as proto;
 
@@ -12,6 +12,8 @@ use crate::store::ledger::Shown;
 
 /// Coupons of one question: a page of their list.
 const COUPONS_MAX: usize = 100;
+/// Plans of one question: a page of their list.
+const PLANS_MAX: usize = 100;
 
 pub(super) async fn get_invoice(
     app: &Billing,
@@ -138,6 +140,22 @@ pub(super) async fn list_coupon_uses(
     let found = app.coupon_uses(caller.brand, &ids).await?;
     let uses = |(id, uses): (CouponId, i64)| proto::CouponUses { coupon_id: id.to_string(), uses: uses.unsigned_abs() };
     Ok(proto::ListCouponUsesReply { uses: found.into_iter().map(uses).collect() })
+}
+
+pub(super) async fn list_stock_taken(
+    app: &Billing,
+    actor: Actor,
+    request: proto::ListStockTakenRequest,
+) -> Result<proto::ListStockTakenReply, Problem> {
+    let caller = Caller::staff(actor, "plan.read")?;
+    if request.plan_ids.len() > PLANS_MAX {
+        let message = format!("ask for at most {PLANS_MAX} plans, got {}", request.plan_ids.len());
+        return Err(Problem::invalid("plan_ids", "TOO_MANY", message));
+    }
+    let ids: Vec<PlanId> = request.plan_ids.iter().map(|text| id("plan_ids", text)).collect::<Result<_, _>>()?;
+    let found = app.stock_taken(caller.brand, &ids).await?;
+    let plan = |(id, taken): (PlanId, i64)| proto::StockTaken { plan_id: id.to_string(), taken: taken.unsigned_abs() };
+    Ok(proto::ListStockTakenReply { plans: found.into_iter().map(plan).collect() })
 }
 
 pub(super) async fn list_tasks(

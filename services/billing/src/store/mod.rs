@@ -3,7 +3,7 @@
 //! Rows are written in sets: a batch travels as one array per column, or where speed does not matter as one JSON document,
 //! and PostgreSQL makes rows of it again.
 //!
-//! Locks are taken in the order subscription, invoice, payment, customer, order, number, coupon, due row.
+//! Locks are taken in the order subscription, invoice, payment, customer, order, number, coupon, stock, due row.
 
 pub mod address;
 pub mod close;
@@ -30,6 +30,7 @@ pub mod redemption;
 pub mod refund;
 pub mod rules;
 pub mod share;
+pub mod stock;
 pub mod subscription;
 pub mod suspension;
 pub mod task;

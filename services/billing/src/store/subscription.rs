@@ -1,7 +1,9 @@
 //! Subscriptions.
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{AccountId, BillingAnchor, BrandId, OrderId, PaymentMethodId, Period, SubscriptionId};
+use ottery_kernel::{
+    AccountId, BillingAnchor, BrandId, OrderId, PaymentMethodId, Period, PlanVersionId, SubscriptionId,
+};
 use serde::Serialize;
 use sqlx::postgres::PgTransaction;
 use sqlx::types::Json;
@@ -246,11 +248,23 @@ pub async fn list(
     rows.into_iter().map(Subscription::try_from).collect()
 }
 
-/// Live subscriptions with another price of the offer's plan, term and currency that neither keep it nor have heard of
-/// this one, oldest first.
+/// Who may have another price than that of today.
+#[derive(Clone, Copy, Debug)]
+pub struct Among<'a> {
+    /// Only with this version of the plan; none: any.
+    pub version: Option<PlanVersionId>,
+    /// Only these; empty: all.
+    pub only: &'a [SubscriptionId],
+    /// Also those that were promised to keep their price.
+    pub with_promised: bool,
+}
+
+/// Live subscriptions with another price of the offer's plan, term and currency that have not heard of this one, oldest
+/// first.
 pub async fn with_older_price(
     tx: &mut PgTransaction<'_>,
     offer: &Offer,
+    among: Among<'_>,
     limit: i64,
 ) -> sqlx::Result<Vec<SubscriptionId>> {
     let term = serde_json::to_value(offer.term).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
@@ -259,14 +273,19 @@ pub async fn with_older_price(
             WHERE brand_id = ottery_brand() AND state NOT IN ('pending', 'ended')
               AND offer->>'plan_id' = $1 AND offer->>'price_id' <> $2 AND offer->'term' = $3
               AND offer->'price'->>'currency' = $4
-              AND NOT coalesce((calendar->>'keeps_price')::boolean, false)
+              AND ($6 OR NOT coalesce((calendar->>'keeps_price')::boolean, false))
+              AND ($7::text IS NULL OR offer->>'plan_version_id' = $7)
+              AND (cardinality($8::uuid[]) = 0 OR id = ANY($8))
               AND coalesce(calendar->'price_change'->'offer'->>'price_id', '') <> $2
             ORDER BY id LIMIT $5"#,
         offer.plan_id.to_string(),
         offer.price_id.to_string(),
         term,
         offer.price.currency.code(),
-        limit
+        limit,
+        among.with_promised,
+        among.version.map(|version| version.to_string()),
+        &among.only.iter().map(SubscriptionId::as_uuid).collect::<Vec<_>>()
     )
     .fetch_all(&mut **tx)
     .await?;

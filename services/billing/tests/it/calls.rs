@@ -6,8 +6,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use billing::domain::offer::Offer;
+use billing::domain::option::{Choice, Effect};
 use chrono::TimeDelta;
-use ottery_kernel::{AccountId, AnchorRule, ChangePolicy, ChangeTiming, LateRenewal, PriceId, Term};
+use ottery_kernel::{AccountId, AnchorRule, ChangePolicy, ChangeTiming, LateRenewal, PlanId, PriceId, Term};
 use ottery_kit::grpc::{Actor, CallContext, Problem};
 use ottery_kit::{Running, config};
 use ottery_proto::billing::v1 as proto;
@@ -21,11 +22,17 @@ use crate::world::{World, eur, offer, world};
 
 type Prices = Arc<Mutex<HashMap<String, Offer>>>;
 type Coupons = Arc<Mutex<HashMap<String, catalog::Coupon>>>;
+type Plans = Arc<Mutex<HashMap<String, catalog::Plan>>>;
 
 /// Knows prices and coupons and nothing else.
 struct Shelf {
     prices: Prices,
     coupons: Coupons,
+    plans: Plans,
+}
+
+fn on_sale() -> catalog::Plan {
+    catalog::Plan { state: catalog::plan::State::OnSale.into(), slug: "family".into(), ..catalog::Plan::default() }
 }
 
 fn changes(policy: ChangePolicy) -> catalog::ChangePolicy {
@@ -38,6 +45,26 @@ fn changes(policy: ChangePolicy) -> catalog::ChangePolicy {
         upgrade: timing(policy.upgrade),
         downgrade: timing(policy.downgrade),
         term: timing(policy.term),
+    }
+}
+
+fn option(choice: &Choice, term: Term) -> catalog::PlanOption {
+    catalog::PlanOption {
+        key: choice.key.clone(),
+        name: choice.name.clone(),
+        effect: match choice.effect {
+            Effect::None => catalog::plan_option::Effect::None.into(),
+            Effect::Connections => catalog::plan_option::Effect::Connections.into(),
+        },
+        min: choice.min,
+        max: choice.max,
+        step: choice.step,
+        included: choice.included,
+        prices: vec![catalog::OptionPrice {
+            term: Some(billing::contract::term(term)),
+            amount: Some(billing::contract::money(choice.unit_price)),
+            setup_fee: Some(billing::contract::money(choice.setup_fee)),
+        }],
     }
 }
 
@@ -86,14 +113,16 @@ impl CatalogService for Shelf {
             },
             changes: Some(changes(offer.changes)),
             tax_category: Some(offer.tax_category.clone()),
+            options: Some(catalog::PlanOptions {
+                items: offer.options.iter().map(|choice| option(choice, offer.term)).collect(),
+            }),
             ..catalog::PlanVersion::default()
         };
         Ok(Response::new(catalog::GetPriceReply {
             plan: Some(catalog::Plan {
                 id: offer.plan_id.to_string(),
-                state: catalog::plan::State::OnSale.into(),
                 current: Some(version.clone()),
-                ..catalog::Plan::default()
+                ..self.plans.lock().unwrap().get(&offer.plan_id.to_string()).cloned().unwrap_or_else(on_sale)
             }),
             plan_version: Some(version),
             price: Some(catalog::Price {
@@ -101,8 +130,18 @@ impl CatalogService for Shelf {
                 term: Some(billing::contract::term(offer.term)),
                 amount: Some(billing::contract::money(offer.price)),
                 setup_fee: offer.setup_fee.map(billing::contract::money),
+                once: offer.once,
+                ..catalog::Price::default()
             }),
         }))
+    }
+
+    async fn get_plan(&self, request: Request<catalog::GetPlanRequest>) -> Result<Response<catalog::Plan>, Status> {
+        let id = request.into_inner().plan_id;
+        let is_sold = self.prices.lock().unwrap().values().any(|offer| offer.plan_id.to_string() == id);
+        let known = self.plans.lock().unwrap().get(&id).cloned().or_else(|| is_sold.then(on_sale));
+        let plan = known.ok_or_else(|| Status::not_found("no such plan"))?;
+        Ok(Response::new(catalog::Plan { id, ..plan }))
     }
 
     async fn get_coupon(
@@ -122,7 +161,6 @@ impl CatalogService for Shelf {
         get_catalog_version GetCatalogVersionRequest GetCatalogVersionReply;
         put_plan PutPlanRequest Plan;
         set_plan_state SetPlanStateRequest Plan;
-        get_plan GetPlanRequest Plan;
         list_plans ListPlansRequest ListPlansReply;
         get_plan_version GetPlanVersionRequest PlanVersion;
         put_coupon PutCouponRequest Coupon;
@@ -138,17 +176,18 @@ pub struct Served {
     pub world: World,
     prices: Prices,
     coupons: Coupons,
+    plans: Plans,
     _running: Vec<Running>,
 }
 
 /// The catalogue's stand-in without the service: nothing works by itself.
 pub async fn shelved() -> Served {
     let world = world().await;
-    let (prices, coupons) = (Prices::default(), Coupons::default());
-    let shelf = Shelf { prices: Arc::clone(&prices), coupons: Arc::clone(&coupons) };
+    let (prices, coupons, plans) = (Prices::default(), Coupons::default(), Plans::default());
+    let shelf = Shelf { prices: Arc::clone(&prices), coupons: Arc::clone(&coupons), plans: Arc::clone(&plans) };
     let routes = tonic::service::Routes::new(CatalogServiceServer::new(shelf));
     let catalog = world.host.stand_in("catalog", routes).await;
-    Served { world, prices, coupons, _running: vec![catalog] }
+    Served { world, prices, coupons, plans, _running: vec![catalog] }
 }
 
 pub async fn served() -> Served {
@@ -174,6 +213,18 @@ impl Served {
         offer.price_id = PriceId::new(self.world.now());
         let id = offer.price_id;
         self.prices.lock().unwrap().insert(id.to_string(), offer);
+        id
+    }
+
+    /// Says when and how many of the plan of that offer are sold, and whether at all.
+    pub fn limit(&self, offer: &Offer, plan: catalog::Plan) {
+        self.plans.lock().unwrap().insert(offer.plan_id.to_string(), plan);
+    }
+
+    /// Sells an add-on.
+    pub fn add_on(&self, plan: catalog::Plan) -> PlanId {
+        let id = PlanId::new(self.world.now());
+        self.plans.lock().unwrap().insert(id.to_string(), plan);
         id
     }
 
@@ -325,6 +376,7 @@ async fn an_upgrade_is_quoted_billed_and_takes_effect_when_paid() {
         subscription_id: id.to_string(),
         price_id: large.to_string(),
         coupon: String::new(),
+        ..proto::QuoteChangeRequest::default()
     };
     let offered = me.quote_change(ask).await.unwrap().into_inner();
     assert_eq!(offered.due_now.unwrap().minor, 500);

@@ -10,7 +10,7 @@ use ottery_proto::catalog::v1::coupon::Duration;
 use ottery_testkit::actor;
 
 use crate::coupons::{coupon, percent, told};
-use crate::periods::{Changer, berlin, by_calendar, day, page, policy, prorated, renew, subscriber_with};
+use crate::periods::{Changer, berlin, by_calendar, day, page, policy, prorated, renew, subscriber_with, to_price};
 use crate::world::{eur, offer, world};
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_free_month_is_credited_with_nothing() {
     let world = &served.world;
     let small = served.sell_offer(prorated(1000));
     let owner = Some(bought.account);
-    let shown = world.billing.quote_change(world.brand, bought.id, owner, small, "").await.unwrap();
+    let shown = world.billing.quote_change(world.brand, bought.id, owner, &to_price(small, "")).await.unwrap();
     assert_eq!((shown.change.effect, shown.change.credit, shown.change.due_now), (Effect::Now, eur(0), eur(0)));
     world.assert_sound().await;
 }
@@ -97,10 +97,11 @@ async fn a_new_coupon_makes_a_change_free_and_never_gives_money_back() {
     changer.served.promise(told(world, "FREE", 10_000, Duration::Once));
     let (small, large) = (changer.served.sell_offer(prorated(400)), changer.served.sell_offer(prorated(2000)));
     let owner = Some(world.subscription(changer.id).await.account);
-    let shown = world.billing.quote_change(world.brand, changer.id, owner, large, "FREE").await.unwrap();
+    let shown = world.billing.quote_change(world.brand, changer.id, owner, &to_price(large, "FREE")).await.unwrap();
     assert_eq!((shown.change.unused_credit, shown.change.new_charge), (eur(1000), eur(1000)));
     assert_eq!((shown.change.due_now, shown.change.credit), (eur(0), eur(0)));
-    let refused = world.billing.quote_change(world.brand, changer.id, owner, small, "FREE").await.unwrap_err();
+    let refused =
+        world.billing.quote_change(world.brand, changer.id, owner, &to_price(small, "FREE")).await.unwrap_err();
     assert_eq!(refused.reason, "COUPON_WITHOUT_EFFECT");
 }
 

@@ -440,6 +440,7 @@ async fn changed(
         subscription_id: subscription_id.clone(),
         price_id: price_id.clone(),
         coupon: coupon.clone(),
+        ..proto::QuoteChangeRequest::default()
     };
     let shown = me.quote_change(ask).await.unwrap().into_inner();
     let change = proto::ChangePlanRequest { subscription_id, price_id, coupon, ..proto::ChangePlanRequest::default() };
@@ -512,6 +513,7 @@ async fn a_coupon_for_upgrades_is_used_with_the_payment_and_comes_back_when_nobo
         subscription_id: id.to_string(),
         price_id: small.to_string(),
         coupon: "bigger".into(),
+        ..proto::QuoteChangeRequest::default()
     };
     let problem = Problem::from(served.customer(account).quote_change(ask).await.unwrap_err());
     assert_eq!((problem.reason.as_ref(), problem.field.as_deref()), ("COUPON_WITHOUT_EFFECT", Some("coupon")));

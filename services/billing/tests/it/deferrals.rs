@@ -25,7 +25,8 @@ impl World {
         mine.map(|balance| balance.credits.minor - balance.debits.minor).sum()
     }
 
-    async fn books_of_time(&self) -> (i64, i64) {
+    /// What is deferred, and what is earned by now.
+    pub async fn books_of_time(&self) -> (i64, i64) {
         self.recognise().await;
         (self.earned("deferred").await, self.earned("revenue").await)
     }

@@ -14,7 +14,7 @@ use crate::periods::{Changer, prorated};
 use crate::world::{eur, offer, placing, world};
 
 /// Every figure is the sum of its steps.
-fn assert_adds_up(found: &Explanation) {
+pub fn assert_adds_up(found: &Explanation) {
     assert!(!found.figures.is_empty());
     for figure in &found.figures {
         let sum: i64 = figure.steps.iter().map(|step| step.result.minor).sum();

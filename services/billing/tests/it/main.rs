@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod accounts;
+mod addons;
 mod books;
 mod calls;
 mod changes;
@@ -21,12 +22,15 @@ mod mass;
 mod merge;
 mod money;
 mod numbers;
+mod options;
+mod overrides;
 mod payments;
 mod periods;
 mod refunds;
 mod scenarios;
 mod scheduler;
 mod shop;
+mod stock;
 mod taxes;
 mod vat;
 mod wallets;

@@ -2,7 +2,7 @@
 
 use billing::app::calendar::AnchorAsk;
 use billing::app::change::{ChangeTo, Changed, Offered, Urls};
-use billing::app::price_change::Ask;
+use billing::app::price_change::{Ask, Outcome};
 use billing::domain::coupon::{Coupon, Lasting};
 use billing::domain::invoice::{self, Buyer};
 use billing::domain::offer::Offer;
@@ -253,6 +253,18 @@ async fn a_transfer_moves_the_subscription_and_leaves_the_money_where_it_was() {
     world.assert_sound().await;
 }
 
+/// Another price, with that coupon.
+pub fn to_price(price: PriceId, coupon: &str) -> ChangeTo {
+    ChangeTo {
+        price: Some(price),
+        options: Vec::new(),
+        add: Vec::new(),
+        drop: Vec::new(),
+        coupon: coupon.into(),
+        urls: Urls::default(),
+    }
+}
+
 /// Somebody who bought `first`, and the prices to go to.
 pub struct Changer {
     pub served: Served,
@@ -279,14 +291,12 @@ impl Changer {
 
     pub async fn preview(&self, price: PriceId) -> Result<Offered, Problem> {
         let world = self.world();
-        world.billing.quote_change(world.brand, self.id, Some(self.account), price, "").await
+        world.billing.quote_change(world.brand, self.id, Some(self.account), &to_price(price, "")).await
     }
 
     pub async fn confirm(&self, price: PriceId) -> Result<Changed, Problem> {
         let world = self.world();
-        let urls = Urls { return_url: String::new(), cancel_url: String::new() };
-        let to = ChangeTo { price, coupon: String::new(), urls };
-        world.billing.change_plan(world.brand, self.id, Some(self.account), to, None).await
+        world.billing.change_plan(world.brand, self.id, Some(self.account), to_price(price, ""), None).await
     }
 
     pub async fn wallet(&self) -> i64 {
@@ -376,7 +386,7 @@ async fn a_credit_is_never_more_than_what_its_customer_paid() {
     };
     world.billing.transfer(world.brand, changer.id, heir, buyer, &actor::owner(world.brand)).await.unwrap();
     let free = changer.served.sell_offer(Offer { price: eur(1), ..prorated(1) });
-    let shown = world.billing.quote_change(world.brand, changer.id, Some(heir), free, "").await.unwrap();
+    let shown = world.billing.quote_change(world.brand, changer.id, Some(heir), &to_price(free, "")).await.unwrap();
     assert!(shown.change.credit.is_zero(), "the heir has paid nothing");
     world.assert_sound().await;
 }
@@ -427,6 +437,7 @@ async fn case_108_fewer_streams_are_warned_of_and_begin_with_the_renewal() {
         subscription_id: changer.id.to_string(),
         price_id: single.to_string(),
         coupon: String::new(),
+        ..proto::QuoteChangeRequest::default()
     };
     let told = me.quote_change(ask).await.unwrap().into_inner();
     assert_eq!(told.effect(), proto::quote_change_reply::Effect::AtRenewal);
@@ -438,27 +449,86 @@ async fn case_108_fewer_streams_are_warned_of_and_begin_with_the_renewal() {
     world.assert_sound().await;
 }
 
-#[tokio::test]
-async fn case_109_an_upgrade_with_an_unpaid_renewal_open_is_told_which_invoice_to_pay_first() {
+/// At the plan with 10.00 a month, three days before its end: the renewal is billed and nobody has paid it.
+async fn with_open_renewal() -> (Changer, invoice::Invoice) {
     let changer = Changer::with(prorated(1000)).await;
     let world = changer.world();
-    let large = changer.served.sell_offer(prorated(2500));
     let end = world.subscription(changer.id).await.paid_through.unwrap();
     world.advance_to(end - TimeDelta::hours(72)).await;
     let renewal = world.open_invoice(changer.id).await.unwrap();
+    (changer, renewal)
+}
+
+#[tokio::test]
+async fn case_109_an_upgrade_with_an_unpaid_renewal_open_prices_the_renewal_anew() {
+    let (changer, renewal) = with_open_renewal().await;
+    let world = changer.world();
+    let large = changer.served.sell_offer(prorated(2500));
+    let shown = changer.preview(large).await.unwrap();
+    assert_eq!(shown.change.warnings, [Warning::Repriced { invoice: renewal.number_text() }]);
+    assert!(shown.change.warnings[0].to_string().contains("billed at the new price"));
+    assert_eq!(world.invoice(renewal.id).await, renewal, "a preview withdraws nothing");
+
+    let changed = changer.confirm(large).await.unwrap();
+    assert_eq!(world.invoice(renewal.id).await.state, invoice::State::Void, "the number stays, the claim is gone");
+    world.work_off().await;
+    let upgrade = world.open_invoice(changer.id).await.unwrap();
+    assert_eq!(changed.invoice, Some(upgrade.id), "the renewal waits for what becomes of the change");
+    world.pay(&upgrade).await;
+    world.work_off().await;
+    let anew = world.open_invoice(changer.id).await.unwrap();
+    assert_eq!((anew.totals.total, anew.period), (eur(2500), renewal.period), "the same time at the new price");
+    world.pay(&anew).await;
+    let renewed = world.subscription(changer.id).await;
+    assert_eq!((renewed.offer.price, renewed.paid_through), (eur(2500), Some(renewal.period.unwrap().end())));
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn case_109_a_change_nobody_pays_leaves_the_renewal_at_the_old_price_and_in_time() {
+    let (changer, renewal) = with_open_renewal().await;
+    let world = changer.world();
+    let large = changer.served.sell_offer(prorated(2500));
+    let changed = changer.confirm(large).await.unwrap();
+    let end = renewal.period.unwrap().start();
+    world.advance_to(end).await;
+    assert_eq!(world.invoice(changed.invoice.unwrap()).await.state, invoice::State::Void);
+    let anew = world.open_invoice(changer.id).await.unwrap();
+    assert_eq!((anew.totals.total, anew.period), (eur(1000), renewal.period));
+    let grace = world.subscription(changer.id).await.state.grace_until();
+    assert_eq!(grace, Some(end + TimeDelta::days(3)), "the change took nothing of the grace");
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn case_109_a_change_that_waits_for_the_renewal_is_in_the_renewal_that_was_open() {
+    let (changer, renewal) = with_open_renewal().await;
+    let world = changer.world();
+    let single = changer.served.sell_offer(Offer { connections: 1, ..prorated(700) });
+    changer.change(single).await;
+    world.work_off().await;
+    let anew = world.open_invoice(changer.id).await.unwrap();
+    assert_eq!((anew.totals.total, anew.period), (eur(700), renewal.period));
+    assert_eq!(world.invoice(renewal.id).await.state, invoice::State::Void);
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn case_109_a_renewal_that_is_paid_in_part_or_due_has_to_be_paid_first() {
+    let (changer, renewal) = with_open_renewal().await;
+    let world = changer.world();
+    let large = changer.served.sell_offer(prorated(2500));
+    world.advance_to(renewal.period.unwrap().start() + TimeDelta::hours(1)).await;
+    assert!(matches!(world.subscription(changer.id).await.state, State::PastDue { .. }));
     for refused in [changer.preview(large).await.unwrap_err(), changer.confirm(large).await.unwrap_err()] {
         assert_eq!(refused.reason, "INVOICE_OPEN");
         let number = renewal.number_text();
         assert_eq!(refused.message, format!("invoice {number} is open; pay it before changing the plan"));
     }
-    assert_eq!(world.invoice(renewal.id).await, renewal, "it was not touched");
+    let renewal = world.invoice(renewal.id).await;
     world.pay(&renewal).await;
     let (shown, paid) = changer.change(large).await;
-    assert_eq!(
-        (shown.change.effect, paid > 1500),
-        (Effect::Now, true),
-        "both the running and the paid period are upgraded"
-    );
+    assert_eq!((shown.change.effect, paid > 1400), (Effect::Now, true), "the paid period is upgraded");
     world.assert_sound().await;
 }
 
@@ -567,7 +637,7 @@ async fn case_110_a_dearer_price_is_announced_after_its_notice_and_can_be_left_o
     let dearer = changer.served.sell_offer(dearer);
     let staff = actor::owner(brand);
     let ask = |is_dry_run, notice_days| {
-        let ask = Ask { to: dearer, notice_days, keep: vec![kept.id], is_dry_run };
+        let ask = Ask { keep: vec![kept.id], ..announcing(dearer, notice_days, is_dry_run) };
         world.billing.change_price(brand, ask, &staff)
     };
     assert_eq!(ask(true, 6).await.unwrap_err().reason, "NOTICE_DAYS");
@@ -610,6 +680,42 @@ async fn case_110_a_dearer_price_is_announced_after_its_notice_and_can_be_left_o
     );
     let left = world.subscription(leaving.id).await;
     assert!(matches!(left.state, State::Ended { .. }), "who cancelled is never charged the new price: {left:?}");
+    world.assert_sound().await;
+}
+
+pub fn announcing(to: PriceId, notice_days: u32, is_dry_run: bool) -> Ask {
+    Ask { to, notice_days, from: None, only: Vec::new(), keep: Vec::new(), ends_promises: false, is_dry_run }
+}
+
+#[tokio::test]
+async fn case_110_a_promise_to_keep_a_price_is_taken_back_with_notice_for_some_or_for_a_version() {
+    let changer = Changer::with(prorated(1000)).await;
+    let (world, brand) = (changer.world(), changer.world().brand);
+    let first = world.subscription(changer.id).await;
+    let at = berlin("2027-01-10 09:00");
+    let older = Offer { plan_id: first.offer.plan_id, ..prorated(900) };
+    let (same, older) = (subscriber(world, first.offer.clone(), at).await, subscriber(world, older, at).await);
+    let dearer = changer.served.sell_offer(Offer { plan_id: first.offer.plan_id, ..prorated(1300) });
+    let staff = actor::owner(brand);
+    let change = async |ask| world.billing.change_price(brand, ask, &staff).await.unwrap();
+    let all = vec![changer.id, same.id, older.id];
+    let kept = change(Ask { keep: all, ..announcing(dearer, 30, false) }).await;
+    assert!(kept.rows.len() == 3 && kept.rows.iter().all(|row| row.at.is_none() && !row.was_promised));
+    assert!(change(announcing(dearer, 30, true)).await.rows.is_empty(), "a promise is a promise");
+
+    let ending = || Ask { ends_promises: true, ..announcing(dearer, 30, true) };
+    let of = |outcome: &Outcome| outcome.rows.iter().map(|row| row.subscription).collect::<Vec<_>>();
+    assert_eq!(of(&change(ending()).await).len(), 3);
+    let version = Ask { from: Some(older.offer.plan_version_id), ..ending() };
+    assert_eq!(of(&change(version).await), [older.id]);
+    let one = Ask { only: vec![changer.id], is_dry_run: false, ..ending() };
+    let told = change(one).await;
+    assert_eq!((of(&told), told.rows[0].was_promised, told.rows[0].new), (vec![changer.id], true, eur(1300)));
+    assert!(told.rows[0].at.unwrap() >= world.now() + TimeDelta::days(30), "never before the notice is over");
+    let (mine, theirs) = (world.subscription(changer.id).await, world.subscription(same.id).await);
+    assert_eq!((mine.calendar.keeps_price, theirs.calendar.keeps_price), (false, true));
+    assert_eq!((mine.offer.price, theirs.calendar.price_change), (eur(1000), None));
+    assert_eq!(of(&change(ending()).await).len(), 2, "who has heard of it is left alone");
     world.assert_sound().await;
 }
 

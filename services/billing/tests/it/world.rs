@@ -113,6 +113,10 @@ pub fn offer(minor: i64, term: Term) -> Offer {
         pause_days_max: 0,
         late_renewal: LateRenewal::FromOldEnd,
         tax_category: String::new(),
+        options: Vec::new(),
+        regular: None,
+        addons: Vec::new(),
+        once: false,
     }
 }
 

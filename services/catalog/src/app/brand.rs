@@ -85,7 +85,7 @@ impl App {
     }
 
     async fn refuse_currency_in_use(&self, tx: &mut PgConnection, code: &str) -> Result<(), AppError> {
-        let plans = crate::store::plan::list(tx, None, false, 1000).await?;
+        let plans = crate::store::plan::list(tx, None, None, 1000).await?;
         let user =
             plans.iter().find(|plan| plan.current.prices.iter().any(|price| price.amount.currency.code() == code));
         match user {

@@ -9,8 +9,11 @@ use uuid::Uuid;
 
 use super::error::check_version;
 use super::{App, AppError, Page, page};
+use crate::domain::addon;
+use crate::domain::option::{OptionDraft, check_options, validate_options};
 use crate::domain::plan::{ContentDraft, PriceDraft, validate_prices};
-use crate::domain::{Invalid, Plan, PlanState, PlanVersion, Price, Slug};
+use crate::domain::sale::Window;
+use crate::domain::{Content, Invalid, Plan, PlanState, PlanVersion, Price, Sale, Slug};
 use crate::{events, store};
 
 /// A plan as it should become.
@@ -26,6 +29,12 @@ pub struct PutPlan {
     pub content: ContentDraft,
     /// What it costs.
     pub prices: Vec<PriceDraft>,
+    /// What can be bought by the unit beside it; none keeps what the version before has.
+    pub options: Option<Vec<OptionDraft>>,
+    /// How many can be sold; none keeps what is there.
+    pub stock: Option<Option<u32>>,
+    /// From when and until when it is sold; none keeps what is there.
+    pub window: Option<Window>,
     /// Whether it can be bought; none leaves it as it is, and makes a new plan a draft.
     pub state: Option<PlanState>,
 }
@@ -46,11 +55,19 @@ impl App {
         if wanted.position > 10_000 {
             return Err(Invalid::new("position", "RANGE", "use 0 to 10000").into());
         }
-        // What is wrong is told before anything is looked up.
-        wanted.content.clone().validate()?;
+        // What is wrong with a new plan is told before anything is looked up; a known one may be an add-on.
+        if id.is_none() {
+            wanted.content.clone().validate()?;
+        }
+        let (stock, window) = (wanted.stock, wanted.window);
+        let sale = |before: Sale| {
+            let Window { from, until } = window.unwrap_or(Window { from: before.from, until: before.until });
+            Sale { stock: stock.unwrap_or(before.stock), from, until }.validate()
+        };
         let mut tx = begin(&self.pool, Scope::Brand(brand)).await?;
         let owner = store::brand::get(&mut tx, brand).await?.ok_or(AppError::missing("brand"))?;
         let prices = validate_prices(wanted.prices, &owner.brand.currencies, now)?;
+        let options = wanted.options.map(|options| validate_options(options, &owner.brand.currencies)).transpose()?;
         let taken = |error: sqlx::Error, slug: &Slug| -> AppError {
             if is_unique_violation(&error, "plan_brand_id_slug_key") {
                 return Invalid::new("slug", "SLUG_TAKEN", format!("another plan of this brand is called `{slug}`"))
@@ -61,7 +78,9 @@ impl App {
         let (plan, before) = match id {
             None => {
                 check_version(expected_version, 0)?;
-                let content = wanted.content.validate()?;
+                let content = Content { options: options.unwrap_or_default(), ..wanted.content.validate()? };
+                check_options(&content.options, content.connections, &prices)?;
+                addon::check(&content, &prices)?;
                 let id = PlanId::new(now);
                 let current = PlanVersion {
                     id: PlanVersionId::new(now),
@@ -79,6 +98,7 @@ impl App {
                     position: wanted.position,
                     featured: wanted.featured,
                     version: 1,
+                    sale: sale(Sale::default())?,
                     current,
                 };
                 if let Some(state) = wanted.state {
@@ -92,7 +112,14 @@ impl App {
                 let mut plan = store::plan::lock(&mut tx, id).await?.ok_or(AppError::missing("plan"))?;
                 check_version(expected_version, plan.version)?;
                 let before = plan.clone();
-                let content = wanted.content.after(&plan.current.content).validate()?;
+                let old = &plan.current.content;
+                let content = Content {
+                    options: options.unwrap_or_else(|| old.options.clone()),
+                    ..wanted.content.after(old).validate()?
+                };
+                check_options(&content.options, content.connections, &prices)?;
+                addon::check(&content, &prices)?;
+                addon::check_kind(old, &content)?;
                 if plan.state == PlanState::OnSale && wanted.state != Some(PlanState::Archived) && prices.is_empty() {
                     return Err(Invalid::new(
                         "content.prices",
@@ -107,6 +134,7 @@ impl App {
                     plan.current = next;
                 }
                 (plan.slug, plan.position, plan.featured) = (slug, wanted.position, wanted.featured);
+                plan.sale = sale(plan.sale)?;
                 if let Some(state) = wanted.state {
                     plan.set_state(state)?;
                 }
@@ -157,7 +185,7 @@ impl App {
         store::plan::get(&mut tx, id, slug).await?.ok_or(AppError::missing("plan"))
     }
 
-    /// Plans in the order of the storefront.
+    /// Plans in the order of the storefront; only what can be bought now when asked so.
     pub async fn list_plans(
         &self,
         brand: BrandId,
@@ -171,7 +199,11 @@ impl App {
             cursor => Some(read_cursor(cursor).ok_or_else(page::bad_cursor)?),
         };
         let mut tx = begin(&self.pool, Scope::Brand(brand)).await?;
-        let plans = store::plan::list(&mut tx, after, on_sale_only, limit + 1).await?;
+        // The shop's time is the brand's.
+        let stored = store::brand::get(&mut tx, brand).await?.ok_or(AppError::missing("brand"))?;
+        let now = stored.clock.now().unwrap_or_else(|| self.now());
+        let sold_at = on_sale_only.then_some(now);
+        let plans = store::plan::list(&mut tx, after, sold_at, limit + 1).await?;
         Ok(page::cut(plans, limit, |plan| format!("{}.{}", plan.position, plan.id)))
     }
 
@@ -202,12 +234,16 @@ fn summary(plan: &Plan) -> serde_json::Value {
         "state": plan.state.as_str(),
         "position": plan.position,
         "featured": plan.featured,
+        "stock": plan.sale.stock,
+        "sale_from": plan.sale.from,
+        "sale_until": plan.sale.until,
         "number": plan.current.number,
         "content": plan.current.content,
         "prices": plan.current.prices.iter().map(|price| json!({
             "amount": price.amount,
             "setup_fee": price.setup_fee,
             "term": price.term,
+            "once": price.once,
         })).collect::<Vec<_>>(),
     })
 }

@@ -1,9 +1,13 @@
 //! What a brand, a plan, a coupon and a tax rule may look like. Pure: nothing here waits or knows a database.
 
+pub mod addon;
 pub mod brand;
 pub mod clock;
 pub mod coupon;
+pub mod option;
 pub mod plan;
+pub mod sale;
+pub mod saving;
 pub mod tax;
 pub mod tokens;
 mod words;
@@ -12,6 +16,7 @@ pub use brand::{Brand, LegalEntity};
 pub use clock::{ClockRefused, TestClock};
 pub use coupon::{Coupon, CouponState};
 pub use plan::{Content, Plan, PlanState, PlanVersion, Price};
+pub use sale::Sale;
 pub use tokens::DesignTokens;
 pub use words::Slug;
 

@@ -7,6 +7,9 @@ use ottery_kernel::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::addon::AddOnRule;
+use super::option::PlanOption;
+use super::sale::Sale;
 use super::tax::category;
 use super::words::line;
 use super::{Invalid, Slug};
@@ -14,7 +17,7 @@ use super::{Invalid, Slug};
 /// No subscription of this field costs more than this many whole units; a typing mistake does (case 31).
 pub(super) const UNITS_MAX: i64 = 100_000;
 const PRICES_MAX: usize = 60;
-const CONNECTIONS_MAX: u32 = 50;
+pub(super) const CONNECTIONS_MAX: u32 = 50;
 const PAUSE_DAYS_MAX: u32 = 366;
 
 /// Whether a plan can be bought.
@@ -91,6 +94,12 @@ pub struct Content {
     /// Kind of product, for tax rules that tell them apart; empty for the usual.
     #[serde(default)]
     pub tax_category: String,
+    /// What can be bought by the unit beside it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<PlanOption>,
+    /// Present: it is no plan of its own but is bought with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub addon: Option<AddOnRule>,
 }
 
 /// One way to pay: a currency and a term.
@@ -104,11 +113,14 @@ pub struct Price {
     pub setup_fee: Money,
     /// How long one payment lasts.
     pub term: Term,
+    /// A pass: over at the end of its term instead of renewing.
+    pub once: bool,
 }
 
 impl Price {
     fn says_the_same(&self, other: &Self) -> bool {
-        (self.amount, self.setup_fee, self.term) == (other.amount, other.setup_fee, other.term)
+        let said = |price: &Self| (price.amount, price.setup_fee, price.term, price.once);
+        said(self) == said(other)
     }
 }
 
@@ -146,6 +158,8 @@ pub struct Plan {
     pub featured: bool,
     /// Grows with every change.
     pub version: i64,
+    /// How many can be sold, and when.
+    pub sale: Sale,
     /// The version new orders get.
     pub current: PlanVersion,
 }
@@ -206,6 +220,7 @@ pub struct PriceDraft {
     pub setup_fee: Option<(String, i64)>,
     pub term_count: u32,
     pub term_unit: Option<TermUnit>,
+    pub once: bool,
 }
 
 /// Content as it arrives.
@@ -228,6 +243,8 @@ pub struct ContentDraft {
     pub late_renewal: Option<LateRenewal>,
     /// None keeps what the version before says.
     pub tax_category: Option<String>,
+    /// Addresses of the plans an add-on can be added to; none keeps what the version before is.
+    pub addon: Option<Vec<String>>,
 }
 
 /// What a plan says about changes, as it arrives.
@@ -258,6 +275,9 @@ impl ContentDraft {
             pause_days_max: self.pause_days_max.or(Some(before.pause_days_max)),
             late_renewal: self.late_renewal.or(Some(before.late_renewal)),
             tax_category: self.tax_category.or_else(|| Some(before.tax_category.clone())),
+            addon: self
+                .addon
+                .or_else(|| before.addon.as_ref().map(|rule| rule.plans.iter().map(ToString::to_string).collect())),
             ..self
         }
     }
@@ -270,8 +290,11 @@ impl ContentDraft {
         if self.features.len() > 20 {
             return Err(Invalid::new("content.features", "LENGTH", "give at most 20 features"));
         }
-        if !(1..=CONNECTIONS_MAX).contains(&self.connections) {
-            let message = format!("use 1 to {CONNECTIONS_MAX} simultaneous streams, got {}", self.connections);
+        let addon = self.addon.map(AddOnRule::validate).transpose()?;
+        // What an add-on brings comes on top of its plan's.
+        let least = u32::from(addon.is_none());
+        if !(least..=CONNECTIONS_MAX).contains(&self.connections) {
+            let message = format!("use {least} to {CONNECTIONS_MAX} simultaneous streams, got {}", self.connections);
             return Err(Invalid::new("content.connections", "RANGE", message));
         }
         if self.trial_days > 60 {
@@ -307,20 +330,23 @@ impl ContentDraft {
             summary: line("content.summary", &self.summary, 0, 240)?,
             features,
             connections: self.connections,
-            mapping: mapping(self.mapping)?,
+            mapping: mapping(self.mapping, addon.is_some())?,
             trial_days: self.trial_days,
             anchor,
             changes,
             pause_days_max,
             late_renewal: self.late_renewal.unwrap_or_default(),
             tax_category: category("content.tax_category", &self.tax_category.unwrap_or_default())?,
+            // They have prices of their own, which are checked against the plan's.
+            options: Vec::new(),
+            addon,
         })
     }
 }
 
-fn mapping(given: PanelMapping) -> Result<PanelMapping, Invalid> {
+fn mapping(given: PanelMapping, is_addon: bool) -> Result<PanelMapping, Invalid> {
     const OUTPUTS: [&str; 3] = ["hls", "ts", "rtmp"];
-    if given.bouquet_ids.is_empty() {
+    if given.bouquet_ids.is_empty() && !is_addon {
         return Err(Invalid::new(
             "content.mapping.bouquet_ids",
             "MISSING",
@@ -335,7 +361,7 @@ fn mapping(given: PanelMapping) -> Result<PanelMapping, Invalid> {
         ));
     }
     // Without an output a panel account plays nothing.
-    if given.outputs.is_empty() {
+    if given.outputs.is_empty() && !is_addon {
         return Err(Invalid::new("content.mapping.outputs", "MISSING", "choose at least one of hls, ts, rtmp"));
     }
     if let Some(bad) = given.outputs.iter().find(|output| !OUTPUTS.contains(&output.as_str())) {
@@ -389,6 +415,13 @@ pub fn validate_prices(
 
 impl PriceDraft {
     fn validate(self, allowed: &[Currency], now: DateTime<Utc>) -> Result<Price, Invalid> {
+        let once = self.once;
+        let (term, amount, setup_fee) = self.parts(allowed, 1)?;
+        Ok(Price { id: PriceId::new(now), amount, setup_fee, term, once })
+    }
+
+    /// Term, amount of at least so many minor units, and set-up fee.
+    pub(super) fn parts(self, allowed: &[Currency], least: i64) -> Result<(Term, Money, Money), Invalid> {
         let currency = *allowed.iter().find(|currency| currency.code() == self.currency).ok_or_else(|| {
             let known: Vec<&str> = allowed.iter().map(Currency::code).collect();
             Invalid::new(
@@ -398,11 +431,11 @@ impl PriceDraft {
             )
         })?;
         let most = UNITS_MAX * currency.minor_per_unit();
-        if !(1..=most).contains(&self.amount_minor) {
+        if !(least..=most).contains(&self.amount_minor) {
             return Err(Invalid::new(
                 "amount.minor",
                 "AMOUNT_RANGE",
-                format!("use 1 to {most} minor units of {currency}, got {}", self.amount_minor),
+                format!("use {least} to {most} minor units of {currency}, got {}", self.amount_minor),
             ));
         }
         let setup_minor = match self.setup_fee {
@@ -421,12 +454,7 @@ impl PriceDraft {
             }
         };
         let term = term(self.term_count, self.term_unit).map_err(|invalid| invalid.below("term"))?;
-        Ok(Price {
-            id: PriceId::new(now),
-            amount: Money { minor: self.amount_minor, currency },
-            setup_fee: Money { minor: setup_minor, currency },
-            term,
-        })
+        Ok((term, Money { minor: self.amount_minor, currency }, Money { minor: setup_minor, currency }))
     }
 }
 
@@ -461,6 +489,7 @@ mod tests {
             setup_fee: None,
             term_count: 1,
             term_unit: Some(TermUnit::Month),
+            once: false,
         }
     }
 
@@ -485,6 +514,7 @@ mod tests {
             position: 0,
             featured: false,
             version: 1,
+            sale: Sale::default(),
             current: PlanVersion {
                 id: PlanVersionId::new(now()),
                 plan_id: id,

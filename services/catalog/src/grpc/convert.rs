@@ -3,13 +3,15 @@
 use chrono::{DateTime, Utc};
 use ottery_kernel::{AnchorRule, ChangeTiming as KernelTiming, LateRenewal as KernelLate, TermUnit as KernelUnit};
 use ottery_proto::catalog::v1::{
-    Brand, ChangePolicy, ChangeTiming, Coupon, DesignTokens, LateRenewal, LegalEntity, PanelMapping, Plan, PlanVersion,
-    Price, Term, TermUnit, TestClock, coupon, plan, test_clock,
+    AddOn, Brand, ChangePolicy, ChangeTiming, Coupon, DesignTokens, LateRenewal, LegalEntity, OptionPrice,
+    PanelMapping, Plan, PlanOption, PlanOptions, PlanVersion, Price, SaleWindow, Saving, Stock, Term, TermUnit,
+    TestClock, coupon, plan, plan_option, test_clock,
 };
 use ottery_proto::common::v1::Money;
 
 use crate::domain;
 use crate::domain::coupon::{Benefit, Duration, Occasion};
+use crate::domain::option::OptionEffect;
 use crate::store::brand::StoredBrand;
 
 pub(crate) fn instant(at: DateTime<Utc>) -> prost_types::Timestamp {
@@ -94,7 +96,19 @@ pub(crate) fn price(price: &domain::Price) -> Price {
         term: Some(term(price.term)),
         amount: Some(money(price.amount)),
         setup_fee: Some(money(price.setup_fee)),
+        once: price.once,
+        saving: None,
     }
+}
+
+/// A price among those it is sold beside.
+fn compared(one: &domain::Price, all: &[domain::Price]) -> Price {
+    let saving = domain::saving::saving(one, all).map(|saving| Saving {
+        against: Some(term(saving.against)),
+        amount: Some(money(saving.amount)),
+        share_bp: saving.share_bp,
+    });
+    Price { saving, ..price(one) }
 }
 
 pub(crate) fn version(version: &domain::PlanVersion) -> PlanVersion {
@@ -107,7 +121,7 @@ pub(crate) fn version(version: &domain::PlanVersion) -> PlanVersion {
         summary: content.summary.clone(),
         features: content.features.clone(),
         connections: content.connections,
-        prices: version.prices.iter().map(price).collect(),
+        prices: version.prices.iter().map(|price| compared(price, &version.prices)).collect(),
         mapping: Some(PanelMapping {
             pool: content.mapping.pool.clone(),
             bouquet_ids: content.mapping.bouquet_ids.clone(),
@@ -128,6 +142,33 @@ pub(crate) fn version(version: &domain::PlanVersion) -> PlanVersion {
             KernelLate::FromPayment => LateRenewal::FromPayment.into(),
         },
         tax_category: Some(content.tax_category.clone()),
+        options: Some(PlanOptions { items: content.options.iter().map(option).collect() }),
+        addon: content.addon.as_ref().map(addon),
+    }
+}
+
+fn addon(rule: &domain::addon::AddOnRule) -> AddOn {
+    AddOn { plans: rule.plans.iter().map(ToString::to_string).collect() }
+}
+
+fn option(option: &domain::option::PlanOption) -> PlanOption {
+    let price = |price: &domain::option::OptionPrice| OptionPrice {
+        term: Some(term(price.term)),
+        amount: Some(money(price.amount)),
+        setup_fee: Some(money(price.setup_fee)),
+    };
+    PlanOption {
+        key: option.key.to_string(),
+        name: option.name.clone(),
+        effect: match option.effect {
+            OptionEffect::None => plan_option::Effect::None.into(),
+            OptionEffect::Connections => plan_option::Effect::Connections.into(),
+        },
+        min: option.min,
+        max: option.max,
+        step: option.step,
+        included: option.included,
+        prices: option.prices.iter().map(price).collect(),
     }
 }
 
@@ -155,6 +196,8 @@ pub(crate) fn plan(plan: &domain::Plan) -> Plan {
         position: plan.position,
         featured: plan.featured,
         version: plan.version.cast_unsigned(),
+        stock: Some(Stock { count: plan.sale.stock }),
+        sale: Some(SaleWindow { from: plan.sale.from.map(instant), until: plan.sale.until.map(instant) }),
     }
 }
 

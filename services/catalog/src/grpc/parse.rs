@@ -7,13 +7,15 @@ use chrono::{DateTime, Utc};
 use ottery_kernel::{ChangeTiming as KernelTiming, LateRenewal as KernelLate, TermUnit as KernelUnit};
 use ottery_kit::grpc::Problem;
 use ottery_proto::catalog::v1::{
-    Brand, ChangePolicy, ChangeTiming, Coupon, LateRenewal, LegalEntity, PlanVersion, Price, Term, TermUnit, coupon,
-    plan,
+    Brand, ChangePolicy, ChangeTiming, Coupon, LateRenewal, LegalEntity, OptionPrice, PlanOption, PlanVersion, Price,
+    SaleWindow, Term, TermUnit, coupon, plan, plan_option,
 };
 
 use crate::domain::brand::{BrandDraft, EntityDraft};
 use crate::domain::coupon::{CouponDraft, DurationKind, Kind, Occasion};
+use crate::domain::option::{OptionDraft, OptionEffect};
 use crate::domain::plan::{ChangesDraft, ContentDraft, PanelMapping, PriceDraft};
+use crate::domain::sale::Window;
 use crate::domain::{CouponState, PlanState};
 
 /// An id, or a problem that names the field.
@@ -96,6 +98,7 @@ pub(super) fn content(version: &PlanVersion) -> ContentDraft {
         anchor_day: version.anchor_day,
         changes: version.changes.as_ref().map(changes).unwrap_or_default(),
         pause_days_max: version.pause_days_max,
+        addon: version.addon.as_ref().map(|addon| addon.plans.clone()),
         late_renewal: match version.late_renewal() {
             LateRenewal::Unspecified => None,
             LateRenewal::FromOldEnd => Some(KernelLate::FromOldEnd),
@@ -124,6 +127,33 @@ pub(super) fn price(price: Price) -> PriceDraft {
         setup_fee: price.setup_fee.map(|fee| (fee.currency, fee.minor)),
         term_count: term.count,
         term_unit: unit(&term),
+        once: price.once,
+    }
+}
+
+/// From when and until when.
+pub(super) fn window(sale: SaleWindow) -> Result<Window, Problem> {
+    Ok(Window { from: optional_instant("sale.from", sale.from)?, until: optional_instant("sale.until", sale.until)? })
+}
+
+pub(super) fn option(option: PlanOption) -> OptionDraft {
+    let effect = match option.effect() {
+        plan_option::Effect::Unspecified => None,
+        plan_option::Effect::None => Some(OptionEffect::None),
+        plan_option::Effect::Connections => Some(OptionEffect::Connections),
+    };
+    let priced = |one: OptionPrice| {
+        price(Price { term: one.term, amount: one.amount, setup_fee: one.setup_fee, ..Price::default() })
+    };
+    OptionDraft {
+        effect,
+        key: option.key,
+        name: option.name,
+        min: option.min,
+        max: option.max,
+        step: option.step,
+        included: option.included,
+        prices: option.prices.into_iter().map(priced).collect(),
     }
 }
 

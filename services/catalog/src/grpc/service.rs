@@ -154,6 +154,9 @@ impl CatalogService for Api {
             featured: request.featured,
             content: parse::content(&given),
             prices: given.prices.into_iter().map(parse::price).collect(),
+            stock: request.stock.map(|stock| stock.count),
+            window: request.sale.map(parse::window).transpose()?,
+            options: given.options.map(|options| options.items.into_iter().map(parse::option).collect()),
             state,
         };
         let app = self.app(request.dry_run);

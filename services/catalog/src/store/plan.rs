@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Unreadable;
-use crate::domain::{Plan, PlanState, PlanVersion, Price};
+use crate::domain::{Plan, PlanState, PlanVersion, Price, Sale};
 
 struct PlanRow {
     id: Uuid,
@@ -19,6 +19,9 @@ struct PlanRow {
     featured: bool,
     version: i64,
     current_version_id: Uuid,
+    stock: Option<i32>,
+    sale_from: Option<DateTime<Utc>>,
+    sale_until: Option<DateTime<Utc>>,
 }
 
 struct VersionRow {
@@ -37,13 +40,14 @@ struct PriceRow {
     setup_fee_minor: i64,
     term_count: i16,
     term_unit: String,
+    once: bool,
 }
 
 /// Adds a plan together with its first version.
 pub async fn insert(tx: &mut PgConnection, plan: &Plan) -> sqlx::Result<()> {
     sqlx::query!(
-        "INSERT INTO plan (id, brand_id, slug, state, position, featured, version, current_version_id) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO plan (id, brand_id, slug, state, position, featured, version, current_version_id, stock, sale_from, sale_until) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         plan.id.as_uuid(),
         plan.brand.as_uuid(),
         plan.slug.as_str(),
@@ -52,16 +56,24 @@ pub async fn insert(tx: &mut PgConnection, plan: &Plan) -> sqlx::Result<()> {
         plan.featured,
         plan.version,
         plan.current.id.as_uuid(),
+        stock(plan),
+        plan.sale.from,
+        plan.sale.until,
     )
     .execute(&mut *tx)
     .await?;
     insert_version(tx, plan.brand, &plan.current).await
 }
 
+fn stock(plan: &Plan) -> Option<i32> {
+    plan.sale.stock.map(|stock| i32::try_from(stock).unwrap_or(i32::MAX))
+}
+
 /// Writes the plan's own columns.
 pub async fn update(tx: &mut PgConnection, plan: &Plan) -> sqlx::Result<()> {
     sqlx::query!(
-        "UPDATE plan SET slug = $2, state = $3, position = $4, featured = $5, version = $6, current_version_id = $7 WHERE id = $1",
+        "UPDATE plan SET slug = $2, state = $3, position = $4, featured = $5, version = $6, current_version_id = $7, \
+                stock = $8, sale_from = $9, sale_until = $10 WHERE id = $1",
         plan.id.as_uuid(),
         plan.slug.as_str(),
         plan.state.as_str(),
@@ -69,6 +81,9 @@ pub async fn update(tx: &mut PgConnection, plan: &Plan) -> sqlx::Result<()> {
         plan.featured,
         plan.version,
         plan.current.id.as_uuid(),
+        stock(plan),
+        plan.sale.from,
+        plan.sale.until,
     )
     .execute(tx)
     .await?;
@@ -90,8 +105,8 @@ pub async fn insert_version(tx: &mut PgConnection, brand: BrandId, version: &Pla
     .await?;
     for (position, price) in (0_i16..).zip(&version.prices) {
         sqlx::query!(
-            "INSERT INTO price (id, brand_id, plan_version_id, position, currency, amount_minor, setup_fee_minor, term_count, term_unit) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "INSERT INTO price (id, brand_id, plan_version_id, position, currency, amount_minor, setup_fee_minor, term_count, term_unit, once) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             price.id.as_uuid(),
             brand.as_uuid(),
             version.id.as_uuid(),
@@ -101,6 +116,7 @@ pub async fn insert_version(tx: &mut PgConnection, brand: BrandId, version: &Pla
             price.setup_fee.minor,
             i16::try_from(price.term.count()).unwrap_or(i16::MAX),
             price.term.unit().to_string(),
+            price.once,
         )
         .execute(&mut *tx)
         .await?;
@@ -112,7 +128,7 @@ pub async fn insert_version(tx: &mut PgConnection, brand: BrandId, version: &Pla
 pub async fn lock(tx: &mut PgConnection, id: PlanId) -> sqlx::Result<Option<Plan>> {
     let row = sqlx::query_as!(
         PlanRow,
-        "SELECT id, brand_id, slug, state, position, featured, version, current_version_id \
+        "SELECT id, brand_id, slug, state, position, featured, version, current_version_id, stock, sale_from, sale_until \
          FROM plan WHERE id = $1 FOR UPDATE",
         id.as_uuid()
     )
@@ -125,7 +141,7 @@ pub async fn lock(tx: &mut PgConnection, id: PlanId) -> sqlx::Result<Option<Plan
 pub async fn get(tx: &mut PgConnection, id: Option<PlanId>, slug: &str) -> sqlx::Result<Option<Plan>> {
     let row = sqlx::query_as!(
         PlanRow,
-        "SELECT id, brand_id, slug, state, position, featured, version, current_version_id \
+        "SELECT id, brand_id, slug, state, position, featured, version, current_version_id, stock, sale_from, sale_until \
          FROM plan WHERE id = $1 OR ($1 IS NULL AND slug = $2)",
         id.map(|id| id.as_uuid()),
         slug
@@ -135,22 +151,24 @@ pub async fn get(tx: &mut PgConnection, id: Option<PlanId>, slug: &str) -> sqlx:
     Ok(with_versions(tx, row.into_iter().collect()).await?.pop())
 }
 
-/// Plans in the order of the storefront, after `(position, id)`.
+/// Plans in the order of the storefront, after `(position, id)`; with an instant only those that are sold then.
 pub async fn list(
     tx: &mut PgConnection,
     after: Option<(i32, Uuid)>,
-    on_sale_only: bool,
+    sold_at: Option<DateTime<Utc>>,
     limit: i64,
 ) -> sqlx::Result<Vec<Plan>> {
     let (position, id) = after.map_or((None, None), |(position, id)| (Some(position), Some(id)));
     let rows = sqlx::query_as!(
         PlanRow,
-        "SELECT id, brand_id, slug, state, position, featured, version, current_version_id \
-         FROM plan WHERE ($1::integer IS NULL OR (position, id) > ($1, $2::uuid)) AND (NOT $3 OR state = 'on_sale') \
+        "SELECT id, brand_id, slug, state, position, featured, version, current_version_id, stock, sale_from, sale_until \
+         FROM plan WHERE ($1::integer IS NULL OR (position, id) > ($1, $2::uuid)) \
+           AND ($3::timestamptz IS NULL OR (state = 'on_sale' \
+                AND (sale_from IS NULL OR sale_from <= $3) AND (sale_until IS NULL OR sale_until > $3))) \
          ORDER BY position, id LIMIT $4",
         position,
         id,
-        on_sale_only,
+        sold_at,
         limit
     )
     .fetch_all(&mut *tx)
@@ -187,6 +205,15 @@ async fn with_versions(tx: &mut PgConnection, rows: Vec<PlanRow>) -> sqlx::Resul
                 position: u32::try_from(row.position).map_err(|error| Unreadable::error(id.to_string(), error))?,
                 featured: row.featured,
                 version: row.version,
+                sale: Sale {
+                    stock: row
+                        .stock
+                        .map(u32::try_from)
+                        .transpose()
+                        .map_err(|error| Unreadable::error(id.to_string(), error))?,
+                    from: row.sale_from,
+                    until: row.sale_until,
+                },
                 current: versions
                     .remove(&row.current_version_id)
                     .ok_or_else(|| unreadable("its version is missing"))?,
@@ -208,7 +235,7 @@ async fn versions(tx: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<HashMap<U
     .await?;
     let prices = sqlx::query_as!(
         PriceRow,
-        "SELECT id, plan_version_id, currency, amount_minor, setup_fee_minor, term_count, term_unit \
+        "SELECT id, plan_version_id, currency, amount_minor, setup_fee_minor, term_count, term_unit, once \
          FROM price WHERE plan_version_id = ANY ($1) ORDER BY plan_version_id, position",
         ids
     )
@@ -253,5 +280,6 @@ fn read_price(row: &PriceRow) -> sqlx::Result<Price> {
         amount: Money { minor: row.amount_minor, currency },
         setup_fee: Money { minor: row.setup_fee_minor, currency },
         term: Term::try_new(count, unit).map_err(|error| Unreadable::error(id.to_string(), error))?,
+        once: row.once,
     })
 }

@@ -72,6 +72,7 @@ fn plan_draft(slug: &str, amounts_minor: &[i64]) -> PutPlan {
         setup_fee: None,
         term_count: n,
         term_unit: Some(TermUnit::Month),
+        once: false,
     };
     PutPlan {
         slug: slug.into(),
@@ -84,6 +85,9 @@ fn plan_draft(slug: &str, amounts_minor: &[i64]) -> PutPlan {
             ..ContentDraft::default()
         },
         prices: (1..).zip(amounts_minor).map(price).collect(),
+        options: None,
+        stock: None,
+        window: None,
         state: None,
     }
 }

@@ -1,4 +1,8 @@
+use catalog::app::PutPlan;
 use catalog::domain::PlanState;
+use catalog::domain::option::{OptionDraft, OptionEffect};
+use catalog::domain::plan::PriceDraft;
+use ottery_kernel::TermUnit;
 use ottery_kit::grpc::Problem;
 
 use crate::{brand_draft, owner, plan_draft, world};
@@ -99,4 +103,51 @@ async fn a_rehearsal_answers_and_refuses_as_the_real_thing_and_nothing_stays() {
     assert!(world.app.get_brand(None, "suedwind").await.is_err());
     let after: i64 = sqlx::query_scalar(told).fetch_one(&world.database.pool).await.unwrap();
     assert_eq!(after, before, "nobody hears of it");
+}
+
+#[tokio::test]
+async fn options_belong_to_a_version_are_kept_when_left_out_and_follow_the_prices() {
+    let world = world().await;
+    let brand = world.app.put_brand(&owner(), None, brand_draft("nordlicht"), 0).await.unwrap().id;
+    let streams = |months: &[u32]| OptionDraft {
+        key: "streams".into(),
+        name: "Streams at a time".into(),
+        effect: Some(OptionEffect::Connections),
+        min: 2,
+        max: 5,
+        step: 1,
+        included: 2,
+        prices: months
+            .iter()
+            .map(|count| PriceDraft {
+                currency: "EUR".into(),
+                amount_minor: 300,
+                setup_fee: Some(("EUR".into(), 100)),
+                term_count: *count,
+                term_unit: Some(TermUnit::Month),
+                once: false,
+            })
+            .collect(),
+    };
+    let draft = |prices: &[i64], options| PutPlan { options, ..plan_draft("family", prices) };
+    let made = world.app.put_plan(&owner(), brand, None, draft(&[1000], Some(vec![streams(&[1])])), 0).await.unwrap();
+    let kept = world.app.put_plan(&owner(), brand, Some(made.id), draft(&[1000], None), 1).await.unwrap();
+    assert_eq!((kept.version, &kept.current.content.options), (1, &made.current.content.options));
+    // A second price of the plan needs one of the option.
+    let refused = world.app.put_plan(&owner(), brand, Some(made.id), draft(&[1000, 1900], None), 1).await.unwrap_err();
+    let problem = Problem::from(refused);
+    assert_eq!(
+        (problem.reason.as_ref(), problem.field.as_deref()),
+        ("OPTION_PRICE_MISSING", Some("content.options[0].prices"))
+    );
+    let both = draft(&[1000, 1900], Some(vec![streams(&[1, 2])]));
+    let next = world.app.put_plan(&owner(), brand, Some(made.id), both, 1).await.unwrap();
+    assert_eq!((next.current.number, next.current.content.options[0].prices.len()), (2, 2));
+    let stored = world.app.get_plan(brand, Some(made.id), "").await.unwrap();
+    assert_eq!(stored.current, next.current);
+    let none = world.app.put_plan(&owner(), brand, Some(made.id), draft(&[1000], Some(Vec::new())), 2).await.unwrap();
+    assert!(none.current.content.options.is_empty());
+    // Who bought the version before keeps its options.
+    let (_, before) = world.app.get_plan_version(brand, made.current.id).await.unwrap();
+    assert_eq!(before.content.options.len(), 1);
 }

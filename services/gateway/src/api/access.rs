@@ -124,6 +124,7 @@ pub const RULES: &[Rule] = &[
     read("/storefront", Visitor, Brand),
     read("/storefront/plans", Visitor, Brand),
     read("/storefront/plans/{slug}", Visitor, Brand),
+    read("/storefront/addons", Visitor, Brand),
     post("/quotes", Visitor, Brand, "-"),
     read("/quotes/{id}/explain", Visitor, Brand),
     // buying
@@ -145,6 +146,7 @@ pub const RULES: &[Rule] = &[
     post("/subscriptions/{id}/pause", Owner("subscription.manage"), Brand, "subscription.pause"),
     post("/subscriptions/{id}/unpause", Owner("subscription.manage"), Brand, "subscription.unpause"),
     post("/subscriptions/{id}/renew", Owner("subscription.manage"), Brand, "subscription.renew"),
+    post("/subscriptions/{id}/price-override", Holder("subscription.manage"), Brand, "subscription.override_price"),
     post("/subscriptions/{id}/transfer", Holder("subscription.manage"), Brand, "subscription.transfer"),
     post("/subscriptions/{id}/suspend", Holder("subscription.manage"), Brand, "subscription.suspend"),
     post("/subscriptions/{id}/unsuspend", Holder("subscription.manage"), Brand, "subscription.unsuspend"),
@@ -261,6 +263,7 @@ pub const RULES: &[Rule] = &[
     read("/plans/{id}", Holder("plan.read"), Brand),
     write("PUT", "/plans/{id}", Holder("plan.update"), Brand, "plan.update"),
     post("/plans/{id}/state", Holder("plan.update"), Brand, "plan.set_state"),
+    read("/plans/{id}/stock", Holder("plan.read"), Brand),
     read("/coupons", Holder("plan.read"), Brand),
     post("/coupons", Holder("plan.update"), Brand, "coupon.create"),
     read("/coupons/{id}", Holder("plan.read"), Brand),

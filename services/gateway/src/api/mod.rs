@@ -21,6 +21,7 @@ pub mod invoicing;
 pub mod keys;
 pub mod ledger;
 pub mod mail;
+mod options;
 pub mod orders;
 pub mod panels;
 pub mod passwords;

@@ -11,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::invoices::{Invoice, InvoiceLine};
+use super::options::{BoughtAddOn, ChosenOption, OptionQuantity};
 use super::payments::Payment;
 use super::subscriptions::Subscription;
 use super::view::{Money, Page, Show as _, Time, page, view, words};
@@ -61,6 +62,12 @@ view! {
         tax_country: Option<String>,
         /// A VAT number is being checked: it cannot be ordered before the answer (`vat_check_pending`), or this instant.
         vat_pending_until: Option<Time>,
+        /// The plan's options as they were chosen.
+        options: Vec<ChosenOption>,
+        /// A pass: `renews_at` is its end and `renewal_total` nothing.
+        once: bool,
+        /// Add-ons that are bought with it.
+        addons: Vec<BoughtAddOn>,
     }
 }
 
@@ -125,6 +132,14 @@ pub struct QuoteInput {
     /// `coupon_without_effect`.
     #[serde(default)]
     pub coupon: String,
+    /// Options that shall differ from what the plan includes. Refused as `option_unknown`, `option_twice` and
+    /// `option_quantity`.
+    #[serde(default)]
+    pub options: Vec<OptionQuantity>,
+    /// `pln_…` of add-ons to buy with it. Refused as `addon_not_found`, `addon_not_for_plan`, `addon_cycle` (none of its cycles
+    /// fits into the plan's term) and `addon_twice`.
+    #[serde(default)]
+    pub addons: Vec<String>,
 }
 
 /// What to order.
@@ -205,6 +220,8 @@ async fn create_quote(State(state): State<AppState>, caller: Caller, Json(input)
         postal_code: input.postal_code,
         trial: input.trial,
         coupon: input.coupon,
+        options: input.options.into_iter().map(Into::into).collect(),
+        addon_plan_ids: input.addons,
     };
     let quote = state.clients.billing(&caller.call()).create_quote(request).await?.into_inner();
     Ok((StatusCode::CREATED, Json(Quote::from(quote))).into_response())

@@ -2,11 +2,13 @@
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
+use ottery_proto::billing::v1 as billing;
 use ottery_proto::catalog::v1 as catalog;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::options::{AddOn, PlanOption};
 use super::view::{DryRun, Money, Page, PageQuery, Show as _, Time, view, words};
 use crate::limits::{Json, Query};
 use crate::problem::Reply;
@@ -53,7 +55,72 @@ view! {
         amount: Option<Money>,
         /// Once, on the first invoice.
         setup_fee: Option<Money>,
+        /// A pass: paid once, over at the end of its term instead of renewing.
+        once: bool,
+        /// What the term saves; null when it saves nothing.
+        saving: Option<Saving>,
     }
+}
+
+view! {
+    /// What a term saves against paying the shortest one of the same currency so often. Months and years are compared with each
+    /// other, and days and weeks.
+    Saving from catalog::Saving {
+        against: Option<TermView>,
+        amount: Option<Money>,
+        /// Basis points, rounded down.
+        share_bp: u32,
+    }
+}
+
+/// How many of a plan can be ordered. Orders that are given up give their place back; what is sold renews whatever it says.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stock {
+    /// Null or left out: no limit.
+    #[serde(default)]
+    pub count: Option<u32>,
+}
+
+impl From<catalog::Stock> for Stock {
+    fn from(given: catalog::Stock) -> Self {
+        Self { count: given.count }
+    }
+}
+
+/// When a plan can be ordered, by the brand's clock.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SaleWindow {
+    /// Null or left out: since ever.
+    #[serde(default)]
+    pub from: Option<Time>,
+    /// From here on it is not sold; null or left out: for ever.
+    #[serde(default)]
+    pub until: Option<Time>,
+}
+
+impl From<catalog::SaleWindow> for SaleWindow {
+    fn from(given: catalog::SaleWindow) -> Self {
+        Self { from: given.from.show(), until: given.until.show() }
+    }
+}
+
+impl From<SaleWindow> for catalog::SaleWindow {
+    fn from(given: SaleWindow) -> Self {
+        Self { from: given.from.map(Into::into), until: given.until.map(Into::into) }
+    }
+}
+
+/// How many of a plan are gone.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct StockTaken {
+    /// How many can be ordered; null: no limit.
+    pub count: Option<u32>,
+    /// Ordered or sold while their number was limited; orders that were given up do not count.
+    pub taken: u64,
+    /// What is left; null: no limit.
+    pub left: Option<u64>,
 }
 
 /// What a plan means on a panel.
@@ -168,6 +235,10 @@ view! {
         late_renewal: LateRenewal,
         /// Kind of product, for tax rules that tell them apart.
         tax_category: Option<String>,
+        /// What can be bought by the unit beside it.
+        options: Vec<PlanOption>,
+        /// Null for a plan of its own.
+        addon: Option<AddOn>,
     }
 }
 
@@ -182,6 +253,8 @@ view! {
         position: u32,
         featured: bool,
         version: u64,
+        stock: Option<Stock>,
+        sale: Option<SaleWindow>,
     }
 }
 
@@ -199,6 +272,13 @@ pub struct PriceInput {
     /// Once, on the first invoice.
     #[serde(default)]
     pub setup_fee: Option<Money>,
+    /// A pass: paid once, over at the end of its term instead of renewing.
+    #[serde(default)]
+    pub once: bool,
+    /// As it was read; ignored.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub saving: Option<serde::de::IgnoredAny>,
 }
 
 /// A plan. What customers see or pay becomes a new version.
@@ -249,6 +329,18 @@ pub struct PlanInput {
     /// usual, as it was when left out.
     #[serde(default)]
     pub tax_category: Option<String>,
+    /// What can be bought by the unit beside it; left out, it stays as it is.
+    #[serde(default)]
+    pub options: Option<Vec<PlanOption>>,
+    /// Makes it an add-on, which is bought with a plan. A plan stays what it was made as; left out, it stays as it is.
+    #[serde(default)]
+    pub addon: Option<AddOn>,
+    /// How many can be ordered; left out, it stays as it is.
+    #[serde(default)]
+    pub stock: Option<Stock>,
+    /// When it can be ordered; left out, it stays as it is.
+    #[serde(default)]
+    pub sale: Option<SaleWindow>,
     /// Whether it can be bought; left out, it stays as it is, and a new plan is a draft.
     #[serde(default)]
     pub state: Option<PlanState>,
@@ -268,7 +360,11 @@ pub struct PlanStateInput {
 }
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(read, update)).routes(routes!(set_state))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(read, update))
+        .routes(routes!(set_state))
+        .routes(routes!(stock))
 }
 
 /// List plans.
@@ -320,6 +416,8 @@ async fn put(state: &AppState, caller: &Caller, plan_id: String, input: PlanInpu
         term: Some(price.term.into()),
         amount: Some(price.amount.into()),
         setup_fee: price.setup_fee.map(Into::into),
+        once: price.once,
+        saving: None,
     };
     let content = catalog::PlanVersion {
         name: input.name,
@@ -334,6 +432,10 @@ async fn put(state: &AppState, caller: &Caller, plan_id: String, input: PlanInpu
         pause_days_max: input.pause_days_max,
         late_renewal: input.late_renewal.map_or(0, Into::into),
         tax_category: input.tax_category,
+        options: input
+            .options
+            .map(|options| catalog::PlanOptions { items: options.into_iter().map(Into::into).collect() }),
+        addon: input.addon.map(Into::into),
         ..Default::default()
     };
     let request = catalog::PutPlanRequest {
@@ -345,6 +447,8 @@ async fn put(state: &AppState, caller: &Caller, plan_id: String, input: PlanInpu
         expected_version: input.version,
         state: input.state.map_or(0, Into::into),
         dry_run: mode.dry_run,
+        stock: input.stock.map(|stock| catalog::Stock { count: stock.count }),
+        sale: input.sale.map(Into::into),
     };
     let plan = state.clients.catalog(&caller.call()).put_plan(request).await?.into_inner();
     if !mode.dry_run {
@@ -365,4 +469,24 @@ async fn set_state(
     let plan = state.clients.catalog(&caller.call()).set_plan_state(request).await?.into_inner();
     state.catalog.forget_brand(caller.brand()?).await;
     Ok(Json(plan.into()))
+}
+
+/// How many of it are left?
+#[utoipa::path(get, path = "/plans/{id}/stock", tag = "plans", operation_id = "get_plan_stock", params(("id" = String, Path)), responses((status = 200, body = StockTaken)))]
+async fn stock(State(state): State<AppState>, caller: Caller, Path(plan_id): Path<String>) -> Reply<Json<StockTaken>> {
+    let request = catalog::GetPlanRequest { plan_id, slug: String::new() };
+    let plan = state.clients.catalog(&caller.call()).get_plan(request).await?.into_inner();
+    taken(&state, &caller, &plan).await.map(Json)
+}
+
+/// How many of a plan are gone; pages say it as well.
+///
+/// # Errors
+/// When billing cannot be asked.
+pub async fn taken(state: &AppState, caller: &Caller, plan: &catalog::Plan) -> Reply<StockTaken> {
+    let request = billing::ListStockTakenRequest { plan_ids: vec![plan.id.clone()] };
+    let reply = state.clients.billing(&caller.call()).list_stock_taken(request).await?.into_inner();
+    let taken = reply.plans.first().map_or(0, |plan| plan.taken);
+    let count = plan.stock.as_ref().and_then(|stock| stock.count);
+    Ok(StockTaken { count, taken, left: count.map(|count| u64::from(count).saturating_sub(taken)) })
 }

@@ -23,6 +23,8 @@ view! {
         new_price: Option<Money>,
         /// The first renewal at the new price; null when the old price is kept.
         effective_at: Option<Time>,
+        /// It was promised to keep its price.
+        was_promised: bool,
     }
 }
 
@@ -44,9 +46,18 @@ pub struct PriceChangeInput {
     /// Days between the announcement and the first renewal it can apply to.
     #[schema(minimum = 7, maximum = 365)]
     pub notice_days: u32,
-    /// These subscriptions keep their price for good.
+    /// Only those who have this version of the plan, `plv_…`; left out: any other than the current one.
+    #[serde(default)]
+    pub from_plan_version_id: String,
+    /// Only these; empty: everybody.
+    #[serde(default)]
+    pub subscription_ids: Vec<String>,
+    /// These subscriptions keep their price for good: a promise that only `end_promises` takes back.
     #[serde(default)]
     pub keep_subscription_ids: Vec<String>,
+    /// Also those who were promised to keep their price: the promise is over with the notice.
+    #[serde(default)]
+    pub end_promises: bool,
 }
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -69,6 +80,9 @@ async fn create(
         notice_days: input.notice_days,
         keep_subscription_ids: input.keep_subscription_ids,
         dry_run: mode.dry_run,
+        from_plan_version_id: input.from_plan_version_id,
+        subscription_ids: input.subscription_ids,
+        end_promises: input.end_promises,
     };
     let reply = state.clients.billing(&caller.call()).change_price(request).await?.into_inner();
     Ok((mode.created(), Json(PriceChange::from(reply))).into_response())

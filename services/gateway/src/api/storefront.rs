@@ -6,8 +6,9 @@ use axum::extract::{Path, State};
 use ottery_proto::catalog::v1 as catalog;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::options::{AddOn, PlanOption};
 use super::plans::PriceView;
-use super::view::{List, view};
+use super::view::{List, Show as _, view};
 use crate::brand::BrandHost;
 use crate::limits::Json;
 use crate::problem::Reply;
@@ -69,6 +70,10 @@ pub struct Offer {
     pub anchor_day: u32,
     /// What it costs, by term and currency.
     pub prices: Vec<PriceView>,
+    /// What can be bought by the unit beside it.
+    pub options: Vec<PlanOption>,
+    /// Null for a plan of its own.
+    pub addon: Option<AddOn>,
 }
 
 impl From<catalog::Plan> for Offer {
@@ -85,12 +90,18 @@ impl From<catalog::Plan> for Offer {
             trial_days: current.trial_days,
             anchor_day: current.anchor_day.unwrap_or(0),
             prices: current.prices.into_iter().map(PriceView::from).collect(),
+            options: current.options.show(),
+            addon: current.addon.show(),
         }
     }
 }
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(storefront)).routes(routes!(offers)).routes(routes!(offer))
+    OpenApiRouter::new()
+        .routes(routes!(storefront))
+        .routes(routes!(offers))
+        .routes(routes!(offer))
+        .routes(routes!(addons))
 }
 
 /// The shop of this host.
@@ -119,4 +130,15 @@ async fn offer(
     Path(slug): Path<String>,
 ) -> Reply<Json<Offer>> {
     Ok(Json(state.catalog.plan(&brand, &slug, &request).await?.into()))
+}
+
+/// What can be added to its plans.
+#[utoipa::path(get, path = "/storefront/addons", tag = "storefront", operation_id = "addons", responses((status = 200, body = List<Offer>)))]
+async fn addons(
+    State(state): State<AppState>,
+    request: RequestInfo,
+    BrandHost(brand): BrandHost,
+) -> Reply<Json<List<Offer>>> {
+    let plans = state.catalog.plans(&brand, &request).await?;
+    Ok(Json(List::of(plans.addons().to_vec())))
 }

@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::invoices::InvoiceLine;
+use super::options::{BoughtAddOn, ChosenOption, OptionQuantity};
 use super::plans::TermView;
 use super::view::{Money, Page, Show as _, Time, page, view, words};
 use crate::idempotency::IdempotencyKey;
@@ -74,7 +75,46 @@ view! {
         announced_price_at: Option<Time>,
         /// While past due: not suspended before this instant.
         grace_until: Option<Time>,
+        /// Its options as they were chosen.
+        options: Vec<ChosenOption>,
+        /// What a whole term costs with its options, before any coupon.
+        term_price: Option<Money>,
+        /// Its options from the next renewal on, when a change waits for it.
+        next_options: Vec<ChosenOption>,
+        /// A pass: it ends with its term instead of renewing.
+        once: bool,
+        addons: Vec<BoughtAddOn>,
+        /// Its add-ons from the next renewal on, when a change waits for it.
+        next_addons: Vec<BoughtAddOn>,
+        /// A change waits for the renewal: `next_options` and `next_addons` say all there will be.
+        changes_at_renewal: bool,
+        /// Another price of the plan itself that staff has given for renewals; null for none.
+        price_override: Option<PriceOverride>,
     }
+}
+
+view! {
+    /// A lower price that staff has given.
+    PriceOverride from billing::PriceOverride {
+        price: Option<Money>,
+        /// Renewals that begin here or later cost the plan's price again; null: no end.
+        until: Option<Time>,
+        since: Option<Time>,
+    }
+}
+
+/// A lower price for one subscription.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PriceOverrideInput {
+    /// One term of the plan itself, 0 to its price; null or left out takes a price that was given back.
+    #[serde(default)]
+    pub price: Option<Money>,
+    /// Renewals that begin here or later cost the plan's price again; left out: no end.
+    #[serde(default)]
+    pub until: Option<Time>,
+    /// Why; it stays in the audit chain.
+    pub reason: String,
 }
 
 words! {
@@ -88,6 +128,8 @@ view! {
     ChangeQuote from billing::QuoteChangeReply {
         unused_credit: Option<Money>,
         new_charge: Option<Money>,
+        /// Once, for units that are added.
+        setup_charge: Option<Money>,
         /// Never negative.
         due_now: Option<Money>,
         /// Goes to the wallet: what the new charge does not use up, never more than was paid.
@@ -177,12 +219,23 @@ pub struct TransferInput {
     pub account_id: String,
 }
 
-/// Which price to change to.
+/// What to change to: another price, other quantities of options, or both.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeQuoteInput {
-    /// `prc_…`
+    /// `prc_…`; left out, the price stays and options change alone.
+    #[serde(default)]
     pub price_id: String,
+    /// Options that shall differ; the others stay as they are, or come along to another plan as far as it has them. More units
+    /// begin at once, fewer with the renewal; both together are refused as `options_mixed`.
+    #[serde(default)]
+    pub options: Vec<OptionQuantity>,
+    /// `pln_…` of add-ons to add: at once, prorated to the end of what is paid.
+    #[serde(default)]
+    pub add_addons: Vec<String>,
+    /// `pln_…` of add-ons to take away: with the renewal.
+    #[serde(default)]
+    pub drop_addons: Vec<String>,
     /// Code of a coupon for upgrades; refused with the codes a quote is refused with, and `coupon_not_for_upgrades`.
     #[serde(default)]
     pub coupon: String,
@@ -192,8 +245,18 @@ pub struct ChangeQuoteInput {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeInput {
-    /// `prc_…`
+    /// `prc_…`; left out, the price stays and options change alone.
+    #[serde(default)]
     pub price_id: String,
+    /// Options that shall differ, as for the quote.
+    #[serde(default)]
+    pub options: Vec<OptionQuantity>,
+    /// `pln_…` of add-ons to add: at once, prorated to the end of what is paid.
+    #[serde(default)]
+    pub add_addons: Vec<String>,
+    /// `pln_…` of add-ons to take away: with the renewal.
+    #[serde(default)]
+    pub drop_addons: Vec<String>,
     /// Path the provider's page returns to; the subscription's page when left out.
     #[serde(default)]
     pub return_path: Option<String>,
@@ -226,6 +289,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(pause))
         .routes(routes!(unpause))
         .routes(routes!(renew))
+        .routes(routes!(override_price))
         .routes(routes!(transfer))
         .routes(routes!(suspend))
         .routes(routes!(unsuspend))
@@ -289,7 +353,14 @@ async fn quote_change(
     Path(subscription_id): Path<String>,
     Json(input): Json<ChangeQuoteInput>,
 ) -> Reply<Json<ChangeQuote>> {
-    let request = billing::QuoteChangeRequest { subscription_id, price_id: input.price_id, coupon: input.coupon };
+    let request = billing::QuoteChangeRequest {
+        subscription_id,
+        price_id: input.price_id,
+        coupon: input.coupon,
+        options: input.options.into_iter().map(Into::into).collect(),
+        add_addon_plan_ids: input.add_addons,
+        drop_addon_plan_ids: input.drop_addons,
+    };
     Ok(Json(state.clients.billing(&caller.call()).quote_change(request).await?.into_inner().into()))
 }
 
@@ -312,6 +383,9 @@ async fn change(
         return_url: url.clone(),
         cancel_url: url,
         coupon: input.coupon,
+        options: input.options.into_iter().map(Into::into).collect(),
+        add_addon_plan_ids: input.add_addons,
+        drop_addon_plan_ids: input.drop_addons,
     };
     let context = caller.call().idempotency_key(key.0).timeout(super::payments::PROVIDER_TIMEOUT);
     let reply = state.clients.billing(&context).change_plan(request).await?.into_inner();
@@ -391,6 +465,26 @@ async fn renew(
 ) -> Reply<Json<Subscription>> {
     let request = billing::RenewSubscriptionRequest { subscription_id };
     Ok(Json(state.clients.billing(&caller.call()).renew_subscription(request).await?.into_inner().into()))
+}
+
+/// Give a lower price.
+///
+/// From its next period on, for a time. A higher price is announced with a price change instead. Refused as `invoice_open` while
+/// a renewal waits for its payment, because that has its price already.
+#[utoipa::path(post, path = "/subscriptions/{id}/price-override", tag = "subscriptions", operation_id = "override_price", params(("id" = String, Path)), request_body = PriceOverrideInput, responses((status = 200, body = Subscription)))]
+async fn override_price(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(subscription_id): Path<String>,
+    Json(input): Json<PriceOverrideInput>,
+) -> Reply<Json<Subscription>> {
+    let request = billing::OverridePriceRequest {
+        subscription_id,
+        price: input.price.map(Into::into),
+        until: input.until.map(Into::into),
+        reason: input.reason,
+    };
+    Ok(Json(state.clients.billing(&caller.call()).override_price(request).await?.into_inner().into()))
 }
 
 /// Give to another customer of the brand.

@@ -79,7 +79,7 @@ fn plans() -> Vec<catalog::Plan> {
             id: format!("pri_{slug}{count}{currency}"),
             term: Some(catalog::Term { count, unit: catalog::TermUnit::Month.into() }),
             amount: Some(Money { minor, currency: currency.into() }),
-            setup_fee: None,
+            ..catalog::Price::default()
         };
         let version = catalog::PlanVersion {
             name: name.into(),

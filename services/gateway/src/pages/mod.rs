@@ -2,12 +2,14 @@
 
 mod access;
 mod account;
+mod addons;
 mod assets;
 mod block;
 mod explain;
 mod frame;
 #[cfg(test)]
 mod gallery;
+mod options;
 mod qr;
 mod rendered;
 mod shop;

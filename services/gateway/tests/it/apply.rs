@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use operator::{Applied, Change, HttpTarget, Mode, Target};
 use ottery_kit::grpc::Problem;
 use ottery_kit::secret::Secret;
-use ottery_proto::billing::v1::{ProviderAccount, PutProviderAccountRequest};
+use ottery_proto::billing::v1::{ChangePriceReply, ChangePriceRequest, ProviderAccount, PutProviderAccountRequest};
 use ottery_proto::catalog::v1::{Brand, Plan, PutBrandRequest, PutPlanRequest};
 use ottery_proto::provisioning::v1::{Panel, PutPanelRequest};
 use reqwest::Method;
@@ -191,6 +191,10 @@ impl Target for Meddler<'_> {
 
     async fn plans(&self, brand: &str) -> Result<Vec<Plan>, Problem> {
         self.target.plans(brand).await
+    }
+
+    async fn change_price(&self, brand: &str, request: ChangePriceRequest) -> Result<ChangePriceReply, Problem> {
+        self.target.change_price(brand, request).await
     }
 
     async fn put_plan(&self, brand: &str, request: PutPlanRequest) -> Result<Plan, Problem> {

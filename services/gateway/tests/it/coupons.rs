@@ -31,13 +31,13 @@ impl World {
     }
 }
 
-async fn send(browser: &Browser, path: &str, fields: &[(&str, &str)]) -> Answer {
+pub async fn send(browser: &Browser, path: &str, fields: &[(&str, &str)]) -> Answer {
     let request = browser.request(reqwest::Method::POST, path).header("origin", browser.origin()).form(fields);
     browser.send(request).await
 }
 
 /// The value of a hidden field of the form that goes there.
-fn hidden(page: &str, action: &str, name: &str) -> String {
+pub fn hidden(page: &str, action: &str, name: &str) -> String {
     let form = page.split(&format!("action=\"{action}\"")).nth(1).unwrap_or_else(|| panic!("no form {action}: {page}"));
     let field = form.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap_or_else(|| panic!("no field {name}"));
     field.split('"').next().unwrap().to_owned()

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod addons;
 mod apply;
 mod browser;
 mod coupons;
@@ -11,6 +12,7 @@ mod https;
 mod invoicing;
 mod keys;
 mod openapi;
+mod options;
 mod pages;
 mod papers;
 mod sessions;

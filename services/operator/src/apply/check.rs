@@ -23,7 +23,7 @@ pub(super) struct Checked<'a> {
 pub(super) enum Wanted<'a> {
     Brand { brand: Box<BrandState>, payments: Vec<PutProviderAccountRequest> },
     Panel { brand: &'a str, panel: Box<PanelState>, api_key: String },
-    Plan { brand: &'a str, plan: Box<PutPlanRequest> },
+    Plan { brand: &'a str, plan: Box<PutPlanRequest>, notice_days: Option<u32> },
 }
 
 // Two of them hold secrets.
@@ -43,7 +43,7 @@ impl Wanted<'_> {
         match self {
             Self::Brand { brand, .. } => ("brand", brand.slug.clone(), String::new()),
             Self::Panel { brand, panel, .. } => ("panel", (*brand).to_owned(), panel.name.clone()),
-            Self::Plan { brand, plan } => ("plan", (*brand).to_owned(), plan.slug.clone()),
+            Self::Plan { brand, plan, .. } => ("plan", (*brand).to_owned(), plan.slug.clone()),
         }
     }
 }
@@ -115,7 +115,12 @@ fn panel(document: &Panel) -> Result<Wanted<'_>, (String, Cause)> {
 fn plan(document: &Plan) -> Result<Wanted<'_>, (String, Cause)> {
     let name = document.metadata.name.as_deref().unwrap_or_default();
     let plan = convert::plan(name, &document.spec).map_err(|(field, reason)| (field, Cause::Invalid(reason)))?;
-    Ok(Wanted::Plan { brand: &document.spec.brand, plan: Box::new(plan) })
+    let notice_days = document.spec.price_change.as_ref().map(|change| change.notice_days);
+    if notice_days.is_some() && document.spec.add_on.is_some() {
+        let text = "who has an add-on keeps its price; leave priceChange out".to_owned();
+        return Err(("spec.priceChange".to_owned(), Cause::Invalid(text)));
+    }
+    Ok(Wanted::Plan { brand: &document.spec.brand, plan: Box::new(plan), notice_days })
 }
 
 fn secret(field: String, source: &SecretSource) -> Result<String, (String, Cause)> {
@@ -137,6 +142,22 @@ mod tests {
     fn an_amount_finer_than_its_currency_is_refused_before_anything_is_asked() {
         let said = refused(&PLAN.replace("AMOUNT", "7.999 EUR"));
         assert!(said.starts_with("a.yaml, document 1, plan/solo: spec.prices[0].amount: "), "{said}");
+    }
+
+    #[test]
+    fn what_a_plan_cannot_say_is_refused_with_its_field() {
+        for (said, field) in [
+            ("addOn: {}, priceChange: {noticeDays: 30}", "spec.priceChange: "),
+            ("saleFrom: tomorrow", "spec.saleFrom: "),
+            (
+                "options: [{key: a, name: Aa, max: 2, prices: [{amount: 1.001 EUR, term: {count: 1, unit: Month}}]}]",
+                "spec.options[0].prices[0].amount: ",
+            ),
+        ] {
+            let text = PLAN.replace("AMOUNT", "7.99 EUR").replace("name: Solo,", &format!("name: Solo, {said},"));
+            let refusal = refused(&text);
+            assert!(refusal.contains(&format!("plan/solo: {field}")), "{refusal}");
+        }
     }
 
     #[test]

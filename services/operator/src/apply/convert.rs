@@ -1,13 +1,19 @@
 //! Documents to contract.
 
+use chrono::DateTime;
 use ottery_kernel::{Currency, Money};
 use ottery_proto::catalog::v1::{
-    Brand, DesignTokens, LegalEntity, PanelMapping, PlanVersion, Price, PutPlanRequest, Term, TermUnit, plan,
+    AddOn, Brand, ChangePolicy, ChangeTiming, DesignTokens, LateRenewal, LegalEntity, OptionPrice, PanelMapping,
+    PlanOption, PlanOptions, PlanVersion, Price, PutPlanRequest, SaleWindow, Stock, Term, TermUnit, plan, plan_option,
 };
 use ottery_proto::common::v1;
 use ottery_proto::provisioning::v1::Panel;
+use prost_types::Timestamp;
 
-use crate::types::{BrandSpec, PanelSpec, PlanSpec, PriceSpec, SaleState, TermUnit as Unit};
+use crate::types::{
+    BrandSpec, ChangeTiming as Timing, LateRenewal as Late, OptionEffect, OptionSpec, PanelSpec, PlanSpec, PriceSpec,
+    SaleState, TermSpec, TermUnit as Unit,
+};
 
 pub(super) fn brand(slug: &str, spec: &BrandSpec) -> Brand {
     let entity = &spec.entity;
@@ -87,8 +93,31 @@ pub(super) fn plan(name: &str, spec: &PlanSpec) -> Result<PutPlanRequest, (Strin
         featured: spec.featured,
         content: Some(content(spec)?),
         state: state.into(),
+        stock: Some(Stock { count: spec.stock }),
+        sale: Some(SaleWindow {
+            from: instant("spec.saleFrom", &spec.sale_from)?,
+            until: instant("spec.saleUntil", &spec.sale_until)?,
+        }),
         ..PutPlanRequest::default()
     })
+}
+
+/// An instant that may be left out.
+fn instant(field: &str, text: &str) -> Result<Option<Timestamp>, (String, String)> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let at = DateTime::parse_from_rfc3339(text)
+        .map_err(|_| (field.to_owned(), format!("`{text}` is no instant; write it like 2027-01-31T12:00:00Z")))?;
+    Ok(Some(Timestamp { seconds: at.timestamp(), nanos: at.timestamp_subsec_nanos().cast_signed() }))
+}
+
+const fn timing(timing: Timing) -> ChangeTiming {
+    match timing {
+        Timing::ProrateNow => ChangeTiming::ProrateNow,
+        Timing::FullPriceReset => ChangeTiming::FullPriceReset,
+        Timing::AtRenewal => ChangeTiming::AtRenewal,
+    }
 }
 
 /// What a plan says and costs.
@@ -96,6 +125,10 @@ pub(super) fn content(spec: &PlanSpec) -> Result<PlanVersion, (String, String)> 
     let mut prices = Vec::with_capacity(spec.prices.len());
     for (n, given) in spec.prices.iter().enumerate() {
         prices.push(price(n, given)?);
+    }
+    let mut options = Vec::with_capacity(spec.options.len());
+    for (n, given) in spec.options.iter().enumerate() {
+        options.push(option(n, given)?);
     }
     Ok(PlanVersion {
         name: spec.name.clone(),
@@ -111,28 +144,67 @@ pub(super) fn content(spec: &PlanSpec) -> Result<PlanVersion, (String, String)> 
             region: spec.mapping.region.clone(),
         }),
         trial_days: spec.trial_days,
+        anchor_day: Some(spec.anchor_day),
+        changes: Some(ChangePolicy {
+            upgrade: timing(spec.changes.upgrade).into(),
+            downgrade: timing(spec.changes.downgrade).into(),
+            term: timing(spec.changes.term).into(),
+        }),
+        pause_days_max: Some(spec.pause_days_max),
+        tax_category: Some(spec.tax_category.clone()),
+        late_renewal: match spec.late_renewal {
+            Late::FromOldEnd => LateRenewal::FromOldEnd,
+            Late::FromPayment => LateRenewal::FromPayment,
+        }
+        .into(),
+        options: Some(PlanOptions { items: options }),
+        addon: spec.add_on.as_ref().map(|addon| AddOn { plans: addon.plans.clone() }),
         ..PlanVersion::default()
     })
 }
 
 fn price(n: usize, given: &PriceSpec) -> Result<Price, (String, String)> {
-    let unit = match given.term.unit {
+    let (amount, setup_fee) = amounts(&format!("spec.prices[{n}]"), &given.amount, &given.setup_fee)?;
+    Ok(Price { term: Some(term(&given.term)), amount: Some(amount), setup_fee, once: given.once, ..Price::default() })
+}
+
+fn option(n: usize, given: &OptionSpec) -> Result<PlanOption, (String, String)> {
+    let mut prices = Vec::with_capacity(given.prices.len());
+    for (m, price) in given.prices.iter().enumerate() {
+        let (amount, setup_fee) = amounts(&format!("spec.options[{n}].prices[{m}]"), &price.amount, &price.setup_fee)?;
+        prices.push(OptionPrice { term: Some(term(&price.term)), amount: Some(amount), setup_fee });
+    }
+    Ok(PlanOption {
+        key: given.key.clone(),
+        name: given.name.clone(),
+        effect: match given.effect {
+            OptionEffect::None => plan_option::Effect::None,
+            OptionEffect::Connections => plan_option::Effect::Connections,
+        }
+        .into(),
+        min: given.min,
+        max: given.max,
+        step: given.step,
+        included: given.included,
+        prices,
+    })
+}
+
+fn term(given: &TermSpec) -> Term {
+    let unit = match given.unit {
         Unit::Day => TermUnit::Day,
         Unit::Week => TermUnit::Week,
         Unit::Month => TermUnit::Month,
         Unit::Year => TermUnit::Year,
     };
-    let amount = money(&given.amount).map_err(|reason| (format!("spec.prices[{n}].amount"), reason))?;
-    let setup_fee = match given.setup_fee.as_str() {
-        "" => None,
-        text => Some(money(text).map_err(|reason| (format!("spec.prices[{n}].setupFee"), reason))?),
-    };
-    Ok(Price {
-        id: String::new(),
-        term: Some(Term { count: given.term.count, unit: unit.into() }),
-        amount: Some(amount),
-        setup_fee,
-    })
+    Term { count: given.count, unit: unit.into() }
+}
+
+/// An amount and a fee that may be left out; `at` is where both are written.
+fn amounts(at: &str, amount: &str, fee: &str) -> Result<(v1::Money, Option<v1::Money>), (String, String)> {
+    let read = |field: &str, text: &str| money(text).map_err(|reason| (format!("{at}.{field}"), reason));
+    let setup_fee = if fee.is_empty() { None } else { Some(read("setupFee", fee)?) };
+    Ok((read("amount", amount)?, setup_fee))
 }
 
 /// `9.99 EUR`

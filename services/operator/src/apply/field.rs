@@ -8,6 +8,8 @@ pub(super) enum Of {
     Payments(usize),
     Panel,
     Plan,
+    /// The announcement of a plan's prices.
+    PriceChange,
 }
 
 /// `content.prices[1].amount.minor` is `spec.prices[1].amount` to whoever wrote the document. None for what documents do
@@ -25,6 +27,12 @@ pub(super) fn of_document(of: Of, field: &str) -> Option<String> {
         (Of::Payments(n), "api_key") => format!("payments[{n}].apiKeyFrom"),
         (Of::Payments(n), "webhook_secrets") => format!("payments[{n}].webhookSecretsFrom"),
         (Of::Payments(n), field) => format!("payments[{n}].{}", camel(field)),
+        (Of::PriceChange, "notice_days") => "priceChange.noticeDays".to_owned(),
+        (Of::PriceChange, _) => "priceChange".to_owned(),
+        (Of::Plan, "addon") => "addOn".to_owned(),
+        (Of::Plan, field) if field.starts_with("addon.") => field.replacen("addon.", "addOn.", 1),
+        (Of::Plan, "sale.from") => "saleFrom".to_owned(),
+        (Of::Plan, "sale.until") => "saleUntil".to_owned(),
         (Of::Plan, field) => {
             let amount = [".minor", ".currency"].iter().find_map(|end| field.strip_suffix(end));
             camel(amount.unwrap_or(field))
@@ -71,6 +79,9 @@ mod tests {
             (Of::Plan, "content.prices[0].amount.currency", Some("spec.prices[0].amount")),
             (Of::Plan, "content.prices[3].setup_fee.minor", Some("spec.prices[3].setupFee")),
             (Of::Plan, "slug", Some("spec.slug")),
+            (Of::Plan, "sale.until", Some("spec.saleUntil")),
+            (Of::Plan, "content.options[1].prices[0].amount.minor", Some("spec.options[1].prices[0].amount")),
+            (Of::PriceChange, "notice_days", Some("spec.priceChange.noticeDays")),
         ] {
             assert_eq!(of_document(of, field).as_deref(), expected, "{field}");
         }

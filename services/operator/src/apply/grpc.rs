@@ -7,7 +7,9 @@ use ottery_kernel::BrandId;
 use ottery_kit::Host;
 use ottery_kit::grpc::{CallContext, Channel, Code, Problem};
 use ottery_proto::billing::v1::billing_service_client::BillingServiceClient;
-use ottery_proto::billing::v1::{ListProviderAccountsRequest, ProviderAccount, PutProviderAccountRequest};
+use ottery_proto::billing::v1::{
+    ChangePriceReply, ChangePriceRequest, ListProviderAccountsRequest, ProviderAccount, PutProviderAccountRequest,
+};
 use ottery_proto::catalog::v1::catalog_service_client::CatalogServiceClient;
 use ottery_proto::catalog::v1::{Brand, GetBrandRequest, ListPlansRequest, Plan, PutBrandRequest, PutPlanRequest};
 use ottery_proto::common::v1::PageRequest;
@@ -89,6 +91,10 @@ impl Target for GrpcTarget {
 
     async fn put_plan(&self, brand: &str, request: PutPlanRequest) -> Result<Plan, Problem> {
         Ok(self.catalog(brand)?.put_plan(request).await?.into_inner())
+    }
+
+    async fn change_price(&self, brand: &str, request: ChangePriceRequest) -> Result<ChangePriceReply, Problem> {
+        Ok(self.billing(brand)?.change_price(request).await?.into_inner())
     }
 
     async fn panels(&self, brand: &str) -> Result<Vec<Panel>, Problem> {

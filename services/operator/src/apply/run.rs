@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ottery_kit::grpc::Problem;
-use ottery_proto::billing::v1::{ProviderAccount, PutProviderAccountRequest};
-use ottery_proto::catalog::v1::{Brand, Plan, PutBrandRequest, PutPlanRequest};
+use ottery_proto::billing::v1::{ChangePriceRequest, ProviderAccount, PutProviderAccountRequest};
+use ottery_proto::catalog::v1::{Brand, Plan, PutBrandRequest, PutPlanRequest, plan};
 use ottery_proto::provisioning::v1::{Panel, PutPanelRequest};
 
 use super::check::{Checked, Wanted};
@@ -100,8 +100,8 @@ impl<'a> Run<'a> {
             }
         }
         for checked in documents {
-            if let Wanted::Plan { brand, plan } = &checked.wanted {
-                let outcome = self.plan(brand, plan).await;
+            if let Wanted::Plan { brand, plan, notice_days } = &checked.wanted {
+                let outcome = self.plan(brand, plan, *notice_days).await;
                 self.tell(checked, outcome)?;
             }
         }
@@ -246,7 +246,12 @@ impl<'a> Run<'a> {
         Ok(Outcome::configured(id, fields))
     }
 
-    async fn plan(&mut self, brand: &str, wanted: &PutPlanRequest) -> Result<Outcome, Refusal> {
+    async fn plan(
+        &mut self,
+        brand: &str,
+        wanted: &PutPlanRequest,
+        notice_days: Option<u32>,
+    ) -> Result<Outcome, Refusal> {
         let Some(brand) = self.brand_id(brand).await? else { return Ok(Outcome::created(String::new())) };
         if !self.plans.contains_key(&brand) {
             let found = self.target.plans(&brand).await.map_err(Refusal::of(Of::Plan))?;
@@ -262,11 +267,43 @@ impl<'a> Run<'a> {
         let put = self.target.put_plan(&brand, request).await;
         let after = put.map_err(Refusal::of_new(Of::Plan, before.is_none()))?;
         let Some(before) = before else { return Ok(Outcome::created(self.real(after.id))) };
-        if before.version == after.version {
+        let mut fields = if before.version == after.version {
+            Vec::new()
+        } else {
+            difference::between(&stored::plan(before.clone()), &stored::plan(after.clone()))
+        };
+        let announced = match notice_days {
+            Some(days) => self.announce(&brand, &after, days).await?,
+            None => 0,
+        };
+        if announced > 0 {
+            let told = format!("announced to {announced} subscriptions");
+            fields.push(FieldChange { field: "spec.priceChange".to_owned(), before: None, after: Some(told) });
+        }
+        if before.version == after.version && announced == 0 {
             return Ok(Outcome::unchanged(after.id));
         }
-        let id = after.id.clone();
-        Ok(Outcome::configured(id, difference::between(&stored::plan(before.clone()), &stored::plan(after))))
+        Ok(Outcome::configured(after.id, fields))
+    }
+
+    /// Announces every price that renews to those who have others. Prices that a dry run only imagines are of nobody yet.
+    async fn announce(&self, brand: &str, plan: &Plan, notice_days: u32) -> Result<usize, Refusal> {
+        if self.mode.is_dry_run() || plan.state() != plan::State::OnSale {
+            return Ok(0);
+        }
+        let mut announced = 0;
+        let version = plan.current.as_ref();
+        for price in version.iter().flat_map(|version| &version.prices).filter(|price| !price.once) {
+            loop {
+                let request = ChangePriceRequest { to_price_id: price.id.clone(), notice_days, ..Default::default() };
+                let told = self.target.change_price(brand, request).await.map_err(Refusal::of(Of::PriceChange))?;
+                announced += told.rows.iter().filter(|row| row.effective_at.is_some()).count();
+                if !told.more {
+                    break;
+                }
+            }
+        }
+        Ok(announced)
     }
 
     /// The id of something new; a dry run's is the id of nothing.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use ottery_kit::grpc::Problem;
-use ottery_proto::billing::v1::{ProviderAccount, PutProviderAccountRequest};
+use ottery_proto::billing::v1::{ChangePriceReply, ChangePriceRequest, ProviderAccount, PutProviderAccountRequest};
 use ottery_proto::catalog::v1::{Brand, Plan, PutBrandRequest, PutPlanRequest};
 use ottery_proto::provisioning::v1::{Panel, PutPanelRequest};
 
@@ -18,6 +18,8 @@ pub trait Target: Send + Sync {
     async fn plans(&self, brand: &str) -> Result<Vec<Plan>, Problem>;
     /// Creates (no id) or changes a plan.
     async fn put_plan(&self, brand: &str, request: PutPlanRequest) -> Result<Plan, Problem>;
+    /// Announces a price to everybody who has another one of the same plan, term and currency and has not heard of it.
+    async fn change_price(&self, brand: &str, request: ChangePriceRequest) -> Result<ChangePriceReply, Problem>;
     /// All panels of a brand.
     async fn panels(&self, brand: &str) -> Result<Vec<Panel>, Problem>;
     /// Creates (no id) or changes a panel.

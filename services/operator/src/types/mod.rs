@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 
 pub use brand::{Brand, BrandSpec, EntitySpec, PaymentsSpec};
 pub use panel::{Panel, PanelSpec};
-pub use plan::{MappingSpec, Plan, PlanSpec, PriceSpec, SaleState, TermSpec, TermUnit};
+pub use plan::{
+    AddOnSpec, ChangeTiming, ChangesSpec, LateRenewal, MappingSpec, OptionEffect, OptionPriceSpec, OptionSpec, Plan,
+    PlanSpec, PriceChangeSpec, PriceSpec, SaleState, TermSpec, TermUnit,
+};
 pub use secret::{SecretError, SecretSource};
 
 /// Group and version of every document.

@@ -311,6 +311,23 @@ fn an_upgrade_offer_lapses_before_the_renewal_is_priced() {
     assert_eq!(step, Some((end() - days(3), Step::DropChange(change.id))));
 }
 
+#[test]
+fn case_109_a_change_that_is_asked_for_after_the_renewal_was_priced_is_awaited_till_the_end_of_what_is_paid() {
+    let next_of = |issued_at, standing| {
+        let change = OpenChange { id: InvoiceId::new(end()), issued_at, standing };
+        let waiting = Waiting { change: Some(change), ..Waiting::default() };
+        let (at, step) = next(&active(true), &waiting, &settings(), issued_at).unwrap();
+        assert_eq!(step, Step::DropChange(change.id), "it is dropped before the renewal is priced");
+        at
+    };
+    let valid = settings().change_valid;
+    let early = end() - days(3);
+    assert_eq!(next_of(early, Standing::None), (early + valid).min(end()));
+    let late = end() - TimeDelta::minutes(5);
+    assert_eq!(next_of(late, Standing::None), end());
+    assert_eq!(next_of(late, Standing::InFlight), end() + settings().hold_max);
+}
+
 proptest! {
     /// R8: whatever happened before, nobody whose payment may still succeed is suspended before the grace is over.
     #[test]

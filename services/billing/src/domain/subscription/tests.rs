@@ -106,7 +106,7 @@ fn a_new_term_at_the_renewal_counts_from_the_end_of_what_is_paid() {
     subscription.next_offer = Some(offer(9000, Term::YEAR));
     let next = subscription.next_stretch().unwrap().unwrap().stretch.period;
     assert_eq!(next.start(), day(2, 28));
-    subscription.extend(subscription.renewal_offer().clone(), day(2, 28)).unwrap();
+    subscription.extend(subscription.renewal_offer().into_owned(), day(2, 28)).unwrap();
     assert_eq!(subscription.period, Some(next));
     assert_eq!(subscription.paid_through, Some(next.end()));
     assert_eq!(subscription.next_offer, None);
@@ -298,7 +298,7 @@ impl Life {
         assert_eq!(next.stretch.period.start(), end, "billed from where the paid time ends");
         let cost = next.stretch.cost(price).unwrap();
         assert!(cost.minor <= price.minor && (next.stretch.is_bridge() || cost == price), "{next:?} for {cost}");
-        let offer = self.subscription.renewal_offer().clone();
+        let offer = self.subscription.renewal_offer().into_owned();
         self.subscription.extend(offer, self.now).unwrap();
         assert_eq!(self.subscription.paid_through, Some(next.stretch.period.end()), "granted as billed");
         assert_eq!(self.subscription.next_offer, None);
@@ -322,7 +322,7 @@ impl Life {
             Happens::PaidAfterSuspension(hours) => {
                 let next = self.subscription.next_stretch().unwrap().unwrap();
                 let length = next.stretch.period.duration();
-                self.subscription.offer = self.subscription.renewal_offer().clone();
+                self.subscription.offer = self.subscription.renewal_offer().into_owned();
                 self.now = self.now.max(next.stretch.period.end() + TimeDelta::hours(hours));
                 self.subscription.start_late(next.stretch, zone, self.now).unwrap();
                 if next.stretch.is_bridge() {

@@ -23,7 +23,7 @@ pub use calendar::{anchor_facts, paused};
 pub use entry::ask_code;
 pub use invoices::{document as invoice_document, parts as invoice_parts, state_of as invoice_state};
 pub use services::stage;
-pub use subscriptions::{state_of as subscription_state, title as subscription_price};
+pub use subscriptions::{afterwards_of, listed, state_of as subscription_state, title as subscription_price};
 pub use tickets::{state_of as ticket_state, thread as ticket_thread};
 
 use crate::brand::Brand;

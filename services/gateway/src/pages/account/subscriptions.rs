@@ -4,15 +4,17 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use ottery_proto::billing::v1 as billing;
-use ottery_proto::billing::v1::Subscription;
 use ottery_proto::billing::v1::subscription::State as Life;
+use ottery_proto::billing::v1::{ChosenOption, OptionQuantity, Subscription};
 use ottery_proto::catalog::v1::{Plan, PlanVersion, Price};
 use ottery_proto::common::v1::Money;
 
 use super::{calendar, show as page_of};
 use crate::limits::{self, Form as Body};
+use crate::pages::addons;
 use crate::pages::block::{Block, Cell, Failed, Field, Form, Link, Sent, Table, Tone};
 use crate::pages::frame::{Page, Ui, go, go_done, manner};
+use crate::pages::options;
 use crate::pages::shop::checkout::leave;
 use crate::pages::text::{self, Manner};
 use crate::problem::{Refusal, Reply};
@@ -37,12 +39,13 @@ pub fn state_of(subscription: &Subscription) -> (Tone, &'static str) {
 /// `€10.00 per month`
 #[must_use]
 pub fn title(subscription: &Subscription, manner: &Manner) -> String {
-    format!("{} per {}", manner.money(subscription.price.as_ref()), text::per(subscription.term.as_ref()))
+    let price = subscription.term_price.as_ref().or(subscription.price.as_ref());
+    format!("{} per {}", manner.money(price), text::per(subscription.term.as_ref()))
 }
 
-/// What a coupon makes of the next renewal; empty without one.
+/// What a coupon or a price that was given makes of the next renewal; empty without either.
 fn next_price(subscription: &Subscription, manner: &Manner) -> String {
-    if subscription.coupon.is_empty() {
+    if subscription.coupon.is_empty() && subscription.price_override.is_none() {
         return String::new();
     }
     format!("The next renewal costs {}.", manner.money(subscription.renewal_total.as_ref()))
@@ -113,7 +116,7 @@ pub async fn show(
             Link::new("Pay", format!("/account/invoices/{}", one.open_invoice_id)),
         ));
     }
-    if one.cancel_at.is_some() && is_running {
+    if one.cancel_at.is_some() && is_running && !one.once {
         page = page
             .with(Block::note(
                 Tone::Info,
@@ -130,6 +133,7 @@ pub async fn show(
         page = page.with(Block::note(Tone::Info, title, text));
     }
     let renews = match (one.cancel_at.is_some(), one.auto_renew) {
+        _ if one.once => "No; it is a pass and ends by itself.".to_owned(),
         (true, _) => "No; it ends with the period.".to_owned(),
         (false, true) => format!(
             "Yes, by itself{}.",
@@ -144,8 +148,8 @@ pub async fn show(
     page = page.with(Block::facts(
         "",
         vec![
-            ("Price", Cell::text(title(&one, &manner))),
-            ("Coupon", Cell::text(&one.coupon).note(next_price(&one, &manner))),
+            ("Price", Cell::text(title(&one, &manner)).note(next_price(&one, &manner))),
+            ("Coupon", Cell::text(&one.coupon)),
             (
                 "Current period",
                 Cell::text(match &one.period_start {
@@ -159,7 +163,9 @@ pub async fn show(
                     .note(manner.relative(one.period_end.as_ref())),
             ),
             ("Renewal", Cell::text(renews)),
-            ("From the renewal on", Cell::text(&one.next_plan_name)),
+            ("Options", Cell::text(listed(&one.options))),
+            ("Add-ons", Cell::text(addons::listed(&one.addons))),
+            ("From the renewal on", Cell::text(afterwards_of(&one))),
             ("Since", Cell::text(manner.date(one.created_at.as_ref()))),
         ],
     ));
@@ -172,6 +178,8 @@ pub async fn show(
         page = page.with_some(calendar::renew_form(&one, &here));
         page = page.with_some(calendar::anchor_form(&one, &here));
         page = page.with_some(calendar::pause_form(&one, &here));
+        page = page.with_some(options_form(&one, &manner));
+        page = page.with_some(addons_forms(&state, &customer, &ui, &one, &manner).await?);
         page = page.with_some(change_form(&state, &customer, &ui, &one, &manner).await?);
         if one.cancel_at.is_none() {
             let form = Form::new("", format!("{here}/cancel"), "Cancel subscription")
@@ -195,6 +203,75 @@ fn prices(plans: &[Plan]) -> impl Iterator<Item = (&PlanVersion, &Price)> {
 /// `Solo, €7.99 per month`
 fn offered(version: &PlanVersion, price: &Price, manner: &Manner) -> String {
     format!("{}, {} per {}", version.name, manner.money(price.amount.as_ref()), text::per(price.term.as_ref()))
+}
+
+/// `Streams at a time: 4, Country lock: 1`
+#[must_use]
+pub fn listed(options: &[ChosenOption]) -> String {
+    let options: Vec<String> = options.iter().map(|option| format!("{}: {}", option.name, option.quantity)).collect();
+    options.join(", ")
+}
+
+/// What there will be from the renewal on; empty when nothing changes.
+#[must_use]
+pub fn afterwards_of(one: &Subscription) -> String {
+    if !one.changes_at_renewal {
+        return one.next_plan_name.clone();
+    }
+    let plan = if one.next_plan_name.is_empty() { &one.plan_name } else { &one.next_plan_name };
+    let parts = [plan.clone(), listed(&one.next_options), addons::listed(&one.next_addons)];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+/// Add-ons to add at once or to take away with the renewal, each with a button of its own.
+async fn addons_forms(
+    state: &AppState,
+    customer: &Customer,
+    ui: &Ui,
+    one: &Subscription,
+    manner: &Manner,
+) -> Reply<Option<Block>> {
+    if one.cancel_at.is_some() && !one.once {
+        return Ok(None);
+    }
+    let plans = state.catalog.plans(&customer.brand, &ui.request).await?;
+    let slug = plans.iter().find(|plan| plan.id == one.plan_id).map(|plan| plan.slug.as_str()).unwrap_or_default();
+    let currency = one.price.as_ref().map(|price| price.currency.as_str()).unwrap_or_default();
+    let here = format!("/account/subscriptions/{}/change", one.id);
+    let form = |title: String, intro: String, field: &str, id: &str, submit: &str| {
+        let mut form =
+            Form::new(title, here.clone(), submit).intro(intro).tone(Tone::Info).field(Field::hidden(field, id));
+        form.is_get = true;
+        form
+    };
+    let owned = one.addons.iter().map(|addon| {
+        let price = format!("{} per {}", manner.money(addon.price.as_ref()), text::per(one.term.as_ref()));
+        let intro = format!("{price}. Cancelled, it stays until the renewal.");
+        form(addon.name.clone(), intro, "drop", &addon.plan_id, "Cancel this add-on")
+    });
+    let fits = addons::fitting(plans.addons(), slug, one.term.as_ref(), currency);
+    let others = fits.into_iter().filter(|shown| one.addons.iter().all(|addon| addon.plan_id != shown.plan_id));
+    let offered = others.map(|shown| {
+        let costs = shown.costs(one.term.as_ref(), manner);
+        let intro = format!("{} {costs}; now only for the time until the renewal.", shown.summary);
+        form(shown.name.clone(), intro.trim().to_owned(), "add", &shown.plan_id, "See what it costs")
+    });
+    let forms: Vec<Form> = owned.chain(offered).collect();
+    Ok((!forms.is_empty()).then_some(Block::Actions(forms)))
+}
+
+/// More at once, fewer with the renewal; what it costs is shown before anything happens.
+fn options_form(one: &Subscription, manner: &Manner) -> Option<Block> {
+    let shown = options::of_chosen(&one.options);
+    if shown.is_empty() || (one.cancel_at.is_some() && !one.once) {
+        return None;
+    }
+    let mut form = Form::new("Options", format!("/account/subscriptions/{}/change", one.id), "See what it costs")
+        .intro("More begins at once and is charged for the time that is left. Fewer begins with the renewal.")
+        .tone(Tone::Info)
+        .fields(options::fields(&shown, &text::per(one.term.as_ref()), manner));
+    form.is_get = true;
+    Some(Block::Form(form))
 }
 
 async fn change_form(
@@ -250,8 +327,44 @@ pub async fn preview(
     ui: Ui,
     Path(id): Path<String>,
 ) -> Reply<Response> {
-    let wanted = (ui.query.get("price"), ui.query.get("coupon"));
-    show_preview(&state, &customer, &ui, &id, wanted, None).await
+    let wanted = asked(&state, &customer, &id, &ui.query).await?;
+    show_preview(&state, &customer, &ui, &id, &wanted, None).await
+}
+
+/// What somebody wants to change to.
+struct Asked {
+    price: String,
+    coupon: String,
+    options: Vec<OptionQuantity>,
+    /// Add-ons to add, and to take away.
+    add: Vec<String>,
+    drop: Vec<String>,
+}
+
+/// Options are those of the subscription; those of another plan come along by themselves.
+async fn asked(state: &AppState, customer: &Customer, id: &str, sent: &Sent) -> Reply<Asked> {
+    let (price, coupon) = (sent.text("price"), sent.text("coupon"));
+    let named = |name: &str| -> Vec<String> { Some(sent.text(name)).filter(|id| !id.is_empty()).into_iter().collect() };
+    let (add, drop) = (named("add"), named("drop"));
+    let chosen = if price.is_empty() && add.is_empty() && drop.is_empty() {
+        let one = load(state, customer, id).await?;
+        options::chosen(sent, &options::of_chosen(&one.options))?
+    } else {
+        Vec::new()
+    };
+    Ok(Asked { price, coupon, options: chosen, add, drop })
+}
+
+impl Asked {
+    fn hidden(&self) -> impl Iterator<Item = Field> {
+        let price = (!self.price.is_empty()).then(|| ("price".to_owned(), self.price.clone()));
+        let addons = |name: &'static str, ids: &[String]| -> Vec<(String, String)> {
+            ids.iter().map(|id| (name.to_owned(), id.clone())).collect()
+        };
+        let (add, drop) = (addons("add", &self.add), addons("drop", &self.drop));
+        let pairs = price.into_iter().chain(options::pairs(&self.options)).chain(add).chain(drop);
+        pairs.map(|(name, value)| Field::hidden(name, value))
+    }
 }
 
 async fn show_preview(
@@ -259,13 +372,17 @@ async fn show_preview(
     customer: &Customer,
     ui: &Ui,
     id: &str,
-    (price, coupon): (&str, &str),
+    wanted: &Asked,
     failed: Option<&Failed>,
 ) -> Reply<Response> {
+    let coupon = wanted.coupon.as_str();
     let asked = |coupon: &str| billing::QuoteChangeRequest {
         subscription_id: id.to_owned(),
-        price_id: price.to_owned(),
+        price_id: wanted.price.clone(),
         coupon: coupon.to_owned(),
+        options: wanted.options.clone(),
+        add_addon_plan_ids: wanted.add.clone(),
+        drop_addon_plan_ids: wanted.drop.clone(),
     };
     let mut client = state.clients.billing(&customer.caller.call());
     // A coupon that cannot be used is said to be so above the price without it.
@@ -284,7 +401,7 @@ async fn show_preview(
     let manner = manner(state, &customer.brand);
     let is_nothing = |amount: Option<&Money>| amount.is_none_or(|amount| amount.minor == 0);
     if quote.effect() == billing::quote_change_reply::Effect::AtRenewal {
-        return show_later(state, customer, ui, (id, price), &quote.warnings, failed, &manner).await;
+        return show_later(state, customer, ui, (id, wanted), &quote.warnings, failed, &manner).await;
     }
     let mut rows: Vec<Vec<Cell>> = quote
         .lines
@@ -309,7 +426,7 @@ async fn show_preview(
         format!("/account/subscriptions/{id}/change"),
         if is_free { "Change now".to_owned() } else { format!("Pay {due} and change") },
     )
-    .field(Field::hidden("price", price))
+    .fields(wanted.hidden())
     .field(Field::hidden("coupon", coupon))
     .keyed()
     .refused(failed);
@@ -328,22 +445,39 @@ fn warned(warnings: &[String]) -> Option<Block> {
     (!warnings.is_empty()).then(|| Block::note(Tone::Warn, "Before you change", warnings.join(" ")))
 }
 
+/// The plan with the quantities it will have.
+fn afterwards(one: &Subscription, asked: &Asked) -> String {
+    let wanted = &asked.options;
+    let mut addons = one.addons.clone();
+    addons.retain(|addon| !asked.drop.contains(&addon.plan_id));
+    let mut options = one.options.clone();
+    for option in &mut options {
+        let named = wanted.iter().find(|named| named.key == option.key);
+        option.quantity = named.map_or(option.quantity, |named| named.quantity);
+    }
+    let parts = [one.plan_name.clone(), listed(&options), addons::listed(&addons)];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
 /// A cheaper plan waits for the renewal: nobody loses what is paid.
 async fn show_later(
     state: &AppState,
     customer: &Customer,
     ui: &Ui,
-    (id, price): (&str, &str),
+    (id, asked): (&str, &Asked),
     warnings: &[String],
     failed: Option<&Failed>,
     manner: &Manner,
 ) -> Reply<Response> {
     let one = load(state, customer, id).await?;
     let plans = state.catalog.plans(&customer.brand, &ui.request).await?;
-    let wanted = prices(&plans).find(|(_, offer)| offer.id == price);
-    let wanted = wanted.map(|(version, price)| offered(version, price, manner)).unwrap_or_default();
+    let wanted = prices(&plans).find(|(_, offer)| offer.id == asked.price);
+    let wanted = match wanted {
+        Some((version, price)) => offered(version, price, manner),
+        None => afterwards(&one, asked),
+    };
     let form = Form::new("", format!("/account/subscriptions/{id}/change"), "Change with the renewal")
-        .field(Field::hidden("price", price))
+        .fields(asked.hidden())
         .keyed()
         .refused(failed);
     let page = Page::new("Change plan")
@@ -367,6 +501,18 @@ async fn show_later(
     page_of(customer, ui, page)
 }
 
+/// Whether it is already what was wanted.
+fn is_changed(one: &Subscription, wanted: &Asked) -> bool {
+    let has = |named: &OptionQuantity| {
+        one.options.iter().any(|option| option.key == named.key && option.quantity == named.quantity)
+    };
+    let owns = |id: &String| one.addons.iter().any(|addon| addon.plan_id == *id);
+    (wanted.price.is_empty() || one.price_id == wanted.price)
+        && wanted.options.iter().all(has)
+        && wanted.add.iter().all(owns)
+        && !wanted.drop.iter().any(owns)
+}
+
 /// `POST /account/subscriptions/{id}/change`
 pub async fn change(
     State(state): State<AppState>,
@@ -378,12 +524,16 @@ pub async fn change(
     limits::order(&state, &ui.request).await?;
     let page = format!("/account/subscriptions/{id}");
     let back = format!("{}{page}", ui.request.origin());
+    let wanted = asked(&state, &customer, &id, &sent).await?;
     let asked = billing::ChangePlanRequest {
         subscription_id: id.clone(),
-        price_id: sent.text("price"),
+        price_id: wanted.price.clone(),
         return_url: back.clone(),
         cancel_url: back,
-        coupon: sent.text("coupon"),
+        coupon: wanted.coupon.clone(),
+        options: wanted.options.clone(),
+        add_addon_plan_ids: wanted.add.clone(),
+        drop_addon_plan_ids: wanted.drop.clone(),
     };
     let call = customer.caller.call().idempotency_key(sent.key()?.0);
     match state.clients.billing(&call).change_plan(asked).await {
@@ -391,7 +541,7 @@ pub async fn change(
             let reply = reply.into_inner();
             match (reply.checkout_url.as_str(), reply.invoice_id.as_str()) {
                 ("", "") => {
-                    let is_done = reply.subscription.is_some_and(|one| one.price_id == sent.get("price"));
+                    let is_done = reply.subscription.is_some_and(|one| is_changed(&one, &wanted));
                     Ok(go_done(&page, if is_done { "saved" } else { "change-later" }))
                 }
                 ("", invoice) => Ok(go(&format!("/account/invoices/{invoice}"))),
@@ -408,7 +558,7 @@ pub async fn change(
                 &customer,
                 &ui,
                 &id,
-                (sent.get("price"), sent.get("coupon")),
+                &wanted,
                 Some(&Failed { action: String::new(), sent: Sent::default(), refusal }),
             )
             .await

@@ -5,14 +5,17 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ottery_proto::billing::v1 as billing;
-use ottery_proto::catalog::v1::{PlanVersion, Price};
+use ottery_proto::billing::v1::OptionQuantity;
+use ottery_proto::catalog::v1::{PlanVersion, Price, plan_option};
 
 use super::words;
 use crate::brand::Brand;
 use crate::limits::{self, Form as Body};
 use crate::pages::access::{self, Entry};
+use crate::pages::addons;
 use crate::pages::block::{Block, Cell, Failed, Field, Form, Link, Sent, Tone};
 use crate::pages::frame::{Frame, Page, Ui, draw_as, go, manner, quoted, with_cookie};
+use crate::pages::options;
 use crate::pages::text::{self, Manner};
 use crate::pages::words::COUNTRIES;
 use crate::problem::{Refusal, Reply};
@@ -50,18 +53,39 @@ struct Wanted {
     is_trial: bool,
     /// As it was typed; empty for none.
     coupon: String,
+    /// Options that were chosen.
+    options: Vec<OptionQuantity>,
+    /// Add-ons that can be bought with it.
+    offered: Vec<addons::Shown>,
+    /// Those that were chosen.
+    addons: Vec<String>,
 }
 
 impl Wanted {
-    fn hidden(&self) -> [(&str, &str); 3] {
-        [("price", &self.price.id), ("trial", if self.is_trial { "1" } else { "" }), ("coupon", &self.coupon)]
+    /// Price, trial and options, without the coupon.
+    fn kept(&self) -> Vec<(String, String)> {
+        let trial = if self.is_trial { "1" } else { "" };
+        let mut kept = vec![("price".to_owned(), self.price.id.clone()), ("trial".to_owned(), trial.to_owned())];
+        kept.extend(options::pairs(&self.options));
+        kept.extend(addons::pairs(&self.addons));
+        kept
+    }
+
+    fn hidden(&self) -> Vec<(String, String)> {
+        let mut hidden = self.kept();
+        hidden.push(("coupon".to_owned(), self.coupon.clone()));
+        hidden
     }
 
     fn href(&self) -> String {
-        let trial = if self.is_trial { "&trial=1" } else { "" };
-        let coupon = if self.coupon.is_empty() { String::new() } else { format!("&coupon={}", quoted(&self.coupon)) };
-        format!("/checkout?price={}{trial}{coupon}", quoted(&self.price.id))
+        let said = self.hidden().into_iter().filter(|(_, value)| !value.is_empty());
+        let said: Vec<String> = said.map(|(name, value)| format!("{name}={}", quoted(&value))).collect();
+        format!("/checkout?{}", said.join("&"))
     }
+}
+
+fn fields(pairs: Vec<(String, String)>) -> impl Iterator<Item = Field> {
+    pairs.into_iter().map(|(name, value)| Field::hidden(name, value))
 }
 
 async fn wanted(state: &AppState, brand: &Brand, ui: &Ui, asked: &Sent) -> Reply<Wanted> {
@@ -70,9 +94,9 @@ async fn wanted(state: &AppState, brand: &Brand, ui: &Ui, asked: &Sent) -> Reply
     let found = plans.iter().find_map(|plan| {
         let version = plan.current.as_ref()?;
         let price = version.prices.iter().find(|price| price.id == id)?;
-        Some((version.clone(), price.clone()))
+        Some((plan.slug.clone(), version.clone(), price.clone()))
     });
-    let (version, price) = found.ok_or_else(|| {
+    let (slug, version, price) = found.ok_or_else(|| {
         Refusal::new(
             StatusCode::GONE,
             "price_gone",
@@ -81,7 +105,11 @@ async fn wanted(state: &AppState, brand: &Brand, ui: &Ui, asked: &Sent) -> Reply
     })?;
     let is_trial = asked.get("trial") == "1" && version.trial_days > 0;
     let coupon = asked.get("coupon").chars().take(CODE_MAX).collect();
-    Ok(Wanted { version, price, is_trial, coupon })
+    let options = options::chosen(asked, &options::of_plan(&version, &price))?;
+    let currency = price.amount.as_ref().map(|amount| amount.currency.clone()).unwrap_or_default();
+    let offered = addons::fitting(plans.addons(), &slug, price.term.as_ref(), &currency);
+    let addons = addons::chosen(asked, &offered);
+    Ok(Wanted { version, price, is_trial, coupon, options, offered, addons })
 }
 
 fn frame(brand: &Brand, ui: &Ui) -> Frame {
@@ -110,6 +138,7 @@ fn who(
 ) -> Reply<Response> {
     let manner = manner(state, brand);
     let hidden = wanted.hidden();
+    let hidden: Vec<(&str, &str)> = hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let mut page =
         Page::new("Your account").intro("There you find your access and your invoices, and can cancel at any time.");
     page.blocks.extend(first);
@@ -158,6 +187,8 @@ async fn quote(state: &AppState, visitor: &Visitor, wanted: &Wanted, coupon: &st
         country,
         trial: wanted.is_trial,
         coupon: coupon.to_owned(),
+        options: wanted.options.clone(),
+        addon_plan_ids: wanted.addons.clone(),
         ..billing::CreateQuoteRequest::default()
     };
     Ok(state.clients.billing(&visitor.caller.call()).create_quote(asked).await?.into_inner())
@@ -180,7 +211,6 @@ async fn quote_or_plain(
 
 /// A form of its own, so that the price is shown anew before anything is ordered.
 fn coupon_form(wanted: &Wanted, applied: &str, refused: Option<&Refusal>) -> Form {
-    let [price, trial, _] = wanted.hidden();
     let help = if applied.is_empty() { "" } else { "It is taken off. Empty the field to go on without it." };
     let field = Field { autocomplete: "off", ..Field::text("coupon", "Coupon code") }.value(applied).help(help);
     let mut form = Form::new("", "/checkout", "Apply").tone(Tone::Info);
@@ -190,7 +220,31 @@ fn coupon_form(wanted: &Wanted, applied: &str, refused: Option<&Refusal>) -> For
         sent: Sent::from(vec![("coupon".to_owned(), wanted.coupon.clone())]),
         refusal: refusal.clone(),
     });
-    form.fields([price, trial].map(|(name, value)| Field::hidden(name, value))).field(field).refused(failed.as_ref())
+    form.fields(fields(wanted.kept())).field(field).refused(failed.as_ref())
+}
+
+/// Choosing options shows the price anew, like a coupon does.
+fn options_form(quote: &billing::Quote, wanted: &Wanted, manner: &Manner) -> Option<Block> {
+    let shown = options::of_chosen(&quote.options);
+    if shown.is_empty() && wanted.offered.is_empty() {
+        return None;
+    }
+    let trial = if wanted.is_trial { "1" } else { "" };
+    let mut form = Form::new("", "/checkout", "Show the new price").tone(Tone::Info);
+    form.is_get = true;
+    let form = form
+        .field(Field::hidden("price", &wanted.price.id))
+        .field(Field::hidden("trial", trial))
+        .field(Field::hidden("coupon", &wanted.coupon))
+        .fields(options::fields(&shown, &text::per(wanted.price.term.as_ref()), manner))
+        .fields(addons::fields(&wanted.offered, &wanted.addons, wanted.price.term.as_ref(), manner));
+    Some(Block::Form(form))
+}
+
+/// As many streams as were chosen.
+fn streams(quote: &billing::Quote, wanted: &Wanted) -> u32 {
+    let chosen = quote.options.iter().find(|option| option.effect() == plan_option::Effect::Connections);
+    chosen.map_or(wanted.version.connections, |option| option.quantity).max(1)
 }
 
 /// Where the customer is taken to be, and what that means.
@@ -224,6 +278,9 @@ fn tax_label(quote: &billing::Quote, brand: &Brand) -> String {
 
 /// What each renewal costs and when the first one comes.
 fn renewal(quote: &billing::Quote, wanted: &Wanted, manner: &Manner) -> String {
+    if quote.once && !wanted.is_trial {
+        return format!("None: it ends on {} by itself.", manner.date(quote.renews_at.as_ref()));
+    }
     let per = text::per(wanted.price.term.as_ref());
     let first = manner.money(quote.renewal_total.as_ref());
     let date = manner.date(quote.renews_at.as_ref());
@@ -271,13 +328,13 @@ async fn show_review(
     } else {
         "Start at once. I know that my right to withdraw ends when access is ready.".to_owned()
     };
-    let [price, trial, _] = wanted.hidden();
     let form = Form::new("", "/checkout/place", submit)
-        .fields([price, trial, ("coupon", &quote.coupon)].map(|(name, value)| Field::hidden(name, value)))
+        .fields(fields(wanted.kept()))
+        .field(Field::hidden("coupon", &quote.coupon))
         .field(Field::hidden("quote", &quote.id))
         .keyed()
         // Who pays nothing today shows no payment method that could be remembered.
-        .fields((!is_free).then(|| {
+        .fields((!is_free && !quote.once).then(|| {
             Field::check("save_method", "Remember my payment method for renewals", true)
                 .help("Otherwise you get an invoice to pay before each renewal.")
         }))
@@ -291,15 +348,14 @@ async fn show_review(
                 ("Account", Cell::text(email)),
                 (
                     "Plan",
-                    Cell::text(&wanted.version.name).note(format!(
-                        "{} at a time",
-                        text::counted(u64::from(wanted.version.connections.max(1)), "stream")
-                    )),
+                    Cell::text(&wanted.version.name)
+                        .note(format!("{} at a time", text::counted(u64::from(streams(&quote, wanted)), "stream"))),
                 ),
                 ("Renewal", Cell::text(renewal)),
                 ("Billing address", billed_to(&quote)),
             ],
         ))
+        .with_some(options_form(&quote, wanted, &manner))
         .with(Block::Form(coupon_form(wanted, &quote.coupon, coupon_refused.as_ref())))
         .with(Block::Form(form));
     let mut totals = vec![

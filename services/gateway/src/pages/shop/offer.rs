@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ottery_proto::catalog::v1::{LateRenewal, Plan, PlanVersion, Price, Term};
 
 use crate::pages::block::Link;
+use crate::pages::options;
 use crate::pages::text::{self, Manner};
 
 /// What the visitor chose to look at.
@@ -29,8 +30,12 @@ pub struct PriceView {
     pub length: String,
     /// What a month of it costs, when the term is longer.
     pub monthly: String,
-    /// Percent saved against paying by the month; 0 for none.
+    /// Whole percent saved against paying for the shortest term so often; 0 for none.
     pub saving: u32,
+    /// What that is in money, and against what; empty for none.
+    pub saves: String,
+    /// A pass ends with its term.
+    pub once: bool,
     /// One-time charge; empty for none.
     pub setup_fee: String,
     /// On which day of the month it renews, and what that means for the first payment; empty when it is the day it begins.
@@ -72,6 +77,8 @@ pub struct Offer {
     pub price: Option<PriceView>,
     /// All prices in the chosen currency.
     pub prices: Vec<PriceView>,
+    /// What can be bought by the unit, and what it costs for the usual term.
+    pub options: Vec<String>,
 }
 
 /// Plans in one currency and term, and what else could be chosen.
@@ -94,8 +101,7 @@ fn monthly(price: &Price) -> Option<(i64, u32)> {
     Some((price.amount.as_ref()?.minor, months))
 }
 
-fn view(price: &Price, all: &[&Price], version: &PlanVersion, manner: &Manner) -> PriceView {
-    let by_month = all.iter().filter_map(|price| monthly(price)).find(|(_, months)| *months == 1);
+fn view(price: &Price, version: &PlanVersion, manner: &Manner) -> PriceView {
     let mut shown = PriceView {
         id: price.id.clone(),
         amount: manner.money(price.amount.as_ref()),
@@ -127,13 +133,16 @@ fn view(price: &Price, all: &[&Price], version: &PlanVersion, manner: &Manner) -
         let each =
             ottery_proto::common::v1::Money { minor: (minor + i64::from(months) / 2) / i64::from(months), currency };
         shown.monthly = manner.money(Some(&each));
-        if let Some((base, _)) = by_month {
-            let full = base.saturating_mul(i64::from(months));
-            if full > minor {
-                shown.saving = u32::try_from((full - minor).saturating_mul(100) / full).unwrap_or(0);
-            }
-        }
     }
+    if let Some(saving) = &price.saving {
+        shown.saving = saving.share_bp / 100;
+        shown.saves = format!(
+            "{} less than paying every {}",
+            manner.money(saving.amount.as_ref()),
+            text::per(saving.against.as_ref())
+        );
+    }
+    shown.once = price.once;
     shown
 }
 
@@ -141,7 +150,7 @@ fn offer(plan: &Plan, choice: &Choice, manner: &Manner) -> Option<Offer> {
     let version = plan.current.as_ref()?;
     let mut all: Vec<&Price> = version.prices.iter().filter(|price| currency_of(price) == choice.currency).collect();
     all.sort_by_key(|price| price.term.as_ref().map_or(0, text::days));
-    let prices: Vec<PriceView> = all.iter().map(|price| view(price, &all, version, manner)).collect();
+    let prices: Vec<PriceView> = all.iter().map(|price| view(price, version, manner)).collect();
     let chosen =
         all.iter().position(|price| price.term.as_ref().is_some_and(|term| text::term_key(term) == choice.term));
     Some(Offer {
@@ -155,6 +164,11 @@ fn offer(plan: &Plan, choice: &Choice, manner: &Manner) -> Option<Offer> {
         trial_days: version.trial_days,
         anchor_day: version.anchor_day.unwrap_or(0),
         is_late_from_payment: version.late_renewal() == LateRenewal::FromPayment,
+        options: chosen
+            .or(Some(0))
+            .and_then(|at| all.get(at))
+            .map(|price| options::described(version, price, manner))
+            .unwrap_or_default(),
         price: chosen.and_then(|at| prices.get(at).cloned()),
         prices,
     })
@@ -225,7 +239,7 @@ pub fn shelf(plans: &[Plan], asked: &Choice, default_currency: &str, manner: &Ma
 
 #[cfg(test)]
 mod tests {
-    use ottery_proto::catalog::v1::{TermUnit, plan};
+    use ottery_proto::catalog::v1::{Saving, TermUnit, plan};
     use ottery_proto::common::v1::Money;
 
     use super::*;
@@ -235,7 +249,7 @@ mod tests {
             id: id.into(),
             term: Some(Term { count, unit: TermUnit::Month.into() }),
             amount: Some(Money { minor, currency: currency.into() }),
-            setup_fee: None,
+            ..Price::default()
         }
     }
 
@@ -258,9 +272,17 @@ mod tests {
 
     #[test]
     fn a_longer_term_says_what_it_saves() {
+        let mut plans = plans();
+        let saving = Saving {
+            against: Some(Term { count: 1, unit: TermUnit::Month.into() }),
+            amount: Some(Money { minor: 3000, currency: "EUR".into() }),
+            share_bp: 2599,
+        };
+        plans[0].current.as_mut().unwrap().prices[1].saving = Some(saving);
         let asked = Choice { currency: "EUR".into(), term: "12m".into() };
-        let shelf = shelf(&plans(), &asked, "EUR", &manner());
+        let shelf = shelf(&plans, &asked, "EUR", &manner());
         let price = shelf.offers[0].price.clone().unwrap();
+        assert_eq!(price.saves, "€30.00 less than paying every month");
         assert_eq!((price.saving, price.monthly.as_str(), price.amount.as_str()), (25, "€7.50", "€90.00"));
     }
 

@@ -14,11 +14,13 @@ mod entry;
 mod invoice_form;
 mod invoices;
 mod invoicing;
+mod option_form;
 pub mod orders;
 mod panels;
 mod plan_form;
 mod plans;
 mod price_change;
+mod price_override;
 mod records;
 mod revenue;
 mod subscriptions;
@@ -86,6 +88,7 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/subscriptions/{id}/explain", get(explain::staff_subscription))
         .route("/staff/b/{brand}/subscriptions/{id}/pause", post(subscriptions::pause))
         .route("/staff/b/{brand}/subscriptions/{id}/unpause", post(subscriptions::unpause))
+        .route("/staff/b/{brand}/subscriptions/{id}/price-override", post(price_override::save))
         .route("/staff/b/{brand}/subscriptions/{id}/transfer", post(subscriptions::transfer))
         .route("/staff/b/{brand}/subscriptions/{id}/suspend", post(subscriptions::suspend))
         .route("/staff/b/{brand}/subscriptions/{id}/unsuspend", post(subscriptions::unsuspend))

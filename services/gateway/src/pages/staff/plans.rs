@@ -9,6 +9,7 @@ use ottery_proto::catalog::v1::plan::State as Life;
 use super::desk::Desk;
 use super::plan_form::{fields, read};
 use super::price_change::ask_form;
+use crate::api::plans::taken;
 use crate::limits::Form as Body;
 use crate::pages::block::{Block, Cell, Failed, Field, Form, Link, Sent, Table, Tone};
 use crate::pages::frame::{Page, Ui, go_done};
@@ -57,27 +58,27 @@ pub async fn list(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
     desk.show(&ui, Page::new("Plans").action("New plan", desk.at("/plans/new")).with(Block::Table(table)))
 }
 
-fn new_form(desk: &Desk, ui: &Ui, failed: Option<&Failed>) -> Reply<Response> {
+fn new_form(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) -> Reply<Response> {
     let form = Form::new("", desk.at("/plans/new"), "Create draft")
-        .fields(fields(&Plan::default(), &desk.brand.default_currency))
+        .fields(fields(&Plan::default(), &desk.brand.default_currency, desk.manner(state).zone))
         .refused(failed);
     desk.show(ui, Page::new("New plan").up("Plans", desk.at("/plans")).refused(failed).with(Block::Form(form)))
 }
 
 /// `GET /staff/b/{brand}/plans/new`
-pub async fn new_page(desk: Desk, ui: Ui) -> Reply<Response> {
-    new_form(&desk, &ui, None)
+pub async fn new_page(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Response> {
+    new_form(&state, &desk, &ui, None)
 }
 
 /// `POST /staff/b/{brand}/plans/new`
 pub async fn create(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
     let made = async {
-        let asked = read(&sent, &Plan::default())?;
+        let asked = read(&sent, &Plan::default(), desk.manner(&state).zone)?;
         Ok::<_, Refusal>(state.clients.catalog(&desk.call()).put_plan(asked).await?.into_inner())
     };
     match made.await {
         Ok(plan) => Ok(go_done(&desk.at(&format!("/plans/{}", plan.id)), "created")),
-        Err(refusal) => new_form(&desk, &ui, Some(&Failed { action: desk.at("/plans/new"), sent, refusal })),
+        Err(refusal) => new_form(&state, &desk, &ui, Some(&Failed { action: desk.at("/plans/new"), sent, refusal })),
     }
 }
 
@@ -110,13 +111,15 @@ async fn edit(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) -
         ],
         Life::Archived => vec![move_to("Put on sale again", "on-sale")],
     };
-    if plan.state() == Life::OnSale && desk.may("subscription.manage") {
+    // Who has an add-on keeps its price.
+    let is_addon = plan.current.as_ref().is_some_and(|version| version.addon.is_some());
+    if plan.state() == Life::OnSale && !is_addon && desk.may("subscription.manage") {
         actions.extend(ask_form(&plan, &here, &desk.manner(state)));
     }
     let form = Form::new("", here.clone(), "Save")
         .intro("What customers see or pay becomes a new version. Subscriptions keep the version they were bought with.")
         .field(Field::hidden("expected_version", plan.version.to_string()))
-        .fields(fields(&plan, &desk.brand.default_currency))
+        .fields(fields(&plan, &desk.brand.default_currency, desk.manner(state).zone))
         .refused(failed);
     let version = plan.current.clone().unwrap_or_default();
     let title = if version.name.is_empty() { plan.slug.clone() } else { version.name };
@@ -124,16 +127,28 @@ async fn edit(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) -
         .badge(tone, word)
         .up("Plans", desk.at("/plans"))
         .refused(failed)
+        .with_some(stock(state, desk, &plan).await?)
         .with(Block::Actions(actions))
         .with(Block::Form(form));
     desk.show(ui, page)
+}
+
+/// How many are gone of a plan of which only so many are sold.
+async fn stock(state: &AppState, desk: &Desk, plan: &Plan) -> Reply<Option<Block>> {
+    if plan.stock.as_ref().and_then(|stock| stock.count).is_none() {
+        return Ok(None);
+    }
+    let taken = taken(state, &desk.caller, plan).await?;
+    let said = format!("{} of {} are sold or ordered", taken.taken, taken.count.unwrap_or_default());
+    let left = text::counted(taken.left.unwrap_or_default(), "place");
+    Ok(Some(Block::note(Tone::Info, said, format!("{left} left. Orders that are given up give their place back."))))
 }
 
 /// `POST /staff/b/{brand}/plans/{id}`
 pub async fn save(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
     let here = desk.at(&format!("/plans/{}", desk.id));
     let saved = async {
-        let asked = read(&sent, &load(&state, &desk).await?)?;
+        let asked = read(&sent, &load(&state, &desk).await?, desk.manner(&state).zone)?;
         Ok::<_, Refusal>(state.clients.catalog(&desk.call()).put_plan(asked).await?)
     };
     match saved.await {

@@ -35,6 +35,12 @@ pub fn ask_form(plan: &Plan, here: &str, manner: &Manner) -> Option<Form> {
         .field(Field::select("price", "Price", options))
         .field(Field::new("number", "notice_days", "Days of notice").value("30").required().half())
         .field(Field::text("keep", "Subscriptions that keep their price").example("sub_…, sub_…").half())
+        .field(Field::text("only", "Only these subscriptions").example("sub_…, sub_…").half())
+        .field(Field::text("from", "Only this version of the plan").example("plv_…").half())
+        .field(
+            Field::check("end_promises", "Also who was promised to keep the price", false)
+                .help("The promise is over with the notice; they get the same mail and can cancel."),
+        )
         .folded("Give existing customers this price");
     form.is_get = true;
     Some(form)
@@ -46,6 +52,9 @@ fn request(sent: &Sent, dry_run: bool) -> Reply<billing::ChangePriceRequest> {
         notice_days: sent.number("notice_days")?,
         keep_subscription_ids: sent.list("keep"),
         dry_run,
+        from_plan_version_id: sent.text("from"),
+        subscription_ids: sent.list("only"),
+        end_promises: sent.is_on("end_promises"),
     })
 }
 
@@ -62,6 +71,7 @@ pub async fn preview(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply
             Some(at) => manner.date(Some(at)),
             None => "keeps its price".to_owned(),
         };
+        let when = if row.was_promised { format!("{when} (was promised its price)") } else { when };
         vec![
             Cell::code(&row.subscription_id).to(desk.at(&format!("/subscriptions/{}", row.subscription_id))),
             Cell::text("Customer").to(desk.at(&format!("/customers/{}", row.account_id))),
@@ -77,7 +87,8 @@ pub async fn preview(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply
         .up("Plan", here.clone())
         .with(Block::Table(table));
     if !reply.rows.is_empty() {
-        let kept = ["price", "notice_days", "keep"].map(|name| Field::hidden(name, ui.query.get(name)));
+        let kept = ["price", "notice_days", "keep", "only", "from", "end_promises"]
+            .map(|name| Field::hidden(name, ui.query.get(name)));
         let form = Form::new("", format!("{here}/price-change"), "Announce it").fields(kept);
         page = page.with(Block::Form(if reply.more {
             form.intro("There are more than fit here; announce these, then come back for the others.")

@@ -7,9 +7,11 @@ use ottery_proto::billing::v1::Subscription;
 use ottery_proto::billing::v1::subscription::State as Life;
 
 use super::desk::Desk;
+use super::price_override;
 use crate::api::subscriptions::transfer_request;
 use crate::limits::Form as Body;
-use crate::pages::account::{anchor_facts, paused, subscription_price, subscription_state};
+use crate::pages::account::{afterwards_of, anchor_facts, listed, paused, subscription_price, subscription_state};
+use crate::pages::addons;
 use crate::pages::block::{Block, Cell, Field, Form, Sent, Table, Tone};
 use crate::pages::frame::{Page, Ui, go_done};
 use crate::pages::text::{self, Manner};
@@ -60,6 +62,7 @@ pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
             "",
             vec![
                 ("Price", Cell::text(subscription_price(&one, &manner))),
+                ("Given price", Cell::text(price_override::told(&one, &manner))),
                 (
                     "Period",
                     Cell::text(match (&one.period_start, &one.period_end) {
@@ -70,7 +73,9 @@ pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
                     }),
                 ),
                 ("Renews on", Cell::text(renewal_day(&one))),
-                ("From the renewal on", Cell::text(&one.next_plan_name)),
+                ("Options", Cell::text(listed(&one.options))),
+                ("Add-ons", Cell::text(addons::listed(&one.addons))),
+                ("From the renewal on", Cell::text(afterwards_of(&one))),
                 ("Pause", Cell::text(if one.state() == Life::Paused { paused(&one, &manner) } else { String::new() })),
                 (
                     "Grace until",
@@ -97,6 +102,7 @@ pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
     if desk.may("subscription.manage") && one.state() != Life::Ended {
         let reason = || Field::text("reason", "Reason").required();
         let mut actions = calendar_forms(&one, &here);
+        actions.extend(price_override::forms(&one, &here));
         if one.state() == Life::Suspended {
             actions.push(Form::new("", format!("{here}/unsuspend"), "Lift suspension"));
         } else {

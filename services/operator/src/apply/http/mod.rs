@@ -6,7 +6,7 @@ mod wire;
 use async_trait::async_trait;
 use ottery_kit::grpc::Problem;
 use ottery_kit::secret::Secret;
-use ottery_proto::billing::v1::{ProviderAccount, PutProviderAccountRequest};
+use ottery_proto::billing::v1::{ChangePriceReply, ChangePriceRequest, ProviderAccount, PutProviderAccountRequest};
 use ottery_proto::catalog::v1::{Brand, Plan, PutBrandRequest, PutPlanRequest};
 use ottery_proto::provisioning::v1::{Panel, PutPanelRequest};
 use reqwest::Method;
@@ -74,6 +74,14 @@ impl Target for HttpTarget {
         let put: wire::Plan =
             self.api.put(Place::Brand(brand), method, &path, is_dry_run, &wire::PlanInput::from(request)).await?;
         Ok(put.into())
+    }
+
+    async fn change_price(&self, brand: &str, request: ChangePriceRequest) -> Result<ChangePriceReply, Problem> {
+        let is_dry_run = request.dry_run;
+        let input = wire::PriceChangeInput::from(request);
+        let told: wire::PriceChange =
+            self.api.put(Place::Brand(brand), Method::POST, "/price-changes", is_dry_run, &input).await?;
+        Ok(told.into())
     }
 
     async fn panels(&self, brand: &str) -> Result<Vec<Panel>, Problem> {

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use ottery_proto::billing::v1 as billing;
 use ottery_proto::catalog::v1 as catalog;
 use ottery_proto::common::v1 as common;
 use ottery_proto::provisioning::v1 as provisioning;
+use prost_types::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Part of a list.
@@ -223,6 +225,9 @@ macro_rules! words {
 
 words!(TermUnit of catalog::TermUnit { Day, Week, Month, Year });
 words!(PlanState of catalog::plan::State { Draft, OnSale, Archived });
+words!(ChangeTiming of catalog::ChangeTiming { ProrateNow, FullPriceReset, AtRenewal });
+words!(LateRenewal of catalog::LateRenewal { FromOldEnd, FromPayment });
+words!(OptionEffect of catalog::plan_option::Effect { None, Connections });
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Term {
@@ -237,19 +242,162 @@ pub(super) struct Price {
     pub term: Option<Term>,
     pub amount: Option<Money>,
     pub setup_fee: Option<Money>,
+    pub once: bool,
+}
+
+impl From<catalog::Term> for Term {
+    fn from(given: catalog::Term) -> Self {
+        Self { count: given.count, unit: given.unit().into() }
+    }
+}
+
+impl From<Term> for catalog::Term {
+    fn from(given: Term) -> Self {
+        Self { count: given.count, unit: given.unit.into() }
+    }
 }
 
 impl From<catalog::Price> for Price {
     fn from(given: catalog::Price) -> Self {
-        let term = given.term.map(|term| Term { count: term.count, unit: term.unit().into() });
-        Self { id: given.id, term, amount: given.amount.map(Into::into), setup_fee: given.setup_fee.map(Into::into) }
+        Self {
+            id: given.id,
+            term: given.term.map(Into::into),
+            amount: given.amount.map(Into::into),
+            setup_fee: given.setup_fee.map(Into::into),
+            once: given.once,
+        }
     }
 }
 
 impl From<Price> for catalog::Price {
     fn from(given: Price) -> Self {
-        let term = given.term.map(|term| catalog::Term { count: term.count, unit: term.unit.into() });
-        Self { id: given.id, term, amount: given.amount.map(Into::into), setup_fee: given.setup_fee.map(Into::into) }
+        Self {
+            id: given.id,
+            term: given.term.map(Into::into),
+            amount: given.amount.map(Into::into),
+            setup_fee: given.setup_fee.map(Into::into),
+            once: given.once,
+            ..Self::default()
+        }
+    }
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Changes {
+    pub upgrade: Option<ChangeTiming>,
+    pub downgrade: Option<ChangeTiming>,
+    pub term: Option<ChangeTiming>,
+}
+
+impl From<catalog::ChangePolicy> for Changes {
+    fn from(given: catalog::ChangePolicy) -> Self {
+        Self {
+            upgrade: Some(given.upgrade().into()),
+            downgrade: Some(given.downgrade().into()),
+            term: Some(given.term().into()),
+        }
+    }
+}
+
+impl From<Changes> for catalog::ChangePolicy {
+    fn from(given: Changes) -> Self {
+        let timing = |timing: Option<ChangeTiming>| timing.map_or(0, Into::into);
+        Self { upgrade: timing(given.upgrade), downgrade: timing(given.downgrade), term: timing(given.term) }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct OptionPrice {
+    pub term: Term,
+    pub amount: Money,
+    pub setup_fee: Option<Money>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct PlanOption {
+    pub key: String,
+    pub name: String,
+    pub effect: OptionEffect,
+    pub min: u32,
+    pub max: u32,
+    pub step: u32,
+    pub included: u32,
+    pub prices: Vec<OptionPrice>,
+}
+
+impl From<catalog::PlanOption> for PlanOption {
+    fn from(given: catalog::PlanOption) -> Self {
+        let price = |price: catalog::OptionPrice| OptionPrice {
+            term: price.term.unwrap_or_default().into(),
+            amount: price.amount.unwrap_or_default().into(),
+            setup_fee: price.setup_fee.map(Into::into),
+        };
+        Self {
+            effect: given.effect().into(),
+            key: given.key,
+            name: given.name,
+            min: given.min,
+            max: given.max,
+            step: given.step,
+            included: given.included,
+            prices: given.prices.into_iter().map(price).collect(),
+        }
+    }
+}
+
+impl From<PlanOption> for catalog::PlanOption {
+    fn from(given: PlanOption) -> Self {
+        let price = |price: OptionPrice| catalog::OptionPrice {
+            term: Some(price.term.into()),
+            amount: Some(price.amount.into()),
+            setup_fee: price.setup_fee.map(Into::into),
+        };
+        Self {
+            key: given.key,
+            name: given.name,
+            effect: given.effect.into(),
+            min: given.min,
+            max: given.max,
+            step: given.step,
+            included: given.included,
+            prices: given.prices.into_iter().map(price).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct AddOn {
+    pub plans: Vec<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Stock {
+    pub count: Option<u32>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct SaleWindow {
+    pub from: Option<DateTime<Utc>>,
+    pub until: Option<DateTime<Utc>>,
+}
+
+fn instant(at: DateTime<Utc>) -> Timestamp {
+    Timestamp { seconds: at.timestamp(), nanos: at.timestamp_subsec_nanos().cast_signed() }
+}
+
+fn moment(at: Timestamp) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(at.seconds, u32::try_from(at.nanos).ok()?)
+}
+
+impl From<catalog::SaleWindow> for SaleWindow {
+    fn from(given: catalog::SaleWindow) -> Self {
+        Self { from: given.from.and_then(moment), until: given.until.and_then(moment) }
+    }
+}
+
+impl From<SaleWindow> for catalog::SaleWindow {
+    fn from(given: SaleWindow) -> Self {
+        Self { from: given.from.map(instant), until: given.until.map(instant) }
     }
 }
 
@@ -297,6 +445,13 @@ pub(super) struct PlanVersion {
     pub prices: Vec<Price>,
     pub mapping: Option<Mapping>,
     pub trial_days: u32,
+    pub anchor_day: Option<u32>,
+    pub changes: Option<Changes>,
+    pub pause_days_max: Option<u32>,
+    pub tax_category: Option<String>,
+    pub late_renewal: LateRenewal,
+    pub options: Vec<PlanOption>,
+    pub addon: Option<AddOn>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -308,6 +463,8 @@ pub(super) struct Plan {
     pub position: u32,
     pub featured: bool,
     pub version: u64,
+    pub stock: Option<Stock>,
+    pub sale: Option<SaleWindow>,
 }
 
 impl From<Plan> for catalog::Plan {
@@ -322,6 +479,13 @@ impl From<Plan> for catalog::Plan {
             prices: version.prices.into_iter().map(Into::into).collect(),
             mapping: version.mapping.map(Into::into),
             trial_days: version.trial_days,
+            anchor_day: version.anchor_day,
+            changes: version.changes.map(Into::into),
+            pause_days_max: version.pause_days_max,
+            tax_category: version.tax_category,
+            late_renewal: version.late_renewal.into(),
+            options: Some(catalog::PlanOptions { items: version.options.into_iter().map(Into::into).collect() }),
+            addon: version.addon.map(|addon| catalog::AddOn { plans: addon.plans }),
             ..catalog::PlanVersion::default()
         });
         Self {
@@ -332,6 +496,8 @@ impl From<Plan> for catalog::Plan {
             position: given.position,
             featured: given.featured,
             version: given.version,
+            stock: given.stock.map(|stock| catalog::Stock { count: stock.count }),
+            sale: given.sale.map(Into::into),
             ..Self::default()
         }
     }
@@ -349,6 +515,15 @@ pub(super) struct PlanInput {
     pub prices: Vec<Price>,
     pub mapping: Mapping,
     pub trial_days: u32,
+    pub anchor_day: Option<u32>,
+    pub changes: Option<Changes>,
+    pub pause_days_max: Option<u32>,
+    pub tax_category: Option<String>,
+    pub late_renewal: Option<LateRenewal>,
+    pub options: Option<Vec<PlanOption>>,
+    pub addon: Option<AddOn>,
+    pub stock: Option<Stock>,
+    pub sale: Option<SaleWindow>,
     pub state: Option<PlanState>,
     pub version: u64,
 }
@@ -357,6 +532,7 @@ impl From<catalog::PutPlanRequest> for PlanInput {
     fn from(given: catalog::PutPlanRequest) -> Self {
         let state = Some(given.state()).filter(|state| *state != catalog::plan::State::Unspecified).map(Into::into);
         let content = given.content.unwrap_or_default();
+        let late = Some(content.late_renewal()).filter(|late| *late != catalog::LateRenewal::Unspecified);
         Self {
             slug: given.slug,
             position: given.position,
@@ -368,9 +544,60 @@ impl From<catalog::PutPlanRequest> for PlanInput {
             prices: content.prices.into_iter().map(Into::into).collect(),
             mapping: content.mapping.unwrap_or_default().into(),
             trial_days: content.trial_days,
+            anchor_day: content.anchor_day,
+            changes: content.changes.map(Into::into),
+            pause_days_max: content.pause_days_max,
+            tax_category: content.tax_category,
+            late_renewal: late.map(Into::into),
+            options: content.options.map(|options| options.items.into_iter().map(Into::into).collect()),
+            addon: content.addon.map(|addon| AddOn { plans: addon.plans }),
+            stock: given.stock.map(|stock| Stock { count: stock.count }),
+            sale: given.sale.map(Into::into),
             state,
             version: given.expected_version,
         }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct PriceChangeInput {
+    pub to_price_id: String,
+    pub notice_days: u32,
+    pub keep_subscription_ids: Vec<String>,
+}
+
+impl From<billing::ChangePriceRequest> for PriceChangeInput {
+    fn from(given: billing::ChangePriceRequest) -> Self {
+        Self {
+            to_price_id: given.to_price_id,
+            notice_days: given.notice_days,
+            keep_subscription_ids: given.keep_subscription_ids,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct PriceChangeRow {
+    pub subscription_id: String,
+    pub account_id: String,
+    pub effective_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct PriceChange {
+    pub rows: Vec<PriceChangeRow>,
+    pub more: bool,
+}
+
+impl From<PriceChange> for billing::ChangePriceReply {
+    fn from(given: PriceChange) -> Self {
+        let row = |row: PriceChangeRow| billing::change_price_reply::Row {
+            subscription_id: row.subscription_id,
+            account_id: row.account_id,
+            effective_at: row.effective_at.map(instant),
+            ..Default::default()
+        };
+        Self { rows: given.rows.into_iter().map(row).collect(), more: given.more }
     }
 }
 

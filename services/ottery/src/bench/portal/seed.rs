@@ -110,7 +110,7 @@ impl Books {
 
     async fn fill(&mut self) -> anyhow::Result<()> {
         let Self { admin, profile, .. } = self;
-        let (brand, entity, offer) = (profile.brand.as_uuid(), profile.entity.id.as_uuid(), offer(None));
+        let (brand, entity, offer) = (profile.brand.as_uuid(), profile.entity.id.as_uuid(), offer());
         sqlx::query(
             "INSERT INTO customer (brand_id, account_id, email, display_name, country, locale, first_settled_at)
              SELECT DISTINCT $1::uuid, account, 'customer@example.com', 'Customer', 'DE', 'en', now() FROM seed

@@ -1,11 +1,12 @@
 //! What must be true after a run, asked of the rows and not of the code that wrote them.
 
 use billing::domain::invoice::State;
+use ottery_kernel::Term;
 use ottery_kit::db::DatabaseSettings;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnection, PgPoolOptions};
 
-use super::seed::{self, Seeded};
+use super::seed::{self, ADD_ON, Seeded};
 
 /// What was found.
 #[derive(Clone, Debug)]
@@ -41,6 +42,13 @@ pub async fn check(
     .bind(seed::month_end())
     .fetch_one(&mut *admin)
     .await?;
+    let (bought, billed): (i64, i64) = sqlx::query_as(
+        "SELECT (SELECT count(*) FROM subscription WHERE jsonb_array_length(offer->'addons') = 1),
+                (SELECT count(*) FROM invoice WHERE lines @> $1)",
+    )
+    .bind(json!([{ "description": format!("{ADD_ON}, {}", Term::MONTH) }]))
+    .fetch_one(&mut *admin)
+    .await?;
     let events: Vec<(String, i64)> =
         sqlx::query_as("SELECT kind, count(*) FROM outbox GROUP BY kind ORDER BY kind").fetch_all(&mut *admin).await?;
     let wanted = [
@@ -48,6 +56,7 @@ pub async fn check(
         ("subscriptions with an invoice", renewed, subscriptions),
         ("invoices paid from wallets", closed, seeded.paying),
         ("subscriptions with a paid next period", moved, seeded.paying),
+        ("invoices with an add-on", billed, bought),
         ("subscriptions that are still due", due, 0),
         ("the first number", first, 1),
         ("the last number", last, subscriptions),
@@ -65,7 +74,7 @@ pub async fn check(
     wrong.extend(findings.into_iter().map(|finding| format!("{}: {}", finding.invariant, finding.detail)));
     let events: serde_json::Map<_, _> = events.into_iter().map(|(kind, count)| (kind, json!(count))).collect();
     let figures = json!({
-        "invoices": invoices, "paid_from_wallets": closed, "left_open": invoices - closed,
+        "invoices": invoices, "with_add_on": billed, "paid_from_wallets": closed, "left_open": invoices - closed,
         "numbers": [first, last], "events": events,
     });
     Ok(Checked { wrong, figures })

@@ -68,7 +68,7 @@ async fn measure(server: &mut Server, options: &RenewalsOptions) -> anyhow::Resu
         ),
         (
             "mix".to_owned(),
-            json!({"coupon": "10 %", "taxed": "60 %", "second line (set-up fee)": "20 %", "paid from the wallet": "20 %",
+            json!({"coupon": "10 %", "taxed": "60 %", "add-on (second line)": "20 %", "paid from the wallet": "20 %",
                    "left open": "80 %", "brands": 2, "legal entities": 1}),
         ),
         ("runs".to_owned(), runs.iter().map(Run::to_json).collect::<Value>()),

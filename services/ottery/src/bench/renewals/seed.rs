@@ -2,9 +2,10 @@
 //!
 //! Everybody's period ends at the same instant and the brands' clocks stand at the moment its renewals are issued. The mix
 //! repeats every 1250 subscriptions, each part independent of the others: a tenth has a coupon, three fifths belong to a brand
-//! whose prices contain tax, a fifth has a second line on the invoice, a fifth has the money in the wallet.
+//! whose prices contain tax, a fifth has an add-on, which is a second line of the invoice, a fifth has the money in the wallet.
 
 use anyhow::Context;
+use billing::domain::addon::{AddOn, Cycle};
 use billing::domain::calendar::{Calendar, Stretch};
 use billing::domain::coupon::{Benefit, Coupon, Discounts, Lasting, Redeemed};
 use billing::domain::offer::{Mapping, Offer};
@@ -28,6 +29,8 @@ use uuid::Uuid;
 const LEAD_HOURS: u32 = 72;
 /// In every wallet that has something: more than any of the invoices.
 const WALLET_MINOR: i64 = 5_000;
+/// What a fifth has beside the plan.
+pub const ADD_ON: &str = "Sport";
 /// What a year of catalogue gives a plan: its texts and panel mapping are part of every snapshot.
 const BOUQUETS: i64 = 12;
 
@@ -93,7 +96,7 @@ async fn fill(
     sqlx::query(
         "CREATE TEMP TABLE seed AS
          SELECT n, CASE WHEN n / 10 % 5 < 3 THEN $2 ELSE $3 END AS brand, n % 10 = 0 AS has_coupon,
-                n / 50 % 5 = 0 AS has_second_line, n / 250 % 5 = 0 AS has_money,
+                n / 50 % 5 = 0 AS has_addon, n / 250 % 5 = 0 AS has_money,
                 pg_temp.id(1, n) AS subscription, pg_temp.id(2, n) AS account, pg_temp.id(3, n) AS \"order\",
                 pg_temp.id(4, n) AS redemption
            FROM generate_series(0, $1::bigint - 1) AS n",
@@ -143,15 +146,15 @@ async fn fill(
         "INSERT INTO subscription (id, brand_id, account_id, order_id, state, state_since, offer, setup_due, anchor, periods_paid,
                                    calendar, period_start, period_end, paid_through, created_at, payment_method_id,
                                    payment_method_label, version, entitlement_version, discounts)
-         SELECT subscription, brand, account, \"order\", 'active', $1, CASE WHEN has_second_line THEN $2::jsonb ELSE $3::jsonb END,
-                has_second_line, $4, $5, $6, $1, $7, $7, $1, pg_temp.id(5, n), 'Visa ending 4242', 1, 1,
+         SELECT subscription, brand, account, \"order\", 'active', $1, CASE WHEN has_addon THEN $2::jsonb ELSE $3::jsonb END,
+                false, $4, $5, $6, $1, $7, $7, $1, pg_temp.id(5, n), 'Visa ending 4242', 1, 1,
                 CASE WHEN has_coupon THEN jsonb_set(CASE brand WHEN $8 THEN $9::jsonb ELSE $10::jsonb END,
                                                     '{coupon,redemption}', to_jsonb(redemption)) END
            FROM seed",
     )
     .bind(started)
-    .bind(Json(offer(Some(400))))
-    .bind(Json(offer(None)))
+    .bind(Json(offer().with_addons(vec![sport()])))
+    .bind(Json(offer()))
     .bind(Json(begun.anchor))
     .bind(i32::try_from(begun.next)?)
     .bind(Json(Calendar {
@@ -226,8 +229,8 @@ fn profile(brand: BrandId, entity: Entity, tax_rate_bp: u32) -> Profile {
     }
 }
 
-/// A plan as a year of catalogue leaves it, with a set-up fee or without one.
-pub fn offer(setup_minor: Option<i64>) -> Offer {
+/// A plan as a year of catalogue leaves it.
+pub fn offer() -> Offer {
     let at = DateTime::UNIX_EPOCH;
     Offer {
         plan_id: PlanId::new(at),
@@ -235,7 +238,7 @@ pub fn offer(setup_minor: Option<i64>) -> Offer {
         price_id: PriceId::new(at),
         plan_name: "Family".into(),
         price: Money::new(1_190, Currency::EUR),
-        setup_fee: setup_minor.map(|minor| Money::new(minor, Currency::EUR)),
+        setup_fee: None,
         term: Term::MONTH,
         trial_days: 0,
         connections: 3,
@@ -251,6 +254,31 @@ pub fn offer(setup_minor: Option<i64>) -> Offer {
         pause_days_max: 30,
         late_renewal: LateRenewal::FromOldEnd,
         tax_category: String::new(),
+        options: Vec::new(),
+        regular: None,
+        addons: Vec::new(),
+        once: false,
+    }
+}
+
+/// More streams and channels for 4.00 a month, bought some months ago.
+fn sport() -> AddOn {
+    let at = DateTime::UNIX_EPOCH;
+    let cycle = Cycle {
+        price_id: PriceId::new(at),
+        term: Term::MONTH,
+        price: Money::new(400, Currency::EUR),
+        setup_fee: Money::zero(Currency::EUR),
+    };
+    AddOn {
+        plan_id: PlanId::new(at),
+        version_id: PlanVersionId::new(at),
+        name: ADD_ON.into(),
+        connections: 1,
+        bouquet_ids: vec![BOUQUETS + 1, BOUQUETS + 2],
+        cycles: vec![cycle],
+        cycle,
+        times: 1,
     }
 }
 
