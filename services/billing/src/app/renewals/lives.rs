@@ -1,7 +1,7 @@
 //! Random lives of customers, through the decisions of production and without a database.
 //!
 //! A life is a list of deeds: the scheduler takes the next step (in time or late), the customer orders, pays, pays a part, tops
-//! the wallet up, renews early, cancels, resumes, pauses, changes the plan. After every deed the books, invoices and periods
+//! the wallet up, renews early, cancels, resumes, pauses, changes the plan, its options and add-ons. After every deed the books, invoices and periods
 //! must be as they always have to be. A life that fails is shrunk to the deeds that matter.
 //!
 //! `OTTERY_LIVES_STEPS` says how many deeds there are together (100 000 unless it does): a million takes some minutes.
@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 use chrono_tz::Tz;
 use ottery_kernel::{
     AccountId, AnchorDay, AnchorRule, BrandId, ChangePolicy, ChangeTiming, Currency, EntityId, InvoiceId, LateRenewal,
-    Money, PriceId, SubscriptionId, Term,
+    Money, PlanId, PriceId, SubscriptionId, Term,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -25,6 +25,8 @@ use crate::app::order::{Place, draft, draft_of, new_subscription, number_draft, 
 use crate::app::schedule::{Case, Facts};
 use crate::app::unit::{Decided, Unit, UnitError};
 use crate::config::tests::defaults;
+use crate::domain::addon::Product;
+use crate::domain::addon::tests::sport;
 use crate::domain::address::Source;
 use crate::domain::coupon::{Benefit, Coupon, Lasting, Redeemed};
 use crate::domain::dunning::{Settings, Step};
@@ -32,6 +34,7 @@ use crate::domain::invoice::{Buyer, Invoice, Purpose, State as InvoiceState};
 use crate::domain::ledger::{self, Account, Booking};
 use crate::domain::line::{Line, Totals};
 use crate::domain::offer::Offer;
+use crate::domain::option::tests::{quantity, with_options};
 use crate::domain::profile::{Entity, Profile};
 use crate::domain::proration::Effect;
 use crate::domain::quote::{Asked, Quote};
@@ -55,6 +58,8 @@ const SUBSCRIPTIONS_MAX: usize = 3;
 enum Deed {
     Order {
         offer: u8,
+        streams: u8,
+        addon: bool,
         coupon: Option<u8>,
         trial: bool,
     },
@@ -92,13 +97,23 @@ enum Deed {
         which: u8,
         offer: u8,
     },
+    /// Other quantities of the plan there is.
+    Choose {
+        which: u8,
+        streams: u8,
+        lock: bool,
+    },
+    /// Adds the add-on, or takes it away when it is there.
+    AddOn {
+        which: u8,
+    },
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
     let which = any::<u8>();
     prop_oneof![
-        2 => (any::<u8>(), proptest::option::weighted(0.4, any::<u8>()), any::<bool>())
-            .prop_map(|(offer, coupon, trial)| Deed::Order { offer, coupon, trial }),
+        2 => (any::<u8>(), any::<u8>(), any::<bool>(), proptest::option::weighted(0.4, any::<u8>()), any::<bool>())
+            .prop_map(|(offer, streams, addon, coupon, trial)| Deed::Order { offer, streams, addon, coupon, trial }),
         24 => (which, prop_oneof![6 => Just(0), 1 => 0_u16..2_400])
             .prop_map(|(which, late_hours)| Deed::Step { which, late_hours }),
         12 => (which, prop_oneof![4 => Just(100), 1 => 1_u8..100]).prop_map(|(which, part)| Deed::Pay { which, part }),
@@ -110,6 +125,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => which.prop_map(|which| Deed::TakeUp { which }),
         1 => which.prop_map(|which| Deed::Suspend { which }),
         3 => (which, any::<u8>()).prop_map(|(which, offer)| Deed::Change { which, offer }),
+        3 => (which, any::<u8>(), any::<bool>()).prop_map(|(which, streams, lock)| Deed::Choose { which, streams, lock }),
+        2 => which.prop_map(|which| Deed::AddOn { which }),
     ]
 }
 
@@ -251,7 +268,10 @@ impl Life {
     /// Does it when it is possible; whether it was.
     fn live(&mut self, deed: &Deed) -> bool {
         let done = match *deed {
-            Deed::Order { offer, coupon, trial } => self.order(offer, coupon, trial),
+            Deed::Order { offer, streams, addon, coupon, trial } => {
+                let offer = offer_of(offer, streams, addon);
+                self.order(offer, coupon, trial)
+            }
             Deed::Step { which, late_hours } => self.step(which, late_hours),
             Deed::Pay { which, part } => self.pay(which, part),
             Deed::TopUp { minor } => {
@@ -303,7 +323,18 @@ impl Life {
                     unit.touch(&before, &mut case.subscription, "staff")
                 })
             }),
-            Deed::Change { which, offer } => self.change(which, offer),
+            Deed::Change { which, offer } => self.change(which, |own| {
+                let to = self::offer(offer);
+                Some(if to.price_id == own.price_id { own.clone() } else { to.keeping(own) })
+            }),
+            Deed::Choose { which, streams, lock } => self.change(which, |own| choose(own.clone(), streams, lock)),
+            Deed::AddOn { which } => self.change(which, |own| {
+                let product = addon();
+                match own.clone().dropping(product.plan_id) {
+                    Ok(without) => Some(without),
+                    Err(_) => Some(own.clone().adding(product.on(own, "family").ok()?).unwrap()),
+                }
+            }),
         };
         self.deeds += u64::from(done);
         done
@@ -323,14 +354,13 @@ impl Life {
         true
     }
 
-    fn order(&mut self, choice: u8, coupon: Option<u8>, trial: bool) -> bool {
+    fn order(&mut self, offer: Offer, coupon: Option<u8>, trial: bool) -> bool {
         if self.cases.len() >= SUBSCRIPTIONS_MAX {
             self.cases.retain(|case| !case.subscription.state.has_ended());
         }
         if self.cases.len() >= SUBSCRIPTIONS_MAX {
             return false;
         }
-        let offer = offer(choice);
         let coupon = coupon.map(self::coupon);
         let asked = Asked { currency: None, trial: trial && offer.trial_days > 0, coupon: coupon.as_ref() };
         let sold = &self.profile.currencies;
@@ -457,10 +487,10 @@ impl Life {
         })
     }
 
-    fn change(&mut self, which: u8, choice: u8) -> bool {
+    fn change(&mut self, which: u8, to: impl FnOnce(&Offer) -> Option<Offer>) -> bool {
         let Some(place) = self.choose(which) else { return false };
         let (mut unit, means, mut case) = (self.unit(), self.means(), self.cases[place].clone());
-        let to = offer(choice);
+        let Some(to) = to(&case.subscription.offer) else { return false };
         let Ok(offered) = offered(&case, &unit, &to, None, None) else { return false };
         let before = case.subscription.clone();
         let change = offered.change.clone();
@@ -469,17 +499,20 @@ impl Life {
         // The part that a refund or an earlier credit took is left out by the caller, under lock.
         let credit = Money::new(change.credit.minor.min(paid), change.credit.currency);
         assert!(given == 0 || given <= self.paid_of(before.id), "{given} is credited, {paid} was paid");
-        for invoice in case.open.iter_mut().filter(|invoice| invoice.purpose == Purpose::Upgrade) {
+        let gives_way =
+            |invoice: &&mut Invoice| invoice.purpose == Purpose::Upgrade || Some(invoice.id) == offered.repriced;
+        for invoice in case.open.iter_mut().filter(gives_way) {
             unit.withdraw(invoice).unwrap();
             unit.keep_invoice(invoice.clone());
         }
         case.open.retain(|invoice| invoice.state == InvoiceState::Open);
         match change.effect {
             Effect::AtRenewal => {
-                case.subscription.next_offer = (to.price_id != before.offer.price_id).then_some(to);
+                case.subscription.next_offer = (!to.buys_the_same(&before.offer)).then_some(to);
                 unit.touch(&before, &mut case.subscription, "change_scheduled").unwrap();
             }
             Effect::Now if offered.lines.is_empty() => {
+                case.subscription.is_setup_due |= before.state == State::Trialing && to.has_setup();
                 case.subscription.take_offer(to);
                 let running = case.subscription.period.map(|period| period.start());
                 case.subscription.discounts.settle(&offered.applied, None, running);
@@ -625,7 +658,7 @@ fn profile(now: DateTime<Utc>) -> Profile {
 fn offer(choice: u8) -> Offer {
     let terms = [Term::MONTH, Term::MONTH, Term::YEAR, Term::MONTH];
     let kind = usize::from(choice) % terms.len();
-    let mut offer = crate::domain::proration::tests::offer([1190, 1990, 9900, 333][kind], terms[kind]);
+    let mut offer = with_options([1190, 1990, 9900, 333][kind], terms[kind]);
     offer.price_id = PriceId::from_uuid(Uuid::from_u128(u128::from(choice % 8) + 1));
     offer.setup_fee = (choice.is_multiple_of(3)).then(|| Money::new(500, Currency::EUR));
     offer.trial_days = u32::from(choice % 5);
@@ -640,6 +673,26 @@ fn offer(choice: u8) -> Offer {
         term: if choice.is_multiple_of(3) { ChangeTiming::FullPriceReset } else { ChangeTiming::ProrateNow },
     };
     offer
+}
+
+/// The same with so many streams and the add-on.
+fn offer_of(choice: u8, streams: u8, has_addon: bool) -> Offer {
+    let offer = choose(offer(choice), streams, choice.is_multiple_of(9)).unwrap();
+    match addon().on(&offer, "family") {
+        Ok(addon) if has_addon => offer.adding(addon).unwrap(),
+        Ok(_) | Err(_) => offer,
+    }
+}
+
+fn choose(offer: Offer, streams: u8, lock: bool) -> Option<Offer> {
+    // Mostly what the plan includes.
+    let streams = if streams < 128 { 2 } else { 2 + u32::from(streams % 5) };
+    offer.choose(&[quantity("streams", streams), quantity("lock", u32::from(lock))]).ok()
+}
+
+/// Always the same one.
+fn addon() -> Product {
+    Product { plan_id: PlanId::from_uuid(Uuid::from_u128(99)), ..sport() }
 }
 
 fn coupon(choice: u8) -> Coupon {
