@@ -366,6 +366,9 @@ pub fn invoice(invoice: &Invoice, notes: &[CreditNote]) -> proto::Invoice {
         locale: buyer.locale.clone(),
         credit_notes: notes.iter().filter(|note| note.invoice == invoice.id).map(credit_note).collect(),
         purpose: purpose.into(),
+        proforma: invoice.is_proforma(),
+        proforma_number: invoice.proforma_text(),
+        proforma_at: invoice.proforma.as_ref().map(|proforma| timestamp(proforma.at)),
     }
 }
 

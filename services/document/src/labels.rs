@@ -11,6 +11,9 @@ use crate::{
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Labels {
     pub invoice: &'static str,
+    pub proforma: &'static str,
+    /// Below a pro forma invoice: that it is none.
+    pub no_invoice: &'static str,
     pub credit_note: &'static str,
     pub number: &'static str,
     pub issued: &'static str,
@@ -60,6 +63,7 @@ impl Labels {
     pub(crate) const fn title(&self, kind: Kind) -> &'static str {
         match kind {
             Kind::Invoice => self.invoice,
+            Kind::Proforma => self.proforma,
             Kind::CreditNote => self.credit_note,
         }
     }
@@ -83,6 +87,8 @@ impl Labels {
 
 static EN: Labels = Labels {
     invoice: "Invoice",
+    proforma: "Pro forma invoice",
+    no_invoice: "This is not a tax invoice. You receive one as soon as it is paid.",
     credit_note: "Credit note",
     number: "Number",
     issued: "Issued",
@@ -114,6 +120,8 @@ static EN: Labels = Labels {
 
 static DE: Labels = Labels {
     invoice: "Rechnung",
+    proforma: "Proforma-Rechnung",
+    no_invoice: "Dies ist keine Rechnung im Sinne des Umsatzsteuerrechts. Sie erhalten eine, sobald bezahlt ist.",
     credit_note: "Rechnungskorrektur",
     number: "Nummer",
     issued: "Ausgestellt",
@@ -155,6 +163,8 @@ static DE: Labels = Labels {
 
 static FR: Labels = Labels {
     invoice: "Facture",
+    proforma: "Facture pro forma",
+    no_invoice: "Ce document n’est pas une facture. Vous en recevrez une dès le paiement.",
     credit_note: "Avoir",
     number: "Numéro",
     issued: "Date d’émission",
@@ -196,6 +206,8 @@ static FR: Labels = Labels {
 
 static ES: Labels = Labels {
     invoice: "Factura",
+    proforma: "Factura proforma",
+    no_invoice: "Este documento no es una factura. Recibirá una en cuanto se pague.",
     credit_note: "Factura rectificativa",
     number: "Número",
     issued: "Emitida",
@@ -237,6 +249,8 @@ static ES: Labels = Labels {
 
 static PT: Labels = Labels {
     invoice: "Fatura",
+    proforma: "Fatura pró-forma",
+    no_invoice: "Este documento não é uma fatura. Receberá uma assim que for paga.",
     credit_note: "Nota de crédito",
     number: "Número",
     issued: "Emitida em",
@@ -278,6 +292,8 @@ static PT: Labels = Labels {
 
 static AR: Labels = Labels {
     invoice: "فاتورة",
+    proforma: "فاتورة مبدئية",
+    no_invoice: "هذا المستند ليس فاتورة ضريبية. ستصلك الفاتورة فور الدفع.",
     credit_note: "إشعار دائن",
     number: "الرقم",
     issued: "تاريخ الإصدار",
@@ -309,6 +325,8 @@ static AR: Labels = Labels {
 
 static TR: Labels = Labels {
     invoice: "Fatura",
+    proforma: "Proforma fatura",
+    no_invoice: "Bu belge fatura değildir. Ödemenin ardından faturanız gönderilir.",
     credit_note: "İade faturası",
     number: "Numara",
     issued: "Düzenleme",

@@ -61,12 +61,14 @@ pub struct Document {
     pub pay_url: Option<String>,
 }
 
-/// The two papers a seller sends.
+/// The papers a seller sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A demand, or the receipt of its payment.
     Invoice,
+    /// Asks for money before there is an invoice; says that it is none.
+    Proforma,
     /// Takes an invoice back, in whole or in part.
     CreditNote,
 }

@@ -136,9 +136,19 @@ impl View {
             status: labels.status(document.status),
             tone: tone(document.status),
             stamp: stamp(document, labels),
-            notes: document.notes.as_deref().map(|notes| text(notes, true)).filter(|notes| !notes.is_empty()),
+            notes: notes(document, labels),
             pay_url: document.pay_url.clone().filter(|_| !is_credit && document.balance_minor > 0),
         }
+    }
+}
+
+/// What stands below the totals; a pro forma invoice begins with saying that it is none.
+fn notes(document: &Document, labels: &Labels) -> Option<String> {
+    let own = document.notes.as_deref().map(|notes| text(notes, true)).filter(|notes| !notes.is_empty());
+    let disclaimer = (document.kind == Kind::Proforma).then(|| labels.no_invoice.to_owned());
+    match (disclaimer, own) {
+        (Some(disclaimer), Some(own)) => Some(format!("{disclaimer}\n\n{own}")),
+        (disclaimer, own) => disclaimer.or(own),
     }
 }
 

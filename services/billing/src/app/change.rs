@@ -6,7 +6,7 @@ use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
 
-use super::order::{Idempotency, draft, finalise, key_problem};
+use super::order::{Idempotency, draft, issue_now, key_problem, purse_of};
 use super::schedule::Case;
 use super::stock::{Sale, Sold};
 use super::subscription::{not_found, open, pass_ends};
@@ -25,7 +25,6 @@ use crate::domain::proration::{self, Change, Effect, Paid, Warning};
 use crate::domain::quote::Limit;
 use crate::domain::subscription::{State, Subscription};
 use crate::domain::tax::{Decision, Tax};
-use crate::domain::wallet::Purse;
 use crate::store;
 use crate::store::payment::{AttemptKind, AttemptRequest};
 use ottery_kit::idempotency::{self, Begin};
@@ -246,14 +245,10 @@ impl Billing {
         // Only a change that restarts pays for a period of its own.
         invoice.period = offered.change.first.map(|first| first.period);
         invoice.due_at = Some(unit.now);
-        finalise(tx, &unit.profile, &mut invoice, unit.now).await?;
-        unit.issue(&invoice).map_err(broken)?;
-        let currency = invoice.totals.total.currency;
-        let purses = store::wallet::purses(tx, &[invoice.account]).await?;
-        let mut purse = purses.get(&(invoice.account, currency)).cloned().unwrap_or(Purse::empty(currency));
+        let mut purse = purse_of(tx, &invoice).await?;
         // What was just credited is not written yet.
         purse.paid = purse.paid.checked_add(offered.change.credit).map_err(broken)?;
-        unit.pay_from_wallet(&mut invoice, &purse).map_err(broken)?;
+        issue_now(tx, unit, &mut invoice, &purse).await?;
         if !unit.settle_if_paid(&mut invoice, Some(&mut case.subscription), None).map_err(broken)? {
             unit.attempts.push(AttemptRequest {
                 invoice: invoice.id,

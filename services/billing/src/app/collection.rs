@@ -50,6 +50,15 @@ pub(super) async fn not_charging(tx: &mut PgTransaction<'_>, invoice: InvoiceId)
     Ok(())
 }
 
+/// Nothing of a pro forma was sold, so nothing of it is lost or credited.
+pub(super) fn not_proforma(invoice: &Invoice) -> Result<(), Problem> {
+    if invoice.is_proforma() {
+        let message = format!("{} is a pro forma and in no books; make it void instead", invoice.number_text());
+        return Err(Problem::refused("INVOICE_PROFORMA", message).on_field("invoice_id"));
+    }
+    Ok(())
+}
+
 impl Billing {
     /// Takes an issued invoice back before anything was paid on it: its number stays used, its booking is undone. The period
     /// of a running subscription is billed anew.
@@ -105,6 +114,7 @@ impl Billing {
             Ok(Outcome::AlreadyThere) => return Ok(invoice),
             Ok(Outcome::Moved(_)) => {}
         }
+        not_proforma(&invoice)?;
         if let Some(running) = subscription.as_ref().filter(|subscription| !subscription.state.has_ended()) {
             let message =
                 format!("the subscription it is for is {}; terminate it before its claim is given up", running.state);

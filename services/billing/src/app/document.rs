@@ -48,7 +48,7 @@ impl Billing {
         let (mut tx, now) = self.begin(brand).await?;
         let profile = profile(&mut tx, brand).await?;
         let paid_on = invoice.closed_at;
-        let issued_at = invoice.issued_at.unwrap_or(now);
+        let issued_at = invoice.issued_at.or(invoice.asked_at()).unwrap_or(now);
         drop(tx);
         let (number, mut document) = match note {
             None if invoice.state == State::Draft => {
@@ -117,7 +117,7 @@ fn of_invoice(
     let totals = invoice.totals;
     let taxed = totals.tax.is_positive();
     let mut document = frame(profile, invoice);
-    document["kind"] = json!("invoice");
+    document["kind"] = json!(if invoice.is_proforma() { "proforma" } else { "invoice" });
     document["issued_on"] = json!(day(zone, issued_at));
     if let (State::Open, Some(due_at)) = (invoice.state, invoice.due_at) {
         document["due_on"] = json!(day(zone, due_at));

@@ -62,6 +62,10 @@ impl Billing {
 }
 
 fn issued(invoice: &Invoice) -> Result<DateTime<Utc>, Problem> {
+    if invoice.is_proforma() {
+        let message = "it is a pro forma and no tax document; it becomes an e-invoice when it is paid";
+        return Err(Problem::refused("INVOICE_PROFORMA", message));
+    }
     invoice
         .issued_at
         .filter(|_| invoice.state != State::Draft)

@@ -110,7 +110,7 @@ async fn invoices(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
     }));
     let unbooked = sqlx::query_scalar!(
         "SELECT i.id FROM invoice i
-          WHERE i.state <> 'draft' AND i.total_minor <> (
+          WHERE i.issued_at IS NOT NULL AND i.total_minor <> (
               SELECT coalesce(sum(t.amount_minor), 0) FROM transfer t
                WHERE t.brand_id = i.brand_id AND t.kind = 'invoice.finalised'
                  AND t.reference_id = 'inv_' || replace(i.id::text, '-', '')) LIMIT 20"
@@ -129,7 +129,7 @@ async fn invoices(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
                SELECT 'receivable:acc_' || replace(i.account_id::text, '-', '') AS account, i.currency,
                       i.total_minor - coalesce((SELECT sum(a.amount_minor) FROM allocation a
                                                  WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id), 0) AS amount
-                 FROM invoice i WHERE i.state = 'open'
+                 FROM invoice i WHERE i.state = 'open' AND i.issued_at IS NOT NULL
                UNION ALL SELECT debit, currency, -amount_minor FROM transfer WHERE state = 'posted' AND debit LIKE 'receivable:%'
                UNION ALL SELECT credit, currency, amount_minor FROM transfer WHERE state = 'posted' AND credit LIKE 'receivable:%'
            ) AS sides GROUP BY account, currency HAVING sum(amount) <> 0 LIMIT 20"#
@@ -142,6 +142,20 @@ async fn invoices(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
             format!("open invoices and the books of {} differ by {} {}", row.account, row.amount, row.currency),
         )
     }));
+    // A pro forma is in no books, and nothing is paid on it.
+    let early = sqlx::query_scalar!(
+        "SELECT i.id FROM invoice i WHERE i.issued_at IS NULL AND (
+             EXISTS (SELECT FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id)
+             OR EXISTS (SELECT FROM transfer t WHERE t.brand_id = i.brand_id
+                           AND t.reference_id = 'inv_' || replace(i.id::text, '-', ''))) LIMIT 20"
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(
+        early
+            .into_iter()
+            .map(|id| found("invoice.proforma", format!("invoice {id} was never issued and is in the books"))),
+    );
     let miscredited = sqlx::query_scalar!(
         "SELECT c.id FROM credit_note c
           WHERE c.amount_minor < coalesce((SELECT sum(a.amount_minor) FROM allocation a
@@ -323,6 +337,7 @@ async fn numbers(tx: &mut PgTransaction<'_>, used: &mut Used) -> sqlx::Result<()
     let rows = sqlx::query!(
         r#"SELECT entity_id AS "entity_id!", series AS "series!", number_year AS "year!", count(*) AS "count!", max(number_seq) AS "last!"
              FROM (SELECT entity_id, series, number_year, number_seq FROM invoice WHERE number_seq IS NOT NULL
+                   UNION ALL SELECT entity_id, proforma_series, proforma_year, proforma_seq FROM invoice WHERE proforma_seq IS NOT NULL
                    UNION ALL SELECT entity_id, series, number_year, number_seq FROM credit_note) AS numbered
             GROUP BY entity_id, series, number_year"#
     )

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgTransaction;
 
 use super::merge::refuse_merged;
-use super::order::{Idempotency, finalise};
+use super::order::{Idempotency, issue_now, purse_of};
 use super::settlement::Owed;
 use super::unit::Unit;
 use super::{Billing, broken, once, profile};
@@ -91,6 +91,7 @@ impl Billing {
             purpose: Purpose::Manual,
             state: State::Draft,
             number: None,
+            proforma: None,
             lines,
             totals,
             snapshot: snapshot(&profile, buyer),
@@ -172,13 +173,8 @@ impl Billing {
         // Who sells is as on the day of issue, who buys as it was written.
         invoice.snapshot = snapshot(&unit.profile, invoice.snapshot.buyer);
         invoice.due_at = Some(now + TimeDelta::days(due_days.into()));
-        let currency = invoice.totals.total.currency;
-        let purses = store::wallet::purses(&mut tx, &[invoice.account]).await?;
-        finalise(&mut tx, &unit.profile, &mut invoice, now).await?;
-        unit.issue(&invoice).map_err(broken)?;
-        if let Some(purse) = purses.get(&(invoice.account, currency)) {
-            unit.pay_from_wallet(&mut invoice, purse).map_err(broken)?;
-        }
+        let purse = purse_of(&mut tx, &invoice).await?;
+        issue_now(&mut tx, &mut unit, &mut invoice, &purse).await?;
         unit.settle_if_paid(&mut invoice, None, None).map_err(broken)?;
         store::invoice::write_draft(&mut tx, &invoice).await?;
         unit.flush(&mut tx).await?;

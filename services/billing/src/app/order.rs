@@ -16,11 +16,12 @@ use super::{Billing, broken, coupon, profile, schedule, stock, vat};
 use crate::domain::address::{Address, Source};
 use crate::domain::calendar::Calendar;
 use crate::domain::coupon::{Applied, Discounts, Redeemed};
-use crate::domain::invoice::{self, Buyer, Invoice, Purpose, Snapshot, number_year};
+use crate::domain::invoice::{self, Buyer, Invoice, Proforma, Purpose, Snapshot, number_year};
 use crate::domain::order;
 use crate::domain::profile::Profile;
 use crate::domain::quote::trial_end;
 use crate::domain::subscription::{Command, State, Subscription};
+use crate::domain::wallet::Purse;
 use crate::events::publish;
 use crate::store;
 use crate::store::customer::Customer;
@@ -213,12 +214,8 @@ async fn place_in(
 
     if let Some(invoice) = &mut draft {
         unit.lock_orders(tx, &[order_id]).await?;
-        finalise(tx, &unit.profile, invoice, now).await?;
-        unit.issue(invoice).map_err(broken)?;
-        let purses = store::wallet::purses(tx, &[place.account]).await?;
-        if let Some(purse) = purses.get(&(place.account, invoice.totals.total.currency)) {
-            unit.pay_from_wallet(invoice, purse).map_err(broken)?;
-        }
+        let purse = purse_of(tx, invoice).await?;
+        issue_now(tx, &mut unit, invoice, &purse).await?;
         if !unit.settle_if_paid(invoice, Some(&mut subscription), None).map_err(broken)? {
             let with_order = |url: &str| url.replace("{order}", &order_id.to_string());
             unit.attempts.push(AttemptRequest {
@@ -331,6 +328,7 @@ pub(super) fn draft(
         purpose,
         state: invoice::State::Draft,
         number: None,
+        proforma: None,
         lines: Vec::new(),
         totals: crate::domain::line::Totals { subtotal: nothing, tax: nothing, total: nothing },
         snapshot: Snapshot {
@@ -354,17 +352,62 @@ pub(super) fn draft(
     }
 }
 
-/// Gives a draft its number. The counter stays locked until the commit, so a rollback burns none.
-pub(super) async fn finalise(
+/// What its customer has for an invoice. The caller holds the customer's lock.
+pub(super) async fn purse_of(tx: &mut PgTransaction<'_>, invoice: &Invoice) -> Result<Purse, Problem> {
+    let currency = invoice.totals.total.currency;
+    let mut purses = store::wallet::purses(tx, &[invoice.account]).await?;
+    Ok(purses.remove(&(invoice.account, currency)).unwrap_or(Purse::empty(currency)))
+}
+
+/// Issues a draft now, and pays it from what is in `purse` as far as that goes.
+pub(super) async fn issue_now(
+    tx: &mut PgTransaction<'_>,
+    unit: &mut Unit,
+    invoice: &mut Invoice,
+    purse: &Purse,
+) -> Result<(), Problem> {
+    let available = purse.available(unit.now).map_err(broken)?;
+    finalise(tx, &unit.profile, invoice, available, unit.now).await?;
+    unit.issue(invoice).map_err(broken)?;
+    unit.pay_from_wallet(invoice, purse).map_err(broken)?;
+    Ok(())
+}
+
+/// Gives a draft its number; one that only asks first, as the brand chose, that of a pro forma. `available`: what the wallet
+/// will pay of it. The counter stays locked until the commit, so a rollback burns none.
+async fn finalise(
     tx: &mut PgTransaction<'_>,
     profile: &Profile,
     invoice: &mut Invoice,
+    available: Money,
     now: DateTime<Utc>,
 ) -> Result<(), Problem> {
     let entity = &profile.entity;
     let year = number_year(now, entity.zone);
+    if profile.rules.asks_first(invoice.totals.total, available) {
+        ask_first(invoice, now).map_err(broken)?;
+        let number = store::number::take(tx, entity.id, &proforma_series(&entity.series), year, 1).await?.pop();
+        invoice.proforma = Some(Proforma { number, at: now });
+        return Ok(());
+    }
     let number = store::number::take(tx, entity.id, &entity.series, year, 1).await?.pop();
     number_draft(invoice, number, now).map_err(broken)
+}
+
+/// The series of a seller's pro forma invoices.
+pub(super) fn proforma_series(series: &str) -> String {
+    format!("{series}-PF")
+}
+
+/// Makes a draft ask for its money; the number of the pro forma is given when it is written.
+pub(super) fn ask_first(invoice: &mut Invoice, now: DateTime<Utc>) -> Result<(), invoice::Refused> {
+    if let invoice::Outcome::Moved(state) =
+        invoice.state.on(invoice::Command::Finalise, invoice.paid, invoice.totals.total)?
+    {
+        invoice.state = state;
+        invoice.proforma = Some(Proforma { number: None, at: now });
+    }
+    Ok(())
 }
 
 /// Makes a draft an open invoice with this number.

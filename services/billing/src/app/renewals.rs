@@ -20,7 +20,7 @@ use ottery_kernel::{AccountId, BrandId, Currency, InvoiceId, Money, OrderId, Pay
 use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
 
-use super::order::{draft, number_draft};
+use super::order::{ask_first, draft, number_draft};
 use super::schedule::Case;
 use super::subscription::{close, open};
 use super::unit::{Unit, UnitError};
@@ -216,19 +216,21 @@ fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), Unit
     invoice.period = Some(period);
     // Issued late (after an outage), it is due now: nobody is late for what they never saw.
     invoice.due_at = Some(period.start().max(unit.now));
-    number_draft(&mut invoice, None, unit.now)?;
-    unit.issue(&invoice)?;
     let wallet = (invoice.account, invoice.totals.total.currency);
-    let mut left = None;
-    if let Some(purse) = means.wallets.get(&wallet) {
-        left = Some(unit.pay_from_wallet(&mut invoice, purse)?);
+    let purse = means.wallets.get(&wallet).cloned().unwrap_or(Purse::empty(currency));
+    if unit.profile.rules.asks_first(invoice.totals.total, purse.available(unit.now)?) {
+        ask_first(&mut invoice, unit.now)?;
+    } else {
+        number_draft(&mut invoice, None, unit.now)?;
     }
+    unit.issue(&invoice)?;
+    let left = unit.pay_from_wallet(&mut invoice, &purse)?;
     unit.settle_if_paid(&mut invoice, Some(subscription), None)?;
     unit.keep_new(invoice.clone());
     if invoice.state == invoice::State::Open {
         case.open.push(invoice);
     }
     // Last, when nothing can fail any more: what failed takes nothing out.
-    means.wallets.extend(left.map(|purse| (wallet, purse)));
+    means.wallets.insert(wallet, left);
     Ok(())
 }

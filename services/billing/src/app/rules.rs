@@ -10,7 +10,8 @@ use crate::domain::rules::InvoiceRules;
 use crate::store;
 
 fn shown(rules: &InvoiceRules) -> Value {
-    json!({ "unpaid_at_end": rules.unpaid_at_end.as_str(), "bills_time_off": rules.bills_time_off })
+    json!({ "unpaid_at_end": rules.unpaid_at_end.as_str(), "bills_time_off": rules.bills_time_off,
+            "proforma": rules.proforma })
 }
 
 impl Billing {

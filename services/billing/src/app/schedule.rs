@@ -64,7 +64,7 @@ impl Case {
         let mut waiting =
             Waiting { contacted_at: facts.contacted_at, held_until: facts.held_until, ..Waiting::default() };
         for invoice in &self.open {
-            let issued_at = invoice.issued_at.unwrap_or(self.subscription.created_at);
+            let issued_at = invoice.asked_at().unwrap_or(self.subscription.created_at);
             let standing = self.standing(invoice);
             match invoice.purpose {
                 Purpose::First | Purpose::Renewal => {

@@ -121,6 +121,7 @@ pub async fn apply_success(
             continue;
         }
         left = left.checked_sub(applied).map_err(broken)?;
+        unit.make_invoice(tx, &mut invoice).await?;
         let was_given_up = invoice.state == invoice::State::Uncollectible;
         if was_given_up {
             recovered = recovered.checked_add(applied).map_err(broken)?;

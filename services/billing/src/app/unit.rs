@@ -8,17 +8,19 @@ use ottery_kernel::{
     AccountId, BrandId, InvoiceId, LateRenewal, Money, MoneyError, OrderId, PaymentId, Period, PeriodError,
     SubscriptionId,
 };
+use ottery_kit::grpc::Problem;
 use ottery_kit::outbox::{self, Event};
 use sqlx::postgres::PgTransaction;
 
 use super::deferral::{self, Paid, Passing};
+use super::order::proforma_series;
 use super::tax::load_rules;
-use super::wallet;
+use super::{broken, wallet};
 use crate::domain::calendar::Stretch;
 use crate::domain::coupon::Redeemed;
 use crate::domain::deferral::{net_of_time, net_unused};
 use crate::domain::entitlement;
-use crate::domain::invoice::{self, Invoice, Purpose, number_year};
+use crate::domain::invoice::{self, Invoice, Proforma, Purpose, number_year};
 use crate::domain::ledger::{self, Account, Booking, LedgerError, Transfer};
 use crate::domain::next_bill::BillError;
 use crate::domain::offer::Offer;
@@ -289,9 +291,13 @@ impl Unit {
     /// # Errors
     /// When a total is negative.
     pub fn issue(&mut self, invoice: &Invoice) -> Result<(), UnitError> {
-        let booking = self.booking(invoice, "invoice.finalised", invoice.id);
-        self.book(ledger::invoice_finalised(booking, invoice.account, invoice.totals)?);
-        self.told.push(match invoice.number {
+        // A pro forma only asks: nothing is sold and nothing is owed yet.
+        if !invoice.is_proforma() {
+            let booking = self.booking(invoice, "invoice.finalised", invoice.id);
+            self.book(ledger::invoice_finalised(booking, invoice.account, invoice.totals)?);
+        }
+        let number = invoice.number.as_ref().or(invoice.proforma.as_ref().and_then(|asked| asked.number.as_ref()));
+        self.told.push(match number {
             Some(_) => Told::Event(publish::invoice_finalised(self.brand, invoice, self.now)),
             None => Told::Finalised(invoice.id),
         });
@@ -301,6 +307,25 @@ impl Unit {
             let (buyer, decided) = (&invoice.snapshot.buyer, publish::Decided::Unanswered);
             self.tell(publish::vat_decided(self.brand, invoice.account, &number, decided, buyer, self.now));
         }
+        Ok(())
+    }
+
+    /// Money comes for a pro forma: it becomes the invoice, of today and with an invoice's number, and is owed. Nothing happens
+    /// to what is one already. Whoever calls holds its lock.
+    ///
+    /// # Errors
+    /// When the database fails, or a total is negative.
+    pub async fn make_invoice(&mut self, tx: &mut PgTransaction<'_>, invoice: &mut Invoice) -> Result<(), Problem> {
+        if !invoice.is_proforma() {
+            return Ok(());
+        }
+        let seller = &invoice.snapshot.seller;
+        let year = number_year(self.now, seller.zone);
+        invoice.number = store::number::take(tx, seller.id, &seller.series, year, 1).await?.pop();
+        invoice.issued_at = Some(self.now);
+        store::invoice::issue_proforma(tx, invoice).await?;
+        let booking = self.booking(invoice, "invoice.finalised", invoice.id);
+        self.book(ledger::invoice_finalised(booking, invoice.account, invoice.totals).map_err(broken)?);
         Ok(())
     }
 
@@ -417,7 +442,10 @@ impl Unit {
             }
             Ok(invoice::Outcome::Moved(state)) => {
                 let booking = self.booking(invoice, "invoice.voided", invoice.id);
-                (state, ledger::invoice_voided(booking, invoice.account, invoice.totals)?)
+                // A pro forma is in no books.
+                let is_booked = !invoice.is_proforma();
+                let voided = |booking| ledger::invoice_voided(booking, invoice.account, invoice.totals);
+                (state, if is_booked { voided(booking)? } else { booking })
             }
             Err(invoice::Refused::Paid { .. }) => return self.write_off(invoice),
         };
@@ -454,7 +482,9 @@ impl Unit {
         let was_served =
             invoice.purpose == Purpose::Renewal && invoice.period.is_some_and(|period| period.start() <= self.now);
         match self.profile.rules.unpaid_at_end {
-            UnpaidAtEnd::WriteOff if was_served && invoice.state == invoice::State::Open => self.write_off(invoice),
+            UnpaidAtEnd::WriteOff if was_served && invoice.state == invoice::State::Open && !invoice.is_proforma() => {
+                self.write_off(invoice)
+            }
             UnpaidAtEnd::WriteOff | UnpaidAtEnd::Void => self.withdraw(invoice),
         }
     }
@@ -613,15 +643,22 @@ impl Unit {
     async fn number(&mut self, tx: &mut PgTransaction<'_>) -> sqlx::Result<()> {
         let mut series: BTreeMap<_, Vec<&mut Invoice>> = BTreeMap::new();
         for invoice in &mut self.new_invoices {
-            let (None, Some(issued_at)) = (&invoice.number, invoice.issued_at) else { continue };
             let seller = &invoice.snapshot.seller;
-            let key = (seller.id, seller.series.clone(), number_year(issued_at, seller.zone));
+            let (name, at) = match (&invoice.number, invoice.issued_at, &invoice.proforma) {
+                (None, Some(at), _) => (seller.series.clone(), at),
+                (None, None, Some(Proforma { number: None, at })) => (proforma_series(&seller.series), *at),
+                _ => continue,
+            };
+            let key = (seller.id, name, number_year(at, seller.zone));
             series.entry(key).or_default().push(invoice);
         }
         for ((entity, series, year), invoices) in series {
             let numbers = store::number::take(tx, entity, &series, year, invoices.len()).await?;
             for (invoice, number) in invoices.into_iter().zip(numbers) {
-                invoice.number = Some(number);
+                match &mut invoice.proforma {
+                    Some(proforma) if invoice.issued_at.is_none() => proforma.number = Some(number),
+                    Some(_) | None => invoice.number = Some(number),
+                }
             }
         }
         Ok(())

@@ -271,6 +271,15 @@ impl Buyer {
     }
 }
 
+/// What asked for the money of an invoice before there was one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proforma {
+    /// Of a series of its own; absent until it is written.
+    pub number: Option<Number>,
+    /// When it asked.
+    pub at: DateTime<Utc>,
+}
+
 /// An invoice as stored, with what is derived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invoice {
@@ -288,6 +297,8 @@ pub struct Invoice {
     pub state: State,
     /// Present from finalising on.
     pub number: Option<Number>,
+    /// How it asked first, if it did.
+    pub proforma: Option<Proforma>,
     /// The printed lines.
     pub lines: Vec<Line>,
     /// Their sums.
@@ -344,10 +355,29 @@ impl Invoice {
         }
     }
 
-    /// The printed number; empty while a draft.
+    /// Whether it only asks so far: in no books, and no document for tax.
+    #[must_use]
+    pub const fn is_proforma(&self) -> bool {
+        matches!(self.state, State::Open | State::Void) && self.issued_at.is_none() && self.proforma.is_some()
+    }
+
+    /// When its customer was asked for the money.
+    #[must_use]
+    pub fn asked_at(&self) -> Option<DateTime<Utc>> {
+        self.proforma.as_ref().map(|proforma| proforma.at).or(self.issued_at)
+    }
+
+    /// The number of the pro forma; empty without one.
+    #[must_use]
+    pub fn proforma_text(&self) -> String {
+        let number = self.proforma.as_ref().and_then(|proforma| proforma.number.as_ref());
+        number.map(Number::to_string).unwrap_or_default()
+    }
+
+    /// The printed number, that of the pro forma while it only asks; empty while a draft.
     #[must_use]
     pub fn number_text(&self) -> String {
-        self.number.as_ref().map(Number::to_string).unwrap_or_default()
+        self.number.as_ref().map_or_else(|| self.proforma_text(), Number::to_string)
     }
 }
 

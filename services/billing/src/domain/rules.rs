@@ -1,5 +1,6 @@
 //! How a brand treats invoices where the law leaves it a choice.
 
+use ottery_kernel::Money;
 use serde::{Deserialize, Serialize};
 
 /// What becomes of an open renewal of a subscription that ends, when its period had begun: it was served for a while.
@@ -37,6 +38,17 @@ pub struct InvoiceRules {
     pub unpaid_at_end: UnpaidAtEnd,
     /// Bill time in which staff had a subscription suspended and nothing of it was paid; else it begins anew on its return.
     pub bills_time_off: bool,
+    /// Ask for money by a pro forma invoice; it becomes the invoice with the first money that comes for it.
+    pub proforma: bool,
     /// Grows with every change; 0 before the first.
     pub version: i64,
+}
+
+impl InvoiceRules {
+    /// Whether an invoice over `total` only asks first, with `available` in the wallet. What is paid the moment it is issued
+    /// is an invoice at once.
+    #[must_use]
+    pub const fn asks_first(&self, total: Money, available: Money) -> bool {
+        self.proforma && total.is_positive() && !available.is_positive()
+    }
 }

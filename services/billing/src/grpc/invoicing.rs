@@ -166,6 +166,7 @@ fn rules(rules: &InvoiceRules) -> proto::InvoiceRules {
     proto::InvoiceRules {
         unpaid_at_end: unpaid_at_end.into(),
         bills_time_off: rules.bills_time_off,
+        proforma: rules.proforma,
         version: rules.version.unsigned_abs(),
     }
 }
@@ -192,7 +193,8 @@ pub(super) async fn put_rules(
     };
     // A version that does not fit was never ours.
     let version = i64::try_from(request.expected_version).unwrap_or(i64::MAX);
-    let wanted = InvoiceRules { unpaid_at_end, bills_time_off: request.bills_time_off, version };
+    let wanted =
+        InvoiceRules { unpaid_at_end, bills_time_off: request.bills_time_off, proforma: request.proforma, version };
     Ok(rules(&app.put_invoice_rules(&caller.actor, caller.brand, wanted).await?))
 }
 

@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Page, column, currency, unreadable};
-use crate::domain::invoice::{Invoice, Number, Purpose, Snapshot, State};
+use crate::domain::invoice::{Invoice, Number, Proforma, Purpose, Snapshot, State};
 use crate::domain::line::{Line, Totals};
 
 struct Row {
@@ -33,6 +33,10 @@ struct Row {
     closed_at: Option<DateTime<Utc>>,
     reminders_done: i32,
     charges_made: i32,
+    proforma_series: Option<String>,
+    proforma_year: Option<i32>,
+    proforma_seq: Option<i64>,
+    proforma_at: Option<DateTime<Utc>>,
     paid_minor: i64,
     wallet_minor: i64,
     refunded_minor: i64,
@@ -46,6 +50,12 @@ impl TryFrom<Row> for Invoice {
         let money = |minor| Money::new(minor, currency);
         let number = match (row.series, row.number_year, row.number_seq) {
             (Some(series), Some(year), Some(sequence)) => Some(Number { series, year, sequence }),
+            _ => None,
+        };
+        let proforma = match (row.proforma_series, row.proforma_year, row.proforma_seq, row.proforma_at) {
+            (Some(series), Some(year), Some(sequence), Some(at)) => {
+                Some(Proforma { number: Some(Number { series, year, sequence }), at })
+            }
             _ => None,
         };
         let period = match (row.period_start, row.period_end) {
@@ -62,6 +72,7 @@ impl TryFrom<Row> for Invoice {
             purpose: Purpose::from_text(&row.purpose).ok_or_else(|| unreadable("invoice", "purpose", &row.purpose))?,
             state: State::from_text(&row.state).ok_or_else(|| unreadable("invoice", "state", &row.state))?,
             number,
+            proforma,
             lines: row.lines.0,
             totals: Totals {
                 subtotal: money(row.subtotal_minor),
@@ -90,17 +101,20 @@ pub async fn insert_all(tx: &mut PgTransaction<'_>, brand: BrandId, invoices: &[
     sqlx::query!(
         "INSERT INTO invoice (id, brand_id, account_id, subscription_id, order_id, purpose, state, entity_id, series,
                               number_year, number_seq, currency, subtotal_minor, tax_minor, total_minor, lines, snapshot,
-                              period_start, period_end, issued_at, due_at, closed_at, reminders_done, charges_made)
+                              period_start, period_end, issued_at, due_at, closed_at, reminders_done, charges_made,
+                              proforma_series, proforma_year, proforma_seq, proforma_at)
          SELECT id, $1, account_id, subscription_id, order_id, purpose, state, entity_id, series,
                 number_year, number_seq, currency, subtotal_minor, tax_minor, subtotal_minor + tax_minor, lines, snapshot,
-                period_start, period_end, issued_at, due_at, closed_at, reminders_done, charges_made
+                period_start, period_end, issued_at, due_at, closed_at, reminders_done, charges_made,
+                proforma_series, proforma_year, proforma_seq, proforma_at
            FROM UNNEST($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::uuid[], $9::text[],
                        $10::integer[], $11::bigint[], $12::text[], $13::bigint[], $14::bigint[], $15::jsonb[], $16::jsonb[],
                        $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::timestamptz[], $21::timestamptz[],
-                       $22::integer[], $23::integer[])
+                       $22::integer[], $23::integer[], $24::text[], $25::integer[], $26::bigint[], $27::timestamptz[])
                 AS r (id, account_id, subscription_id, order_id, purpose, state, entity_id, series,
                       number_year, number_seq, currency, subtotal_minor, tax_minor, lines, snapshot,
-                      period_start, period_end, issued_at, due_at, closed_at, reminders_done, charges_made)",
+                      period_start, period_end, issued_at, due_at, closed_at, reminders_done, charges_made,
+                      proforma_series, proforma_year, proforma_seq, proforma_at)",
         brand.as_uuid(),
         &column(invoices, |invoice| invoice.id.as_uuid()),
         &column(invoices, |invoice| invoice.account.as_uuid()),
@@ -124,10 +138,18 @@ pub async fn insert_all(tx: &mut PgTransaction<'_>, brand: BrandId, invoices: &[
         &column(invoices, |invoice| invoice.closed_at) as _,
         &column(invoices, |invoice| signed(invoice.reminders_done)),
         &column(invoices, |invoice| signed(invoice.charges_made)),
+        &column(invoices, |invoice| asked(invoice).map(|number| number.series.as_str())) as _,
+        &column(invoices, |invoice| asked(invoice).map(|number| number.year)) as _,
+        &column(invoices, |invoice| asked(invoice).map(|number| number.sequence)) as _,
+        &column(invoices, |invoice| invoice.proforma.as_ref().map(|proforma| proforma.at)) as _,
     )
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+fn asked(invoice: &Invoice) -> Option<&Number> {
+    invoice.proforma.as_ref()?.number.as_ref()
 }
 
 fn signed(count: u32) -> i32 {
@@ -209,7 +231,7 @@ pub async fn get(tx: &mut PgTransaction<'_>, id: InvoiceId) -> sqlx::Result<Opti
         r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
                   subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
                   snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
-                  reminders_done, charges_made,
+                  reminders_done, charges_made, proforma_series, proforma_year, proforma_seq, proforma_at,
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
                       AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
@@ -254,7 +276,7 @@ pub async fn open_of(tx: &mut PgTransaction<'_>, subscriptions: &[SubscriptionId
         r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
                   subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
                   snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
-                  reminders_done, charges_made,
+                  reminders_done, charges_made, proforma_series, proforma_year, proforma_seq, proforma_at,
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
                       AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
@@ -299,7 +321,7 @@ pub async fn list(
         r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
                   subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
                   snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
-                  reminders_done, charges_made,
+                  reminders_done, charges_made, proforma_series, proforma_year, proforma_seq, proforma_at,
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
                       AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
@@ -324,7 +346,7 @@ pub async fn list_issued(tx: &mut PgTransaction<'_>, account: AccountId, page: P
         r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
                   subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
                   snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
-                  reminders_done, charges_made,
+                  reminders_done, charges_made, proforma_series, proforma_year, proforma_seq, proforma_at,
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
                       AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
@@ -344,7 +366,8 @@ pub async fn list_issued(tx: &mut PgTransaction<'_>, account: AccountId, page: P
 pub async fn write_draft(tx: &mut PgTransaction<'_>, invoice: &Invoice) -> sqlx::Result<()> {
     sqlx::query!(
         "UPDATE invoice SET state = $2, entity_id = $3, series = $4, number_year = $5, number_seq = $6, subtotal_minor = $7,
-                tax_minor = $8, total_minor = $9, lines = $10, snapshot = $11, issued_at = $12, due_at = $13, closed_at = $14
+                tax_minor = $8, total_minor = $9, lines = $10, snapshot = $11, issued_at = $12, due_at = $13, closed_at = $14,
+                proforma_series = $15, proforma_year = $16, proforma_seq = $17, proforma_at = $18
           WHERE id = $1 AND state = 'draft'",
         invoice.id.as_uuid(),
         invoice.state.as_str(),
@@ -360,6 +383,10 @@ pub async fn write_draft(tx: &mut PgTransaction<'_>, invoice: &Invoice) -> sqlx:
         invoice.issued_at,
         invoice.due_at,
         invoice.closed_at,
+        asked(invoice).map(|number| number.series.as_str()),
+        asked(invoice).map(|number| number.year),
+        asked(invoice).map(|number| number.sequence),
+        invoice.proforma.as_ref().map(|proforma| proforma.at),
     )
     .execute(&mut **tx)
     .await?;
@@ -369,5 +396,20 @@ pub async fn write_draft(tx: &mut PgTransaction<'_>, invoice: &Invoice) -> sqlx:
 /// Throws a draft away; nothing refers to it yet.
 pub async fn delete_draft(tx: &mut PgTransaction<'_>, id: InvoiceId) -> sqlx::Result<()> {
     sqlx::query!("DELETE FROM invoice WHERE id = $1 AND state = 'draft'", id.as_uuid()).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Makes a pro forma an invoice: its number and the day of its issue. The caller holds its lock.
+pub async fn issue_proforma(tx: &mut PgTransaction<'_>, invoice: &Invoice) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE invoice SET series = $2, number_year = $3, number_seq = $4, issued_at = $5 WHERE id = $1 AND issued_at IS NULL",
+        invoice.id.as_uuid(),
+        invoice.number.as_ref().map(|number| number.series.as_str()),
+        invoice.number.as_ref().map(|number| number.year),
+        invoice.number.as_ref().map(|number| number.sequence),
+        invoice.issued_at,
+    )
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }

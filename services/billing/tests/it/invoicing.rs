@@ -419,8 +419,12 @@ async fn case_049_an_ended_subscriptions_open_renewal_is_void_or_given_up_as_the
     let world = &served.world;
     let mut owner = served.client(actor::staff(world.brand, ["brand.read", "brand.update"]));
     let policy = proto::invoice_rules::UnpaidAtEnd::WriteOff;
-    let put =
-        proto::PutInvoiceRulesRequest { unpaid_at_end: policy.into(), bills_time_off: false, expected_version: 0 };
+    let put = proto::PutInvoiceRulesRequest {
+        unpaid_at_end: policy.into(),
+        bills_time_off: false,
+        proforma: false,
+        expected_version: 0,
+    };
     let before = owner.get_invoice_rules(proto::GetInvoiceRulesRequest {}).await.unwrap().into_inner();
     assert_eq!((before.unpaid_at_end(), before.version), (proto::invoice_rules::UnpaidAtEnd::Void, 0));
     let lapse = async || {
@@ -492,6 +496,7 @@ async fn case_050_nothing_is_billed_while_suspended_and_nothing_for_that_time_on
     let put = proto::PutInvoiceRulesRequest {
         unpaid_at_end: proto::invoice_rules::UnpaidAtEnd::Void.into(),
         bills_time_off: true,
+        proforma: false,
         expected_version: 0,
     };
     staff.put_invoice_rules(put).await.unwrap();

@@ -26,6 +26,7 @@ mod options;
 mod overrides;
 mod payments;
 mod periods;
+mod proforma;
 mod refunds;
 mod scenarios;
 mod scheduler;

@@ -44,6 +44,21 @@ fn an_open_invoice_offers_to_pay_it() {
 }
 
 #[test]
+fn a_pro_forma_says_in_every_language_that_it_is_no_invoice() {
+    for (locale, title, disclaimer) in [
+        (Locale::En, "Pro forma invoice", "This is not a tax invoice."),
+        (Locale::De, "Proforma-Rechnung", "Dies ist keine Rechnung"),
+        (Locale::Fr, "Facture pro forma", "n’est pas une facture"),
+    ] {
+        let mut document = invoice();
+        (document.kind, document.locale) = (Kind::Proforma, locale);
+        (document.status, document.paid_on) = (Status::Open, None);
+        (document.paid_minor, document.balance_minor) = (0, 238_000);
+        shows(&document, &[title, disclaimer]);
+    }
+}
+
+#[test]
 fn a_credit_note_names_the_invoice_it_takes_back() {
     let mut document = invoice();
     (document.kind, document.number) = (Kind::CreditNote, "LUM-CN-7".into());

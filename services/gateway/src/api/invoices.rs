@@ -103,6 +103,11 @@ view! {
         /// Who said where the buyer is: `order`, `customer`, `staff`.
         tax_place_source: Option<String>,
         locale: String,
+        /// It only asks for the money so far: no tax document, and `number` is that of the pro forma.
+        proforma: bool,
+        /// The number it asked by, kept when it has become an invoice.
+        proforma_number: Option<String>,
+        proforma_at: Option<Time>,
         credit_notes: Vec<CreditNote>,
     }
 }

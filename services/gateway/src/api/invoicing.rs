@@ -120,6 +120,8 @@ view! {
         unpaid_at_end: UnpaidAtEnd,
         /// Time in which staff had a subscription suspended and nothing of it was paid is billed; else it begins anew on its return.
         bills_time_off: bool,
+        /// Money is asked for by a pro forma invoice, which becomes the invoice with the first money that comes for it.
+        proforma: bool,
         /// 0 before the first change.
         version: u64,
     }
@@ -134,6 +136,9 @@ pub struct InvoiceRulesInput {
     /// Bill time in which staff had a subscription suspended and nothing of it was paid.
     #[serde(default)]
     pub bills_time_off: bool,
+    /// Ask for money by a pro forma invoice, which becomes the invoice with the first money that comes for it.
+    #[serde(default)]
+    pub proforma: bool,
     /// The version that was read; 409 `version_conflict` when somebody else was faster.
     pub version: u64,
 }
@@ -321,6 +326,7 @@ async fn put_rules(
     let request = billing::PutInvoiceRulesRequest {
         unpaid_at_end: input.unpaid_at_end.into(),
         bills_time_off: input.bills_time_off,
+        proforma: input.proforma,
         expected_version: input.version,
     };
     Ok(Json(state.clients.billing(&caller.call()).put_invoice_rules(request).await?.into_inner().into()))

@@ -31,7 +31,7 @@ pub(in crate::app) async fn facts(
         (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
     if !owing.is_empty() {
         // One without an instant of issue is older than any campaign.
-        let issued = |invoice: &&Invoice| (invoice.id, invoice.issued_at.unwrap_or(DateTime::UNIX_EPOCH));
+        let issued = |invoice: &&Invoice| (invoice.id, invoice.asked_at().unwrap_or(DateTime::UNIX_EPOCH));
         let invoices: Vec<_> = owing.values().map(issued).collect();
         let ids: Vec<SubscriptionId> = owing.keys().copied().collect();
         let accounts: Vec<AccountId> = subscriptions

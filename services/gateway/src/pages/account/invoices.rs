@@ -37,6 +37,14 @@ pub fn state_of(invoice: &Invoice) -> (Tone, &'static str) {
     }
 }
 
+/// What the page of an invoice is called; a pro forma is none yet.
+#[must_use]
+pub fn title_of(invoice: &Invoice) -> String {
+    let kind = if invoice.proforma { "Pro forma invoice" } else { "Invoice" };
+    let number = if invoice.number.is_empty() { "Draft" } else { &invoice.number };
+    format!("{kind} {number}")
+}
+
 /// Invoices as a table of the account.
 pub fn table(title: &str, invoices: &[Invoice], manner: &Manner) -> Table {
     let rows = invoices.iter().map(|invoice| {
@@ -45,7 +53,7 @@ pub fn table(title: &str, invoices: &[Invoice], manner: &Manner) -> Table {
         vec![
             Cell::text(number).to(format!("/account/invoices/{}", invoice.id)),
             Cell::badge(tone, word),
-            Cell::text(manner.date(invoice.issued_at.as_ref())),
+            Cell::text(manner.date(invoice.issued_at.as_ref().or(invoice.proforma_at.as_ref()))),
             Cell::number(manner.money(invoice.total.as_ref())),
             Cell::text("PDF").to(format!("/account/invoices/{}/pdf", invoice.id)),
         ]
@@ -160,7 +168,7 @@ pub fn parts(page: Page, invoice: &Invoice, manner: &Manner, address: &str) -> P
         .with(Block::facts(
             "",
             vec![
-                ("Issued", Cell::text(manner.date(invoice.issued_at.as_ref()))),
+                ("Issued", Cell::text(manner.date(invoice.issued_at.as_ref().or(invoice.proforma_at.as_ref())))),
                 ("Due", Cell::text(manner.date(invoice.due_at.as_ref()))),
                 ("Paid", Cell::text(manner.money(invoice.paid.as_ref()))),
                 (
@@ -213,13 +221,14 @@ pub async fn show(
     let manner = manner(&state, &customer.brand);
     let (tone, word) = state_of(&invoice);
     let address = format!("/account/invoices/{id}");
-    let number = if invoice.number.is_empty() { "Draft".to_owned() } else { invoice.number.clone() };
-    let mut page = Page::new(format!("Invoice {number}"))
+    let mut page = Page::new(title_of(&invoice))
         .badge(tone, word)
         .up("Invoices", "/account/invoices")
         .aside("How was this computed?", format!("{address}/explain"))
-        .aside("Download PDF", format!("{address}/pdf"))
-        .aside("Download e-invoice (XML)", format!("{address}/ubl"));
+        .aside("Download PDF", format!("{address}/pdf"));
+    if !invoice.proforma {
+        page = page.aside("Download e-invoice (XML)", format!("{address}/ubl"));
+    }
     if is_payable(&invoice) {
         let title = if ui.query.get("back") == "1" { "Not paid yet" } else { "This invoice is open" };
         let form = Form::new(

@@ -21,7 +21,9 @@ use axum::routing::{get, post};
 pub use billing::{of as billing_address, vat_fact};
 pub use calendar::{anchor_facts, paused};
 pub use entry::ask_code;
-pub use invoices::{document as invoice_document, parts as invoice_parts, state_of as invoice_state};
+pub use invoices::{
+    document as invoice_document, parts as invoice_parts, state_of as invoice_state, title_of as invoice_title,
+};
 pub use services::stage;
 pub use subscriptions::{afterwards_of, listed, state_of as subscription_state, title as subscription_price};
 pub use tickets::{state_of as ticket_state, thread as ticket_thread};

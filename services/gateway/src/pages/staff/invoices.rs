@@ -10,7 +10,7 @@ use super::desk::{Desk, away};
 use super::invoice_form::{draft_forms, issued_forms};
 use super::orders::payments;
 use crate::api::invoices::e_invoice;
-use crate::pages::account::{invoice_document, invoice_parts, invoice_state};
+use crate::pages::account::{invoice_document, invoice_parts, invoice_state, invoice_title};
 use crate::pages::block::{Block, Cell, Failed, Table};
 use crate::pages::frame::{Page, Ui};
 use crate::pages::text::Manner;
@@ -56,17 +56,17 @@ pub(super) async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Optio
     let invoice = super::invoicing::read(state, desk).await?;
     let (tone, word) = invoice_state(&invoice);
     let address = desk.at(&format!("/invoices/{}", invoice.id));
-    let number = if invoice.number.is_empty() { "Draft" } else { &invoice.number };
     let is_draft = invoice.state() == Life::Draft;
-    let mut page = Page::new(format!("Invoice {number}"))
+    let mut page = Page::new(invoice_title(&invoice))
         .badge(tone, word)
         .up("Invoices", desk.at("/invoices"))
         .refused(failed)
         .action(if is_draft { "Preview as PDF" } else { "Download PDF" }, format!("{address}/pdf"));
     if !is_draft {
-        page = page
-            .action("Download e-invoice (XML)", format!("{address}/ubl"))
-            .aside("How was this computed?", format!("{address}/explain"));
+        if !invoice.proforma {
+            page = page.action("Download e-invoice (XML)", format!("{address}/ubl"));
+        }
+        page = page.aside("How was this computed?", format!("{address}/explain"));
     }
     let rights = (desk.may("invoice.manage"), desk.may("invoice.refund"));
     if is_draft && rights.0 {

@@ -192,6 +192,10 @@ async fn rules_form(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Fail
                 Field::check("bills_time_off", "Bill time in which we had it suspended", rules.bills_time_off)
                     .help("Otherwise a subscription begins anew when the suspension is lifted."),
             )
+            .field(
+                Field::check("proforma", "Ask by a pro forma invoice first", rules.proforma)
+                    .help("It becomes the invoice, with an invoice's number, when it is paid."),
+            )
             .field(Field::hidden("version", rules.version.to_string()))
             .refused(failed);
         page.with(Block::Form(form))
@@ -201,6 +205,7 @@ async fn rules_form(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Fail
             "",
             vec![
                 ("An open renewal at the end", Cell::text(label.unwrap_or_default())),
+                ("Pro forma first", Cell::text(if rules.proforma { "yes" } else { "no" })),
                 ("Time suspended by us", Cell::text(if rules.bills_time_off { "is billed" } else { "is not billed" })),
             ],
         ))
@@ -220,6 +225,7 @@ pub async fn put_rules(State(state): State<AppState>, desk: Desk, ui: Ui, Body(s
         let request = billing::PutInvoiceRulesRequest {
             unpaid_at_end: policy.into(),
             bills_time_off: sent.is_on("bills_time_off"),
+            proforma: sent.is_on("proforma"),
             expected_version: sent.number("version")?,
         };
         state.clients.billing(&desk.call()).put_invoice_rules(request).await?;
