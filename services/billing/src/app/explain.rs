@@ -9,10 +9,10 @@ use uuid::Uuid;
 use super::subscription::not_found;
 use super::tax::Taxes;
 use super::{Billing, broken, profile};
-use crate::domain::explain::{self, Figure};
+use crate::domain::explain::{self, Credit, Figure};
 use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::next_bill::next_bill;
-use crate::domain::rates::credited;
+use crate::domain::portion::Credited;
 use crate::domain::subscription::{State, Subscription};
 use crate::store;
 use crate::store::ledger::Shown;
@@ -166,11 +166,21 @@ async fn of_invoice(
     figures.extend(explain::settlement(invoice.totals.total, remaining, &settlements).map_err(broken)?);
     let mut references = vec![invoice.id.to_string()];
     references.extend(settlements.into_iter().map(|settlement| settlement.reference));
+    let nothing = Money::zero(invoice.totals.total.currency);
+    let mut before = Credited { amount: nothing, tax: nothing, lines: Vec::new() };
     for note in &notes {
-        let sums = (note.amount, note.tax);
-        let number = note.number.to_string();
-        let lines = credited(&invoice.lines, &note.lines);
-        figures.extend(explain::credit_note(&number, note.id, sums, &lines, tax_name).map_err(broken)?);
+        let credit = Credit {
+            number: note.number.to_string(),
+            reference: note.id.to_string(),
+            amount: note.amount,
+            tax: note.tax,
+            lines: note.lines.clone(),
+            before: before.clone(),
+        };
+        figures.extend(explain::credit_note(&credit, &invoice.lines, &invoice.totals, tax_name).map_err(broken)?);
+        before.amount = before.amount.checked_add(note.amount).map_err(broken)?;
+        before.tax = before.tax.checked_add(note.tax).map_err(broken)?;
+        before.lines.extend(&note.lines);
         references.push(note.id.to_string());
     }
     references.extend(store::explain::refunds(tx, invoice.id).await?.iter().map(ToString::to_string));

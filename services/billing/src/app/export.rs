@@ -1,12 +1,14 @@
-//! One day of a brand for its accountants, page by page.
+//! One day of a brand for its accountants, page by page; deferred revenue of a month, too.
 
-use chrono::{NaiveDate, TimeDelta};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use ottery_kernel::BrandId;
 use ottery_kit::grpc::Problem;
 use uuid::Uuid;
 
 use super::{Billing, broken, profile};
+use crate::domain::deferred_sheet::sheet;
 use crate::domain::export::{Day, Issued, invoices, journal};
+use crate::domain::trial_balance::Month;
 use crate::store::export::{self, After};
 
 /// Documents or transfers of a page: a few hundred kilobytes.
@@ -23,6 +25,15 @@ pub enum Cursor {
     CreditNotes(After),
     /// Transfers after this one.
     Journal(Option<Uuid>),
+}
+
+/// What deferred revenue is told of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// A day.
+    Day(NaiveDate),
+    /// A month, such as `2026-11`.
+    Month(String),
 }
 
 /// A page as CSV.
@@ -43,17 +54,7 @@ impl Billing {
         let (mut tx, now) = self.begin(brand).await?;
         let day = Day { date, zone: profile(&mut tx, brand).await?.entity.zone };
         let bounds = day.bounds();
-        if bounds.1 + SETTLING > now {
-            return Err(Problem::invalid(
-                "day",
-                "DAY_NOT_OVER",
-                format!(
-                    "day {date} ends at {} in {} and can be exported 10 minutes later; ask for an earlier day",
-                    bounds.1.to_rfc3339(),
-                    day.zone
-                ),
-            ));
-        }
+        is_over(day, "day", now)?;
         match cursor {
             Cursor::Invoices(after) => {
                 let page = export::invoices(&mut tx, bounds, &after, PAGE_ROWS).await?;
@@ -77,6 +78,46 @@ impl Billing {
             }
         }
     }
+}
+
+impl Billing {
+    /// What moved deferred revenue, day by day, as CSV; all of it must be over in the legal entity's zone.
+    ///
+    /// # Errors
+    /// When its last day is not over, or the month is none.
+    pub async fn export_deferred(&self, brand: BrandId, span: &Span) -> Result<String, Problem> {
+        let (mut tx, now) = self.begin(brand).await?;
+        let zone = profile(&mut tx, brand).await?.entity.zone;
+        let (field, first, last) = match span {
+            Span::Day(day) => ("day", *day, *day),
+            Span::Month(written) => {
+                let month = Month::parse(written, zone)
+                    .map_err(|error| Problem::invalid("month", "MONTH_INVALID", format!("month: {error}")))?;
+                ("month", month.first, month.last())
+            }
+        };
+        is_over(Day { date: last, zone }, field, now)?;
+        let days: Vec<Day> =
+            first.iter_days().take_while(|date| *date <= last).map(|date| Day { date, zone }).collect();
+        let opening = export::deferred_before(&mut tx, Day { date: first, zone }.bounds().0).await?;
+        let moved = export::deferred_moves(&mut tx, &days).await?;
+        sheet((first, last), &opening, &moved).map_err(broken)
+    }
+}
+
+/// Refuses a day that may still get bookings.
+fn is_over(day: Day, field: &'static str, now: DateTime<Utc>) -> Result<(), Problem> {
+    let end = day.bounds().1;
+    if end + SETTLING <= now {
+        return Ok(());
+    }
+    let message = format!(
+        "{field}: {} ends at {} in {} and can be exported 10 minutes later; ask for an earlier one",
+        day.date,
+        end.to_rfc3339(),
+        day.zone
+    );
+    Err(Problem::invalid(field, "DAY_NOT_OVER", message))
 }
 
 fn is_full(count: usize) -> bool {

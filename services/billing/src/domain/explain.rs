@@ -1,12 +1,15 @@
 //! "How was this computed": every figure of an invoice with the steps that lead to it. The results of a figure's steps add
 //! up to the figure; where rounding moved a minor unit, it is a step of its own.
 
+mod credit_note;
+
 use chrono::{DateTime, Utc};
 use ottery_kernel::{Money, MoneyError, Period};
 
 use super::derivation::{Addend, Priced, Share, Source, Units};
 use super::line::{Line, Totals};
-use super::rates::shared_out;
+
+pub use credit_note::{Credit, credit_note};
 
 /// Basis points in a whole.
 const WHOLE_BP: i64 = 10_000;
@@ -34,6 +37,8 @@ pub enum Kind {
     CreditNote,
     /// The tax in that.
     CreditNoteTax,
+    /// The same tax, by rate.
+    CreditNoteRates,
 }
 
 impl Kind {
@@ -50,6 +55,7 @@ impl Kind {
             Self::Remaining => "remaining",
             Self::CreditNote => "credit_note",
             Self::CreditNoteTax => "credit_note_tax",
+            Self::CreditNoteRates => "credit_note_rates",
         }
     }
 }
@@ -310,44 +316,6 @@ pub fn settlement(total: Money, remaining: Money, pieces: &[Settlement]) -> Resu
     Ok([
         Figure { kind: Kind::Paid, name: "Paid".into(), amount: paid, steps: pieces.iter().map(step).collect() },
         Figure { kind: Kind::Remaining, name: "Left to pay".into(), amount: remaining, steps },
-    ])
-}
-
-/// What a credit note takes back, by the rates of its invoice.
-///
-/// # Errors
-/// When an amount does not fit or has another currency.
-pub fn credit_note(
-    number: &str,
-    reference: impl ToString,
-    (amount, tax): (Money, Money),
-    invoiced: &[Line],
-    tax_name: &str,
-) -> Result<[Figure; 2], MoneyError> {
-    let tax_name = if tax_name.is_empty() { "Tax" } else { tax_name };
-    let reference = reference.to_string();
-    let parts = shared_out(amount, tax, invoiced)?;
-    let step = |rate_bp: u32, of: Money, result: Money| {
-        let text = format!("The part of what the invoice has at {}", percent(rate_bp));
-        Step {
-            rounded: Rounded::LargestRemainder,
-            tax_rate_bp: Some(rate_bp),
-            base: of,
-            result,
-            ..Step::plain("rate_share", text, of).about(&reference)
-        }
-    };
-    let gross = parts.iter().map(|part| step(part.rate_bp, amount, part.gross)).collect();
-    let taxes = parts.iter().filter(|part| !part.tax.is_zero());
-    let taxes = taxes.map(|part| step(part.rate_bp, tax, part.tax)).collect();
-    Ok([
-        Figure { kind: Kind::CreditNote, name: format!("Credit note {number}"), amount, steps: gross },
-        Figure {
-            kind: Kind::CreditNoteTax,
-            name: format!("{tax_name} in credit note {number}"),
-            amount: tax,
-            steps: taxes,
-        },
     ])
 }
 

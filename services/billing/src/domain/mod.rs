@@ -6,6 +6,7 @@ pub mod calendar;
 pub mod change_lines;
 pub mod coupon;
 pub mod deferral;
+pub mod deferred_sheet;
 pub mod derivation;
 pub mod dunning;
 pub mod einvoice;

@@ -102,6 +102,14 @@ impl Left {
     }
 }
 
+/// The part of the invoice's tax that is in `gross` of it, when it is taken back as a share of all lines.
+///
+/// # Errors
+/// When the invoice comes to nothing, or the result does not fit.
+pub fn share_of_tax(totals: &Totals, gross: Money) -> Result<Money, MoneyError> {
+    totals.tax.mul_ratio(gross.minor, totals.total.minor, Rounding::HalfUp)
+}
+
 /// The tax through this credit is the invoice's in proportion, so that repeated credits never drift, and the last one
 /// takes exactly what is left.
 fn share(totals: Totals, before: &Credited, left: Left, amount: Money) -> Result<Portion, Refused> {
@@ -109,7 +117,7 @@ fn share(totals: Totals, before: &Credited, left: Left, amount: Money) -> Result
         return Err(Refused::TooLarge { left: left.amount, asked: amount });
     }
     let through = before.amount.checked_add(amount)?;
-    let due = totals.tax.mul_ratio(through.minor, totals.total.minor, Rounding::HalfUp)?;
+    let due = share_of_tax(&totals, through)?;
     // Lines credited before may have had more or less tax in them than a share of the whole.
     let (least, most) = left.bounds(amount)?;
     let tax = Money::new((due.minor - before.tax.minor).clamp(least, most), amount.currency);

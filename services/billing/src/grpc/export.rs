@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Caller;
 use crate::app::Billing;
-use crate::app::export::Cursor;
+use crate::app::export::{Cursor, Span};
 use crate::store::export::After;
 
 pub(super) async fn export_day(
@@ -18,18 +18,18 @@ pub(super) async fn export_day(
     let (permission, name, first) = match request.book() {
         proto::export_day_request::Book::Invoices => ("invoice.read", "invoices", Cursor::Invoices(After::default())),
         proto::export_day_request::Book::Journal => ("ledger.read", "journal", Cursor::Journal(None)),
+        proto::export_day_request::Book::Deferred => return deferred(app, actor, request).await,
         proto::export_day_request::Book::Unspecified => {
-            return Err(Problem::invalid("book", "BOOK_INVALID", "book: say which one, invoices or journal"));
+            let message = "book: say which one: invoices, journal or deferred revenue";
+            return Err(Problem::invalid("book", "BOOK_INVALID", message));
         }
     };
     let caller = Caller::staff(actor, permission)?;
-    let day: NaiveDate = request.day.parse().map_err(|_| {
-        Problem::invalid(
-            "day",
-            "DAY_INVALID",
-            format!("day `{}` is no date; expected one such as 2026-11-26", request.day),
-        )
-    })?;
+    if !request.month.is_empty() {
+        let message = format!("month: {name} are exported day by day; name a day");
+        return Err(Problem::invalid("month", "MONTH_UNSUPPORTED", message));
+    }
+    let day = day_of(&request.day)?;
     let cursor = match request.cursor.as_str() {
         "" => first,
         text => cursor_of(text).filter(|cursor| is_of(cursor, &first)).ok_or_else(|| {
@@ -41,6 +41,35 @@ pub(super) async fn export_day(
         csv: sheet.csv,
         next_cursor: sheet.next.map(|cursor| text_of(&cursor)).unwrap_or_default(),
         file_name: format!("{name}-{day}.csv"),
+    })
+}
+
+fn day_of(text: &str) -> Result<NaiveDate, Problem> {
+    text.parse().map_err(|_| {
+        let message = format!("day `{text}` is no date; expected one such as 2026-11-26");
+        Problem::invalid("day", "DAY_INVALID", message)
+    })
+}
+
+/// A row per day and currency: a month is one page.
+async fn deferred(
+    app: &Billing,
+    actor: Actor,
+    request: proto::ExportDayRequest,
+) -> Result<proto::ExportDayReply, Problem> {
+    let caller = Caller::staff(actor, "ledger.read")?;
+    let (span, named) = match (request.day.as_str(), request.month.as_str()) {
+        (day, "") => (Span::Day(day_of(day)?), day),
+        ("", month) => (Span::Month(month.to_owned()), month),
+        (_, _) => {
+            let message = "month: name either a day or a month, not both";
+            return Err(Problem::invalid("month", "SPAN_AMBIGUOUS", message));
+        }
+    };
+    Ok(proto::ExportDayReply {
+        csv: app.export_deferred(caller.brand, &span).await?,
+        next_cursor: String::new(),
+        file_name: format!("deferred-revenue-{named}.csv"),
     })
 }
 

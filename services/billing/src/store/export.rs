@@ -1,13 +1,16 @@
 //! Pages of one day, in an order that never changes.
 
-use chrono::{DateTime, Utc};
-use ottery_kernel::{AccountId, InvoiceId, Money, Period, TransferId};
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use ottery_kernel::{AccountId, Currency, InvoiceId, Money, Period, TransferId};
 use sqlx::postgres::PgTransaction;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{currency, money, unreadable};
-use crate::domain::export::{Issued, Posted};
+use crate::domain::deferred_sheet::{Moved, Movement};
+use crate::domain::export::{Day, Issued, Posted};
 use crate::domain::invoice::{Number, Snapshot};
 use crate::domain::line::Line;
 use crate::domain::rates::{by_rate, credited, shared_out};
@@ -154,6 +157,51 @@ pub async fn transfers(
             })
         })
         .collect()
+}
+
+/// What was deferred before an instant, by currency, in minor units.
+pub async fn deferred_before(
+    tx: &mut PgTransaction<'_>,
+    before: DateTime<Utc>,
+) -> sqlx::Result<BTreeMap<Currency, i64>> {
+    let rows = sqlx::query!(
+        r#"SELECT currency, sum(CASE credit WHEN 'deferred' THEN amount_minor ELSE -amount_minor END)::bigint AS "minor!"
+             FROM transfer
+            WHERE brand_id = ottery_brand() AND state = 'posted' AND id < $1 AND (debit = 'deferred' OR credit = 'deferred')
+            GROUP BY currency"#,
+        first_id(before)
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.into_iter().map(|row| Ok((currency("transfer", &row.currency)?, row.minor))).collect()
+}
+
+/// What moved deferred revenue on these days.
+pub async fn deferred_moves(tx: &mut PgTransaction<'_>, days: &[Day]) -> sqlx::Result<Moved> {
+    let dates: Vec<NaiveDate> = days.iter().map(|day| day.date).collect();
+    let (first, next): (Vec<Uuid>, Vec<Uuid>) =
+        days.iter().map(|day| day.bounds()).map(|(from, to)| (first_id(from), first_id(to))).unzip();
+    let rows = sqlx::query!(
+        r#"SELECT d.day AS "day!", t.currency, t.kind,
+                  sum(CASE t.credit WHEN 'deferred' THEN t.amount_minor ELSE -t.amount_minor END)::bigint AS "minor!"
+             FROM UNNEST($1::date[], $2::uuid[], $3::uuid[]) AS d (day, first, next)
+             JOIN transfer t ON t.brand_id = ottery_brand() AND t.id >= d.first AND t.id < d.next
+            WHERE t.state = 'posted' AND (t.debit = 'deferred' OR t.credit = 'deferred')
+            GROUP BY d.day, t.currency, t.kind"#,
+        &dates,
+        &first,
+        &next,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut moved = Moved::new();
+    for row in rows {
+        let movement = Movement::of_kind(&row.kind)
+            .ok_or_else(|| unreadable("transfer", "kind of deferred revenue", &row.kind))?;
+        let of_day = moved.entry(row.day).or_default().entry(currency("transfer", &row.currency)?).or_default();
+        *of_day.entry(movement).or_default() += row.minor;
+    }
+    Ok(moved)
 }
 
 /// Smaller than every id made at that instant or later, larger than every one before.

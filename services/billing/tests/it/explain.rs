@@ -64,6 +64,13 @@ async fn an_invoice_is_explained_from_its_price_to_its_rows_in_the_books() {
     assert_eq!(amount(&found, Kind::Total), invoice.totals.total);
     assert_eq!((amount(&found, Kind::Paid), amount(&found, Kind::Remaining)), (invoice.totals.total, eur(0)));
     assert_eq!(amount(&found, Kind::CreditNote), eur(100));
+    let taken_back = found.figures.iter().find(|figure| figure.kind == Kind::CreditNoteTax).unwrap();
+    let share = taken_back.steps[0].share.unwrap();
+    assert_eq!(
+        (share.part, share.whole),
+        (100, invoice.totals.total.minor),
+        "1.00 of the invoice, with its share of the tax"
+    );
     let price = found.figures[0].steps[0].price.clone().unwrap();
     assert_eq!((price.price_id, price.plan_version_id), (sold.price_id, sold.plan_version_id));
     let kinds: Vec<_> = found.postings.iter().map(|row| row.kind.as_str()).collect();

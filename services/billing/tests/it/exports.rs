@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use billing::app::credit;
-use billing::app::export::{Cursor, Sheet};
+use billing::app::export::{Cursor, Sheet, Span};
 use billing::domain::ledger::{Account, Booking};
 use billing::store::credit_note::CreditNote;
 use billing::store::export::After;
@@ -189,4 +189,65 @@ async fn a_day_of_many_invoices_comes_in_pages_without_gap_or_double() {
     let ids: std::collections::BTreeSet<_> =
         journal.iter().map(|row| (row["transfer_id"].clone(), row["debit"].is_empty())).collect();
     assert_eq!(ids.len(), journal.len());
+}
+
+#[tokio::test]
+async fn deferred_revenue_is_told_by_day_and_month_and_ties_to_the_journal() {
+    let world = world().await;
+    let first = world.today();
+    world.busy_day().await;
+    world.recognise().await;
+    world.advance(TimeDelta::days(40)).await;
+    world.recognise().await;
+    let sheet = |span: Span| {
+        let billing = &world.billing;
+        async move { billing.export_deferred(world.brand, &span).await.unwrap() }
+    };
+    let minor = |row: &BTreeMap<String, String>, column: &str| {
+        ottery_kernel::Money::parse(&row[column], Currency::EUR).unwrap().minor
+    };
+    let day = sheet(Span::Day(first)).await;
+    let told = rows(&day);
+    assert_eq!((told.len(), minor(&told[0], "opening")), (1, 0));
+    assert_eq!((minor(&told[0], "deferred"), minor(&told[0], "credited")), (1000, -500));
+    let mut tx = world.tx().await;
+    let of_day: i64 = rows(&world.journal_csv(first).await)
+        .iter()
+        .filter(|row| row["account"] == "deferred")
+        .map(|row| ["credit", "debit"].map(|side| if row[side].is_empty() { 0 } else { minor(row, side) }))
+        .map(|[credit, debit]| credit - debit)
+        .sum();
+    assert_eq!(minor(&told[0], "closing"), of_day);
+
+    let month = first.format("%Y-%m").to_string();
+    let text = sheet(Span::Month(month.clone())).await;
+    let told = rows(&text);
+    assert_eq!(
+        told.iter().map(|row| row["day"].clone()).next(),
+        Some(first.to_string()),
+        "nothing was deferred before"
+    );
+    for pair in told.windows(2) {
+        assert_eq!(pair[0]["closing"], pair[1]["opening"], "{pair:?}");
+    }
+    let next = sheet(Span::Day(first + TimeDelta::days(1))).await;
+    assert!(text.contains(next.lines().nth(1).unwrap()), "a month is its days");
+    // All of a term that is over became revenue, was credited or was released.
+    let balances = billing::store::ledger::balances(&mut tx).await.unwrap();
+    drop(tx);
+    let left = balances.iter().find(|balance| balance.account == "deferred").unwrap();
+    assert_eq!(left.credits.minor - left.debits.minor, 0);
+
+    // Whatever happens later, the file stays.
+    world.subscriber(3100, Term::MONTH).await;
+    world.recognise().await;
+    assert_eq!(sheet(Span::Month(month)).await, text);
+    assert_eq!(sheet(Span::Day(first)).await, day);
+    let early = world.billing.export_deferred(world.brand, &Span::Day(world.today())).await.unwrap_err();
+    assert_eq!((early.reason.as_ref(), early.field.as_deref()), ("DAY_NOT_OVER", Some("day")));
+    let running = Span::Month(world.today().format("%Y-%m").to_string());
+    let early = world.billing.export_deferred(world.brand, &running).await.unwrap_err();
+    assert_eq!((early.reason.as_ref(), early.field.as_deref()), ("DAY_NOT_OVER", Some("month")));
+    let none = world.billing.export_deferred(world.brand, &Span::Month("2026-13".into())).await.unwrap_err();
+    assert_eq!((none.reason.as_ref(), none.field.as_deref()), ("MONTH_INVALID", Some("month")));
 }

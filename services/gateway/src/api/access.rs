@@ -199,6 +199,7 @@ pub const RULES: &[Rule] = &[
     post("/payments/{id}/refunds", Holder("invoice.refund"), Brand, "invoice.refund").money().step_up(),
     read("/exports/invoices.csv", Holder("invoice.read"), Brand),
     read("/exports/journal.csv", Holder("ledger.read"), Brand),
+    read("/exports/deferred-revenue.csv", Holder("ledger.read"), Brand),
     read("/wallet", Owner("invoice.read"), Brand),
     post("/wallet/credits", Holder("wallet.grant"), Brand, "wallet.grant").money(),
     read("/wallet/statement", Owner("invoice.read"), Brand),

@@ -48,7 +48,7 @@ view! {
 view! {
     /// A figure; the results of its steps add up to it.
     ExplainedFigure from billing::ExplainedFigure {
-        /// `line`, `line_tax`, `subtotal`, `tax`, `total`, `paid`, `remaining`, `credit_note`, `credit_note_tax`
+        /// `line`, `line_tax`, `subtotal`, `tax`, `total`, `paid`, `remaining`, `credit_note`, `credit_note_tax`, `credit_note_rates`
         kind: String,
         /// As it is printed.
         name: String,

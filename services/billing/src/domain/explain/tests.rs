@@ -6,6 +6,7 @@ use super::*;
 use crate::domain::calendar::Stretch;
 use crate::domain::coupon::tests::{coupon, redeemed};
 use crate::domain::coupon::{Benefit, Redeemed};
+use crate::domain::portion::{self, Credited, Wanted};
 use crate::domain::proration::tests::offer;
 use crate::domain::quote::{Billed, stretch_lines};
 use crate::domain::tax::Tax;
@@ -121,8 +122,14 @@ proptest! {
         figures.extend(settlement(totals.total, remaining, &pieces).unwrap());
         let amount = totals.total.minor * credited / 100;
         if amount > 0 {
-            let tax = totals.tax.minor * credited / 100;
-            figures.extend(credit_note("CN-1", "crn_1", (eur(amount), eur(tax)), &billed.lines, "VAT").unwrap());
+            let before = Credited { amount: eur(0), tax: eur(0), lines: Vec::new() };
+            let wanted = Wanted::Amount(eur(amount));
+            let portion = portion::of(&billed.lines, totals, &before, &wanted).unwrap();
+            let credit = Credit {
+                number: "CN-1".into(), reference: "crn_1".into(), amount: portion.amount, tax: portion.tax,
+                lines: portion.lines, before,
+            };
+            figures.extend(credit_note(&credit, &billed.lines, &totals, "VAT").unwrap());
         }
         figures.push(charge(totals.total, eur(totals.total.minor / 3)).unwrap());
         for figure in &figures {

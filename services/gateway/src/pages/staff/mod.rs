@@ -124,6 +124,7 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/mails/resend", post(records::resend))
         .route("/staff/b/{brand}/ledger", get(records::ledger))
         .route("/staff/b/{brand}/ledger/deferred", get(revenue::deferred))
+        .route("/staff/b/{brand}/ledger/deferred.csv", get(revenue::deferred_csv))
         .route("/staff/b/{brand}/ledger/balance", get(books::balance))
         .route("/staff/b/{brand}/ledger/balance.csv", get(books::balance_csv))
         .route("/staff/b/{brand}/ledger/balance/close", post(books::close))
