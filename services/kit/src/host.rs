@@ -7,7 +7,7 @@ use ottery_kernel::Clock;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, Silent};
 use crate::cache::Cache;
 use crate::db::{DatabaseError, DatabaseSettings};
 use crate::grpc::{ActorVerifier, Channel, ChannelSettings, Directory, KeyError, ServiceIdentity, ServiceKeys};
@@ -133,6 +133,21 @@ impl Host {
             metrics: self.metrics.for_service(service),
             ..self.clone()
         })
+    }
+
+    /// The same service cut off from everything, for work on a copy of its data: it knows no database, no neighbour and no
+    /// broker, counts into a registry nobody reads, and opens nothing that was sealed outside.
+    #[must_use]
+    pub fn cut_off(&self) -> Self {
+        Self {
+            db: DatabaseSettings { url: "postgres://cut-off.invalid".to_owned(), ..DatabaseSettings::default() },
+            broker: Arc::new(Silent),
+            directory: Directory::new(Vec::<(String, Vec<String>)>::new()),
+            metrics: Metrics::new(self.service()),
+            keyring: Keyring::ephemeral(),
+            channels: Channels::default(),
+            ..self.clone()
+        }
     }
 
     /// The service this view belongs to.

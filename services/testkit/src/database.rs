@@ -50,6 +50,28 @@ pub async fn database_without_base(service: &'static str, migrations: &Migrator)
     fresh(service, migrations, Base::None).await
 }
 
+/// An empty scratch database, owned by the role of that name: [`ottery_kit::db::Scratch`] finds it by the settings.
+///
+/// # Panics
+/// When PostgreSQL fails; a test cannot go on without.
+pub async fn scratch_database(name: &'static str) -> TestDatabase {
+    let admin_url = postgres_admin_url().await;
+    match create_scratch(&admin_url, name).await {
+        Ok(database) => database,
+        Err(error) => panic!("a scratch database '{name}': {error:#}"),
+    }
+}
+
+async fn create_scratch(admin_url: &str, service: &'static str) -> anyhow::Result<TestDatabase> {
+    let name = name_for(service);
+    let settings = settings(admin_url).with_database(service, &name);
+    db::provision_scratch(&settings, service).await?;
+    let admin_options = settings.admin_options()?.database(&name);
+    let admin_pool = PgPoolOptions::new().max_connections(ADMIN_CONNECTIONS_MAX).connect_lazy_with(admin_options);
+    let pool = settings.pool(service).await?;
+    Ok(TestDatabase { pool, admin_pool, settings, service, name })
+}
+
 /// Which tables a database has besides its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Base {

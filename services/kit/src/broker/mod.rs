@@ -10,6 +10,7 @@
 pub mod in_process;
 mod lanes;
 pub mod rabbitmq;
+mod silent;
 pub mod testing;
 
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use ottery_kernel::BrandId;
 use ottery_proto::common::v1::Envelope;
 use prost::Message;
 use tokio_util::sync::CancellationToken;
+
+pub use silent::Silent;
 
 /// Who listens to what.
 #[derive(Clone, Debug, PartialEq, Eq)]

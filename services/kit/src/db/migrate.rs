@@ -55,11 +55,7 @@ async fn migrate_with(
     )
     .await?;
 
-    let merged = Migrator {
-        migrations: Cow::Owned(sources.iter().flat_map(|source| source.iter().cloned()).collect()),
-        ..Migrator::DEFAULT
-    };
-    merged
+    merged(sources)
         .run(&mut connection)
         .await
         .map_err(|source| DatabaseError::Migration { database: database.clone(), source })?;
@@ -81,4 +77,12 @@ async fn migrate_with(
     )
     .await?;
     connection.close().await.map_err(|source| DatabaseError::Query { step: "closing the owner's session", source })
+}
+
+/// All of them as one, in this order.
+pub(super) fn merged(sources: &[&Migrator]) -> Migrator {
+    Migrator {
+        migrations: Cow::Owned(sources.iter().flat_map(|source| source.iter().cloned()).collect()),
+        ..Migrator::DEFAULT
+    }
 }

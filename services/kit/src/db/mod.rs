@@ -9,6 +9,7 @@ mod migrate;
 mod partitions;
 mod provision;
 mod scope;
+mod scratch;
 mod settings;
 
 pub use connect::{connect, connect_url};
@@ -16,6 +17,7 @@ pub use migrate::{BASE, migrate, migrate_plain};
 pub use partitions::{DAYS_AHEAD_MIN, Kept, PartitionState, keep_partitions, partition_state};
 pub use provision::{admin_connection, create_database, drop_database, provision};
 pub use scope::{Scope, begin, is_retryable, is_unique_violation};
+pub use scratch::{Copied, Scratch, is_scratch_empty, provision_scratch, sweep_scratch};
 pub use settings::{DatabaseSettings, ServiceDatabase};
 
 /// Why a database could not be used; every message says what to do.

@@ -65,7 +65,8 @@ pub async fn drop_database(settings: &DatabaseSettings, database: &str) -> Resul
     admin.close().await.map_err(|source| DatabaseError::Query { step: "closing the administrator's session", source })
 }
 
-async fn lock(admin: &mut PgConnection) -> Result<(), DatabaseError> {
+/// Waits for its turn to change roles and databases; the session keeps it until it ends.
+pub(super) async fn lock(admin: &mut PgConnection) -> Result<(), DatabaseError> {
     sqlx::query!("SELECT pg_advisory_lock($1)", PROVISION_LOCK)
         .fetch_one(admin)
         .await
@@ -74,7 +75,6 @@ async fn lock(admin: &mut PgConnection) -> Result<(), DatabaseError> {
 }
 
 async fn roles(admin: &mut PgConnection, settings: &DatabaseSettings, service: &str) -> Result<(), DatabaseError> {
-    let role = DatabaseSettings::role_name(service);
     let owner = DatabaseSettings::owner_name(service);
     if !role_exists(admin, &owner).await? {
         run(admin, format!("CREATE ROLE \"{owner}\" NOLOGIN NOSUPERUSER NOBYPASSRLS"), "creating the owner role")
@@ -82,6 +82,16 @@ async fn roles(admin: &mut PgConnection, settings: &DatabaseSettings, service: &
         // An administrator that is no superuser has to be a member to act as the owner.
         run(admin, format!("GRANT \"{owner}\" TO CURRENT_USER"), "joining the owner role").await?;
     }
+    login_role(admin, settings, service).await
+}
+
+/// The role that signs in, with its password and its limits.
+pub(super) async fn login_role(
+    admin: &mut PgConnection,
+    settings: &DatabaseSettings,
+    service: &str,
+) -> Result<(), DatabaseError> {
+    let role = DatabaseSettings::role_name(service);
     if !role_exists(admin, &role).await? {
         run(
             admin,
@@ -120,7 +130,12 @@ async fn roles(admin: &mut PgConnection, settings: &DatabaseSettings, service: &
 }
 
 async fn ensure_database(admin: &mut PgConnection, database: &str, service: &str) -> Result<(), DatabaseError> {
-    plain_name(database)?;
+    make_database(admin, plain_name(database)?, &DatabaseSettings::owner_name(service)).await?;
+    open_database(admin, database, &DatabaseSettings::role_name(service)).await
+}
+
+/// Creates the database unless it is there.
+pub(super) async fn make_database(admin: &mut PgConnection, database: &str, owner: &str) -> Result<(), DatabaseError> {
     let exists = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1::text) AS "exists!""#,
         database
@@ -129,10 +144,13 @@ async fn ensure_database(admin: &mut PgConnection, database: &str, service: &str
     .await
     .map_err(|source| DatabaseError::Query { step: "looking for the database", source })?;
     if !exists {
-        let owner = DatabaseSettings::owner_name(service);
         run(admin, format!("CREATE DATABASE \"{database}\" OWNER \"{owner}\""), "creating the database").await?;
     }
-    let role = DatabaseSettings::role_name(service);
+    Ok(())
+}
+
+/// Lets this role connect to the database, and nobody else.
+pub(super) async fn open_database(admin: &mut PgConnection, database: &str, role: &str) -> Result<(), DatabaseError> {
     run(admin, format!("REVOKE CONNECT ON DATABASE \"{database}\" FROM PUBLIC"), "closing the database to others")
         .await?;
     run(admin, format!("GRANT CONNECT ON DATABASE \"{database}\" TO \"{role}\""), "opening the database to its service")

@@ -113,7 +113,7 @@ impl Keyring {
         Zeroizing::new(format!("key {} {}", derive::key_id(&key), *Zeroizing::new(STANDARD.encode(key))))
     }
 
-    /// A keyring of fresh keys that are kept nowhere, for tests.
+    /// A keyring of fresh keys that are kept nowhere: for tests, and for work on copies that may open nothing real.
     #[must_use]
     pub fn ephemeral() -> Self {
         let bytes = random_bytes::<32>();
