@@ -23,6 +23,48 @@ pub struct Config {
     pub payments: Payments,
     /// Validation of VAT numbers.
     pub vat: Vat,
+    /// Runs of the time machine.
+    pub time_machine: TimeMachine,
+}
+
+/// Runs of the time machine.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeMachine {
+    /// How often an idle worker looks.
+    pub poll_ms: u64,
+    /// How long a worker that is gone keeps the others waiting.
+    pub lease_seconds: u64,
+    /// How long a run may take.
+    pub run_minutes_max: u32,
+    /// How long results are kept.
+    pub keep_days: u32,
+}
+
+impl TimeMachine {
+    /// How often an idle worker looks.
+    #[must_use]
+    pub const fn poll(&self) -> Duration {
+        Duration::from_millis(self.poll_ms)
+    }
+
+    /// How long a worker may be silent before another takes over.
+    #[must_use]
+    pub const fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds)
+    }
+
+    /// How long a run may take.
+    #[must_use]
+    pub fn limit(&self) -> Duration {
+        Duration::from_secs(60 * u64::from(self.run_minutes_max))
+    }
+
+    /// How long results are kept.
+    #[must_use]
+    pub fn keep(&self) -> TimeDelta {
+        TimeDelta::days(self.keep_days.into())
+    }
 }
 
 /// Validation of VAT numbers.

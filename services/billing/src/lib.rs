@@ -16,6 +16,7 @@ use ottery_kit::doctor::Finding;
 use ottery_kit::{Host, Service};
 use ottery_proto::billing::v1::billing_service_server::BillingServiceServer;
 use ottery_proto::billing::v1::dunning_service_server::DunningServiceServer;
+use ottery_proto::billing::v1::time_machine_service_server::TimeMachineServiceServer;
 use sqlx::PgPool;
 
 use app::Billing;
@@ -25,6 +26,8 @@ pub use config::Config;
 pub const NAME: &str = "billing";
 /// Every setting with its default and what it means.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
+/// The scratch database of the time machine and its role are called so; it is provisioned with the others.
+pub const SCRATCH: &str = app::time_machine::SCRATCH;
 /// The schema.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
@@ -37,7 +40,8 @@ pub async fn build(config: Config, host: Host) -> anyhow::Result<Service> {
     let billing = Billing::new(config, &host, pool.clone())?;
     let routes =
         tonic::service::Routes::new(BillingServiceServer::new(grpc::service::BillingGrpc { app: billing.clone() }))
-            .add_service(DunningServiceServer::new(grpc::dunning::DunningGrpc { app: billing.clone() }));
+            .add_service(DunningServiceServer::new(grpc::dunning::DunningGrpc { app: billing.clone() }))
+            .add_service(TimeMachineServiceServer::new(grpc::time_machine::TimeMachineGrpc { app: billing.clone() }));
     let (counting, watching) = (billing.clone(), billing.clone());
     let expiring = Arc::new(billing.clone());
     let mut service = Service::new(NAME, &host, pool)
@@ -52,6 +56,8 @@ pub async fn build(config: Config, host: Host) -> anyhow::Result<Service> {
     let recognising = Arc::new(billing.clone());
     let service = service.worker("revenue", move |context| app::deferral::run(recognising.clone(), context));
     let service = service.worker("wallet-expiry", move |context| app::wallet::run(expiring.clone(), context));
+    let travelling = Arc::new(billing.clone());
+    let service = service.worker("time-machine", move |context| app::time_machine::run(travelling.clone(), context));
     let service = service.due(move |brand, now| {
         let billing = counting.clone();
         async move { billing.still_due(brand, now).await }

@@ -42,6 +42,14 @@ pub async fn check(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
         numbers(&mut tx, &mut used).await?;
     }
     findings.extend(gaps(pool, &used).await?);
+    let stuck = store::time_machine_run::stuck(pool).await?;
+    if stuck > 0 {
+        let detail = format!(
+            "{stuck} runs of the time machine wait and nobody works on them: does a process of billing run, and does its \
+             scratch database exist (`ottery migrate` makes it)?"
+        );
+        findings.push(Finding::warning("time_machine.stuck", detail));
+    }
     Ok(findings)
 }
 

@@ -34,6 +34,7 @@ pub mod settlement;
 pub mod stock;
 pub mod subscription;
 pub mod tax;
+pub mod time_machine;
 pub mod unit;
 pub mod vat;
 pub mod wallet;

@@ -5,6 +5,7 @@ use ottery_kernel::{AccountId, BrandId, Money, PlanVersionId, PriceId, Subscript
 use ottery_kit::audit;
 use ottery_kit::grpc::{Actor, Problem};
 use serde_json::json;
+use sqlx::postgres::PgTransaction;
 
 use super::schedule::cases;
 use super::unit::Unit;
@@ -20,6 +21,8 @@ use crate::store::subscription::Among;
 const NOTICE_DAYS: std::ops::RangeInclusive<u32> = 7..=365;
 /// Subscriptions of one call; the answer says when there are more.
 const BATCH_MAX: i64 = 1_000;
+/// Whoever has another price, but for those it was promised to.
+const EVERYBODY: Among<'static> = Among { version: None, only: &[], with_promised: false };
 
 /// What staff asks for.
 #[derive(Clone, Debug)]
@@ -86,44 +89,83 @@ impl Billing {
         let offer = self.offer_on_sale(brand, ask.to).await?;
         let (mut tx, now) = self.begin(brand).await?;
         let among = Among { version: ask.from, only: &ask.only, with_promised: ask.ends_promises };
-        let found = store::subscription::with_older_price(&mut tx, &offer, among, BATCH_MAX + 1).await?;
-        let has_more = i64::try_from(found.len()).is_ok_and(|count| count > BATCH_MAX);
-        let ids: Vec<SubscriptionId> = found.into_iter().take(usize::try_from(BATCH_MAX).unwrap_or(0)).collect();
-        let mut locked = store::subscription::lock_all(&mut tx, &ids).await?;
-        let profile = profile(&mut tx, brand).await?;
-        let settings = self.config.dunning(&profile);
-        let mut unit = Unit::new(brand, profile, now);
-        let mut accounts: Vec<AccountId> = locked.iter().map(|subscription| subscription.account).collect();
-        accounts.sort_unstable();
-        accounts.dedup();
-        unit.lock_customers(&mut tx, &accounts).await?;
         let change = PriceChange { offer, from: now + TimeDelta::days(ask.notice_days.into()) };
-        let mut rows = Vec::with_capacity(locked.len());
-        for subscription in &mut locked {
-            rows.push(announce(&mut unit, subscription, &change, &ask.keep)?);
-        }
+        let (outcome, unit, announced) = announce_to_all(&mut tx, brand, &change, among, &ask.keep, now).await?;
         if ask.is_dry_run {
-            return Ok(Outcome { rows, has_more });
+            return Ok(outcome);
         }
-        for subscription in &locked {
-            unit.keep(subscription.clone());
-        }
+        let is_announced = |row: &&Row| row.at.is_some();
         let written = json!({
-            "notice_days": ask.notice_days, "price": change.offer.price, "announced": rows.iter().filter(|row| row.at.is_some()).count(),
-            "kept": rows.iter().filter(|row| row.at.is_none()).count(),
-            "promises_ended": rows.iter().filter(|row| row.at.is_some() && row.was_promised).count(),
+            "notice_days": ask.notice_days, "price": change.offer.price,
+            "announced": outcome.rows.iter().filter(is_announced).count(),
+            "kept": outcome.rows.iter().filter(|row| row.at.is_none()).count(),
+            "promises_ended": outcome.rows.iter().filter(is_announced).filter(|row| row.was_promised).count(),
         });
         audit::append(&mut tx, actor, "price_change.create", ask.to, None, Some(written)).await?;
-        unit.flush(&mut tx).await?;
-        let planned: Vec<_> = cases(&mut tx, brand, locked)
+        self.keep_announced(&mut tx, brand, unit, announced, now).await?;
+        tx.commit().await?;
+        Ok(outcome)
+    }
+
+    /// Announces the price to everybody it is for, without asking the catalogue or anybody's leave: on a copy of the book.
+    pub(super) async fn assume_price(&self, brand: BrandId, change: &PriceChange) -> Result<(), Problem> {
+        loop {
+            let (mut tx, now) = self.begin(brand).await?;
+            let (outcome, unit, announced) = announce_to_all(&mut tx, brand, change, EVERYBODY, &[], now).await?;
+            self.keep_announced(&mut tx, brand, unit, announced, now).await?;
+            tx.commit().await?;
+            if !outcome.has_more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes what was announced and plans what it changes.
+    async fn keep_announced(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        brand: BrandId,
+        mut unit: Unit,
+        announced: Vec<Subscription>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Problem> {
+        for subscription in &announced {
+            unit.keep(subscription.clone());
+        }
+        let settings = self.config.dunning(&unit.profile);
+        unit.flush(tx).await?;
+        let planned: Vec<_> = cases(tx, brand, announced)
             .await?
             .iter()
             .map(|case| (case.subscription.id, case.next(&settings, now).map(|(at, _)| at)))
             .collect();
-        store::due::set(&mut tx, brand, &planned).await?;
-        tx.commit().await?;
-        Ok(Outcome { rows, has_more })
+        Ok(store::due::set(tx, brand, &planned).await?)
     }
+}
+
+/// Decides for one batch of those with an older price of the same plan, term and currency.
+async fn announce_to_all(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    change: &PriceChange,
+    among: Among<'_>,
+    keep: &[SubscriptionId],
+    now: DateTime<Utc>,
+) -> Result<(Outcome, Unit, Vec<Subscription>), Problem> {
+    let found = store::subscription::with_older_price(tx, &change.offer, among, BATCH_MAX + 1).await?;
+    let has_more = i64::try_from(found.len()).is_ok_and(|count| count > BATCH_MAX);
+    let ids: Vec<SubscriptionId> = found.into_iter().take(usize::try_from(BATCH_MAX).unwrap_or(0)).collect();
+    let mut locked = store::subscription::lock_all(tx, &ids).await?;
+    let mut unit = Unit::new(brand, profile(tx, brand).await?, now);
+    let mut accounts: Vec<AccountId> = locked.iter().map(|subscription| subscription.account).collect();
+    accounts.sort_unstable();
+    accounts.dedup();
+    unit.lock_customers(tx, &accounts).await?;
+    let mut rows = Vec::with_capacity(locked.len());
+    for subscription in &mut locked {
+        rows.push(announce(&mut unit, subscription, change, keep)?);
+    }
+    Ok((Outcome { rows, has_more }, unit, locked))
 }
 
 /// Notes the new price on one subscription and tells its customer, or notes that it keeps the old one.

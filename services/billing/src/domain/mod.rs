@@ -35,6 +35,7 @@ pub mod rules;
 pub mod statement;
 pub mod subscription;
 pub mod tax;
+pub mod time_machine;
 pub mod trial_balance;
 pub mod vat;
 pub mod wallet;

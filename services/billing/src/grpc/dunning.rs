@@ -29,13 +29,13 @@ pub struct DunningGrpc {
     pub app: Billing,
 }
 
-fn instant(field: &str, sent: Option<&Timestamp>) -> Result<DateTime<Utc>, Problem> {
+pub(super) fn instant(field: &str, sent: Option<&Timestamp>) -> Result<DateTime<Utc>, Problem> {
     let missing = || Problem::invalid(field, "MISSING", format!("{field}: name an instant"));
     let sent = sent.ok_or_else(missing)?;
     DateTime::from_timestamp(sent.seconds, u32::try_from(sent.nanos).unwrap_or(0)).ok_or_else(missing)
 }
 
-fn campaign_from(sent: proto::Campaign) -> Result<Campaign, Problem> {
+pub(super) fn campaign_from(sent: proto::Campaign) -> Result<Campaign, Problem> {
     let mut contacts = Vec::with_capacity(sent.contacts.len());
     for (n, contact) in sent.contacts.iter().enumerate() {
         let channel = |word: proto::campaign::Channel| match word {
@@ -73,7 +73,7 @@ fn campaign_from(sent: proto::Campaign) -> Result<Campaign, Problem> {
     })
 }
 
-fn campaign(campaign: &Campaign) -> proto::Campaign {
+pub(super) fn campaign(campaign: &Campaign) -> proto::Campaign {
     let channel = |channel: &Channel| match channel {
         Channel::Mail => i32::from(proto::campaign::Channel::Mail),
     };

@@ -13,6 +13,7 @@ pub mod payment;
 mod revenue;
 pub mod service;
 mod subscription;
+pub mod time_machine;
 mod view;
 mod wallet;
 

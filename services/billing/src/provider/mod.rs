@@ -3,6 +3,7 @@
 //! An adapter makes one call and says what came of it; it never tries again by itself. Whoever calls has written the
 //! attempt down and committed it before, and gives the attempt's id as idempotency key.
 
+pub mod assumed;
 mod registry;
 mod sandbox;
 mod signature;

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use ottery_kit::http::{Guard, GuardSettings, GuardedClient, HttpError};
 use tokio::sync::Notify;
 
+use super::assumed::{Assumed, Outcomes};
 use super::{PaymentProvider, Sandbox};
 
 /// Largest answer of a provider that is read.
@@ -46,6 +47,20 @@ impl Providers {
         let client = GuardedClient::new(&settings)?;
         let sandbox: Arc<dyn PaymentProvider> = Arc::new(Sandbox::new(client.clone()));
         Ok(Self { client, known: Arc::new(BTreeMap::from([(sandbox.name(), sandbox)])), bell: Arc::default() })
+    }
+
+    /// The same names, none of which is ever called: charges end as was assumed.
+    #[must_use]
+    pub fn assuming(&self, outcomes: Outcomes) -> Self {
+        let outcomes = Arc::new(outcomes);
+        let stand_in = |(name, like): (&&'static str, &Arc<dyn PaymentProvider>)| {
+            (*name, Arc::new(Assumed::new(like.clone(), outcomes.clone())) as Arc<dyn PaymentProvider>)
+        };
+        Self {
+            client: self.client.clone(),
+            known: Arc::new(self.known.iter().map(stand_in).collect()),
+            bell: Arc::default(),
+        }
     }
 
     /// The provider of that name.

@@ -35,6 +35,8 @@ pub mod subscription;
 pub mod suspension;
 pub mod task;
 pub mod tax_rule;
+pub mod time_machine;
+pub mod time_machine_run;
 pub mod vat_check;
 pub mod wallet;
 

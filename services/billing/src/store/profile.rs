@@ -37,6 +37,18 @@ pub async fn put(
     Ok(put.rows_affected() == 1)
 }
 
+/// Keeps the profile whatever is known; for a copy of the book, which hears nothing.
+pub async fn replace(tx: &mut PgTransaction<'_>, profile: &Profile) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE brand_profile SET content = $2 WHERE brand_id = $1",
+        profile.brand.as_uuid(),
+        Json(profile) as _
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 /// The profile, when the brand was heard of.
 pub async fn get(tx: &mut PgTransaction<'_>, brand: BrandId) -> sqlx::Result<Option<Profile>> {
     let content = sqlx::query_scalar!(

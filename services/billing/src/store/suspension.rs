@@ -121,13 +121,15 @@ pub async fn released(
     Ok(rows.into_iter().map(SubscriptionId::from_uuid).collect())
 }
 
-/// The brand's hour, locked: one batch at a time suspends. A new hour begins when the last one is over.
+/// The brand's hour, locked: one batch at a time suspends. A new hour begins when the last one is over: by the database's time,
+/// or by the brand's test clock, where months may pass in a minute.
 pub async fn lock_hour(tx: &mut PgTransaction<'_>, brand: BrandId) -> sqlx::Result<Hour> {
     sqlx::query!("INSERT INTO suspension_guard (brand_id) VALUES ($1) ON CONFLICT DO NOTHING", brand.as_uuid())
         .execute(&mut **tx)
         .await?;
     let row = sqlx::query!(
-        r#"SELECT live, suspended, halted_at IS NOT NULL AS "is_halted!", hour_from < now() - interval '1 hour' AS "is_over!"
+        r#"SELECT live, suspended, halted_at IS NOT NULL AS "is_halted!", hour_from < coalesce((SELECT clock.now FROM brand_clock clock WHERE clock.brand_id = $1), now())
+                                  - interval '1 hour' AS "is_over!"
              FROM suspension_guard WHERE brand_id = $1 FOR UPDATE"#,
         brand.as_uuid()
     )
@@ -144,7 +146,9 @@ pub async fn lock_hour(tx: &mut PgTransaction<'_>, brand: BrandId) -> sqlx::Resu
         r#"WITH now_live AS (
                SELECT count(*) AS live FROM subscription
                 WHERE brand_id = $1 AND state IN ('trialing', 'active', 'past_due'))
-           UPDATE suspension_guard SET hour_from = now(), suspended = 0, live = now_live.live
+           UPDATE suspension_guard
+              SET hour_from = coalesce((SELECT clock.now FROM brand_clock clock WHERE clock.brand_id = $1), now()),
+                  suspended = 0, live = now_live.live
              FROM now_live WHERE brand_id = $1 RETURNING suspension_guard.live"#,
         brand.as_uuid()
     )

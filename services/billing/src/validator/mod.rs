@@ -2,6 +2,7 @@
 //!
 //! A validator makes one call and says what came of it; asking again is its caller's.
 
+mod assumed;
 mod vies;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use async_trait::async_trait;
 
 use crate::domain::vat::VatNumber;
 
+pub use assumed::Assumed;
 pub use vies::Vies;
 
 /// What a service answered.

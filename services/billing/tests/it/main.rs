@@ -33,6 +33,8 @@ mod scheduler;
 mod shop;
 mod stock;
 mod taxes;
+mod time_machine;
+mod time_machine_runs;
 mod vat;
 mod wallets;
 mod walls;

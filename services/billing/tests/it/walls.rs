@@ -8,7 +8,7 @@ use sqlx::Row as _;
 use crate::world::world;
 
 /// Tables that work across brands and hold nothing of a tenant but ids.
-const PLATFORM: [&str; 8] = [
+const PLATFORM: [&str; 9] = [
     "known_brand",
     "due",
     "invoice_number",
@@ -17,6 +17,7 @@ const PLATFORM: [&str; 8] = [
     "suspension_guard",
     "wallet_credit_due",
     "recognition_due",
+    "time_machine_turn",
 ];
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod compose;
 mod error;
+mod foresee;
 mod plan;
 mod read;
 pub(crate) mod secrets;

@@ -15,7 +15,7 @@ use crate::store;
 use crate::store::subscription::Heard;
 
 const BRAND_CHANGED: &str = "catalog.brand.changed.v1";
-const SUBSCRIPTION_CHANGED: &str = "billing.subscription.changed.v1";
+pub(super) const SUBSCRIPTION_CHANGED: &str = "billing.subscription.changed.v1";
 
 /// Keeps what mails of a brand look like and come from.
 #[derive(Clone, Copy, Debug)]

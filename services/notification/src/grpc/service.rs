@@ -5,13 +5,18 @@ use ottery_kit::grpc::{Actor, Problem, Request, Response, Status, actor};
 use ottery_proto::common::v1::PageReply;
 use ottery_proto::notification::v1::notification_service_server::NotificationService;
 use ottery_proto::notification::v1::{
-    Delivery, ListDeliveriesReply, ListDeliveriesRequest, ListTemplatesReply, ListTemplatesRequest,
-    PreviewTemplateReply, PreviewTemplateRequest, PutTemplateRequest, ResendDeliveryRequest, Template,
+    Delivery, ForeseeMailsReply, ForeseeMailsRequest, ListDeliveriesReply, ListDeliveriesRequest, ListTemplatesReply,
+    ListTemplatesRequest, PreviewTemplateReply, PreviewTemplateRequest, PutTemplateRequest, ResendDeliveryRequest,
+    Template,
 };
 
 use super::convert;
 use crate::app::App;
+use crate::domain::kind::Kind;
 use crate::domain::profile::platform;
+
+/// Events of one question.
+const FORESEEN_MAX: usize = 500;
 
 /// The gRPC face of the use cases.
 #[derive(Clone, Debug)]
@@ -97,5 +102,22 @@ impl NotificationService for Api {
             body_text: rendered.text,
             body_html: rendered.html,
         }))
+    }
+
+    async fn foresee_mails(
+        &self,
+        request: Request<ForeseeMailsRequest>,
+    ) -> Result<Response<ForeseeMailsReply>, Status> {
+        let actor = actor(&request)?;
+        actor.require_service()?;
+        let brand = actor.brand_or_problem()?;
+        let events = request.into_inner().events;
+        if events.len() > FORESEEN_MAX {
+            let message = format!("events: at most {FORESEEN_MAX} at once, got {}", events.len());
+            return Err(Problem::invalid("events", "TOO_MANY_EVENTS", message).into());
+        }
+        let kinds = self.app.foresee(brand, events).await.map_err(Problem::from)?;
+        let templates = kinds.into_iter().map(|kind| kind.map_or("", Kind::as_str).to_owned()).collect();
+        Ok(Response::new(ForeseeMailsReply { templates }))
     }
 }

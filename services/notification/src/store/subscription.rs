@@ -37,3 +37,10 @@ pub async fn note(
     .await?;
     Ok(was_cancelled.map_or(Heard::Older, |was_cancelled| Heard::Newer { was_cancelled }))
 }
+
+/// Whether the subscription was cancelled when it was last heard of; none when it never was.
+pub async fn is_cancelled(tx: &mut PgConnection, subscription: &str) -> sqlx::Result<Option<bool>> {
+    sqlx::query_scalar!("SELECT is_cancelled FROM subscription_note WHERE subscription_id = $1", subscription)
+        .fetch_optional(tx)
+        .await
+}

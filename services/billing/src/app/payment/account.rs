@@ -127,7 +127,7 @@ impl Billing {
             (None, true) => return Err(missing("api_key")),
             (_, false) => {
                 let text = put.api_key.expose();
-                (keyring.seal(&place(brand, id, "api_key_sealed"), text.as_bytes()), hint(text))
+                (self.seal_api_key(brand, id, text), hint(text))
             }
         };
         let secrets_sealed = match (&before, put.webhook_secrets.is_empty()) {
@@ -211,6 +211,11 @@ impl Billing {
     ) -> Result<SavedToken, Problem> {
         let token = self.host.keyring.open_text(&token_place(brand, id), &stored.token_sealed).map_err(sealed)?;
         Ok(SavedToken(token.expose().to_owned()))
+    }
+
+    /// Seals the key of an account for its row.
+    pub(crate) fn seal_api_key(&self, brand: BrandId, id: ProviderAccountId, key: &str) -> Vec<u8> {
+        self.host.keyring.seal(&place(brand, id, "api_key_sealed"), key.as_bytes())
     }
 
     /// Seals a token for its row, and its keyed hash.
