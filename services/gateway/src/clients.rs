@@ -6,6 +6,7 @@ use ottery_proto::affiliate::v1::affiliate_service_client::AffiliateServiceClien
 use ottery_proto::analytics::v1::analytics_service_client::AnalyticsServiceClient;
 use ottery_proto::billing::v1::billing_service_client::BillingServiceClient;
 use ottery_proto::billing::v1::dunning_service_client::DunningServiceClient;
+use ottery_proto::billing::v1::time_machine_service_client::TimeMachineServiceClient;
 use ottery_proto::catalog::v1::catalog_service_client::CatalogServiceClient;
 use ottery_proto::identity::v1::identity_service_client::IdentityServiceClient;
 use ottery_proto::notification::v1::notification_service_client::NotificationServiceClient;
@@ -55,6 +56,12 @@ impl Clients {
     #[must_use]
     pub fn dunning(&self, context: &CallContext) -> DunningServiceClient<Channel> {
         DunningServiceClient::new(self.billing.with(context))
+    }
+
+    /// What would happen: billing's as well.
+    #[must_use]
+    pub fn time_machine(&self, context: &CallContext) -> TimeMachineServiceClient<Channel> {
+        TimeMachineServiceClient::new(self.billing.with(context))
     }
 
     clients! {

@@ -1,6 +1,6 @@
 //! `ottery apply`: makes a running system agree with documents, over its public API.
 
-mod access;
+pub mod access;
 mod files;
 mod report;
 
@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Context;
 use operator::{HttpTarget, Mode};
 
-use self::access::Access;
+use self::access::{Access, Named};
 use self::report::Report;
 use crate::cli::ApplyOptions;
 
@@ -31,7 +31,7 @@ pub async fn run(options: ApplyOptions) -> anyhow::Result<()> {
 async fn apply(options: &ApplyOptions, mode: Mode, report: &mut Report) -> anyhow::Result<()> {
     let documents = files::read(&options.files, &mut std::io::stdin().lock())?;
     let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
-    let access = Access::find(options, &variable, Path::new(DATA_DIR))?;
+    let access = Access::find(Named::from(options), &variable, Path::new(DATA_DIR))?;
     let target = HttpTarget::new(&access.url, access.api_key).context("--url")?;
     let outcome = operator::apply(&target, &documents, mode, &mut |applied| report.add(applied)).await;
     outcome.map_err(|error| {

@@ -56,6 +56,8 @@ pub enum Command {
     /// Make a running system agree with `Brand`, `Panel` and `Plan` documents, over its public API; exits with 1 at the
     /// first one that is refused.
     Apply(ApplyOptions),
+    /// Say what would happen to a brand's book until some day, and the difference between two settings; nothing of it happens.
+    TimeMachine(TimeMachineOptions),
     /// Print the custom resource definitions `Brand`, `Panel` and `Plan` for a cluster.
     Crd,
     /// Ask an address for its health; exits with 1 unless it answers 2xx.
@@ -129,6 +131,85 @@ pub struct ApplyOptions {
     /// Say what would change, field by field, and change nothing.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// How charges of saved methods end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Assume {
+    /// Each succeeds.
+    Succeed,
+    /// Each is declined.
+    Decline,
+    /// Each method does what it did last.
+    AsBefore,
+    /// A share of the methods is declined.
+    Share,
+}
+
+/// What a refusal means for the next try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DeclineKind {
+    /// Another try may work.
+    Soft,
+    /// The method will never work again.
+    Hard,
+    /// The customer has to confirm.
+    Authentication,
+}
+
+impl DeclineKind {
+    /// As the API says it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Soft => "soft",
+            Self::Hard => "hard",
+            Self::Authentication => "authentication",
+        }
+    }
+}
+
+/// Options of `ottery time-machine`.
+#[derive(Clone, Debug, Args)]
+pub struct TimeMachineOptions {
+    /// Id of the brand.
+    #[arg(long, value_name = "BRAND")]
+    pub brand: String,
+    /// The last instant: a day (its begin in UTC) or an instant in RFC 3339; at most 400 days ahead.
+    #[arg(long, value_name = "DATE")]
+    pub to: String,
+    /// How charges of saved methods end.
+    #[arg(long, value_enum, default_value_t = Assume::AsBefore)]
+    pub assume: Assume,
+    /// How they are declined, when they are.
+    #[arg(long, value_enum, default_value_t = DeclineKind::Soft)]
+    pub decline: DeclineKind,
+    /// With `--assume share`: how many of the methods.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub declined_percent: u32,
+    /// With `--assume share`: the same methods for the same number.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub seed: u64,
+    /// The clock moves by this much; what is due in between happens at the end of it.
+    #[arg(long, value_name = "MINUTES", default_value_t = 60)]
+    pub step_minutes: u32,
+    /// JSON file of settings to try instead of the brand's (docs/time-machine.md).
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+    /// JSON file of settings to hold against the first ones.
+    #[arg(long, value_name = "FILE")]
+    pub compare: Option<PathBuf>,
+    /// Address of the system's staff area; also OTTERY_URL. By default where `ottery up` listens.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// API key; better as OTTERY_API_KEY, which others on this machine do not see.
+    #[arg(long, value_name = "KEY", conflicts_with = "data_dir")]
+    pub api_key: Option<String>,
+    /// Data folder of a running `ottery up`, for its address and the key its first start made.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// One JSON object with every entry instead of totals.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `ottery demo`.

@@ -14,6 +14,7 @@ mod private;
 mod serve;
 mod services;
 mod settings;
+mod time_machine;
 mod up;
 
 use std::process::ExitCode;
@@ -65,6 +66,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Bench(options) => bench::run(options).await,
         Command::Doctor(options) => doctor::run(config, options).await,
         Command::Apply(options) => apply::run(options).await,
+        Command::TimeMachine(options) => time_machine::run(options).await,
         Command::Fire => bench::fire().await,
         Command::Renew => bench::renew().await,
         Command::Crd => {

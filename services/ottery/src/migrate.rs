@@ -46,6 +46,7 @@ pub async fn everything(database: &DatabaseSettings, with_broker: bool) -> anyho
     for name in services::WITH_DATABASE {
         db::provision(database, name).await.with_context(|| format!("database of {name}"))?;
     }
+    db::provision_scratch(database, billing::SCRATCH).await.context("scratch database of the time machine")?;
     let schemas = services::WITH_DATABASE.iter().map(|name| async move {
         let own = services::migrations(name).context("every service with a database has a schema")?;
         db::migrate(database, name, own).await.with_context(|| format!("schema of {name}"))

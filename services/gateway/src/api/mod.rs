@@ -40,6 +40,7 @@ pub mod subscriptions;
 pub mod tasks;
 pub mod taxes;
 pub mod tickets;
+pub mod time_machine;
 pub mod view;
 pub mod wallet;
 
@@ -79,6 +80,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(payments::routes())
         .merge(pay_links::routes())
         .merge(dunning::routes())
+        .merge(time_machine::routes())
         .merge(ledger::routes())
         .merge(wallet::routes())
         .merge(books::routes())

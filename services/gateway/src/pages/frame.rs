@@ -307,6 +307,8 @@ pub struct Page {
     pub is_card: bool,
     /// When it answers a refused form.
     pub status: Option<StatusCode>,
+    /// Seconds until it loads itself again where there is no script; never when 0.
+    pub refresh_s: u32,
 }
 
 impl Page {

@@ -1,6 +1,6 @@
 //! Which system, and with which key.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ottery_kit::secret::Secret;
@@ -10,6 +10,23 @@ use crate::up::state::{self, State};
 
 /// Where `ottery up` listens when nothing else is said.
 const URL: &str = "http://127.0.0.1:8080";
+
+/// What the command line says about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    /// `--url`
+    pub url: &'a Option<String>,
+    /// `--api-key`
+    pub api_key: &'a Option<String>,
+    /// `--data-dir`
+    pub data_dir: &'a Option<PathBuf>,
+}
+
+impl<'a> From<&'a ApplyOptions> for Named<'a> {
+    fn from(options: &'a ApplyOptions) -> Self {
+        Self { url: &options.url, api_key: &options.api_key, data_dir: &options.data_dir }
+    }
+}
 
 /// Which system, and with which key.
 #[derive(Debug)]
@@ -27,9 +44,22 @@ impl Access {
     /// # Errors
     /// No key was named and none is found: with the ways to name one.
     pub fn find(
-        options: &ApplyOptions,
+        options: Named<'_>,
         variable: &dyn Fn(&str) -> Option<String>,
         default_folder: &Path,
+    ) -> anyhow::Result<Self> {
+        Self::find_with(options, variable, default_folder, key_of)
+    }
+
+    /// The same with another key of those that a data folder holds.
+    ///
+    /// # Errors
+    /// As [`Access::find`].
+    pub fn find_with(
+        options: Named<'_>,
+        variable: &dyn Fn(&str) -> Option<String>,
+        default_folder: &Path,
+        key_of: fn(&Path) -> anyhow::Result<String>,
     ) -> anyhow::Result<Self> {
         // A folder that was named says both; its key must not go to the system the environment speaks of.
         let variable = |name: &str| options.data_dir.is_none().then(|| variable(name)).flatten();
@@ -38,7 +68,7 @@ impl Access {
         if let Some(key) = named_key {
             return Ok(Self { url: named_url.unwrap_or_else(|| URL.to_owned()), api_key: Secret::new(key) });
         }
-        let folder = match &options.data_dir {
+        let folder = match options.data_dir {
             Some(folder) => folder,
             None if named_url.is_none() && default_folder.join(state::FILE).exists() => default_folder,
             None => anyhow::bail!(
@@ -49,6 +79,15 @@ impl Access {
         let url = named_url.or_else(|| state::address_of(folder));
         Ok(Self { url: url.unwrap_or_else(|| URL.to_owned()), api_key: Secret::new(api_key) })
     }
+}
+
+/// The demo brand's key that the first start made.
+pub fn key_of_brand(folder: &Path) -> anyhow::Result<String> {
+    let people = State::read(folder)?.people;
+    let key = people.map(|people| people.api_key);
+    key.with_context(|| {
+        format!("{} holds no key of a brand; make one and name it with --api-key", folder.join(state::FILE).display())
+    })
 }
 
 /// The platform's key that the first start made.
@@ -66,8 +105,6 @@ fn key_of(folder: &Path) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     fn options(url: Option<&str>, api_key: Option<&str>, data_dir: Option<&str>) -> ApplyOptions {
@@ -84,7 +121,7 @@ mod tests {
     fn find(options: &ApplyOptions, variables: &[(&str, &str)], folder: &str) -> anyhow::Result<(String, String)> {
         let variable =
             |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        let access = Access::find(options, &variable, Path::new(folder))?;
+        let access = Access::find(options.into(), &variable, Path::new(folder))?;
         Ok((access.url, access.api_key.expose().to_owned()))
     }
 

@@ -8,4 +8,5 @@ mod copy;
 mod pages;
 mod partitions;
 mod story;
+mod time_machine;
 mod up;

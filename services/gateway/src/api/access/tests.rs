@@ -231,6 +231,8 @@ fn every_route_that_moves_money_wants_an_idempotency_key() {
         "/subscriptions/{id}/change",
         "/accounts/{id}/merge",
         "/wallet/credits",
+        // No money moves, but asking twice is two hours of work.
+        "/time-machine",
     ];
     assert_eq!(money, wanted.into_iter().collect());
 }

@@ -27,7 +27,7 @@ struct View {
 }
 
 /// Pages of a brand, with what one must be allowed to see them.
-const MENU: [(&str, &str, &str); 17] = [
+const MENU: [(&str, &str, &str); 18] = [
     ("Dashboard", "", ""),
     ("Orders", "/orders", "order.read"),
     ("Subscriptions", "/subscriptions", "subscription.read"),
@@ -37,6 +37,7 @@ const MENU: [(&str, &str, &str); 17] = [
     ("Plans", "/plans", "plan.read"),
     ("Coupons", "/coupons", "plan.read"),
     ("Dunning", "/dunning", "brand.read"),
+    ("Time machine", "/time-machine", "invoice.read"),
     ("Taxes", "/taxes", "brand.read"),
     ("Panels", "/panels", "panel.read"),
     ("Payments", "/providers", "brand.read"),
@@ -121,6 +122,7 @@ impl Desk {
         "/staff/sign-out".clone_into(&mut frame.sign_out);
         frame.home.clone_from(&self.base);
         frame.menu = vec![Link::new("All brands", "/staff")];
+        frame.refresh_s = page.refresh_s;
         frame.rail_name = "Staff";
         frame.rail = MENU
             .iter()

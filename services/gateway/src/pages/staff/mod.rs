@@ -26,6 +26,7 @@ mod revenue;
 mod subscriptions;
 mod taxes;
 mod tickets;
+mod time_machine;
 mod wallet;
 
 use axum::Router;
@@ -65,6 +66,8 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/dunning", get(dunning::show).post(dunning::save))
         .route("/staff/b/{brand}/dunning/preview", get(dunning::edit).post(dunning::preview))
         .route("/staff/b/{brand}/dunning/held", get(dunning::held).post(dunning::decide))
+        .route("/staff/b/{brand}/time-machine", get(time_machine::list).post(time_machine::ask))
+        .route("/staff/b/{brand}/time-machine/{id}", get(time_machine::show))
         .route("/staff/b/{brand}/taxes", get(taxes::show).post(taxes::replace))
         .route("/staff/b/{brand}/taxes/settings", post(taxes::save))
         .route("/staff/b/{brand}/panels", get(panels::list))

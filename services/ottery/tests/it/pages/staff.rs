@@ -60,6 +60,7 @@ pub async fn visit(walk: &mut Walk, world: &World) {
         ("ledger", "/ledger"),
         ("ledger-balance", "/ledger/balance"),
         ("ledger-deferred", "/ledger/deferred"),
+        ("time-machine-none", "/time-machine"),
         ("audit", "/audit"),
         ("settings", "/settings"),
         ("customers-none", "/customers?query=zzz"),
@@ -75,6 +76,11 @@ pub async fn visit(walk: &mut Walk, world: &World) {
     open_row(walk, &at("/orders"), "€0.00").await;
     walk.here("staff-order-trial", 200).await;
     assert!(!walk.tab.text().await.contains("Give money back"), "{}", walk.tab.text().await);
+}
+
+/// A day that is so far ahead.
+fn day(ahead: i64) -> String {
+    (SystemClock.now() + chrono::TimeDelta::days(ahead)).date_naive().to_string()
 }
 
 /// What staff do by hand, and what is said when it cannot be done.
@@ -125,6 +131,22 @@ pub async fn work(walk: &mut Walk, world: &World, order: &str) {
     walk.tab.press("form[action$='/coupons/new'] button").await;
     walk.here("staff-coupon", 200).await;
     walk.look("staff-coupons", &format!("{base}/coupons")).await;
+
+    walk.visit(&format!("{base}/time-machine")).await;
+    walk.tab.fill("[name=to]", &day(900)).await;
+    walk.tab.press("form[action$='/time-machine'] button").await;
+    walk.here("staff-time-machine-refused", 400).await;
+    walk.tab.fill("[name=to]", &day(40)).await;
+    walk.tab.fill("[name=grace_days]", "20").await;
+    walk.tab.press("form[action$='/time-machine'] button").await;
+    walk.here("staff-time-machine-run", 200).await;
+    let run: String = walk.tab.eval("location.pathname").await;
+    while !walk.tab.text().await.contains("Totals") {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        walk.visit(&run).await;
+    }
+    walk.here("staff-time-machine-done", 200).await;
+    walk.look("staff-time-machine", &format!("{base}/time-machine")).await;
 
     walk.visit("/staff/brands/new").await;
     walk.tab.send("form[action='/staff/brands/new'] button").await;
