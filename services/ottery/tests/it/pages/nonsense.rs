@@ -194,6 +194,7 @@ pub async fn of_staff(walk: &mut Walk, brand: &str) {
         "/subscriptions/x/suspend",
         "/subscriptions/x/unsuspend",
         "/subscriptions/x/terminate",
+        "/subscriptions/x/price-override",
         "/customers/x/wallet/credits",
         "/tickets/x/reply",
         "/tickets/x/close",
