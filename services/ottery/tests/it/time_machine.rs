@@ -92,6 +92,7 @@ async fn ottery(folder: &Path, arguments: &[&str]) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_notices_the_time_machine_and_its_mails_are_those_that_go_out() {
+    rustls::crypto::ring::default_provider().install_default().ok();
     let folder = Folder::new("time-machine");
     let copy = Copy::start(&folder.path(), free_port()).await;
     // Customers of many kinds: paying, declined, suspended, ended.
