@@ -141,7 +141,7 @@ pub struct Renewals {
     pub batch_size: u32,
     /// Schedulers of one replica.
     pub workers: u32,
-    /// How often an idle scheduler looks.
+    /// How often idle workers look for what is due.
     pub poll_ms: u64,
     /// How long a batch may take before another scheduler takes over.
     pub lease_seconds: u64,
@@ -168,7 +168,7 @@ pub struct Patience {
 }
 
 impl Renewals {
-    /// How often an idle scheduler looks.
+    /// How often idle workers look for what is due.
     #[must_use]
     pub const fn poll(&self) -> Duration {
         Duration::from_millis(self.poll_ms)

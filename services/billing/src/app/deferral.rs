@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -23,8 +22,6 @@ use crate::store::deferral::Recognised;
 const BATCH: i64 = 5_000;
 /// Brands looked at in one round; the others come in the next.
 const BRANDS_MAX: i64 = 64;
-/// How often an idle worker looks.
-const POLL: Duration = Duration::from_secs(5);
 /// How long a brand without anything due rests at most: a term that was being paid while the worker looked is found then.
 const REST: TimeDelta = TimeDelta::hours(1);
 /// Days of one report at most.
@@ -322,7 +319,7 @@ pub async fn run(billing: Arc<Billing>, context: WorkerContext) -> anyhow::Resul
         if billing.recognise_all().await? == 0 {
             tokio::select! {
                 () = context.shutdown.cancelled() => {}
-                () = tokio::time::sleep(POLL) => {}
+                () = tokio::time::sleep(billing.config.renewals.poll()) => {}
             }
         }
     }

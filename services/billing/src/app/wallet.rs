@@ -1,7 +1,6 @@
 //! Wallets: what is in them, credit that is granted and expires, statements.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use ottery_kernel::{AccountId, BrandId, Currency, InvoiceId, Money};
@@ -33,8 +32,6 @@ const DAYS_MAX: i64 = 366;
 const EXPIRING_MAX: i64 = 500;
 /// Brands looked at in one round; the others come in the next.
 const BRANDS_MAX: i64 = 64;
-/// How often an idle worker looks.
-const POLL: Duration = Duration::from_secs(5);
 
 /// What a customer has in one currency.
 #[derive(Clone, Debug)]
@@ -290,7 +287,7 @@ pub async fn run(billing: Arc<Billing>, context: WorkerContext) -> anyhow::Resul
         if billing.expire_all().await? == 0 {
             tokio::select! {
                 () = context.shutdown.cancelled() => {}
-                () = tokio::time::sleep(POLL) => {}
+                () = tokio::time::sleep(billing.config.renewals.poll()) => {}
             }
         }
     }

@@ -1,9 +1,9 @@
 //! The time machine: the workers that bill every day, on a copy of a brand's book whose clock is moved.
 //!
-//! [`Journey::begin`] copies the book as one transaction sees it into the scratch database ([`copy`]); [`Journey::arrange`]
-//! changes in the copy what is to be tried ([`arrange`]); [`Journey::live_until`] moves the clock from one due instant to the
+//! [`Journey::begin`] copies the book as one transaction sees it into the scratch database (`copy`); [`Journey::arrange`]
+//! changes in the copy what is to be tried (`arrange`); [`Journey::live_until`] moves the clock from one due instant to the
 //! next and lets the scheduler, the charges, the expiry of credits and the recognition of revenue work off what that makes due
-//! ([`walk`]); [`Journey::entries`] reads what came of it ([`told`]).
+//! (`walk`); [`Journey::entries`] reads what came of it (`told`).
 //!
 //! Nothing of it is seen outside: the copy's [`Billing`] has the scratch role and a host that is cut off, its providers are
 //! [`Assumed`](crate::provider::assumed::Assumed), and no relay reads its outbox.
