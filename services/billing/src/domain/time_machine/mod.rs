@@ -1,7 +1,7 @@
 //! The time machine: what would happen to a brand's book until some day, under a stated assumption about charges.
 //!
 //! Nothing here predicts by itself. The workers that bill every day work on a copy whose clock is moved; this is what they
-//! are told to assume ([`Assumption`]), what is changed in the copy before ([`Scenario`]), and what came of it ([`Entry`]).
+//! are told to assume ([`Assumption`]), what is changed in the copy before ([`Scenario`]), and what came of it ([`entry::Entry`]).
 
 pub mod ask;
 pub mod entry;
