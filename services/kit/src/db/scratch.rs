@@ -138,7 +138,8 @@ impl Scratch {
         tx.commit().await.map_err(failed)?;
         // Plans for empty tables would be followed for millions of rows.
         let mut connection = self.pool.acquire().await.map_err(failed)?;
-        run(&mut connection, "ANALYZE".to_owned(), "counting what was copied").await?;
+        let counted: Result<Vec<_>, _> = tables.iter().map(|copied| plain_name(copied.table)).collect();
+        run(&mut connection, format!("ANALYZE {}", counted?.join(", ")), "counting what was copied").await?;
         Ok(rows)
     }
 
