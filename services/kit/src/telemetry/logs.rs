@@ -1,11 +1,12 @@
 //! Log lines: one JSON object each, flat, with the ids of the trace they belong to.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::format::{self, FormatEvent, JsonFields, Writer};
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::format::{self, FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
@@ -16,13 +17,13 @@ use super::traces;
 #[derive(Debug)]
 pub struct JsonLines;
 
-impl<S> FormatEvent<S, JsonFields> for JsonLines
+impl<S> FormatEvent<S, Members> for JsonLines
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, JsonFields>,
+        context: &FmtContext<'_, S, Members>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
@@ -34,11 +35,8 @@ where
         line.insert("target".to_owned(), event.metadata().target().into());
         for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
             let extensions = span.extensions();
-            if let Some(fields) = extensions.get::<FormattedFields<JsonFields>>()
-                && let Ok(Value::Object(fields)) = serde_json::from_str(&fields.fields)
-            {
-                // Names for the exporter are no facts of the line.
-                line.extend(fields.into_iter().filter(|(key, _)| !key.starts_with("otel.")));
+            if let Some(fields) = extensions.get::<FormattedFields<Members>>() {
+                line.extend(read(&fields.fields));
             }
         }
         event.record(&mut Fields(&mut line));
@@ -47,6 +45,79 @@ where
             line.insert("span_id".to_owned(), span_id.into());
         }
         writeln!(writer, "{}", Value::Object(line))
+    }
+}
+
+/// Keeps the fields of a span as members of a JSON object, each with a comma behind it: most spans end without a line, and what
+/// is recorded later is only appended, where `JsonFields` reads and writes the whole object again.
+#[derive(Debug)]
+pub struct Members;
+
+impl<'writer> FormatFields<'writer> for Members {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut append = Append { writer, outcome: Ok(()) };
+        fields.record(&mut append);
+        append.outcome
+    }
+}
+
+/// What [`Members`] kept; a field that was recorded again has its last value.
+fn read(members: &str) -> Map<String, Value> {
+    let members = members.trim_end().trim_end_matches(',');
+    serde_json::from_str(&format!("{{{members}}}")).unwrap_or_default()
+}
+
+struct Append<'writer> {
+    writer: Writer<'writer>,
+    outcome: fmt::Result,
+}
+
+impl Append<'_> {
+    fn put(&mut self, field: &Field, value: impl fmt::Display) {
+        // Names for the exporter are no facts of a line.
+        if self.outcome.is_ok() && !field.name().starts_with("otel.") {
+            self.outcome = write!(self.writer, "\"{}\":{value},", field.name());
+        }
+    }
+}
+
+impl Visit for Append<'_> {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, Value::from(value));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, Quoted(value));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field, Quoted(&format!("{value:?}")));
+    }
+}
+
+/// A text as JSON.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+            return write!(f, "{}", Value::from(self.0));
+        }
+        f.write_char('"')?;
+        f.write_str(self.0)?;
+        f.write_char('"')
     }
 }
 
@@ -126,7 +197,7 @@ mod tests {
             .with(tracing_opentelemetry::layer().with_tracer(provider.tracer("test")).with_filter(LevelFilter::INFO))
             .with(
                 tracing_subscriber::fmt::layer()
-                    .fmt_fields(JsonFields::new())
+                    .fmt_fields(Members)
                     .event_format(JsonLines)
                     .with_writer(move || writer.clone())
                     .with_filter(EnvFilter::new("warn,ottery_kit=info")),
@@ -145,5 +216,32 @@ mod tests {
         assert_eq!(line["attempts"], 2);
         assert_eq!(line["trace_id"], "0af7651916cd43dd8448eb211c80319c");
         assert_eq!(line["span_id"].as_str().map(str::len), Some(16));
+    }
+
+    #[test]
+    fn a_line_has_the_fields_of_its_spans_as_they_were_recorded_last() {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let lines = tracing_subscriber::fmt::layer().fmt_fields(Members).event_format(JsonLines);
+        let subscriber = tracing_subscriber::registry().with(lines.with_writer(move || writer.clone()));
+        tracing::subscriber::with_default(subscriber, || {
+            let outer = tracing::info_span!("request", otel.name = "GET /", path = "/\"\u{7}\\ü", n = -3, share = 0.5);
+            let _outside = outer.enter();
+            let inner = tracing::info_span!("step", status = tracing::field::Empty, brand = ?Some("a \"b\""), n = 4);
+            inner.record("status", 200);
+            inner.record("status", 503);
+            let _inside = inner.enter();
+            tracing::warn!(is_late = true, "done");
+        });
+        let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
+        let mut line: Map<String, Value> = serde_json::from_str(text.trim()).unwrap();
+        for always in ["timestamp", "level", "target"] {
+            assert!(line.remove(always).is_some(), "{always}");
+        }
+        let expected = serde_json::json!({
+            "message": "done", "is_late": true, "path": "/\"\u{7}\\ü", "n": 4, "share": 0.5, "status": 503,
+            "brand": "Some(\"a \\\"b\\\"\")",
+        });
+        assert_eq!(Value::Object(line), expected);
     }
 }

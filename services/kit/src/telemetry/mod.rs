@@ -101,7 +101,7 @@ pub fn init(service: &str, settings: &TelemetrySettings) -> Result<TelemetryGuar
     let tracer = opentelemetry::trace::TracerProvider::tracer(&provider, "ottery");
     let lines = match settings.format {
         LogFormat::Json => tracing_subscriber::fmt::layer()
-            .fmt_fields(tracing_subscriber::fmt::format::JsonFields::new())
+            .fmt_fields(logs::Members)
             .event_format(logs::JsonLines)
             .with_writer(std::io::stderr)
             .boxed(),
