@@ -329,6 +329,7 @@ pub fn invoice(invoice: &Invoice, notes: &[CreditNote]) -> proto::Invoice {
         Purpose::Renewal => p::Purpose::Renewal,
         Purpose::Upgrade => p::Purpose::Upgrade,
         Purpose::Manual => p::Purpose::Manual,
+        Purpose::TopUp => p::Purpose::TopUp,
     };
     let buyer = &invoice.snapshot.buyer;
     proto::Invoice {

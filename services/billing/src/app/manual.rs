@@ -205,7 +205,7 @@ impl Billing {
     }
 }
 
-fn snapshot(profile: &Profile, buyer: Buyer) -> Snapshot {
+pub(super) fn snapshot(profile: &Profile, buyer: Buyer) -> Snapshot {
     Snapshot {
         seller: profile.entity.clone(),
         buyer,

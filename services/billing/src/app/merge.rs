@@ -170,7 +170,8 @@ fn carried(booking: Booking, standing: &Standing, to: AccountId) -> Result<Booki
         | Account::Refunds
         | Account::Tax
         | Account::BadDebt
-        | Account::Promotions => return Ok(booking),
+        | Account::Promotions
+        | Account::TopUps => return Ok(booking),
     };
     if standing.net.is_positive() {
         booking.post(theirs, standing.account.clone(), standing.net)

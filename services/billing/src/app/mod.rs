@@ -1,6 +1,7 @@
 //! Use cases: one public function, one transaction.
 
 pub mod address;
+pub mod amount_rules;
 pub mod calendar;
 pub mod catalog;
 pub mod change;
@@ -35,6 +36,7 @@ pub mod stock;
 pub mod subscription;
 pub mod tax;
 pub mod time_machine;
+pub mod top_up;
 pub mod unit;
 pub mod vat;
 pub mod wallet;

@@ -80,7 +80,7 @@ impl Case {
                     });
                 }
                 // It belongs to no subscription, so it is never among these.
-                Purpose::Manual => {}
+                Purpose::Manual | Purpose::TopUp => {}
                 Purpose::Upgrade => waiting.change = Some(OpenChange { id: invoice.id, issued_at, standing }),
             }
         }

@@ -293,8 +293,7 @@ impl Unit {
     pub fn issue(&mut self, invoice: &Invoice) -> Result<(), UnitError> {
         // A pro forma only asks: nothing is sold and nothing is owed yet.
         if !invoice.is_proforma() {
-            let booking = self.booking(invoice, "invoice.finalised", invoice.id);
-            self.book(ledger::invoice_finalised(booking, invoice.account, invoice.totals)?);
+            self.book(self.sold(invoice)?);
         }
         let number = invoice.number.as_ref().or(invoice.proforma.as_ref().and_then(|asked| asked.number.as_ref()));
         self.told.push(match number {
@@ -324,9 +323,19 @@ impl Unit {
         invoice.number = store::number::take(tx, seller.id, &seller.series, year, 1).await?.pop();
         invoice.issued_at = Some(self.now);
         store::invoice::issue_proforma(tx, invoice).await?;
-        let booking = self.booking(invoice, "invoice.finalised", invoice.id);
-        self.book(ledger::invoice_finalised(booking, invoice.account, invoice.totals).map_err(broken)?);
+        self.book(self.sold(invoice).map_err(broken)?);
         Ok(())
+    }
+
+    /// What issuing an invoice puts into the books.
+    fn sold(&self, invoice: &Invoice) -> Result<Booking, LedgerError> {
+        let booking = self.booking(invoice, "invoice.finalised", invoice.id);
+        match invoice.purpose {
+            Purpose::TopUp => ledger::top_up_finalised(booking, invoice.account, invoice.totals.total),
+            Purpose::First | Purpose::Renewal | Purpose::Upgrade | Purpose::Manual => {
+                ledger::invoice_finalised(booking, invoice.account, invoice.totals)
+            }
+        }
     }
 
     /// Pays as much of the invoice from the wallet as there is; returns what is left in it. What is taken stays taken while
@@ -393,6 +402,10 @@ impl Unit {
             self.passings.extend(paid_time(invoice, &before, subscription, self.now)?);
             self.touch(&before, subscription, grant_reason(&before, invoice))?;
         }
+        if invoice.purpose == Purpose::TopUp {
+            let booking = self.booking(invoice, "wallet.topped_up", invoice.id);
+            self.book(ledger::topped_up(booking, invoice.account, invoice.totals.total)?);
+        }
         let is_first = self.settled_first(invoice);
         self.told.push(match invoice.number {
             Some(_) => {
@@ -406,7 +419,9 @@ impl Unit {
 
     fn settled_first(&mut self, invoice: &Invoice) -> bool {
         let Some(customer) = self.customers.get_mut(&invoice.account) else { return false };
-        let is_first = customer.first_settled_at.is_none() && invoice.totals.total.is_positive();
+        // Nothing was bought by a top-up.
+        let is_sale = invoice.purpose != Purpose::TopUp && invoice.totals.total.is_positive();
+        let is_first = customer.first_settled_at.is_none() && is_sale;
         if is_first {
             customer.first_settled_at = Some(self.now);
             self.first_settled.push(invoice.account);
@@ -688,7 +703,7 @@ fn grant_reason(before: &Subscription, invoice: &Invoice) -> &'static str {
         (Purpose::First, _) => "converted",
         (Purpose::Renewal, State::Suspended { .. }) => "reactivated",
         (Purpose::Renewal, _) => "renewed",
-        (Purpose::Manual, _) => "paid",
+        (Purpose::Manual | Purpose::TopUp, _) => "paid",
     }
 }
 
@@ -709,7 +724,7 @@ fn paid_time(
         Purpose::First | Purpose::Renewal => (last, None),
         Purpose::Upgrade if restarts(invoice, before) => (last, Some(net_unused(currency, &invoice.lines)?)),
         Purpose::Upgrade => (after.paid_through.and_then(|end| Period::try_new(now, end).ok()), None),
-        Purpose::Manual => (None, None),
+        Purpose::Manual | Purpose::TopUp => (None, None),
     };
     let net = net_of_time(currency, &invoice.lines)?;
     let net = Money::new(net.minor.max(0), currency);
@@ -777,7 +792,7 @@ fn grant(
             subscription.take_offer(offer);
             false
         }
-        Purpose::Manual => false,
+        Purpose::Manual | Purpose::TopUp => false,
     };
     subscription.end_with_pass();
     let started = if pays_for_a_period { subscription.last_paid_start() } else { None };
@@ -820,7 +835,7 @@ fn billed(
 ) -> Result<Stretch, UnitError> {
     let stretch = match purpose {
         Purpose::Renewal => subscription.next_of(offer)?.map(|next| next.stretch),
-        Purpose::First | Purpose::Upgrade | Purpose::Manual => {
+        Purpose::First | Purpose::Upgrade | Purpose::Manual | Purpose::TopUp => {
             let begun = offer.anchor.begin(period.start(), zone, offer.term)?;
             Some(Stretch { period: begun.period, whole: begun.whole })
         }

@@ -2,6 +2,7 @@
 
 pub mod addon;
 pub mod address;
+pub mod amount_rules;
 pub mod calendar;
 pub mod change_lines;
 pub mod coupon;

@@ -10,7 +10,7 @@ use ottery_proto::billing::v1 as proto;
 
 use crate::contract;
 use crate::domain::entitlement::{Entitlement, Wanted};
-use crate::domain::invoice::{Buyer, Invoice};
+use crate::domain::invoice::{Buyer, Invoice, Purpose};
 use crate::domain::subscription::{State, Subscription};
 use crate::domain::tax::Tax;
 use crate::store::customer::Customer;
@@ -69,7 +69,11 @@ pub fn invoice_settled(
     let payload = proto::InvoiceSettled {
         invoice: Some(contract::invoice(invoice, &[])),
         order_id: invoice.order.map(|id| id.to_string()).unwrap_or_default(),
-        referral_code: customer.map(|customer| customer.referral_code.clone()).unwrap_or_default(),
+        // Whoever sent the customer earns by what they buy, also from the wallet, and not by the money in it as well.
+        referral_code: customer
+            .filter(|_| invoice.purpose != Purpose::TopUp)
+            .map(|customer| customer.referral_code.clone())
+            .unwrap_or_default(),
         first_of_account,
         payment_id: payment.map(|id| id.to_string()).unwrap_or_default(),
     };

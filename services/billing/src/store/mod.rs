@@ -6,6 +6,7 @@
 //! Locks are taken in the order subscription, invoice, payment, customer, order, number, coupon, stock, due row.
 
 pub mod address;
+pub mod amount_rules;
 pub mod close;
 pub mod credit_note;
 pub mod customer;
@@ -37,6 +38,7 @@ pub mod task;
 pub mod tax_rule;
 pub mod time_machine;
 pub mod time_machine_run;
+pub mod top_up;
 pub mod vat_check;
 pub mod wallet;
 

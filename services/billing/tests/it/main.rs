@@ -35,6 +35,7 @@ mod stock;
 mod taxes;
 mod time_machine;
 mod time_machine_runs;
+mod top_ups;
 mod vat;
 mod wallets;
 mod walls;

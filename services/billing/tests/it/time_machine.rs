@@ -37,7 +37,7 @@ const CARDS: [&str; 4] = ["4242424242424242", "4000000000000341", "4000000000009
 
 const HALF_DAY: TimeDelta = TimeDelta::hours(12);
 
-struct Silently;
+pub struct Silently;
 
 #[async_trait::async_trait]
 impl Watcher for Silently {

@@ -26,7 +26,7 @@ words! {
 
 words! {
     /// What an invoice is for.
-    InvoicePurpose from billing::invoice::Purpose { First, Renewal, Upgrade, Manual }
+    InvoicePurpose from billing::invoice::Purpose { First, Renewal, Upgrade, Manual, TopUp }
 }
 
 view! {

@@ -279,7 +279,10 @@ pub async fn place(
 }
 
 /// The account an order is for.
-async fn buyer(state: &AppState, caller: &Caller, named: Option<&str>) -> Reply<Account> {
+///
+/// # Errors
+/// When a customer names somebody else, or staff name nobody.
+pub async fn buyer(state: &AppState, caller: &Caller, named: Option<&str>) -> Reply<Account> {
     if caller.actor.kind == ActorKind::Customer {
         let own = caller.account().cloned().ok_or_else(Refusal::sign_in)?;
         return match named {

@@ -19,6 +19,7 @@ mod sessions;
 mod setup;
 mod stream;
 mod taxes;
+mod wallets;
 mod walls;
 mod webhooks;
 mod world;

@@ -7,7 +7,7 @@ use super::open_checkout;
 use crate::app::collection::not_charging;
 use crate::app::settlement::Owed;
 use crate::app::{Billing, broken};
-use crate::domain::invoice::Invoice;
+use crate::domain::invoice::{Invoice, Purpose};
 use crate::store;
 use crate::store::payment::{AttemptKind, AttemptRequest};
 use crate::store::share::Share;
@@ -20,7 +20,7 @@ impl Billing {
     /// all the same counts. `owner` limits it to that customer's own invoices.
     ///
     /// # Errors
-    /// When an invoice asks for nothing, they differ in customer, currency or seller, a charge is under way, or the provider
+    /// When an invoice asks for nothing or tops a wallet up, they differ in customer, currency or seller, a charge is under way, or the provider
     /// cannot be reached.
     pub async fn pay_invoices(
         &self,
@@ -46,7 +46,9 @@ impl Billing {
         let mut invoices = Vec::with_capacity(wanted.len());
         for id in &wanted {
             let Owed { invoice, .. } = Owed::lock(&mut tx, *id).await?;
-            invoices.push(payable(invoice, owner)?);
+            let invoice = payable(invoice, owner)?;
+            not_top_up(&invoice)?;
+            invoices.push(invoice);
         }
         one_of_a_kind(&invoices)?;
         for id in &wanted {
@@ -74,6 +76,16 @@ impl Billing {
         let url = open_checkout(self, brand, payment).await?;
         Ok((payment, url))
     }
+}
+
+/// A top-up is owed by nobody, so it is paid for itself or not at all.
+fn not_top_up(invoice: &Invoice) -> Result<(), Problem> {
+    if invoice.purpose == Purpose::TopUp {
+        let message = format!("invoice_ids: {} tops a wallet up; pay it by itself", invoice.number_text());
+        let refused = Problem::refused("INVOICE_TOP_UP", message).on_field("invoice_ids");
+        return Err(refused.with("invoice_id", invoice.id));
+    }
+    Ok(())
 }
 
 fn payable(invoice: Invoice, owner: Option<AccountId>) -> Result<Invoice, Problem> {

@@ -74,6 +74,10 @@ impl Billing {
         if expiring > 0 {
             return Ok(Some(format!("{expiring} credits to expire")));
         }
+        let expiring = store::top_up::due_count(&self.pool, brand, now).await?;
+        if expiring > 0 {
+            return Ok(Some(format!("{expiring} top-ups to expire")));
+        }
         if store::deferral::is_due(&self.pool, brand, now).await? {
             return Ok(Some("revenue to recognise".to_owned()));
         }

@@ -16,8 +16,9 @@ use crate::store;
 use crate::validator::Assumed;
 
 /// Tables with a `brand_id` whose rows of the brand are copied. Every table is either here or in [`LEFT`], but for [`NUMBERS`].
-pub const COPIED: [&str; 38] = [
+pub const COPIED: [&str; 40] = [
     "allocation",
+    "amount_rules",
     "billing_address",
     "brand_profile",
     "coupon_counter",
@@ -51,6 +52,7 @@ pub const COPIED: [&str; 38] = [
     "task",
     "tax_rule",
     "tax_table",
+    "top_up_due",
     "transfer",
     "vat_check",
     "wallet_credit",

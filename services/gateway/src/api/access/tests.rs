@@ -231,6 +231,7 @@ fn every_route_that_moves_money_wants_an_idempotency_key() {
         "/subscriptions/{id}/change",
         "/accounts/{id}/merge",
         "/wallet/credits",
+        "/wallet/top-ups",
         // No money moves, but asking twice is two hours of work.
         "/time-machine",
     ];

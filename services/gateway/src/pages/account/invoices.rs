@@ -94,7 +94,8 @@ fn is_payable(invoice: &Invoice) -> bool {
 
 /// Paying several open invoices at once; nothing when fewer than two of one currency are open.
 fn together(invoices: &[Invoice], manner: &Manner) -> Option<Form> {
-    let open: Vec<&Invoice> = invoices.iter().filter(|invoice| invoice.state() == Life::Open).collect();
+    let is_owed = |invoice: &&Invoice| invoice.state() == Life::Open && invoice.purpose() != Purpose::TopUp;
+    let open: Vec<&Invoice> = invoices.iter().filter(is_owed).collect();
     let currency = &open.first()?.total.as_ref()?.currency;
     let open: Vec<&Invoice> = open
         .iter()

@@ -71,6 +71,7 @@ pub fn router() -> Router<AppState> {
         .route("/account/invoices/{id}/ubl", get(invoices::ubl))
         .route("/account/wallet", get(wallet::show))
         .route("/account/wallet.csv", get(wallet::csv))
+        .route("/account/wallet/top-up", post(wallet::top_up))
         .route("/account/billing", get(billing::page).post(billing::save))
         .route("/account/tickets", get(tickets::list))
         .route("/account/tickets/new", get(tickets::new_page).post(tickets::open))

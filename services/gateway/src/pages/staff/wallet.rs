@@ -2,9 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use ottery_kernel::Currency;
 use ottery_proto::billing::v1 as billing;
-use ottery_proto::common::v1::Money;
 
 use super::coupon_form::day;
 use super::desk::Desk;
@@ -12,7 +10,7 @@ use crate::limits::Form as Body;
 use crate::pages::account::wallet;
 use crate::pages::block::{Block, Failed, Field, Form, Sent};
 use crate::pages::frame::{Page, Ui, go_done};
-use crate::problem::{Refusal, Reply};
+use crate::problem::Reply;
 use crate::state::AppState;
 
 fn address(desk: &Desk) -> String {
@@ -58,14 +56,9 @@ pub async fn grant(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent)
 }
 
 async fn send(state: &AppState, desk: &Desk, sent: &Sent) -> Reply<()> {
-    let currency: Currency = sent.get("currency").parse().map_err(|error: ottery_kernel::CurrencyError| {
-        Refusal::invalid("currency", "currency_invalid", error.to_string())
-    })?;
-    let amount = ottery_kernel::Money::parse(&sent.get("amount").replace(',', "."), currency)
-        .map_err(|error| Refusal::invalid("amount", "amount_invalid", error.to_string()))?;
     let asked = billing::GrantCreditRequest {
         account_id: desk.id.clone(),
-        amount: Some(Money { minor: amount.minor, currency: currency.to_string() }),
+        amount: Some(wallet::amount(sent)?),
         reason: sent.text("reason"),
         // The last day counts: it is worth nothing from the following one on.
         expires_at: day(sent, "expires_at", 1, desk.manner(state).zone)?,
