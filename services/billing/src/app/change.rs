@@ -340,7 +340,7 @@ async fn offer_of(
     Ok(offered)
 }
 
-/// Another currency begins with nothing left in the old one: no open invoice, no money in the wallet.
+/// Another currency begins with nothing left in the old one: no open invoice, no money in the wallet. Staff may convert that.
 async fn currency_is_free(
     tx: &mut PgTransaction<'_>,
     subscription: &Subscription,
@@ -358,7 +358,9 @@ async fn currency_is_free(
     match purses.get(&(subscription.account, currency)).map(|purse| purse.available(now).map_err(broken)) {
         None => Ok(()),
         Some(wallet) if wallet.as_ref().is_ok_and(|wallet| wallet.is_zero()) => Ok(()),
-        Some(wallet) => Err(refused(format!("{} is in the wallet; use it up or have it paid out", wallet?))),
+        Some(wallet) => {
+            Err(refused(format!("{} is in the wallet; use it up, or have staff pay it out or convert it", wallet?)))
+        }
     }
 }
 

@@ -171,7 +171,8 @@ fn carried(booking: Booking, standing: &Standing, to: AccountId) -> Result<Booki
         | Account::Tax
         | Account::BadDebt
         | Account::Promotions
-        | Account::TopUps => return Ok(booking),
+        | Account::TopUps
+        | Account::Exchange => return Ok(booking),
     };
     if standing.net.is_positive() {
         booking.post(theirs, standing.account.clone(), standing.net)

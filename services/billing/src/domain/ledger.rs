@@ -40,6 +40,8 @@ pub enum Account {
     Promotions,
     /// Top-ups between their invoice and the wallet, and on their way back.
     TopUps,
+    /// What was converted into another currency: what came in of one, and went out of the other.
+    Exchange,
 }
 
 impl fmt::Display for Account {
@@ -58,6 +60,7 @@ impl fmt::Display for Account {
             Self::BadDebt => f.write_str("bad_debt"),
             Self::Promotions => f.write_str("promotions"),
             Self::TopUps => f.write_str("top_ups"),
+            Self::Exchange => f.write_str("exchange"),
         }
     }
 }
@@ -94,6 +97,7 @@ impl FromStr for Account {
             None if code == "bad_debt" => Ok(Self::BadDebt),
             None if code == "promotions" => Ok(Self::Promotions),
             None if code == "top_ups" => Ok(Self::TopUps),
+            None if code == "exchange" => Ok(Self::Exchange),
             Some(_) | None => Err(AccountError::Unknown(code.chars().take(64).collect())),
         }
     }
@@ -435,6 +439,7 @@ mod tests {
             Account::Promotions,
             Account::Deferred,
             Account::TopUps,
+            Account::Exchange,
         ] {
             assert_eq!(account.to_string().parse(), Ok(account));
         }

@@ -12,6 +12,7 @@ pub mod derivation;
 pub mod dunning;
 pub mod einvoice;
 pub mod entitlement;
+pub mod exchange;
 pub mod explain;
 pub mod export;
 pub mod invoice;

@@ -366,6 +366,15 @@ impl BillingService for BillingGrpc {
         Ok(Response::new(wallet::top_up(&self.app, actor, key, request.into_inner()).await?))
     }
 
+    async fn convert_wallet(
+        &self,
+        request: Request<proto::ConvertWalletRequest>,
+    ) -> Result<Response<proto::WalletConversion>, Status> {
+        let actor = actor(&request)?;
+        let key = idempotency_key(&request)?;
+        Ok(Response::new(wallet::convert(&self.app, actor, key, request.into_inner()).await?))
+    }
+
     async fn get_amount_rules(
         &self,
         request: Request<proto::GetAmountRulesRequest>,

@@ -10,10 +10,12 @@ use super::order::{TEXT_MAX, country, idempotency, within};
 use super::payment::web_address;
 use super::{Caller, convert, id};
 use crate::app::Billing;
+use crate::app::conversion::Convert;
 use crate::app::payment;
 use crate::app::top_up::{By, TopUp};
 use crate::app::wallet::{Grant, Wallet, usual_days};
 use crate::domain::amount_rules::{AmountRule, AmountRules};
+use crate::domain::exchange::RateError;
 use crate::domain::invoice::Buyer;
 use crate::domain::statement::{Row, Statement, what};
 use crate::domain::wallet::Granted;
@@ -108,6 +110,36 @@ pub(super) async fn top_up(
         invoice: Some(convert::invoice(&asked.invoice, &[])),
         payment_id: asked.payment.to_string(),
         checkout_url,
+    })
+}
+
+fn currency(field: &'static str, code: &str) -> Result<Currency, Problem> {
+    code.parse().map_err(|error| Problem::invalid(field, "CURRENCY_INVALID", format!("{field}: {error}")))
+}
+
+pub(super) async fn convert(
+    app: &Billing,
+    actor: Actor,
+    key: Option<String>,
+    request: proto::ConvertWalletRequest,
+) -> Result<proto::WalletConversion, Problem> {
+    let caller = Caller::staff(actor, "wallet.grant")?;
+    caller.actor.require_step_up(app.clock.now())?;
+    let call = idempotency(&caller.actor, "billing.ConvertWallet", key, request_hash(&request));
+    let rate =
+        request.rate.parse().map_err(|error: RateError| Problem::invalid("rate", "RATE_INVALID", error.to_string()));
+    let convert = Convert {
+        account: id("account_id", &request.account_id)?,
+        from: currency("from", &request.from_currency)?,
+        to: currency("to", &request.to_currency)?,
+        rate: rate?,
+        reason: request.reason,
+    };
+    let converted = app.convert_wallet(&caller.actor, caller.brand, convert, call).await?;
+    Ok(proto::WalletConversion {
+        id: converted.id,
+        from: Some(convert::money(converted.from)),
+        to: Some(convert::money(converted.to)),
     })
 }
 

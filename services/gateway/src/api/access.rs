@@ -208,6 +208,7 @@ pub const RULES: &[Rule] = &[
     read("/wallet", Owner("invoice.read"), Brand),
     post("/wallet/credits", Holder("wallet.grant"), Brand, "wallet.grant").money(),
     post("/wallet/top-ups", Owner("order.create"), Brand, "wallet.top_up").money(),
+    post("/wallet/conversions", Holder("wallet.grant"), Brand, "wallet.convert").money().step_up(),
     read("/amount-rules", Holder("brand.read"), Brand),
     write("PUT", "/amount-rules", Holder("brand.update"), Brand, "amount_rules.update"),
     read("/wallet/statement", Owner("invoice.read"), Brand),

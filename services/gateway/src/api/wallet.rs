@@ -51,7 +51,8 @@ view! {
         transfer_id: String,
         booked_at: Option<Time>,
         /// `credit.granted`, `credit.expired`, `credit.to_wallet`, `payment.settled`, `refund.settled`, `wallet.applied`,
-        /// `wallet.released`, `wallet.topped_up`, `refund.reserved`, `refund.released`. More may come.
+        /// `wallet.released`, `wallet.topped_up`, `refund.reserved`, `refund.released`,
+        /// `wallet.converted`. More may come.
         kind: String,
         /// In words.
         text: String,
@@ -121,6 +122,32 @@ pub struct Wallets {
     pub top_up_limits: Vec<TopUpLimit>,
     /// The saved method a top-up can be charged to.
     pub saved_method_label: Option<String>,
+}
+
+view! {
+    /// What was converted.
+    WalletConversion from billing::WalletConversion {
+        /// The reference of its bookings.
+        id: String,
+        from: Option<Money>,
+        to: Option<Money>,
+    }
+}
+
+/// A wallet to convert.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConversionInput {
+    /// Whose.
+    pub account_id: String,
+    /// What is in it; 409 `currency_in_use` while an invoice in it is open, `money_on_hold` while a refund is under way.
+    pub from: String,
+    /// What shall be in it.
+    pub to: String,
+    /// How much of `to` one unit of `from` is worth, exactly: `1.0837` or `13/12`. Rounded once, a half to the even minor unit.
+    pub rate: String,
+    /// For the audit.
+    pub reason: String,
 }
 
 /// Money for a wallet.
@@ -217,6 +244,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(read))
         .routes(routes!(grant))
         .routes(routes!(top_up))
+        .routes(routes!(convert))
         .routes(routes!(rules, put_rules))
         .routes(routes!(statement))
         .routes(routes!(statement_csv))
@@ -264,6 +292,29 @@ async fn top_up(
     let invoice = asked.invoice.ok_or_else(|| Refusal::internal(&std::io::Error::other("a top-up has no invoice")))?;
     let body = TopUp { invoice: invoice.into(), payment_id: asked.payment_id, checkout_url: asked.checkout_url.show() };
     Ok((StatusCode::CREATED, Json(body)))
+}
+
+/// Convert a wallet.
+///
+/// Everything the customer can spend in one currency; granted credit keeps its expiry. Both sides are booked against the
+/// account `exchange`.
+#[utoipa::path(post, path = "/wallet/conversions", tag = "wallet", operation_id = "convert_wallet", request_body = ConversionInput, responses((status = 201, body = WalletConversion)))]
+async fn convert(
+    State(state): State<AppState>,
+    caller: Caller,
+    key: IdempotencyKey,
+    Json(input): Json<ConversionInput>,
+) -> Reply<(StatusCode, Json<WalletConversion>)> {
+    let request = billing::ConvertWalletRequest {
+        account_id: input.account_id,
+        from_currency: input.from,
+        to_currency: input.to,
+        rate: input.rate,
+        reason: input.reason,
+    };
+    let call = caller.call().idempotency_key(key.0);
+    let converted = state.clients.billing(&call).convert_wallet(request).await?.into_inner();
+    Ok((StatusCode::CREATED, Json(converted.into())))
 }
 
 /// Get the amount rules.

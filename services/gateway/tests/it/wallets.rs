@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::browser::{Answer, Browser};
-use crate::world::{SHOP, World, world};
+use crate::world::{SHOP, World, brand_body, world};
 
 const SECRET: &str = "whsec_sandbox_demo";
 
@@ -150,4 +150,58 @@ async fn a_customer_tops_the_wallet_up_on_its_page() {
     until_available(&customer, 2000).await;
     let page = customer.get("/account/wallet").await;
     assert!(page.text.contains("€20.00") && page.text.contains("Topped up"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn case_026_staff_converts_a_wallet_over_the_api_and_at_the_desk() {
+    let world = world().await;
+    let path = format!("/api/v1/brands/{}", world.brand);
+    let mut brand = brand_body("nordlicht", SHOP);
+    brand["currencies"] = json!(["EUR", "USD"]);
+    brand["version"] = world.owner_here().get(&path).await.expect(200)["version"].clone();
+    world.owner_here().write(Method::PUT, &path, brand, None).await.expect(200);
+    let customer = world.browser(SHOP);
+    customer.sign_up("ada@example.com").await;
+    let placed = world.order(&customer, "order-1").await;
+    let account = placed["order"]["account_id"].as_str().unwrap();
+    let order = placed["order"]["id"].as_str().unwrap();
+    customer.post(&format!("/api/v1/orders/{order}/cancel"), json!({})).await.expect(200);
+    let staff = world.owner_here();
+    let credit = json!({ "account_id": account, "amount": { "currency": "EUR", "minor": 1000 }, "reason": "sorry" });
+    staff.pay("/api/v1/wallet/credits", "credit-1", credit).await.expect(201);
+
+    let input =
+        |rate: &str| json!({ "account_id": account, "from": "EUR", "to": "USD", "rate": rate, "reason": "moved" });
+    let conversions = "/api/v1/wallet/conversions";
+    let wrong = staff.pay(conversions, "conversion-1", input("1,08")).await;
+    wrong.refused(400, "rate_invalid");
+    assert_eq!(wrong.json()["field"], "rate");
+    let reader = world.key(&world.brand, &["invoice.read"]).await.with("ottery-brand", &world.brand);
+    reader.pay(conversions, "conversion-2", input("1.0837")).await.refused(403, "permission_missing");
+    customer.pay(conversions, "conversion-3", input("1.0837")).await.refused(404, "not_found");
+    // Billing hears of the second currency by an event.
+    let mut made = staff.pay(conversions, "conversion-4", input("1.0837")).await;
+    for attempt in 0..100 {
+        if made.status.is_success() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        made = staff.pay(conversions, &format!("conversion-4-{attempt}"), input("1.0837")).await;
+    }
+    let made = made.expect(201);
+    assert_eq!((&made["from"]["minor"], &made["to"]), (&json!(1000), &json!({ "currency": "USD", "minor": 1084 })));
+
+    let desk = format!("/staff/b/{}/customers/{account}/wallet", world.brand);
+    let page = world.owner.get(&desk).await;
+    assert!(page.text.contains("Convert into another currency") && page.text.contains("$10.84"), "{}", page.text);
+    let action = format!("{desk}/conversions");
+    let key = hidden(&page.text, &action, "idempotency_key");
+    let typed = |rate| {
+        [("idempotency_key", key.as_str()), ("from", "USD"), ("to", "EUR"), ("rate", rate), ("reason", "back again")]
+    };
+    let refused = send(&world.owner, &action, &typed("0")).await;
+    assert_eq!(refused.status.as_u16(), 400, "{}", refused.text);
+    let done = send(&world.owner, &action, &typed("12/13")).await;
+    assert!(done.header("location").contains("done=converted"), "{}", done.text);
+    assert!(world.owner.get(&desk).await.text.contains("€10.01"));
 }

@@ -232,6 +232,7 @@ fn every_route_that_moves_money_wants_an_idempotency_key() {
         "/accounts/{id}/merge",
         "/wallet/credits",
         "/wallet/top-ups",
+        "/wallet/conversions",
         // No money moves, but asking twice is two hours of work.
         "/time-machine",
     ];

@@ -33,6 +33,15 @@ pub struct Found {
     currency: String,
 }
 
+impl Found {
+    /// The currencies something can be spent in.
+    #[must_use]
+    pub fn currencies(&self) -> Vec<String> {
+        let has = |wallet: &&Wallet| wallet.available.as_ref().is_some_and(|available| available.minor > 0);
+        self.wallets.iter().filter(has).map(|wallet| currency_of(wallet).to_owned()).collect()
+    }
+}
+
 fn currency_of(wallet: &Wallet) -> &str {
     wallet.available.as_ref().map_or("", |available| available.currency.as_str())
 }
