@@ -370,6 +370,7 @@ pub fn invoice(invoice: &Invoice, notes: &[CreditNote]) -> proto::Invoice {
         proforma: invoice.is_proforma(),
         proforma_number: invoice.proforma_text(),
         proforma_at: invoice.proforma.as_ref().map(|proforma| timestamp(proforma.at)),
+        carried_at: invoice.carried_at.map(timestamp),
     }
 }
 

@@ -107,7 +107,8 @@ impl Billing {
             ));
         }
         // The period nobody will use now is not owed; it is billed anew when time goes on.
-        for invoice in &mut case.open {
+        // What was carried forward was served.
+        for invoice in case.open.iter_mut().filter(|invoice| !invoice.is_carried()) {
             unit.withdraw(invoice).map_err(broken)?;
         }
         unit.touch(&before, &mut case.subscription, "paused").map_err(broken)?;

@@ -19,6 +19,7 @@ use crate::domain::coupon::{Applied, Coupon, CouponRefused, Discounted, Occasion
 use crate::domain::dunning::Standing;
 use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::line::{Line, Totals};
+use crate::domain::minimum::Instead;
 use crate::domain::offer::Offer;
 use crate::domain::option::{OptionRefused, Quantity};
 use crate::domain::proration::{self, Change, Effect, Paid, Warning};
@@ -250,16 +251,19 @@ impl Billing {
         purse.paid = purse.paid.checked_add(offered.change.credit).map_err(broken)?;
         issue_now(tx, unit, &mut invoice, &purse).await?;
         if !unit.settle_if_paid(&mut invoice, Some(&mut case.subscription), None).map_err(broken)? {
+            let amount = invoice.remaining().map_err(broken)?;
+            self.check_minimum(tx, unit.brand, amount, Instead::WalletOnly).await?;
             unit.attempts.push(AttemptRequest {
                 invoice: invoice.id,
                 account: invoice.account,
                 subscription: invoice.subscription,
-                amount: invoice.remaining().map_err(broken)?,
+                amount,
                 kind: AttemptKind::Hosted {
                     return_url: urls.return_url.clone(),
                     cancel_url: urls.cancel_url.clone(),
                     save_method: false,
                 },
+                shares: Vec::new(),
             });
         }
         Ok(invoice)
@@ -543,7 +547,7 @@ impl Prices {
 /// A renewal that is billed and not due yet: it is withdrawn and billed again at the new price (case 109). What is paid in
 /// part, or about to be paid, has to be paid first.
 fn repriced(case: &Case) -> Result<Option<&Invoice>, Problem> {
-    let is_open = |invoice: &&Invoice| invoice.purpose != Purpose::Upgrade && invoice.state == invoice::State::Open;
+    let is_open = |invoice: &&Invoice| invoice.holds_period() && invoice.state == invoice::State::Open;
     let Some(invoice) = case.open.iter().find(is_open) else { return Ok(None) };
     let is_coming = case.standings.get(&invoice.id) == Some(&Standing::InFlight);
     if invoice.paid == invoice.from_wallet && !is_coming {
@@ -564,8 +568,7 @@ fn told(renewal: &Invoice) -> Warning {
 
 /// A renewal that waits for its money is priced already: it has to be paid (or lapse) first.
 pub(super) fn no_open_period(case: &Case) -> Result<(), Problem> {
-    let open =
-        case.open.iter().find(|invoice| invoice.purpose != Purpose::Upgrade && invoice.state == invoice::State::Open);
+    let open = case.open.iter().find(|invoice| invoice.holds_period() && invoice.state == invoice::State::Open);
     match open {
         None => Ok(()),
         Some(invoice) => Err(Problem::refused(

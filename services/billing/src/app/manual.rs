@@ -101,6 +101,7 @@ impl Billing {
             closed_at: None,
             reminders_done: 0,
             charges_made: 0,
+            carried_at: None,
             paid: nothing,
             from_wallet: nothing,
             refunded: nothing,

@@ -17,6 +17,7 @@ use crate::domain::address::{Address, Source};
 use crate::domain::calendar::Calendar;
 use crate::domain::coupon::{Applied, Discounts, Redeemed};
 use crate::domain::invoice::{self, Buyer, Invoice, Proforma, Purpose, Snapshot, number_year};
+use crate::domain::minimum::Instead;
 use crate::domain::order;
 use crate::domain::profile::Profile;
 use crate::domain::quote::trial_end;
@@ -218,16 +219,19 @@ async fn place_in(
         issue_now(tx, &mut unit, invoice, &purse).await?;
         if !unit.settle_if_paid(invoice, Some(&mut subscription), None).map_err(broken)? {
             let with_order = |url: &str| url.replace("{order}", &order_id.to_string());
+            let amount = invoice.remaining().map_err(broken)?;
+            billing.check_minimum(tx, brand, amount, Instead::WalletOnly).await?;
             unit.attempts.push(AttemptRequest {
                 invoice: invoice.id,
                 account: place.account,
                 subscription: Some(subscription.id),
-                amount: invoice.remaining().map_err(broken)?,
+                amount,
                 kind: AttemptKind::Hosted {
                     return_url: with_order(&place.return_url),
                     cancel_url: with_order(&place.cancel_url),
                     save_method: place.save_method,
                 },
+                shares: Vec::new(),
             });
         }
         unit.keep_new(invoice.clone());
@@ -346,6 +350,7 @@ pub(super) fn draft(
         closed_at: None,
         reminders_done: 0,
         charges_made: 0,
+        carried_at: None,
         paid: nothing,
         from_wallet: nothing,
         refunded: nothing,

@@ -121,7 +121,8 @@ impl Billing {
                 } else if before.cancel_at.is_none() {
                     case.subscription.cancel_at = Some(paid_through);
                     // The period nobody wants is not owed any more.
-                    for invoice in &mut case.open {
+                    // What was carried forward was served.
+                    for invoice in case.open.iter_mut().filter(|invoice| !invoice.is_carried()) {
                         unit.withdraw(invoice).map_err(broken)?;
                     }
                     let told = if reason.is_empty() { "cancel_scheduled" } else { reason };

@@ -23,6 +23,7 @@ use crate::domain::address::Source;
 use crate::domain::amount_rules::AmountRefused;
 use crate::domain::invoice::{Buyer, Invoice, Purpose, State};
 use crate::domain::line::{Line, Totals};
+use crate::domain::minimum::TooSmall;
 use crate::domain::tax::{Tax, Treatment};
 use crate::store;
 use crate::store::customer::Customer;
@@ -123,6 +124,11 @@ impl Billing {
         let profile = profile(&mut tx, brand).await?;
         let rules = store::amount_rules::get(&mut tx, brand).await?;
         rules.check_top_up(ask.amount, &profile.currencies)?;
+        let least = self.minimums(&mut tx, brand, &[ask.amount.currency]).await?;
+        least.check(ask.amount).map_err(|TooSmall { asked, least: min }| {
+            let (_, max) = rules.of(min.currency).top_up();
+            AmountRefused::TopUp { min, max, asked }
+        })?;
         let method = match ask.by {
             By::Page { .. } => None,
             By::Saved => Some(store::payment_method::default_of(&mut tx, ask.account).await?.ok_or_else(no_method)?.0),
@@ -167,6 +173,7 @@ impl Billing {
                 },
                 (None, By::Saved) => return Err(no_method()),
             },
+            shares: Vec::new(),
         });
         unit.keep_new(invoice);
         let payment = unit.flush(&mut tx).await?.pop().expect("one id per request");
@@ -244,6 +251,7 @@ fn draft(unit: &Unit, ask: &TopUp, now: DateTime<Utc>) -> Result<Invoice, Proble
         closed_at: None,
         reminders_done: 0,
         charges_made: 0,
+        carried_at: None,
         paid: nothing,
         from_wallet: nothing,
         refunded: nothing,

@@ -396,11 +396,9 @@ impl Unit {
         if let Some(order) = invoice.order {
             self.move_order(order, order::Command::Pay);
         }
-        if let Some(subscription) = subscription {
-            let before = subscription.clone();
-            self.given_back.extend(grant(subscription, invoice, &self.profile, self.now)?);
-            self.passings.extend(paid_time(invoice, &before, subscription, self.now)?);
-            self.touch(&before, subscription, grant_reason(&before, invoice))?;
+        // What was carried forward was given then.
+        if let Some(subscription) = subscription.filter(|_| invoice.carried_at.is_none()) {
+            self.give(invoice, subscription)?;
         }
         if invoice.purpose == Purpose::TopUp {
             let booking = self.booking(invoice, "wallet.topped_up", invoice.id);
@@ -415,6 +413,24 @@ impl Unit {
             None => Told::Settled { invoice: invoice.id, is_first, payment },
         });
         Ok(true)
+    }
+
+    /// Gives the customer what an invoice bought.
+    fn give(&mut self, invoice: &Invoice, subscription: &mut Subscription) -> Result<(), UnitError> {
+        let before = subscription.clone();
+        self.given_back.extend(grant(subscription, invoice, &self.profile, self.now)?);
+        self.passings.extend(paid_time(invoice, &before, subscription, self.now)?);
+        self.touch(&before, subscription, grant_reason(&before, invoice))
+    }
+
+    /// What is owed is too little for a payment of its own: the customer gets what was billed, and it is asked for with the
+    /// next invoice.
+    ///
+    /// # Errors
+    /// When the stored state contradicts it.
+    pub fn carry(&mut self, invoice: &mut Invoice, subscription: &mut Subscription) -> Result<(), UnitError> {
+        invoice.carried_at = Some(self.now);
+        self.give(invoice, subscription)
     }
 
     fn settled_first(&mut self, invoice: &Invoice) -> bool {

@@ -15,13 +15,16 @@ pub struct AmountRule {
     pub top_up_min: i64,
     /// The largest one.
     pub top_up_max: i64,
+    /// The least a payment may be, where the provider would take less; zero: what the provider takes.
+    #[serde(default)]
+    pub charge_min: i64,
 }
 
 impl AmountRule {
     /// What every brand begins with: 5.00 to 500.00, or 500 to 50,000 yen.
     #[must_use]
     pub const fn usual(currency: Currency) -> Self {
-        Self { currency, top_up_min: 500, top_up_max: 50_000 }
+        Self { currency, top_up_min: 500, top_up_max: 50_000, charge_min: 0 }
     }
 
     /// The smallest and the largest top-up.
@@ -85,6 +88,9 @@ pub enum Invalid {
     /// A largest top-up below the smallest.
     #[error("rules[{0}].top_up_max_minor: use {1}, the smallest top-up, to {AMOUNT_MAX}")]
     Max(usize, i64),
+    /// A least payment below nothing.
+    #[error("rules[{0}].charge_min_minor: use 0, what the provider takes, to {AMOUNT_MAX}")]
+    Charge(usize),
 }
 
 impl Invalid {
@@ -95,6 +101,7 @@ impl Invalid {
             Self::Twice(at, _) | Self::NotSold { at, .. } => format!("rules[{at}].currency"),
             Self::Min(at) => format!("rules[{at}].top_up_min_minor"),
             Self::Max(at, _) => format!("rules[{at}].top_up_max_minor"),
+            Self::Charge(at) => format!("rules[{at}].charge_min_minor"),
         }
     }
 }
@@ -144,6 +151,9 @@ impl AmountRules {
             if !(rule.top_up_min..=AMOUNT_MAX).contains(&rule.top_up_max) {
                 return Err(Invalid::Max(at, rule.top_up_min));
             }
+            if !(0..=AMOUNT_MAX).contains(&rule.charge_min) {
+                return Err(Invalid::Charge(at));
+            }
         }
         Ok(())
     }
@@ -161,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_top_up_is_within_the_limits_of_its_currency() {
-        let rule = AmountRule { currency: Currency::EUR, top_up_min: 1_000, top_up_max: 2_000 };
+        let rule = AmountRule { currency: Currency::EUR, top_up_min: 1_000, top_up_max: 2_000, charge_min: 0 };
         let rules = AmountRules { rules: vec![rule], version: 1 };
         for (minor, is_taken) in
             [(999, false), (1_000, true), (2_000, true), (2_001, false), (0, false), (-1_000, false)]
@@ -179,7 +189,7 @@ mod tests {
 
     #[test]
     fn rules_that_are_none_name_their_field() {
-        let rule = |currency, top_up_min, top_up_max| AmountRule { currency, top_up_min, top_up_max };
+        let rule = |currency, top_up_min, top_up_max| AmountRule { currency, top_up_min, top_up_max, charge_min: 0 };
         let good = rule(Currency::EUR, 100, 200);
         for (rules, field) in [
             (vec![good, good], "rules[1].currency"),
@@ -187,6 +197,7 @@ mod tests {
             (vec![good, rule(Currency::JPY, 0, 200)], "rules[1].top_up_min_minor"),
             (vec![rule(Currency::EUR, 100, 99)], "rules[0].top_up_max_minor"),
             (vec![rule(Currency::EUR, 100, AMOUNT_MAX + 1)], "rules[0].top_up_max_minor"),
+            (vec![AmountRule { charge_min: -1, ..good }], "rules[0].charge_min_minor"),
         ] {
             let refused = AmountRules { rules, version: 0 }.check(&SOLD).unwrap_err();
             assert_eq!(refused.field(), field);

@@ -322,6 +322,9 @@ pub struct Invoice {
     pub reminders_done: u32,
     /// Off-session charges asked for.
     pub charges_made: u32,
+    /// When what was owed turned out too little for a payment of its own: what it pays for was given, and it is asked for with
+    /// the next one.
+    pub carried_at: Option<DateTime<Utc>>,
     /// Sum of the allocations.
     pub paid: Money,
     /// The part of it that came from the wallet.
@@ -349,6 +352,18 @@ impl Invoice {
             (State::Uncollectible, Purpose::First | Purpose::Upgrade | Purpose::TopUp)
             | (State::Draft | State::Void | State::Closed, _) => false,
         }
+    }
+
+    /// Whether it waits for the next one, as too little to be paid by itself.
+    #[must_use]
+    pub const fn is_carried(&self) -> bool {
+        matches!(self.state, State::Open) && self.carried_at.is_some()
+    }
+
+    /// Whether it is what a period waits for: neither of a change, nor carried forward.
+    #[must_use]
+    pub const fn holds_period(&self) -> bool {
+        !matches!(self.purpose, Purpose::Upgrade) && !self.is_carried()
     }
 
     /// Whether money for it is in the wallet, also what came when it had expired: what goes back of it comes from there.

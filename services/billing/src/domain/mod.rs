@@ -19,6 +19,7 @@ pub mod invoice;
 pub mod ledger;
 pub mod line;
 pub mod manual;
+pub mod minimum;
 pub mod next_bill;
 pub mod offer;
 pub mod option;

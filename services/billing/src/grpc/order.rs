@@ -88,7 +88,9 @@ pub(super) async fn create_quote(
         options: convert::option::quantities_from(request.options),
         addons: plan_ids("addons", &request.addon_plan_ids)?,
     };
-    Ok(quote(&app.create_quote(brand, ask).await?))
+    let stored = app.create_quote(brand, ask).await?;
+    let least = app.wallet_only_below(brand, stored.quote.due_now).await?;
+    Ok(proto::Quote { wallet_only_below: least.map(convert::money), ..quote(&stored) })
 }
 
 fn quote(stored: &Stored) -> proto::Quote {
@@ -118,6 +120,7 @@ fn quote(stored: &Stored) -> proto::Quote {
         options: stored.offer.options.iter().map(convert::option::chosen).collect(),
         once: stored.offer.once,
         addons: stored.offer.addons.iter().map(convert::addon::bought).collect(),
+        wallet_only_below: None,
     }
 }
 

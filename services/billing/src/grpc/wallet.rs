@@ -148,6 +148,7 @@ fn rules(found: &AmountRules) -> proto::AmountRules {
         currency: rule.currency.to_string(),
         top_up_min_minor: rule.top_up_min,
         top_up_max_minor: rule.top_up_max,
+        charge_min_minor: rule.charge_min,
     };
     proto::AmountRules { rules: found.rules.iter().map(rule).collect(), version: found.version.unsigned_abs() }
 }
@@ -169,7 +170,12 @@ pub(super) async fn put_rules(
             .currency
             .parse()
             .map_err(|error| Problem::invalid(field.clone(), "CURRENCY_INVALID", format!("{field}: {error}")))?;
-        Ok(AmountRule { currency, top_up_min: rule.top_up_min_minor, top_up_max: rule.top_up_max_minor })
+        Ok(AmountRule {
+            currency,
+            top_up_min: rule.top_up_min_minor,
+            top_up_max: rule.top_up_max_minor,
+            charge_min: rule.charge_min_minor,
+        })
     };
     let wanted = AmountRules {
         rules: request.rules.iter().enumerate().map(read).collect::<Result<_, Problem>>()?,

@@ -83,6 +83,10 @@ impl PaymentProvider for Assumed {
         self.like.exponent(currency)
     }
 
+    fn minimum(&self, currency: Currency) -> i64 {
+        self.like.minimum(currency)
+    }
+
     async fn create_checkout(&self, _: &Access, _: &CheckoutAsk) -> Result<Checkout, CallError> {
         Err(CallError::NotSent("nobody pays by hand on a copy".to_owned()))
     }

@@ -270,6 +270,10 @@ impl PaymentProvider for Sandbox {
         }
     }
 
+    fn minimum(&self, currency: Currency) -> i64 {
+        super::minimum::of(currency)
+    }
+
     async fn create_checkout(&self, access: &Access, ask: &CheckoutAsk) -> Result<Checkout, CallError> {
         let key = ask.payment.to_string();
         let body = json!({

@@ -21,6 +21,7 @@ mod lifecycle;
 mod lives;
 mod mass;
 mod merge;
+mod minimums;
 mod money;
 mod numbers;
 mod options;

@@ -158,7 +158,7 @@ async fn an_amount_outside_the_brands_limits_is_refused_with_what_is_taken() {
 
     let owner = ottery_testkit::actor::owner(world.brand);
     let rules = |top_up_min, top_up_max, version| AmountRules {
-        rules: vec![AmountRule { currency: Currency::EUR, top_up_min, top_up_max }],
+        rules: vec![AmountRule { currency: Currency::EUR, top_up_min, top_up_max, charge_min: 0 }],
         version,
     };
     let refused = world.billing.put_amount_rules(&owner, world.brand, rules(0, 10, 0)).await.unwrap_err();

@@ -68,6 +68,9 @@ view! {
         once: bool,
         /// Add-ons that are bought with it.
         addons: Vec<BoughtAddOn>,
+        /// What is due is less than a payment can be, which is this: the order is refused as `amount_wallet_only` unless the wallet
+        /// pays it.
+        wallet_only_below: Option<Money>,
     }
 }
 

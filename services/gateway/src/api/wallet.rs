@@ -100,6 +100,8 @@ view! {
         top_up_min_minor: i64,
         /// The largest one.
         top_up_max_minor: i64,
+        /// The least a payment may be, where the provider would take less; 0: what the provider takes.
+        charge_min_minor: i64,
     }
 }
 
@@ -188,6 +190,10 @@ pub struct AmountRuleInput {
     pub top_up_min_minor: i64,
     /// In minor units.
     pub top_up_max_minor: i64,
+    /// The least a payment may be, where the provider would take less. What is owed below it is carried forward, or paid from
+    /// the wallet only.
+    #[serde(default)]
+    pub charge_min_minor: i64,
 }
 
 /// What the brand takes.
@@ -335,6 +341,7 @@ async fn put_rules(
         currency: rule.currency,
         top_up_min_minor: rule.top_up_min_minor,
         top_up_max_minor: rule.top_up_max_minor,
+        charge_min_minor: rule.charge_min_minor,
     };
     let request = billing::PutAmountRulesRequest {
         rules: input.rules.into_iter().map(rule).collect(),

@@ -130,7 +130,9 @@ fn invoice_mail(delivery: &Delivery, kind: Kind, invoice: &Invoice, vars: Value)
 fn finalised(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
     let invoice = delivery.payload::<InvoiceFinalised>()?.invoice.ok_or_else(|| missing("invoice"))?;
     let is_renewal = invoice.purpose() == invoice::Purpose::Renewal;
-    if !is_renewal || invoice.state() != invoice::State::Open || !is_positive(invoice.total.as_ref()) {
+    // What was carried forward is in the mail about the next one's payment.
+    let is_asked_for = invoice.state() == invoice::State::Open && invoice.carried_at.is_none();
+    if !is_renewal || !is_asked_for || !is_positive(invoice.total.as_ref()) {
         return Ok(None);
     }
     Ok(Some(issued(delivery, &invoice)))

@@ -13,7 +13,7 @@ use crate::app::{Billing, profile};
 use crate::domain::dunning::campaign::{Campaign, Channel, Contact, HaltLimit, Invalid, Patience};
 use crate::domain::dunning::simulate::{Moment, simulate};
 use crate::domain::dunning::{self, OpenInvoice, OtherMethod, Settings, Standing, Waiting};
-use crate::domain::invoice::{Purpose, State as InvoiceState};
+use crate::domain::invoice::State as InvoiceState;
 use crate::domain::payment::DeclineClass;
 use crate::domain::profile::Profile;
 use crate::domain::subscription::State;
@@ -164,7 +164,7 @@ impl Billing {
                     Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")).on_field("invoice_id")
                 };
                 let invoice = store::invoice::get(&mut tx, id).await?.ok_or_else(missing)?;
-                let is_dunned = invoice.state == InvoiceState::Open && invoice.purpose != Purpose::Upgrade;
+                let is_dunned = invoice.state == InvoiceState::Open && invoice.holds_period();
                 let found = match invoice.subscription.filter(|_| is_dunned) {
                     Some(subscription) => lock_case(&mut tx, brand, subscription).await?,
                     None => None,

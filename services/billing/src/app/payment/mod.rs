@@ -5,6 +5,7 @@ mod checkout;
 mod errand;
 mod invariants;
 mod mass;
+mod minimum;
 mod settle;
 mod workers;
 
@@ -14,6 +15,7 @@ pub use invariants::invariants;
 pub use workers::{waiting, workers};
 
 pub(crate) use account::Reached;
+pub(crate) use minimum::too_small;
 pub(crate) use settle::{Teller, apply, lock};
 
 /// Task of a payment whose outcome stays unknown.

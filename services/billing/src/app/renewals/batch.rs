@@ -103,7 +103,8 @@ impl Billing {
         let (mut tx, now) = self.begin(brand).await?;
         store::plan(&mut tx, Plans::Fresh).await?;
         let mut batch = Batch::read(&mut tx, brand, claims).await?;
-        let profile = profile(&mut tx, brand).await?;
+        let mut profile = profile(&mut tx, brand).await?;
+        profile.minimums = self.minimums(&mut tx, brand, &profile.currencies).await?;
         let settings = self.config.dunning(&profile);
         let mut unit = Unit::new(brand, profile, now);
         let mut due: Vec<Option<Step>> = batch

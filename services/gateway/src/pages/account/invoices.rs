@@ -27,6 +27,7 @@ pub fn state_of(invoice: &Invoice) -> (Tone, &'static str) {
         (minor(invoice.total.as_ref()), minor(invoice.paid.as_ref()), minor(invoice.refunded.as_ref()));
     match invoice.state() {
         Life::Draft | Life::Unspecified => (Tone::Neutral, "Draft"),
+        Life::Open if invoice.carried_at.is_some() => (Tone::Neutral, "Carried forward"),
         Life::Open if paid > 0 => (Tone::Warn, "Partly paid"),
         Life::Open => (Tone::Warn, "Open"),
         Life::Void => (Tone::Neutral, "Void"),
@@ -86,8 +87,16 @@ fn left(invoice: &Invoice) -> Money {
     Money { minor: total.minor - paid, ..total }
 }
 
+/// Whether it is too little to be paid by itself.
+fn is_carried(invoice: &Invoice) -> bool {
+    invoice.state() == Life::Open && invoice.carried_at.is_some()
+}
+
 /// Whether money for it settles it: what was served and given up can still be paid.
 fn is_payable(invoice: &Invoice) -> bool {
+    if is_carried(invoice) {
+        return false;
+    }
     let is_claim = matches!(invoice.purpose(), Purpose::Renewal | Purpose::Manual);
     invoice.state() == Life::Open || (invoice.state() == Life::Uncollectible && is_claim)
 }
@@ -243,6 +252,11 @@ pub async fn show(
         ))
         .keyed();
         page = page.with(Block::Form(form));
+    }
+    if is_carried(&invoice) {
+        let text =
+            "It is too little for a payment of its own, so it is asked for with your next invoice. Nothing to do.";
+        page = page.with(Block::note(Tone::Neutral, "Carried forward", text));
     }
     page = parts(page, &invoice, &manner, &address);
     if !invoice.subscription_id.is_empty() {
