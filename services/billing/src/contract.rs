@@ -265,6 +265,7 @@ pub fn profile_from(brand: &catalog::Brand) -> anyhow::Result<Profile> {
         tokens: tokens.values.into_iter().collect(),
         logo: tokens.logo,
         rules: InvoiceRules::default(),
+        minimums: crate::domain::minimum::Minimums::default(),
     })
 }
 

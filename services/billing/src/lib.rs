@@ -16,6 +16,7 @@ use ottery_kit::doctor::Finding;
 use ottery_kit::{Host, Service};
 use ottery_proto::billing::v1::billing_service_server::BillingServiceServer;
 use ottery_proto::billing::v1::dunning_service_server::DunningServiceServer;
+use ottery_proto::billing::v1::gift_service_server::GiftServiceServer;
 use ottery_proto::billing::v1::time_machine_service_server::TimeMachineServiceServer;
 use sqlx::PgPool;
 
@@ -41,6 +42,7 @@ pub async fn build(config: Config, host: Host) -> anyhow::Result<Service> {
     let routes =
         tonic::service::Routes::new(BillingServiceServer::new(grpc::service::BillingGrpc { app: billing.clone() }))
             .add_service(DunningServiceServer::new(grpc::dunning::DunningGrpc { app: billing.clone() }))
+            .add_service(GiftServiceServer::new(grpc::gift::GiftGrpc { app: billing.clone() }))
             .add_service(TimeMachineServiceServer::new(grpc::time_machine::TimeMachineGrpc { app: billing.clone() }));
     let (counting, watching) = (billing.clone(), billing.clone());
     let expiring = Arc::new(billing.clone());

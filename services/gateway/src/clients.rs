@@ -6,6 +6,7 @@ use ottery_proto::affiliate::v1::affiliate_service_client::AffiliateServiceClien
 use ottery_proto::analytics::v1::analytics_service_client::AnalyticsServiceClient;
 use ottery_proto::billing::v1::billing_service_client::BillingServiceClient;
 use ottery_proto::billing::v1::dunning_service_client::DunningServiceClient;
+use ottery_proto::billing::v1::gift_service_client::GiftServiceClient;
 use ottery_proto::billing::v1::time_machine_service_client::TimeMachineServiceClient;
 use ottery_proto::catalog::v1::catalog_service_client::CatalogServiceClient;
 use ottery_proto::identity::v1::identity_service_client::IdentityServiceClient;
@@ -56,6 +57,12 @@ impl Clients {
     #[must_use]
     pub fn dunning(&self, context: &CallContext) -> DunningServiceClient<Channel> {
         DunningServiceClient::new(self.billing.with(context))
+    }
+
+    /// Codes that are given away or sold: billing's as well.
+    #[must_use]
+    pub fn gifts(&self, context: &CallContext) -> GiftServiceClient<Channel> {
+        GiftServiceClient::new(self.billing.with(context))
     }
 
     /// What would happen: billing's as well.

@@ -84,6 +84,8 @@ pub struct LimitConfig {
     pub orders_per_minute: u32,
     /// Links to pay looked at a minute from one address.
     pub pay_links_per_minute: u32,
+    /// Gift codes somebody may try, by address and by account.
+    pub gift_codes_per_minute: u32,
     /// Webhooks a second per provider account.
     pub webhooks_per_second: u32,
 }

@@ -33,6 +33,7 @@ pub async fn check(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
         found.extend(work(&mut tx).await?);
         found.extend(wallets(&mut tx).await?);
         found.extend(top_ups(&mut tx).await?);
+        found.extend(gifts(&mut tx).await?);
         found.extend(closed_months(&mut tx).await?);
         found.extend(deferrals(&mut tx).await?);
         found.extend(coupons(&mut tx).await?);
@@ -297,6 +298,35 @@ async fn top_ups(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
     .fetch_all(&mut **tx)
     .await?;
     findings.extend(eternal.into_iter().map(|id| found("top_up.expiry", format!("top-up {id} will never expire"))));
+    Ok(findings)
+}
+
+/// What is owed for codes that were sold is what those are worth that nobody has redeemed or made void; who redeemed one got
+/// something for it.
+async fn gifts(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
+    let mut findings = Found::new();
+    let owed = sqlx::query!(
+        r#"SELECT currency AS "currency!", sum(amount)::bigint AS "amount!" FROM (
+               SELECT currency, amount_minor AS amount FROM transfer WHERE state = 'posted' AND credit = 'gift_codes'
+               UNION ALL SELECT currency, -amount_minor FROM transfer WHERE state = 'posted' AND debit = 'gift_codes'
+               UNION ALL SELECT b.currency, -b.value_minor FROM gift_code c
+                           JOIN gift_batch b ON b.brand_id = c.brand_id AND b.id = c.batch_id
+                          WHERE b.kind = 'sold' AND c.redeemed_at IS NULL AND c.voided_at IS NULL
+           ) AS sides GROUP BY currency HAVING sum(amount) <> 0"#
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(owed.into_iter().map(|row| {
+        found("gift.owed", format!("the books and the codes that were sold differ by {} {}", row.amount, row.currency))
+    }));
+    let unpaid = sqlx::query_scalar!(
+        "SELECT c.id FROM gift_code c
+          WHERE c.redeemed_at IS NOT NULL AND c.order_id IS NULL
+            AND NOT EXISTS (SELECT FROM wallet_credit w WHERE w.brand_id = c.brand_id AND w.id = c.credit_id) LIMIT 20"
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(unpaid.into_iter().map(|id| found("gift.redeemed", format!("code {id} was redeemed for nothing"))));
     Ok(findings)
 }
 

@@ -172,7 +172,9 @@ fn carried(booking: Booking, standing: &Standing, to: AccountId) -> Result<Booki
         | Account::BadDebt
         | Account::Promotions
         | Account::TopUps
-        | Account::Exchange => return Ok(booking),
+        | Account::Exchange
+        | Account::GiftCodes
+        | Account::GiftSales => return Ok(booking),
     };
     if standing.net.is_positive() {
         booking.post(theirs, standing.account.clone(), standing.net)

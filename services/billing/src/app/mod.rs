@@ -18,6 +18,7 @@ pub mod dunning;
 pub mod einvoice;
 pub mod explain;
 pub mod export;
+pub mod gift;
 pub mod invariants;
 pub mod manual;
 pub mod merge;

@@ -10,6 +10,7 @@ use ottery_kit::telemetry::current_trace_id;
 use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
 
+use super::gift::redeem::Gift;
 use super::merge::refuse_merged;
 use super::unit::{Unit, UnitError};
 use super::{Billing, broken, coupon, profile, schedule, stock, vat};
@@ -119,7 +120,7 @@ impl Billing {
             return Err(super::checkout::trial_used());
         }
         coupon::check_believed(&place.coupon, quote.quote.coupon.as_ref())?;
-        let placed = place_in(&mut tx, self, brand, place, quote, now).await?;
+        let placed = place_in(&mut tx, self, brand, place, quote, now, None).await?;
         if let Some(call) = &idempotency {
             let answer = format!("{} {}", placed.order.id, placed.payment.map(|id| id.to_string()).unwrap_or_default());
             idempotency::finish(&mut tx, &call.scope, &call.key, answer.as_bytes()).await?;
@@ -139,13 +140,19 @@ async fn replay(tx: &mut PgTransaction<'_>, bytes: &[u8]) -> Result<Placed, Prob
     Ok(Placed { order, payment: payment.parse().ok() })
 }
 
-async fn place_in(
+/// Places an order in the transaction of whoever calls. `gift` pays it instead of the customer; what it bought then ends by
+/// itself unless its customer goes on.
+///
+/// # Errors
+/// As [`Billing::place_order`].
+pub(super) async fn place_in(
     tx: &mut PgTransaction<'_>,
     billing: &Billing,
     brand: BrandId,
     place: Place,
     quote: Stored,
     now: DateTime<Utc>,
+    gift: Option<Gift<'_>>,
 ) -> Result<Placed, Problem> {
     let profile = profile(tx, brand).await?;
     let settings = billing.config.dunning(&profile);
@@ -215,7 +222,10 @@ async fn place_in(
 
     if let Some(invoice) = &mut draft {
         unit.lock_orders(tx, &[order_id]).await?;
-        let purse = purse_of(tx, invoice).await?;
+        let purse = match gift {
+            Some(gift) => gift.purse(tx, &mut unit, invoice).await?,
+            None => purse_of(tx, invoice).await?,
+        };
         issue_now(tx, &mut unit, invoice, &purse).await?;
         if !unit.settle_if_paid(invoice, Some(&mut subscription), None).map_err(broken)? {
             let with_order = |url: &str| url.replace("{order}", &order_id.to_string());
@@ -235,6 +245,11 @@ async fn place_in(
             });
         }
         unit.keep_new(invoice.clone());
+        if gift.is_some() {
+            let before = subscription.clone();
+            subscription.cancel_at = subscription.cancel_at.or(subscription.paid_through);
+            unit.touch(&before, &mut subscription, "gift_redeemed").map_err(broken)?;
+        }
     } else {
         start_trial(&mut unit, &mut subscription, quote.quote.trial_days).map_err(broken)?;
     }

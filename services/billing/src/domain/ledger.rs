@@ -42,6 +42,10 @@ pub enum Account {
     TopUps,
     /// What was converted into another currency: what came in of one, and went out of the other.
     Exchange,
+    /// Codes that were sold and nobody has redeemed.
+    GiftCodes,
+    /// What whoever sells codes owes for them.
+    GiftSales,
 }
 
 impl fmt::Display for Account {
@@ -61,6 +65,8 @@ impl fmt::Display for Account {
             Self::Promotions => f.write_str("promotions"),
             Self::TopUps => f.write_str("top_ups"),
             Self::Exchange => f.write_str("exchange"),
+            Self::GiftCodes => f.write_str("gift_codes"),
+            Self::GiftSales => f.write_str("gift_sales"),
         }
     }
 }
@@ -98,6 +104,8 @@ impl FromStr for Account {
             None if code == "promotions" => Ok(Self::Promotions),
             None if code == "top_ups" => Ok(Self::TopUps),
             None if code == "exchange" => Ok(Self::Exchange),
+            None if code == "gift_codes" => Ok(Self::GiftCodes),
+            None if code == "gift_sales" => Ok(Self::GiftSales),
             Some(_) | None => Err(AccountError::Unknown(code.chars().take(64).collect())),
         }
     }
@@ -440,6 +448,8 @@ mod tests {
             Account::Deferred,
             Account::TopUps,
             Account::Exchange,
+            Account::GiftCodes,
+            Account::GiftSales,
         ] {
             assert_eq!(account.to_string().parse(), Ok(account));
         }

@@ -15,6 +15,8 @@ pub mod entitlement;
 pub mod exchange;
 pub mod explain;
 pub mod export;
+pub mod gift;
+pub mod gift_sheet;
 pub mod invoice;
 pub mod ledger;
 pub mod line;

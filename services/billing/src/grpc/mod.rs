@@ -7,6 +7,7 @@ mod customer;
 pub mod dunning;
 mod explain;
 mod export;
+pub mod gift;
 mod invoicing;
 mod order;
 pub mod payment;

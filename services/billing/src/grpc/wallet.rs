@@ -22,13 +22,13 @@ use crate::domain::wallet::Granted;
 use ottery_kernel::Money;
 
 /// Whose wallet: the customer's own, or the one staff asks for.
-fn whose(caller: &Caller, asked: &str) -> Result<AccountId, Problem> {
+pub(super) fn whose(caller: &Caller, asked: &str) -> Result<AccountId, Problem> {
     caller
         .account_filter(asked)?
         .ok_or_else(|| Problem::invalid("account_id", "MISSING", "account_id: say whose wallet"))
 }
 
-fn credit(granted: &Granted, left: Money) -> proto::WalletCredit {
+pub(super) fn credit(granted: &Granted, left: Money) -> proto::WalletCredit {
     proto::WalletCredit {
         id: granted.id.to_string(),
         account_id: granted.account.to_string(),

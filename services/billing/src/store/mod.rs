@@ -3,7 +3,7 @@
 //! Rows are written in sets: a batch travels as one array per column, or where speed does not matter as one JSON document,
 //! and PostgreSQL makes rows of it again.
 //!
-//! Locks are taken in the order subscription, invoice, payment, customer, order, number, coupon, stock, due row.
+//! Locks are taken in the order gift code, subscription, invoice, payment, customer, order, number, coupon, stock, due row.
 
 pub mod address;
 pub mod amount_rules;
@@ -16,6 +16,7 @@ pub mod dunning;
 pub mod errand;
 pub mod explain;
 pub mod export;
+pub mod gift;
 pub mod invoice;
 pub mod ledger;
 pub mod merge;

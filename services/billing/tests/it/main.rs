@@ -16,6 +16,7 @@ mod einvoice;
 mod explain;
 mod exports;
 mod faults;
+mod gifts;
 mod invoicing;
 mod lifecycle;
 mod lives;

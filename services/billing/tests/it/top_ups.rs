@@ -27,7 +27,7 @@ use crate::world::{World, eur, offer, placing, world};
 
 const GOOD: &str = "4242424242424242";
 
-fn page() -> By {
+pub fn page() -> By {
     let address = "https://tv.example/account/invoices/{invoice}".to_owned();
     By::Page { return_url: address.clone(), cancel_url: address }
 }

@@ -92,6 +92,7 @@ pub fn profile(brand: BrandId, now: DateTime<Utc>) -> Profile {
         tokens: [("accent".to_owned(), "#1f4fd8".to_owned())].into(),
         logo: String::new(),
         rules: InvoiceRules::default(),
+        minimums: billing::domain::minimum::Minimums::default(),
     }
 }
 

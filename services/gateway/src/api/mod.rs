@@ -16,6 +16,7 @@ pub mod dunning;
 pub mod explain;
 mod exports;
 pub mod factors;
+pub mod gifts;
 pub mod invoices;
 pub mod invoicing;
 pub mod keys;
@@ -83,6 +84,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(time_machine::routes())
         .merge(ledger::routes())
         .merge(wallet::routes())
+        .merge(gifts::routes())
         .merge(books::routes())
         .merge(revenue::routes())
         .merge(providers::routes())

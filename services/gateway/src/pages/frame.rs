@@ -255,6 +255,8 @@ pub(crate) fn done(code: &str) -> Option<Note> {
         "enrolled" => ("Second factor is on", "From now on a code is asked for at sign-in."),
         "removed" => ("Second factor is off", ""),
         "charging" => ("On its way", "Your saved method is being charged; the money shows up here in a moment."),
+        "redeemed" => ("Redeemed", "It is in your wallet and pays your next invoices."),
+        "codes-void" => ("Void", "Nobody can redeem what was left of them."),
         "converted" => ("Converted", "The audit chain says who did it, at which rate and why."),
         "granted" => ("Granted", "It pays the customer's next invoice."),
         "month-closed" => ("Closed", "Nothing is booked into this month any more."),

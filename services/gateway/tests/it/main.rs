@@ -8,6 +8,7 @@ mod browser;
 mod coupons;
 mod dunning;
 mod edge;
+mod gifts;
 mod https;
 mod invoicing;
 mod keys;

@@ -9,7 +9,7 @@ use crate::domain::minimum::{Instead, Minimums, TooSmall};
 use crate::store;
 
 /// What a caller is told about an amount that is too small.
-pub(crate) fn too_small(small: TooSmall, instead: Instead) -> Problem {
+fn too_small(small: TooSmall, instead: Instead) -> Problem {
     Problem::refused(instead.reason(), small.tell(instead)).with("amount", small.asked).with("min", small.least)
 }
 

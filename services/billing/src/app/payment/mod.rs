@@ -15,7 +15,6 @@ pub use invariants::invariants;
 pub use workers::{waiting, workers};
 
 pub(crate) use account::Reached;
-pub(crate) use minimum::too_small;
 pub(crate) use settle::{Teller, apply, lock};
 
 /// Task of a payment whose outcome stays unknown.

@@ -651,6 +651,7 @@ fn profile(now: DateTime<Utc>) -> Profile {
         tokens: BTreeMap::new(),
         logo: String::new(),
         rules: InvoiceRules::default(),
+        minimums: crate::domain::minimum::Minimums::default(),
     }
 }
 

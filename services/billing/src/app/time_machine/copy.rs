@@ -16,7 +16,7 @@ use crate::store;
 use crate::validator::Assumed;
 
 /// Tables with a `brand_id` whose rows of the brand are copied. Every table is either here or in [`LEFT`], but for [`NUMBERS`].
-pub const COPIED: [&str; 40] = [
+pub const COPIED: [&str; 42] = [
     "allocation",
     "amount_rules",
     "billing_address",
@@ -29,6 +29,8 @@ pub const COPIED: [&str; 40] = [
     "dunning_campaign",
     "dunning_pause",
     "errand",
+    "gift_batch",
+    "gift_code",
     "invoice",
     "invoice_rules",
     "known_brand",
@@ -95,6 +97,8 @@ fn replaced(table: &str) -> &'static [(&'static str, &'static str)] {
         ],
         // Different for each, as its index wants it.
         "payment_method" => &[("token_sealed", "''::bytea"), ("token_hash", "uuid_send(id)")],
+        "gift_batch" => &[("seed_sealed", "NULL::bytea")],
+        "gift_code" => &[("code_hash", "uuid_send(id)")],
         "payment" => &[("return_url", "''"), ("cancel_url", "''"), ("checkout_url", "''")],
         _ => &[],
     }

@@ -207,6 +207,7 @@ mod tests {
             renewal_lead_hours: 72,
             reminder_hours: Vec::new(),
             rules: crate::domain::rules::InvoiceRules::default(),
+            minimums: crate::domain::minimum::Minimums::default(),
             tax_rate_bp: 1900,
             tax_name: "USt".into(),
             default_locale: "de".into(),

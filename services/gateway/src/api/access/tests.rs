@@ -233,6 +233,7 @@ fn every_route_that_moves_money_wants_an_idempotency_key() {
         "/wallet/credits",
         "/wallet/top-ups",
         "/wallet/conversions",
+        "/gift-batches",
         // No money moves, but asking twice is two hours of work.
         "/time-machine",
     ];

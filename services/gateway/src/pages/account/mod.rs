@@ -72,6 +72,7 @@ pub fn router() -> Router<AppState> {
         .route("/account/wallet", get(wallet::show))
         .route("/account/wallet.csv", get(wallet::csv))
         .route("/account/wallet/top-up", post(wallet::top_up))
+        .route("/account/wallet/redeem", post(wallet::redeem))
         .route("/account/billing", get(billing::page).post(billing::save))
         .route("/account/tickets", get(tickets::list))
         .route("/account/tickets/new", get(tickets::new_page).post(tickets::open))

@@ -9,12 +9,13 @@ use ottery_proto::billing::v1::{TopUpLimit, Wallet, WalletStatement};
 use ottery_proto::common::v1::Money;
 
 use super::show as page_of;
+use crate::api::gifts::redeem_for;
 use crate::api::invoices::file;
 use crate::api::payments::PROVIDER_TIMEOUT;
 use crate::limits::{self, Form as Body};
 use crate::links;
 use crate::pages::block::{Block, Cell, Failed, Field, Form, Sent, Stat, Table, Tone};
-use crate::pages::frame::{Page, Ui, go_done, manner};
+use crate::pages::frame::{Page, Ui, go, go_done, manner};
 use crate::pages::shop::checkout::leave;
 use crate::pages::text::Manner;
 use crate::problem::{Refusal, Reply};
@@ -22,6 +23,7 @@ use crate::session::Customer;
 use crate::state::AppState;
 
 const TOP_UP: &str = "/account/wallet/top-up";
+const REDEEM: &str = "/account/wallet/redeem";
 
 /// What a wallet's page is made from.
 #[derive(Clone, Debug)]
@@ -173,7 +175,29 @@ async fn render(state: &AppState, customer: &Customer, ui: &Ui, failed: Option<&
     if let Some(form) = form(&found, &manner, failed) {
         page = page.with(Block::Form(form));
     }
-    page_of(customer, ui, page)
+    let code = Form::new("Redeem a code", REDEEM, "Redeem")
+        .intro("Of a gift or voucher: money for the wallet, or a term of a plan.")
+        .tone(Tone::Info)
+        .field(Field::text("code", "Code").required().example("GIFT-2345-6789-ABCD-EFGH"))
+        .refused(failed);
+    page_of(customer, ui, page.with(Block::Form(code)))
+}
+
+/// `POST /account/wallet/redeem`
+pub async fn redeem(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
+    match redeem_for(&state, &customer.caller, None, sent.text("code")).await {
+        Ok(reply) if reply.order_id.is_empty() => Ok(go_done(links::WALLET, "redeemed")),
+        Ok(reply) => Ok(go(&format!("/orders/{}", reply.order_id))),
+        Err(refusal) => {
+            let failed = Failed { action: REDEEM.into(), sent, refusal };
+            render(&state, &customer, &ui, Some(&failed)).await
+        }
+    }
 }
 
 /// `GET /account/wallet`

@@ -11,6 +11,7 @@ use ottery_proto::catalog::v1::{PlanVersion, Price, plan_option};
 use super::words;
 use crate::brand::Brand;
 use crate::limits::{self, Form as Body};
+use crate::links;
 use crate::pages::access::{self, Entry};
 use crate::pages::addons;
 use crate::pages::block::{Block, Cell, Failed, Field, Form, Link, Sent, Tone};
@@ -341,6 +342,8 @@ async fn show_review(
         .field(Field { is_required: true, ..Field::check("consent", consent, false) })
         .refused(failed);
     let page = vat_notice(&quote, &manner).into_iter().fold(Page::new("Review and pay"), Page::with);
+    // What it puts into the wallet pays this order.
+    let page = page.aside("Redeem a gift code first", links::WALLET);
     let page = page
         .with(Block::facts(
             "",

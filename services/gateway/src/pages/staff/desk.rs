@@ -27,7 +27,7 @@ struct View {
 }
 
 /// Pages of a brand, with what one must be allowed to see them.
-const MENU: [(&str, &str, &str); 18] = [
+const MENU: [(&str, &str, &str); 19] = [
     ("Dashboard", "", ""),
     ("Orders", "/orders", "order.read"),
     ("Subscriptions", "/subscriptions", "subscription.read"),
@@ -36,6 +36,7 @@ const MENU: [(&str, &str, &str); 18] = [
     ("Tickets", "/tickets", "ticket.read"),
     ("Plans", "/plans", "plan.read"),
     ("Coupons", "/coupons", "plan.read"),
+    ("Gift codes", "/gifts", "wallet.grant"),
     ("Dunning", "/dunning", "brand.read"),
     ("Time machine", "/time-machine", "invoice.read"),
     ("Taxes", "/taxes", "brand.read"),

@@ -11,6 +11,7 @@ pub mod desk;
 mod dunning;
 mod dunning_form;
 mod entry;
+mod gifts;
 mod invoice_form;
 mod invoices;
 mod invoicing;
@@ -63,6 +64,10 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/coupons/new", get(coupons::new_page).post(coupons::create))
         .route("/staff/b/{brand}/coupons/{id}", get(coupons::show))
         .route("/staff/b/{brand}/coupons/{id}/state", post(coupons::set_state))
+        .route("/staff/b/{brand}/gifts", get(gifts::list).post(gifts::create))
+        .route("/staff/b/{brand}/gifts/{id}", get(gifts::show))
+        .route("/staff/b/{brand}/gifts/{id}/download", post(gifts::download))
+        .route("/staff/b/{brand}/gifts/{id}/void", post(gifts::void))
         .route("/staff/b/{brand}/dunning", get(dunning::show).post(dunning::save))
         .route("/staff/b/{brand}/dunning/preview", get(dunning::edit).post(dunning::preview))
         .route("/staff/b/{brand}/dunning/held", get(dunning::held).post(dunning::decide))
