@@ -24,7 +24,7 @@ use crate::domain::offer::{Mapping, Offer};
 use crate::domain::order;
 use crate::domain::profile::{Entity, Profile};
 use crate::domain::rules::InvoiceRules;
-use crate::domain::subscription::{State, Subscription};
+use crate::domain::subscription::{State, Subscription, SuspendCause};
 use crate::domain::tax::{Tax, words};
 use crate::store::credit_note::CreditNote;
 use crate::store::order::Order;
@@ -399,6 +399,22 @@ pub fn order(order: &Order) -> proto::Order {
     }
 }
 
+/// Why it is suspended, if it is.
+fn suspend_cause(state: State) -> proto::subscription::SuspendCause {
+    use proto::subscription::SuspendCause as Cause;
+    match state {
+        State::Suspended { cause: SuspendCause::Unpaid } => Cause::Unpaid,
+        State::Suspended { cause: SuspendCause::Staff } => Cause::Staff,
+        State::Suspended { cause: SuspendCause::Reseller } => Cause::Reseller,
+        State::Pending
+        | State::Trialing
+        | State::Active
+        | State::PastDue { .. }
+        | State::Paused
+        | State::Ended { .. } => Cause::Unspecified,
+    }
+}
+
 /// A state of a subscription.
 #[must_use]
 pub const fn state(state: State) -> proto::subscription::State {
@@ -459,6 +475,7 @@ pub fn subscription(subscription: &Subscription, open_invoice: Option<InvoiceId>
         paid_through: subscription.paid_through.map(timestamp),
         next_price_id: subscription.next_offer.as_ref().map(|next| next.price_id.to_string()).unwrap_or_default(),
         next_plan_name: subscription.next_offer.as_ref().map(|next| next.plan_name.clone()).unwrap_or_default(),
+        suspend_cause: suspend_cause(subscription.state).into(),
         late_renewal_from_payment: offer.late_renewal == LateRenewal::FromPayment,
         announced_price: subscription
             .calendar

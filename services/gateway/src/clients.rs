@@ -7,6 +7,7 @@ use ottery_proto::analytics::v1::analytics_service_client::AnalyticsServiceClien
 use ottery_proto::billing::v1::billing_service_client::BillingServiceClient;
 use ottery_proto::billing::v1::dunning_service_client::DunningServiceClient;
 use ottery_proto::billing::v1::gift_service_client::GiftServiceClient;
+use ottery_proto::billing::v1::reseller_service_client::ResellerServiceClient;
 use ottery_proto::billing::v1::time_machine_service_client::TimeMachineServiceClient;
 use ottery_proto::catalog::v1::catalog_service_client::CatalogServiceClient;
 use ottery_proto::identity::v1::identity_service_client::IdentityServiceClient;
@@ -63,6 +64,12 @@ impl Clients {
     #[must_use]
     pub fn gifts(&self, context: &CallContext) -> GiftServiceClient<Channel> {
         GiftServiceClient::new(self.billing.with(context))
+    }
+
+    /// Resellers and their clients: billing's as well.
+    #[must_use]
+    pub fn resellers(&self, context: &CallContext) -> ResellerServiceClient<Channel> {
+        ResellerServiceClient::new(self.billing.with(context))
     }
 
     /// What would happen: billing's as well.

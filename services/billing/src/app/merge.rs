@@ -112,6 +112,7 @@ impl Billing {
             let message = "money of this customer is on hold; wait until that is decided";
             return Err(Problem::refused("MONEY_ON_HOLD", message).on_field("account_id"));
         }
+        super::reseller::carry_over(&mut tx, brand, from, to, now).await?;
         for standing in store::merge::standings(&mut tx, from).await? {
             // One booking per seller and currency.
             let cause = format!("{from}/{}/{}", standing.entity, standing.net.currency);

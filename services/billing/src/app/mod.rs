@@ -31,6 +31,7 @@ pub mod price_override;
 pub mod read;
 pub mod refund;
 pub mod renewals;
+pub mod reseller;
 pub mod rules;
 pub mod schedule;
 pub mod settlement;

@@ -36,6 +36,7 @@ pub mod provider;
 pub mod quote;
 pub mod rates;
 pub mod refund;
+pub mod reseller;
 pub mod rules;
 pub mod statement;
 pub mod subscription;

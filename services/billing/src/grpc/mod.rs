@@ -11,6 +11,7 @@ pub mod gift;
 mod invoicing;
 mod order;
 pub mod payment;
+pub mod reseller;
 mod revenue;
 pub mod service;
 mod subscription;

@@ -30,6 +30,7 @@ pub mod provider_event;
 pub mod quote;
 pub mod redemption;
 pub mod refund;
+pub mod reseller;
 pub mod rules;
 pub mod share;
 pub mod stock;

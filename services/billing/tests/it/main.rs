@@ -31,6 +31,7 @@ mod payments;
 mod periods;
 mod proforma;
 mod refunds;
+mod resellers;
 mod scenarios;
 mod scheduler;
 mod shop;

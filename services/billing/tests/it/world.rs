@@ -301,7 +301,13 @@ impl World {
     }
 
     pub async fn work_off(&self) {
-        while self.billing.run_batch(self.brand).await.expect("the batch is worked off") > 0 {}
+        loop {
+            let batch = self.billing.run_batch(self.brand).await.expect("the batch is worked off");
+            let clients = self.billing.serve_clients(self.brand).await.expect("clients are looked after");
+            if batch + clients == 0 {
+                return;
+            }
+        }
     }
 
     /// Every transfer of the brand as `kind debit credit amount`, without the ids of customers, in order of these words.

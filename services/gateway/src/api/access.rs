@@ -294,6 +294,12 @@ pub const RULES: &[Rule] = &[
     // people
     read("/accounts", Holder("account.read"), Either),
     read("/accounts/{id}", Holder("account.read"), Either),
+    read("/resellers", Holder("account.read"), Brand),
+    read("/resellers/{id}", Holder("account.read"), Brand),
+    write("PUT", "/resellers/{id}", Holder("account.manage"), Brand, "reseller.update"),
+    write("DELETE", "/resellers/{id}", Holder("account.manage"), Brand, "reseller.remove"),
+    read("/resellers/{id}/clients", Holder("account.read"), Brand),
+    write("PUT", "/accounts/{id}/reseller", Holder("account.manage"), Brand, "reseller.assign_client"),
     post("/accounts/{id}/merge", Holder("account.manage"), Brand, "customer.merge").money().step_up(),
     post("/accounts/{id}/sign-out-everywhere", Holder("account.manage"), Either, "session.end_all"),
     read("/roles", Holder("account.read"), Either),

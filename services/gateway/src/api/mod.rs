@@ -31,6 +31,7 @@ pub mod payments;
 pub mod plans;
 pub mod price_changes;
 pub mod providers;
+pub mod resellers;
 pub mod revenue;
 pub mod services;
 pub mod sessions;
@@ -101,6 +102,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(taxes::routes())
         .merge(addresses::routes())
         .merge(accounts::routes())
+        .merge(resellers::routes())
         .merge(staff::routes())
         .merge(keys::routes())
         .merge(audit::routes())

@@ -16,6 +16,7 @@ mod openapi;
 mod options;
 mod pages;
 mod papers;
+mod resellers;
 mod sessions;
 mod setup;
 mod stream;

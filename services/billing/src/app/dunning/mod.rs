@@ -11,6 +11,6 @@ pub use campaign::{Asked, Put, Sample, Timeline};
 pub use held::{Decision, HeldList};
 pub use watch::watch;
 
-pub(super) use admit::admit;
+pub(super) use admit::{Waiting, admit, decided, let_happen};
 pub(super) use facts::facts;
 pub(super) use refusal::refused;

@@ -82,6 +82,10 @@ impl Billing {
             return Ok(Some("revenue to recognise".to_owned()));
         }
         let mut tx = db::begin(&self.pool, Scope::Brand(brand)).await?;
+        let clients = store::reseller::waiting(&mut tx, now).await?;
+        if clients > 0 {
+            return Ok(Some(format!("{clients} subscriptions of resellers' clients")));
+        }
         Ok(crate::app::payment::waiting(&mut tx, brand).await?)
     }
 

@@ -16,7 +16,7 @@ use crate::store;
 use crate::validator::Assumed;
 
 /// Tables with a `brand_id` whose rows of the brand are copied. Every table is either here or in [`LEFT`], but for [`NUMBERS`].
-pub const COPIED: [&str; 42] = [
+pub const COPIED: [&str; 45] = [
     "allocation",
     "amount_rules",
     "billing_address",
@@ -46,6 +46,9 @@ pub const COPIED: [&str; 42] = [
     "recognition_due",
     "redemption",
     "refund",
+    "reseller",
+    "reseller_brand",
+    "reseller_client",
     "stock_counter",
     "stock_hold",
     "subscription",

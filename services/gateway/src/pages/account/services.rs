@@ -31,7 +31,9 @@ pub fn stage(service: &Service) -> (Tone, &'static str, String) {
             (Tone::Warn, "Waiting", told("The server is busy; we go on by ourselves and send you a mail."))
         }
         Step::Unknown => (Tone::Warn, "Being confirmed", told("We are asking the server, usually under a minute.")),
-        Step::Suspended => (Tone::Bad, "Paused", told("Pay the open invoice; access comes back within a minute.")),
+        Step::Suspended => {
+            (Tone::Bad, "Paused", told("It is switched off; your subscription says why, and what to do."))
+        }
         Step::Terminated => (Tone::Neutral, "Ended", told("This service is over.")),
         Step::Stuck => (Tone::Warn, "Being looked at", told("Something needs a person; we are on it.")),
     }

@@ -32,6 +32,7 @@ const MENU: [(&str, &str, &str); 19] = [
     ("Orders", "/orders", "order.read"),
     ("Subscriptions", "/subscriptions", "subscription.read"),
     ("Customers", "/customers", "account.read"),
+    ("Resellers", "/resellers", "account.read"),
     ("Invoices", "/invoices", "invoice.read"),
     ("Tickets", "/tickets", "ticket.read"),
     ("Plans", "/plans", "plan.read"),

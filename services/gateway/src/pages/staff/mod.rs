@@ -23,6 +23,7 @@ mod plans;
 mod price_change;
 mod price_override;
 mod records;
+mod resellers;
 mod revenue;
 mod subscriptions;
 mod taxes;
@@ -120,6 +121,12 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/customers/{id}/invoices/new", get(invoicing::new_page).post(invoicing::create))
         .route("/staff/b/{brand}/customers", get(accounts::customers))
         .route("/staff/b/{brand}/customers/{id}", get(accounts::customer))
+        .route("/staff/b/{brand}/resellers", get(resellers::list).post(resellers::create))
+        .route("/staff/b/{brand}/resellers/{id}", get(resellers::show))
+        .route("/staff/b/{brand}/resellers/{id}/clients", post(resellers::add))
+        .route("/staff/b/{brand}/resellers/{id}/clients/remove", post(resellers::take))
+        .route("/staff/b/{brand}/resellers/{id}/grace", post(resellers::change))
+        .route("/staff/b/{brand}/resellers/{id}/remove", post(resellers::remove))
         .route("/staff/b/{brand}/customers/{id}/wallet", get(wallet::show))
         .route("/staff/b/{brand}/customers/{id}/wallet.csv", get(wallet::csv))
         .route("/staff/b/{brand}/customers/{id}/wallet/credits", post(wallet::grant))
