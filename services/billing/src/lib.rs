@@ -18,6 +18,7 @@ use ottery_proto::billing::v1::billing_service_server::BillingServiceServer;
 use ottery_proto::billing::v1::dunning_service_server::DunningServiceServer;
 use ottery_proto::billing::v1::gift_service_server::GiftServiceServer;
 use ottery_proto::billing::v1::reseller_service_server::ResellerServiceServer;
+use ottery_proto::billing::v1::screening_service_server::ScreeningServiceServer;
 use ottery_proto::billing::v1::time_machine_service_server::TimeMachineServiceServer;
 use sqlx::PgPool;
 
@@ -45,6 +46,7 @@ pub async fn build(config: Config, host: Host) -> anyhow::Result<Service> {
             .add_service(DunningServiceServer::new(grpc::dunning::DunningGrpc { app: billing.clone() }))
             .add_service(GiftServiceServer::new(grpc::gift::GiftGrpc { app: billing.clone() }))
             .add_service(ResellerServiceServer::new(grpc::reseller::ResellerGrpc { app: billing.clone() }))
+            .add_service(ScreeningServiceServer::new(grpc::screening::ScreeningGrpc { app: billing.clone() }))
             .add_service(TimeMachineServiceServer::new(grpc::time_machine::TimeMachineGrpc { app: billing.clone() }));
     let (counting, watching) = (billing.clone(), billing.clone());
     let expiring = Arc::new(billing.clone());

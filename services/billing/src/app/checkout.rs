@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::stock::Sale;
 use super::tax::load_rules;
+use super::trial::Person;
 use super::{Billing, coupon, stock};
 use crate::domain::addon::AddOnRefused;
 use crate::domain::coupon::Occasion;
@@ -34,6 +35,10 @@ pub struct Ask {
     pub options: Vec<Quantity>,
     /// Add-ons to buy with it.
     pub addons: Vec<PlanId>,
+    /// Where mail about it would go; empty when that is not known yet.
+    pub email: String,
+    /// The browser's long-lived id; empty for none.
+    pub device: String,
 }
 
 impl From<AddOnRefused> for Problem {
@@ -92,10 +97,9 @@ impl Billing {
         }
         let limits: Vec<Limit> = sales.iter().filter_map(Sale::limit).collect();
         stock::look(&mut tx, &limits).await?;
-        if let (true, Some(account)) = (ask.trial, ask.account)
-            && store::subscription::had_trial(&mut tx, account).await?
-        {
-            return Err(trial_used());
+        if ask.trial {
+            let person = Person { account: ask.account, email: &ask.email, device: &ask.device };
+            self.look_at_trial(&mut tx, brand, person).await?;
         }
         if let Some(coupon) = &coupon {
             coupon.check(Occasion::Order, &offer, now)?;
@@ -127,8 +131,4 @@ impl Billing {
         tx.commit().await?;
         Ok(stored)
     }
-}
-
-pub(super) fn trial_used() -> Problem {
-    Problem::refused("TRIAL_USED", "the trial was used before; order without it").on_field("trial")
 }

@@ -40,6 +40,7 @@ pub mod subscription;
 pub mod tax;
 pub mod time_machine;
 pub mod top_up;
+pub mod trial;
 pub mod unit;
 pub mod vat;
 pub mod wallet;

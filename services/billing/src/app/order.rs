@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::gift::redeem::Gift;
 use super::merge::refuse_merged;
+use super::trial::Person;
 use super::unit::{Unit, UnitError};
 use super::{Billing, broken, coupon, profile, schedule, stock, vat};
 use crate::domain::address::{Address, Source};
@@ -50,6 +51,8 @@ pub struct Place {
     pub save_method: bool,
     /// The coupon the customer believes in; empty: whatever the quote has.
     pub coupon: String,
+    /// The browser's long-lived id; empty for none.
+    pub device: String,
 }
 
 /// A placed order and the attempt that pays it.
@@ -88,7 +91,7 @@ impl Billing {
     ///
     /// # Errors
     /// When the quote is unknown, expired or somebody else's, or has another coupon than the customer believes; when the
-    /// trial was used before, or the coupon's last use meanwhile.
+    /// person had a trial before, or the coupon's last use was taken meanwhile.
     pub async fn place_order(
         &self,
         brand: BrandId,
@@ -115,9 +118,6 @@ impl Billing {
             return Err(
                 Problem::refused("QUOTE_EXPIRED", "the quote has expired; ask for a new one").on_field("quote_id")
             );
-        }
-        if quote.quote.is_trial && store::subscription::had_trial(&mut tx, place.account).await? {
-            return Err(super::checkout::trial_used());
         }
         coupon::check_believed(&place.coupon, quote.quote.coupon.as_ref())?;
         let placed = place_in(&mut tx, self, brand, place, quote, now, None).await?;
@@ -194,6 +194,10 @@ pub(super) async fn place_in(
     let order_id = OrderId::new(now);
     let mut subscription = new_subscription(&place, &quote, order_id, redeemed, now);
     let is_trial = quote.quote.is_trial;
+    if is_trial {
+        let person = Person { account: Some(place.account), email: &place.buyer.email, device: &place.device };
+        billing.take_trial(tx, brand, place.account, person, subscription.id, now).await?;
+    }
     let mut order = Order {
         id: order_id,
         account: place.account,

@@ -42,6 +42,7 @@ pub mod statement;
 pub mod subscription;
 pub mod tax;
 pub mod time_machine;
+pub mod trial;
 pub mod trial_balance;
 pub mod vat;
 pub mod wallet;

@@ -13,6 +13,7 @@ mod order;
 pub mod payment;
 pub mod reseller;
 mod revenue;
+pub mod screening;
 pub mod service;
 mod subscription;
 pub mod time_machine;

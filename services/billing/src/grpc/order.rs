@@ -87,10 +87,20 @@ pub(super) async fn create_quote(
         coupon: request.coupon,
         options: convert::option::quantities_from(request.options),
         addons: plan_ids("addons", &request.addon_plan_ids)?,
+        email: within("email", request.email.trim(), TEXT_MAX)?.to_owned(),
+        device: device(request.origin.as_ref())?,
     };
     let stored = app.create_quote(brand, ask).await?;
     let least = app.wallet_only_below(brand, stored.quote.due_now).await?;
     Ok(proto::Quote { wallet_only_below: least.map(convert::money), ..quote(&stored) })
+}
+
+/// Longest id of a browser.
+const DEVICE_MAX: usize = 100;
+
+fn device(origin: Option<&proto::Origin>) -> Result<String, Problem> {
+    let device = origin.map_or("", |origin| origin.device_id.as_str());
+    Ok(within("origin.device_id", device, DEVICE_MAX)?.to_owned())
 }
 
 fn quote(stored: &Stored) -> proto::Quote {
@@ -128,9 +138,11 @@ pub(super) async fn place_order(
     app: &Billing,
     actor: Actor,
     key: Option<String>,
-    request: proto::PlaceOrderRequest,
+    mut request: proto::PlaceOrderRequest,
 ) -> Result<proto::PlaceOrderReply, Problem> {
     let caller = Caller::customer_or(actor, "order.create")?;
+    // A call that is sent again may come from elsewhere.
+    let origin = request.origin.take();
     let hash = request_hash(&request);
     let account = match (caller.owner, request.account_id.as_str()) {
         (Some(owner), "") => owner,
@@ -165,6 +177,7 @@ pub(super) async fn place_order(
         cancel_url: within("cancel_url", &request.cancel_url, URL_MAX)?.to_owned(),
         save_method: request.save_method,
         coupon: request.coupon.clone(),
+        device: device(origin.as_ref())?,
     };
     let call = idempotency(&caller.actor, "billing.PlaceOrder", key, hash);
     let placed = app.place_order(caller.brand, place, call).await?;

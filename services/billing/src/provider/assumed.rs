@@ -49,6 +49,7 @@ impl Outcomes {
                 fee: None,
                 saved: None,
                 label: past.map(|past| past.label.clone()).unwrap_or_default(),
+                fingerprint: None,
             }),
         }
     }

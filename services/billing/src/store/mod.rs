@@ -41,6 +41,7 @@ pub mod tax_rule;
 pub mod time_machine;
 pub mod time_machine_run;
 pub mod top_up;
+pub mod trial;
 pub mod vat_check;
 pub mod wallet;
 

@@ -40,6 +40,7 @@ mod taxes;
 mod time_machine;
 mod time_machine_runs;
 mod top_ups;
+mod trials;
 mod vat;
 mod wallets;
 mod walls;

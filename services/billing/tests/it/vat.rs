@@ -128,7 +128,8 @@ impl Shop {
     async fn quote(&self, account: AccountId, price: PriceId) -> Stored {
         let (currency, trial, coupon) = (None, false, String::new());
         let (options, addons, place) = (Vec::new(), Vec::new(), Place::default());
-        let ask = Ask { price, currency, place, trial, account: Some(account), coupon, options, addons };
+        let (email, device) = (String::new(), String::new());
+        let ask = Ask { price, currency, place, trial, account: Some(account), coupon, options, addons, email, device };
         self.billing.create_quote(self.served.world.brand, ask).await.unwrap()
     }
 

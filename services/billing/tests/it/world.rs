@@ -168,6 +168,7 @@ pub fn placing(quote: Uuid, account: AccountId) -> Place {
         cancel_url: "https://tv.example/orders/{order}".into(),
         save_method: false,
         coupon: String::new(),
+        device: String::new(),
     }
 }
 
@@ -227,7 +228,10 @@ impl World {
 
     pub async fn trial(&self, account: AccountId, offer: Offer) -> Result<Placed, Problem> {
         let quote = self.quote(None, offer, true).await;
-        self.billing.place_order(self.brand, placing(quote, account), None).await
+        let mut place = placing(quote, account);
+        // Everybody has a mailbox of their own.
+        place.buyer.email = format!("{account}@example.com");
+        self.billing.place_order(self.brand, place, None).await
     }
 
     pub async fn invoice_of(&self, placed: &Placed) -> Invoice {

@@ -290,6 +290,10 @@ pub const RULES: &[Rule] = &[
     write("PUT", "/tax-rules", Holder("brand.update"), Brand, "tax_table.update"),
     read("/accounts/{id}/billing-address", Owner("invoice.read"), Brand),
     write("PUT", "/accounts/{id}/billing-address", Owner("order.manage"), Brand, "billing_address.update"),
+    read("/accounts/{id}/trial-guard", Holder("order.read"), Brand),
+    post("/accounts/{id}/trial-pass", Holder("order.manage"), Brand, "trial.lift"),
+    read("/trial-rules", Holder("brand.read"), Brand),
+    write("PUT", "/trial-rules", Holder("brand.update"), Brand, "trial_rules.put"),
     post("/accounts/{id}/vat-decision", Holder("order.manage"), Brand, "vat_number.decide"),
     // people
     read("/accounts", Holder("account.read"), Either),

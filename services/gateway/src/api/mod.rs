@@ -33,6 +33,7 @@ pub mod price_changes;
 pub mod providers;
 pub mod resellers;
 pub mod revenue;
+pub mod screening;
 pub mod services;
 pub mod sessions;
 pub mod setup;
@@ -82,6 +83,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(payments::routes())
         .merge(pay_links::routes())
         .merge(dunning::routes())
+        .merge(screening::routes())
         .merge(time_machine::routes())
         .merge(ledger::routes())
         .merge(wallet::routes())

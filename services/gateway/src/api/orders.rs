@@ -1,7 +1,7 @@
 //! Quotes and orders.
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use ottery_kit::grpc::ActorKind;
 use ottery_proto::billing::v1 as billing;
@@ -15,6 +15,7 @@ use super::options::{BoughtAddOn, ChosenOption, OptionQuantity};
 use super::payments::Payment;
 use super::subscriptions::Subscription;
 use super::view::{Money, Page, Show as _, Time, page, view, words};
+use crate::device::{self, Device};
 use crate::idempotency::IdempotencyKey;
 use crate::limits::{self, Json, Query};
 use crate::links;
@@ -126,7 +127,8 @@ pub struct QuoteInput {
     /// For tax.
     #[serde(default)]
     pub postal_code: String,
-    /// Start with the plan's trial.
+    /// Start with the plan's trial. One per person: refused as `trial_used` when the account, its mailbox however it is written,
+    /// this browser or its means of payment had one before.
     #[serde(default)]
     pub trial: bool,
     /// Code of a coupon, in any case. One that cannot be used refuses the quote: `coupon_unknown` (also another brand's),
@@ -214,7 +216,13 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Get a quote.
 #[utoipa::path(post, path = "/quotes", tag = "orders", request_body = QuoteInput, responses((status = 201, body = Quote)))]
-async fn create_quote(State(state): State<AppState>, caller: Caller, Json(input): Json<QuoteInput>) -> Reply<Response> {
+async fn create_quote(
+    State(state): State<AppState>,
+    caller: Caller,
+    headers: HeaderMap,
+    Json(input): Json<QuoteInput>,
+) -> Reply<Response> {
+    let customer = caller.account().filter(|_| caller.actor.kind == ActorKind::Customer);
     let request = billing::CreateQuoteRequest {
         price_id: input.price_id,
         currency: input.currency,
@@ -225,6 +233,8 @@ async fn create_quote(State(state): State<AppState>, caller: Caller, Json(input)
         coupon: input.coupon,
         options: input.options.into_iter().map(Into::into).collect(),
         addon_plan_ids: input.addons,
+        origin: device::of_customer(&state, &caller, &headers).map(|device| device.origin()),
+        email: customer.map(|account| account.email.clone()).unwrap_or_default(),
     };
     let quote = state.clients.billing(&caller.call()).create_quote(request).await?.into_inner();
     Ok((StatusCode::CREATED, Json(Quote::from(quote))).into_response())
@@ -240,22 +250,25 @@ async fn place_order(
     Json(input): Json<OrderInput>,
 ) -> Reply<Response> {
     limits::order(&state, &caller.request).await?;
-    let reply = place(&state, &caller, &key, &headers, input).await?;
+    let device = device::of_customer(&state, &caller, &headers);
+    let reply = place(&state, &caller, &key, &headers, device.as_ref(), input).await?;
     let order =
         reply.order.ok_or_else(|| Refusal::internal(&std::io::Error::other("an order was placed without one")))?;
     let body = Placed { order: order.into(), checkout_url: reply.checkout_url.show() };
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    let mut response = (StatusCode::CREATED, Json(body)).into_response();
+    if let Some(device) = device {
+        response.headers_mut().append(header::SET_COOKIE, device.cookie(&state, &caller.request)?);
+    }
+    Ok(response)
 }
 
-/// Places an order for whoever asks; pages use it as well.
-///
-/// # Errors
-/// What identity and billing refuse, and paths that lead elsewhere.
-pub async fn place(
+/// Places an order for whoever asks.
+async fn place(
     state: &AppState,
     caller: &Caller,
     key: &IdempotencyKey,
     headers: &HeaderMap,
+    device: Option<&Device>,
     input: OrderInput,
 ) -> Reply<billing::PlaceOrderReply> {
     let request = &caller.request;
@@ -276,6 +289,7 @@ pub async fn place(
         cancel_url: path("cancel_path", input.cancel_path.as_deref())?,
         save_method: input.save_method,
         coupon: input.coupon,
+        origin: device.map(Device::origin),
     };
     let context = caller.call().idempotency_key(&key.0).timeout(super::payments::PROVIDER_TIMEOUT);
     Ok(state.clients.billing(&context).place_order(order).await?.into_inner())

@@ -271,6 +271,7 @@ pub(crate) fn done(code: &str) -> Option<Note> {
         }
         "held" => ("Held", "It is not suspended before that day."),
         "hold-lifted" => ("Lifted", "Dunning goes on as if it had never been held."),
+        "trial-allowed" => ("Allowed", "They can begin one more trial; it is used up with it."),
         "held-decided" => ("Decided", "Suspensions of others may happen again."),
         "terminated" => ("Terminated", "Access is being removed from the panel."),
         "advancing" => ("The clock is advancing", "It is ready when every service has worked off what became due."),

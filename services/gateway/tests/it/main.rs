@@ -22,6 +22,7 @@ mod setup;
 mod stream;
 mod taxes;
 mod wallets;
+mod trials;
 mod walls;
 mod webhooks;
 mod world;

@@ -65,7 +65,8 @@ pub const COPIED: [&str; 45] = [
 ];
 
 /// Tables that stay behind, and why.
-pub const LEFT: [(&str, &str); 18] = [
+pub const LEFT: [(&str, &str); 22] = [
+    ("account_card", "nobody begins a trial in the copy"),
     ("brand_clock", "the copy has a clock of its own"),
     ("idempotency", "nobody calls the copy"),
     ("inbox", "the copy hears nothing"),
@@ -83,6 +84,9 @@ pub const LEFT: [(&str, &str); 18] = [
     ("time_machine_entry", "what other runs found"),
     ("time_machine_run", "as the entries"),
     ("time_machine_turn", "as the entries"),
+    ("trial_claim", "nobody begins a trial in the copy"),
+    ("trial_pass", "as the claims"),
+    ("trial_rules", "as the claims"),
     ("worker_lease", "the copy has one worker"),
 ];
 

@@ -27,7 +27,7 @@ struct View {
 }
 
 /// Pages of a brand, with what one must be allowed to see them.
-const MENU: [(&str, &str, &str); 19] = [
+const MENU: [(&str, &str, &str); 21] = [
     ("Dashboard", "", ""),
     ("Orders", "/orders", "order.read"),
     ("Subscriptions", "/subscriptions", "subscription.read"),
@@ -38,6 +38,7 @@ const MENU: [(&str, &str, &str); 19] = [
     ("Plans", "/plans", "plan.read"),
     ("Coupons", "/coupons", "plan.read"),
     ("Gift codes", "/gifts", "wallet.grant"),
+    ("Trials", "/trials", "brand.read"),
     ("Dunning", "/dunning", "brand.read"),
     ("Time machine", "/time-machine", "invoice.read"),
     ("Taxes", "/taxes", "brand.read"),

@@ -29,6 +29,7 @@ mod subscriptions;
 mod taxes;
 mod tickets;
 mod time_machine;
+mod trials;
 mod wallet;
 
 use axum::Router;
@@ -72,6 +73,7 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/dunning", get(dunning::show).post(dunning::save))
         .route("/staff/b/{brand}/dunning/preview", get(dunning::edit).post(dunning::preview))
         .route("/staff/b/{brand}/dunning/held", get(dunning::held).post(dunning::decide))
+        .route("/staff/b/{brand}/trials", get(trials::rules).post(trials::put_rules))
         .route("/staff/b/{brand}/time-machine", get(time_machine::list).post(time_machine::ask))
         .route("/staff/b/{brand}/time-machine/{id}", get(time_machine::show))
         .route("/staff/b/{brand}/taxes", get(taxes::show).post(taxes::replace))
@@ -127,6 +129,7 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/resellers/{id}/clients/remove", post(resellers::take))
         .route("/staff/b/{brand}/resellers/{id}/grace", post(resellers::change))
         .route("/staff/b/{brand}/resellers/{id}/remove", post(resellers::remove))
+        .route("/staff/b/{brand}/customers/{id}/trials", get(trials::customer).post(trials::allow))
         .route("/staff/b/{brand}/customers/{id}/wallet", get(wallet::show))
         .route("/staff/b/{brand}/customers/{id}/wallet.csv", get(wallet::csv))
         .route("/staff/b/{brand}/customers/{id}/wallet/credits", post(wallet::grant))

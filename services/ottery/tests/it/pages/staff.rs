@@ -61,6 +61,7 @@ pub async fn visit(walk: &mut Walk, world: &World) {
         ("ledger-balance", "/ledger/balance"),
         ("ledger-deferred", "/ledger/deferred"),
         ("time-machine-none", "/time-machine"),
+        ("trials", "/trials"),
         ("audit", "/audit"),
         ("settings", "/settings"),
         ("customers-none", "/customers?query=zzz"),
