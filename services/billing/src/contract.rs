@@ -379,6 +379,7 @@ pub fn invoice(invoice: &Invoice, notes: &[CreditNote]) -> proto::Invoice {
 #[must_use]
 pub fn order(order: &Order) -> proto::Order {
     let state = match order.state {
+        order::State::UnderReview => proto::order::State::UnderReview,
         order::State::AwaitingPayment => proto::order::State::AwaitingPayment,
         order::State::Paid => proto::order::State::Paid,
         order::State::Cancelled => proto::order::State::Cancelled,

@@ -34,6 +34,8 @@ pub struct HttpConfig {
     pub behind_tls: bool,
     /// Proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Header in which they say the country of a visitor; empty for none.
+    pub country_header: String,
     /// Host names of the staff area.
     pub admin_hosts: Vec<String>,
     /// Requests at work at the same time.

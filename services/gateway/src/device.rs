@@ -81,8 +81,8 @@ impl Device {
 
     /// As billing hears of it.
     #[must_use]
-    pub fn origin(&self) -> Origin {
-        Origin { device_id: hex::encode(self.id) }
+    pub fn origin(&self, request: &RequestInfo) -> Origin {
+        Origin { device_id: hex::encode(self.id), country: request.country.clone().unwrap_or_default() }
     }
 
     /// `Set-Cookie` that makes the browser known from now on.
@@ -131,6 +131,6 @@ mod tests {
             assert_eq!(Device::read(std::str::from_utf8(&forged).unwrap(), &keyring, brand(1)), None, "{at}");
         }
         assert_eq!(Device::read("", &keyring, brand(1)), None);
-        assert_ne!(Device::fresh(brand(1)).origin(), device.origin());
+        assert_ne!(Device::fresh(brand(1)), device);
     }
 }

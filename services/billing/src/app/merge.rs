@@ -122,6 +122,7 @@ impl Billing {
         let merged = Merged { subscriptions: count(locked.len()), invoices: count(invoices.len()) };
         store::merge::give(&mut tx, brand, from, to).await?;
         store::trial::give(&mut tx, brand, from, to).await?;
+        store::screen::give(&mut tx, brand, from, to).await?;
         let mut subscriptions = Vec::with_capacity(locked.len());
         for mut subscription in locked {
             let before = subscription.clone();

@@ -34,6 +34,7 @@ pub mod renewals;
 pub mod reseller;
 pub mod rules;
 pub mod schedule;
+pub mod screen;
 pub mod settlement;
 pub mod stock;
 pub mod subscription;

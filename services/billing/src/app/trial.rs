@@ -12,6 +12,7 @@ use super::collection::reason;
 use super::subscription::{close, open};
 use super::{Billing, broken};
 use crate::domain::payment::Fingerprint;
+use crate::domain::screen::Verdict;
 use crate::domain::subscription::{EndCause, State};
 use crate::domain::trial::{PURPOSE, ReusedCard, Sign, TrialRules, canonical_email};
 use crate::store;
@@ -45,7 +46,7 @@ pub struct Guard {
 }
 
 /// The trial was used before by this account, or by whoever the sign stands for.
-fn used(sign: Option<Sign>) -> Problem {
+pub(super) fn used(sign: Option<Sign>) -> Problem {
     let refused = |message: String| Problem::refused("TRIAL_USED", message).on_field("trial");
     match sign {
         None => refused("the trial was used before; order without it".to_owned()),
@@ -59,7 +60,7 @@ fn shown(rules: &TrialRules) -> Value {
 }
 
 impl Billing {
-    fn trial_hash(&self, brand: BrandId, sign: Sign, value: &str) -> Vec<u8> {
+    pub(super) fn trial_hash(&self, brand: BrandId, sign: Sign, value: &str) -> Vec<u8> {
         self.host.keyring.keyed_hash(PURPOSE, &sign.hashed_data(brand, value)).to_vec()
     }
 
@@ -83,7 +84,7 @@ impl Billing {
         Ok(signs)
     }
 
-    /// Whether it looks as if the person may have a trial. Says so early; [`Billing::take_trial`] decides.
+    /// Whether it looks as if the person may have a trial, or staff may be asked for one. Says so early; the order decides.
     pub(super) async fn look_at_trial(
         &self,
         tx: &mut PgTransaction<'_>,
@@ -98,6 +99,9 @@ impl Billing {
                 return Err(used(None));
             }
         }
+        if store::screen::rules(tx, brand).await?.0.trial_reuse == Verdict::Review {
+            return Ok(());
+        }
         let rules = store::trial::rules(tx, brand).await?;
         for (sign, hash) in self.signs_of(tx, brand, person).await? {
             if rules.counts(sign) && store::trial::is_taken(tx, sign, &hash).await? {
@@ -107,7 +111,8 @@ impl Billing {
         Ok(())
     }
 
-    /// Takes what the person is known by for this trial. The caller holds the customer's lock.
+    /// Takes what the person is known by for this trial; by what they are known to have had one, if they are. An account that had
+    /// one gets no other. The caller holds the customer's lock.
     pub(super) async fn take_trial(
         &self,
         tx: &mut PgTransaction<'_>,
@@ -116,21 +121,22 @@ impl Billing {
         person: Person<'_>,
         subscription: SubscriptionId,
         now: DateTime<Utc>,
-    ) -> Result<(), Problem> {
+    ) -> Result<Option<Sign>, Problem> {
         let is_allowed = store::trial::use_pass(tx, account).await?;
         if !is_allowed && store::subscription::had_trial(tx, account).await? {
             return Err(used(None));
         }
         let rules = store::trial::rules(tx, brand).await?;
         let person = Person { account: Some(account), ..person };
+        let mut reused = None;
         for (sign, hash) in self.signs_of(tx, brand, person).await? {
             // What does not count today is kept for the day it does.
             let (_, holder) = store::trial::take(tx, brand, (sign, &hash), account, subscription, now).await?;
             if holder != subscription && !is_allowed && rules.counts(sign) {
-                return Err(used(Some(sign)));
+                reused.get_or_insert(sign);
             }
         }
-        Ok(())
+        Ok(reused)
     }
 
     /// What a customer paid with became known. Their trials hold it from now on; a running one for which somebody else's does

@@ -445,6 +445,28 @@ impl Unit {
         is_first
     }
 
+    /// An order that staff had to look at is not accepted: they said so, or nobody looked in time. Its customer hears of it,
+    /// unless they took it back themselves.
+    fn tell_declined(&mut self, subscription: &Subscription, cause: EndCause) {
+        let Some(order) = self.orders.get(&subscription.order) else { return };
+        if order.state == order::State::UnderReview && cause != EndCause::Cancelled {
+            let buyer = self.customers.get(&subscription.account).map(|customer| &customer.buyer);
+            let event = publish::order_declined(self.brand, order, buyer, self.now);
+            self.tell(event);
+        }
+    }
+
+    /// Staff accept an order: it waits for the payment of this invoice, or is free.
+    pub(super) fn approve_order(&mut self, id: OrderId, invoice: Option<InvoiceId>) {
+        if let Some(order) = self.orders.get_mut(&id) {
+            order.invoice = invoice;
+        }
+        self.move_order(id, order::Command::Approve);
+        if invoice.is_none() {
+            self.move_order(id, order::Command::Pay);
+        }
+    }
+
     fn move_order(&mut self, id: OrderId, command: order::Command) {
         let Some(order) = self.orders.get_mut(&id) else { return };
         // An order that was given up stays so; its invoice is void and never gets here.
@@ -538,6 +560,7 @@ impl Unit {
             self.part_with(invoice)?;
         }
         if before.state == State::Pending {
+            self.tell_declined(subscription, cause);
             self.move_order(subscription.order, order::Command::Cancel);
             self.given_up.push(subscription.id);
         }
@@ -660,6 +683,7 @@ impl Unit {
         }
         store::redemption::give_back(tx, &self.given_back, self.now).await?;
         store::stock::give_back(tx, &self.given_up, self.now).await?;
+        store::trial::give_back(tx, &self.given_up).await?;
         let attempts = if self.attempts.is_empty() {
             Vec::new()
         } else {

@@ -283,7 +283,8 @@ pub fn next_of(
         }
         State::Suspended { cause: SuspendCause::Staff | SuspendCause::Reseller } => steps.extend(cancel),
         State::Pending => {
-            let at = subscription.created_at + settings.abandon_after;
+            // Staff may have looked at the order first; its customer has as long from then on.
+            let at = subscription.since + settings.abandon_after;
             let standing = waiting.invoice.map_or(Standing::None, |invoice| invoice.standing);
             steps.push((held_back(at, standing, settings), Step::End(EndCause::Abandoned)));
         }

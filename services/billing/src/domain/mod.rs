@@ -38,6 +38,7 @@ pub mod rates;
 pub mod refund;
 pub mod reseller;
 pub mod rules;
+pub mod screen;
 pub mod statement;
 pub mod subscription;
 pub mod tax;

@@ -18,6 +18,8 @@ use crate::store::order::Order;
 
 /// Type of `billing.order.placed.v1`.
 pub const ORDER_PLACED: &str = "billing.order.placed.v1";
+/// Type of `billing.order.declined.v1`.
+pub const ORDER_DECLINED: &str = "billing.order.declined.v1";
 /// Type of `billing.invoice.finalised.v1`.
 pub const INVOICE_FINALISED: &str = "billing.invoice.finalised.v1";
 /// Type of `billing.invoice.sent.v1`.
@@ -40,6 +42,17 @@ pub const VAT_DECIDED: &str = "billing.vat.decided.v1";
 pub fn order_placed(brand: BrandId, order: &Order) -> Event {
     let payload = proto::OrderPlaced { order: Some(contract::order(order)) };
     Event::new(ORDER_PLACED, order.id, 0, brand, order.placed_at, &payload).optional()
+}
+
+/// An order that staff had to look at is not accepted.
+#[must_use]
+pub fn order_declined(brand: BrandId, order: &Order, buyer: Option<&Buyer>, now: DateTime<Utc>) -> Event {
+    let payload = proto::OrderDeclined {
+        order: Some(contract::order(order)),
+        display_name: buyer.map(|buyer| buyer.name.clone()).unwrap_or_default(),
+        locale: buyer.map(|buyer| buyer.locale.clone()).unwrap_or_default(),
+    };
+    Event::new(ORDER_DECLINED, order.id, 0, brand, now, &payload).optional()
 }
 
 /// An invoice got its number.

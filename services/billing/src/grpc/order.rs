@@ -1,5 +1,7 @@
 //! Quotes, orders and changes of plan.
 
+use std::net::IpAddr;
+
 use ottery_kernel::{Currency, PlanId};
 use ottery_kit::grpc::{Actor, ActorKind, Problem};
 use ottery_kit::idempotency::{KeyScope, request_hash};
@@ -12,6 +14,7 @@ use crate::app::change::{ChangeTo, Urls};
 use crate::app::checkout::Ask;
 use crate::app::order::{Idempotency, Place};
 use crate::app::payment;
+use crate::app::screen::{Visit, network_of};
 use crate::domain::coupon::Coupon;
 use crate::domain::invoice::Buyer;
 use crate::domain::proration::Effect;
@@ -103,6 +106,16 @@ fn device(origin: Option<&proto::Origin>) -> Result<String, Problem> {
     Ok(within("origin.device_id", device, DEVICE_MAX)?.to_owned())
 }
 
+/// Where a customer's own order comes from.
+fn visit(actor: &Actor, origin: Option<proto::Origin>) -> Result<Visit, Problem> {
+    let address = actor.client_ip.as_deref().and_then(|text| text.parse::<IpAddr>().ok());
+    Ok(Visit {
+        device: device(origin.as_ref())?,
+        network: address.map(network_of).unwrap_or_default(),
+        country: country(&origin.map(|origin| origin.country).unwrap_or_default())?,
+    })
+}
+
 fn quote(stored: &Stored) -> proto::Quote {
     let quote = &stored.quote;
     proto::Quote {
@@ -177,7 +190,7 @@ pub(super) async fn place_order(
         cancel_url: within("cancel_url", &request.cancel_url, URL_MAX)?.to_owned(),
         save_method: request.save_method,
         coupon: request.coupon.clone(),
-        device: device(origin.as_ref())?,
+        visit: caller.owner.is_some().then(|| visit(&caller.actor, origin)).transpose()?,
     };
     let call = idempotency(&caller.actor, "billing.PlaceOrder", key, hash);
     let placed = app.place_order(caller.brand, place, call).await?;

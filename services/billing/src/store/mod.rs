@@ -32,6 +32,7 @@ pub mod redemption;
 pub mod refund;
 pub mod reseller;
 pub mod rules;
+pub mod screen;
 pub mod share;
 pub mod stock;
 pub mod subscription;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use ottery_kernel::{AccountId, BrandId, SubscriptionId};
 use sqlx::postgres::PgTransaction;
+use uuid::Uuid;
 
 use super::unreadable;
 use crate::domain::trial::{ReusedCard, Sign, TrialRules};
@@ -27,6 +28,18 @@ pub struct Pass {
     pub reason: String,
     /// When.
     pub granted_at: DateTime<Utc>,
+}
+
+/// Gives back what these subscriptions took: none of them began.
+pub async fn give_back(tx: &mut PgTransaction<'_>, subscriptions: &[SubscriptionId]) -> sqlx::Result<()> {
+    if subscriptions.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = subscriptions.iter().map(SubscriptionId::as_uuid).collect();
+    sqlx::query!("DELETE FROM trial_claim WHERE brand_id = ottery_brand() AND subscription_id = ANY($1)", &ids)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 /// Whether a trial was begun with the sign.

@@ -34,6 +34,7 @@ mod refunds;
 mod resellers;
 mod scenarios;
 mod scheduler;
+mod screening;
 mod shop;
 mod stock;
 mod taxes;

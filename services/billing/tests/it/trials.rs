@@ -2,6 +2,7 @@
 
 use billing::app::order::{Place, Placed};
 use billing::app::payment::open_checkout;
+use billing::app::screen::Visit;
 use billing::domain::subscription::{EndCause, State};
 use billing::domain::trial::{ReusedCard, TrialRules};
 use ottery_kernel::{AccountId, PriceId, Term};
@@ -21,14 +22,15 @@ const OTHER_CARD: &str = "4000000000000341";
 impl World {
     async fn try_trial(&self, account: AccountId, email: &str, device: &str) -> Result<Placed, Problem> {
         let quote = self.quote(Some(account), offer(1299, Term::MONTH), true).await;
-        let mut place = Place { device: device.into(), ..world::placing(quote, account) };
+        let visit = Some(Visit { device: device.into(), ..Visit::default() });
+        let mut place = Place { visit, ..world::placing(quote, account) };
         place.buyer.email = email.into();
         self.billing.place_order(self.brand, place, None).await
     }
 }
 
 impl Served {
-    fn screening(&self, actor: ottery_kit::grpc::Actor) -> ScreeningServiceClient<ottery_kit::grpc::Channel> {
+    pub fn screening(&self, actor: ottery_kit::grpc::Actor) -> ScreeningServiceClient<ottery_kit::grpc::Channel> {
         ScreeningServiceClient::new(self.world.host.channel(billing::NAME, actor))
     }
 

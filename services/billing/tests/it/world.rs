@@ -168,7 +168,7 @@ pub fn placing(quote: Uuid, account: AccountId) -> Place {
         cancel_url: "https://tv.example/orders/{order}".into(),
         save_method: false,
         coupon: String::new(),
-        device: String::new(),
+        visit: None,
     }
 }
 

@@ -27,7 +27,13 @@ use crate::{referral, sse};
 
 words! {
     /// Where an order stands.
-    OrderState from billing::order::State { AwaitingPayment, Paid, Cancelled }
+    OrderState from billing::order::State {
+        /// Staff have to look at it first: nothing is asked for, charged or served.
+        UnderReview,
+        AwaitingPayment,
+        Paid,
+        Cancelled,
+    }
 }
 
 view! {
@@ -233,7 +239,7 @@ async fn create_quote(
         coupon: input.coupon,
         options: input.options.into_iter().map(Into::into).collect(),
         addon_plan_ids: input.addons,
-        origin: device::of_customer(&state, &caller, &headers).map(|device| device.origin()),
+        origin: device::of_customer(&state, &caller, &headers).map(|device| device.origin(&caller.request)),
         email: customer.map(|account| account.email.clone()).unwrap_or_default(),
     };
     let quote = state.clients.billing(&caller.call()).create_quote(request).await?.into_inner();
@@ -241,6 +247,9 @@ async fn create_quote(
 }
 
 /// Place an order.
+///
+/// A customer's order may be refused as `order_refused` by the brand's fraud screen, which does not say why, or wait for staff
+/// (`under_review`): it then has no invoice yet, and goes on as quoted when they accept it.
 #[utoipa::path(post, path = "/orders", tag = "orders", request_body = OrderInput, responses((status = 201, body = Placed)))]
 async fn place_order(
     State(state): State<AppState>,
@@ -289,7 +298,7 @@ async fn place(
         cancel_url: path("cancel_path", input.cancel_path.as_deref())?,
         save_method: input.save_method,
         coupon: input.coupon,
-        origin: device.map(Device::origin),
+        origin: device.map(|device| device.origin(request)),
     };
     let context = caller.call().idempotency_key(&key.0).timeout(super::payments::PROVIDER_TIMEOUT);
     Ok(state.clients.billing(&context).place_order(order).await?.into_inner())

@@ -271,6 +271,9 @@ pub(crate) fn done(code: &str) -> Option<Note> {
         }
         "held" => ("Held", "It is not suspended before that day."),
         "hold-lifted" => ("Lifted", "Dunning goes on as if it had never been held."),
+        "order-approved" => ("Accepted", "It goes on as it was quoted."),
+        "order-declined" => ("Declined", "Nothing was charged; the customer gets a mail."),
+        "screen-saved" => ("Saved", "It counts for orders from now on."),
         "trial-allowed" => ("Allowed", "They can begin one more trial; it is used up with it."),
         "held-decided" => ("Decided", "Suspensions of others may happen again."),
         "terminated" => ("Terminated", "Access is being removed from the panel."),

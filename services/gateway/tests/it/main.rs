@@ -17,6 +17,7 @@ mod options;
 mod pages;
 mod papers;
 mod resellers;
+mod screening;
 mod sessions;
 mod setup;
 mod stream;

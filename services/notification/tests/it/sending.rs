@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use ottery_kernel::BrandId;
 use ottery_proto::billing::v1::{
-    DunningSuspended, Invoice, Payment, PaymentFailed, ReminderDue, Subscription, SubscriptionChanged, payment,
-    subscription,
+    DunningSuspended, Invoice, Order, OrderDeclined, Payment, PaymentFailed, ReminderDue, Subscription,
+    SubscriptionChanged, payment, subscription,
 };
 use ottery_proto::common::v1::Money;
 use ottery_proto::identity::v1::mail_requested::Purpose;
@@ -239,6 +239,22 @@ async fn a_customer_hears_of_a_subscription_when_it_changes_and_not_again() {
     let subjects: Vec<_> =
         world.inbox("ada@example.org").await.iter().map(|mail| mail["subject"].as_str().unwrap().to_owned()).collect();
     assert_eq!(subjects, ["Your Premium is cancelled", "Your Premium has ended"]);
+}
+
+#[tokio::test]
+async fn an_order_that_is_declined_is_told_without_a_reason() {
+    let world = world().await;
+    let order =
+        Order { id: "ord_1".into(), plan_name: "Premium".into(), email: "ada@example.org".into(), ..Order::default() };
+    let declined = OrderDeclined { order: Some(order), display_name: "Ada Lovelace".into(), locale: "de".into() };
+    world.tell("billing.order.declined.v1", Some(world.brand), &declined).await;
+    world.settled("ada@example.org", State::Sent).await;
+    let mail = world.inbox("ada@example.org").await.remove(0);
+    assert_eq!(mail["subject"], "Wir konnten Ihre Bestellung nicht annehmen");
+    let text = mail["text"].as_str().unwrap();
+    for part in ["Premium", "Es wurde nichts berechnet", "http://blue.example:8080/orders/ord_1"] {
+        assert!(text.contains(part), "`{part}` is not in {text}");
+    }
 }
 
 fn euro(minor: i64) -> Option<Money> {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{batch_id, code_id};
 use crate::app::merge::refuse_merged;
-use crate::app::order::{Place, place_in};
+use crate::app::order::{Outcome, Place, place_in};
 use crate::app::unit::Unit;
 use crate::app::{Billing, broken, profile};
 use crate::domain::address::Source;
@@ -106,7 +106,13 @@ impl Billing {
                 let credit = CreditId::fresh();
                 let place = ordered(&redeem, quote.id);
                 let gift = Gift { batch: &batch, credit };
-                let placed = place_in(&mut tx, self, brand, place, quote, now, Some(gift)).await?;
+                let placed = match place_in(&mut tx, self, brand, place, quote, now, Some(gift)).await? {
+                    Outcome::Placed(placed) => *placed,
+                    Outcome::Denied(seen) => {
+                        drop(tx);
+                        return Err(self.denied(brand, seen.as_deref()).await?);
+                    }
+                };
                 let (order, subscription) = (placed.order.id, placed.order.subscription);
                 (credit, Some(order), Redeemed::Plan { order, subscription })
             }

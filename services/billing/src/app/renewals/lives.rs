@@ -376,7 +376,7 @@ impl Life {
             cancel_url: String::new(),
             save_method: false,
             coupon: String::new(),
-            device: String::new(),
+            visit: None,
         };
         let quote = Stored { id: Uuid::nil(), account: None, offer, quote, country: "DE".into(), vat_until: None };
         let redeemed = coupon.map(|coupon| Redeemed { redemption: Uuid::now_v7(), coupon, periods_used: 0 });

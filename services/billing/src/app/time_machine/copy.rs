@@ -65,7 +65,7 @@ pub const COPIED: [&str; 45] = [
 ];
 
 /// Tables that stay behind, and why.
-pub const LEFT: [(&str, &str); 22] = [
+pub const LEFT: [(&str, &str); 24] = [
     ("account_card", "nobody begins a trial in the copy"),
     ("brand_clock", "the copy has a clock of its own"),
     ("idempotency", "nobody calls the copy"),
@@ -80,6 +80,8 @@ pub const LEFT: [(&str, &str); 22] = [
     ("relay_lease", "nothing is relayed"),
     ("relay_member", "nothing is relayed"),
     ("retry_delivery", "the copy hears nothing"),
+    ("screen_rules", "nobody orders in the copy"),
+    ("screening", "nobody orders in the copy"),
     ("seen_version", "the copy hears nothing"),
     ("time_machine_entry", "what other runs found"),
     ("time_machine_run", "as the entries"),

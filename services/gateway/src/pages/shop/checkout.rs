@@ -218,7 +218,7 @@ async fn quote(state: &AppState, visitor: &Visitor, wanted: &Wanted, coupon: &st
         options: wanted.options.clone(),
         addon_plan_ids: wanted.addons.clone(),
         email,
-        origin: wanted.device.as_ref().map(Device::origin),
+        origin: wanted.device.as_ref().map(|device| device.origin(&visitor.caller.request)),
         ..billing::CreateQuoteRequest::default()
     };
     Ok(state.clients.billing(&visitor.caller.call()).create_quote(asked).await?.into_inner())
@@ -515,7 +515,7 @@ pub async fn place(
         cancel_url: format!("{origin}/orders/{{order}}?back=1"),
         save_method: sent.is_on("save_method"),
         coupon: wanted.coupon.clone(),
-        origin: wanted.device.as_ref().map(Device::origin),
+        origin: wanted.device.as_ref().map(|device| device.origin(&ui.request)),
     };
     let call = visitor.caller.call().idempotency_key(key.0);
     match state.clients.billing(&call).place_order(asked).await {

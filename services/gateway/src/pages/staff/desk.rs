@@ -27,9 +27,10 @@ struct View {
 }
 
 /// Pages of a brand, with what one must be allowed to see them.
-const MENU: [(&str, &str, &str); 21] = [
+const MENU: [(&str, &str, &str); 22] = [
     ("Dashboard", "", ""),
     ("Orders", "/orders", "order.read"),
+    ("Screening", "/screening", "order.read"),
     ("Subscriptions", "/subscriptions", "subscription.read"),
     ("Customers", "/customers", "account.read"),
     ("Resellers", "/resellers", "account.read"),

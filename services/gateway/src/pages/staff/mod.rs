@@ -25,6 +25,8 @@ mod price_override;
 mod records;
 mod resellers;
 mod revenue;
+mod screening;
+mod screening_form;
 mod subscriptions;
 mod taxes;
 mod tickets;
@@ -73,6 +75,9 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/dunning", get(dunning::show).post(dunning::save))
         .route("/staff/b/{brand}/dunning/preview", get(dunning::edit).post(dunning::preview))
         .route("/staff/b/{brand}/dunning/held", get(dunning::held).post(dunning::decide))
+        .route("/staff/b/{brand}/screening", get(screening::list))
+        .route("/staff/b/{brand}/screening/rules", get(screening::rules).post(screening::preview))
+        .route("/staff/b/{brand}/screening/rules/save", post(screening::save))
         .route("/staff/b/{brand}/trials", get(trials::rules).post(trials::put_rules))
         .route("/staff/b/{brand}/time-machine", get(time_machine::list).post(time_machine::ask))
         .route("/staff/b/{brand}/time-machine/{id}", get(time_machine::show))
@@ -87,6 +92,8 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/orders", get(orders::list))
         .route("/staff/b/{brand}/orders/{id}", get(orders::show))
         .route("/staff/b/{brand}/orders/{id}/refund", post(orders::refund))
+        .route("/staff/b/{brand}/orders/{id}/approve", post(screening::approve))
+        .route("/staff/b/{brand}/orders/{id}/decline", post(screening::decline))
         .route("/staff/b/{brand}/orders/{id}/retry", post(orders::retry))
         .route("/staff/b/{brand}/subscriptions", get(subscriptions::list))
         .route("/staff/b/{brand}/subscriptions/{id}", get(subscriptions::show))

@@ -62,6 +62,8 @@ pub async fn visit(walk: &mut Walk, world: &World) {
         ("ledger-deferred", "/ledger/deferred"),
         ("time-machine-none", "/time-machine"),
         ("trials", "/trials"),
+        ("screening-none", "/screening"),
+        ("screening-rules", "/screening/rules"),
         ("audit", "/audit"),
         ("settings", "/settings"),
         ("customers-none", "/customers?query=zzz"),
