@@ -25,6 +25,7 @@ use super::schedule::Case;
 use super::subscription::{close, open};
 use super::unit::{Unit, UnitError};
 use super::{Billing, broken, vat};
+use crate::domain::dunning::campaign::Channel;
 use crate::domain::dunning::{Standing, Step};
 use crate::domain::invoice::{self, Invoice};
 use crate::domain::next_bill::{NextBill, next_bill};
@@ -32,6 +33,7 @@ use crate::domain::subscription::{Command, State, Subscription, SuspendCause};
 use crate::domain::wallet::Purse;
 use crate::events::{self, publish};
 use crate::store;
+use crate::store::notice::Notice;
 use crate::store::payment::{AttemptKind, AttemptRequest};
 use crate::store::share::Share;
 
@@ -151,14 +153,7 @@ fn perform(unit: &mut Unit, case: &mut Case, step: Step, means: &mut Means) -> R
             }
         }
         Step::ChargeOther { invoice, method } => charge(unit, case, invoice, method)?,
-        Step::Remind { invoice: id, step } => {
-            if let Some(invoice) = case.invoice(id) {
-                invoice.reminders_done = step;
-                let event = publish::reminder_due(unit.brand, invoice, step, unit.now);
-                unit.tell(event);
-            }
-            case.facts.contacted_at = Some(unit.now);
-        }
+        Step::Remind { invoice: id, step } => remind(unit, case, id, step),
         Step::MissPayment { grace_until } => {
             subscription.apply(Command::MissPayment { grace_until }, unit.now)?;
             unit.touch(&before, subscription, "payment_missed")?;
@@ -210,6 +205,23 @@ fn put_off(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), Un
     }
     means.wallets.insert(wallet, left);
     Ok(())
+}
+
+/// A customer hears of what they owe, by the channels of the step.
+fn remind(unit: &mut Unit, case: &mut Case, id: InvoiceId, step: u32) {
+    let by = |channel| case.channels_of(step).contains(&channel);
+    let (is_mailed, is_shown) = (by(Channel::Mail), by(Channel::InApp));
+    let subscription = case.subscription.id;
+    let plan_name = case.subscription.offer.plan_name.clone();
+    if let Some(invoice) = case.invoice(id) {
+        invoice.reminders_done = step;
+        if is_shown {
+            unit.notices.push(Notice { invoice: id, step, subscription, plan_name, shown_from: unit.now });
+        }
+        let event = publish::reminder_due(unit.brand, invoice, step, is_mailed, unit.now);
+        unit.tell(event);
+    }
+    case.facts.contacted_at = Some(unit.now);
 }
 
 /// Asks for a charge of a saved method, together with what was carried forward.

@@ -8,7 +8,7 @@ use ottery_kernel::{BrandId, InvoiceId, Money, MoneyError, SubscriptionId};
 use sqlx::postgres::PgTransaction;
 
 use super::dunning::facts;
-use crate::domain::dunning::campaign::Campaign;
+use crate::domain::dunning::campaign::{Campaign, Channel};
 use crate::domain::dunning::{self, OpenChange, OpenInvoice, OtherMethod, Settings, Standing, Step, Waiting};
 use crate::domain::invoice::{Invoice, Purpose};
 use crate::domain::minimum::Minimums;
@@ -114,6 +114,12 @@ impl Case {
             }
         }
         waiting
+    }
+
+    /// How its customer hears of a step.
+    #[must_use]
+    pub fn channels_of(&self, step: u32) -> &[Channel] {
+        self.facts.campaign.as_ref().map_or(&[Channel::Mail], |campaign| campaign.channels_of(step))
     }
 
     /// What counts for this case, of a brand with these settings.

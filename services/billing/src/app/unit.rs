@@ -34,6 +34,7 @@ use crate::events::publish;
 use crate::store;
 use crate::store::customer::Customer;
 use crate::store::invoice::Allocation;
+use crate::store::notice::Notice;
 use crate::store::order::Order;
 use crate::store::payment::AttemptRequest;
 
@@ -103,6 +104,8 @@ pub struct Unit {
     given_back: Vec<Redeemed>,
     /// Orders that were given up: what they held of limited plans is free again.
     given_up: Vec<SubscriptionId>,
+    /// What customers read in their accounts.
+    pub notices: Vec<Notice>,
     told: Vec<Told>,
 }
 
@@ -121,6 +124,7 @@ struct Mark {
     passings: usize,
     given_back: usize,
     given_up: usize,
+    notices: usize,
     told: usize,
 }
 
@@ -148,6 +152,7 @@ impl Unit {
             passings: Vec::new(),
             given_back: Vec::new(),
             given_up: Vec::new(),
+            notices: Vec::new(),
             told: Vec::new(),
         }
     }
@@ -187,6 +192,7 @@ impl Unit {
             passings,
             given_back,
             given_up,
+            notices,
             told,
         } = self;
         Mark {
@@ -203,6 +209,7 @@ impl Unit {
             passings: passings.len(),
             given_back: given_back.len(),
             given_up: given_up.len(),
+            notices: notices.len(),
             told: told.len(),
         }
     }
@@ -227,6 +234,7 @@ impl Unit {
         self.passings.truncate(mark.passings);
         self.given_back.truncate(mark.given_back);
         self.given_up.truncate(mark.given_up);
+        self.notices.truncate(mark.notices);
         self.told.truncate(mark.told);
     }
 
@@ -661,6 +669,7 @@ impl Unit {
             self.allocations.extend(allocations);
         }
         store::ledger::append(tx, self.brand, &self.transfers).await?;
+        store::notice::insert_all(tx, self.brand, &self.notices).await?;
         store::customer::first_settled(tx, &self.first_settled, self.now).await?;
         let orders: Vec<Order> =
             self.changed_orders.iter().filter_map(|before| self.orders.remove(&before.id)).collect();

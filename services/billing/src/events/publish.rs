@@ -95,7 +95,7 @@ pub fn invoice_settled(
 
 /// A renewal invoice waits.
 #[must_use]
-pub fn reminder_due(brand: BrandId, invoice: &Invoice, step: u32, now: DateTime<Utc>) -> Event {
+pub fn reminder_due(brand: BrandId, invoice: &Invoice, step: u32, is_mailed: bool, now: DateTime<Utc>) -> Event {
     let buyer = &invoice.snapshot.buyer;
     let payload = proto::ReminderDue {
         invoice: Some(contract::invoice(invoice, &[])),
@@ -104,6 +104,7 @@ pub fn reminder_due(brand: BrandId, invoice: &Invoice, step: u32, now: DateTime<
         email: buyer.email.clone(),
         locale: buyer.locale.clone(),
         plan_name: invoice.snapshot.offer.as_ref().map(|offer| offer.plan_name.clone()).unwrap_or_default(),
+        quiet: !is_mailed,
     };
     Event::new(REMINDER_DUE, invoice.id, 0, brand, now, &payload)
 }

@@ -20,6 +20,7 @@ pub mod gift;
 pub mod invoice;
 pub mod ledger;
 pub mod merge;
+pub mod notice;
 pub mod number;
 pub mod order;
 pub mod payment;

@@ -24,6 +24,7 @@ mod mass;
 mod merge;
 mod minimums;
 mod money;
+mod notices;
 mod numbers;
 mod options;
 mod overrides;

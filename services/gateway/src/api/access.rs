@@ -169,6 +169,8 @@ pub const RULES: &[Rule] = &[
     // invoices nobody pays
     read("/dunning", Holder("brand.read"), Brand),
     write("PUT", "/dunning", Holder("brand.update"), Brand, "dunning.save"),
+    read("/notices", Owner("invoice.read"), Brand),
+    post("/notices/{invoice_id}/dismiss", Customer, Brand, "-"),
     post("/dunning/simulate", Holder("brand.read"), Brand, "-"),
     read("/dunning/held", Holder("subscription.manage"), Brand),
     post("/dunning/held/decide", Holder("subscription.manage"), Brand, "dunning.decide"),

@@ -22,6 +22,7 @@ pub mod invoicing;
 pub mod keys;
 pub mod ledger;
 pub mod mail;
+pub mod notices;
 mod options;
 pub mod orders;
 pub mod panels;
@@ -83,6 +84,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(payments::routes())
         .merge(pay_links::routes())
         .merge(dunning::routes())
+        .merge(notices::routes())
         .merge(screening::routes())
         .merge(time_machine::routes())
         .merge(ledger::routes())

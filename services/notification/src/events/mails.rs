@@ -187,6 +187,9 @@ fn payment_failed(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
 
 fn reminder(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
     let event: ReminderDue = delivery.payload()?;
+    if event.quiet {
+        return Ok(None);
+    }
     let invoice = event.invoice.ok_or_else(|| missing("invoice"))?;
     let due = invoice.due_at.as_ref().map_or(i64::MAX, |at| at.seconds);
     let vars = json!({

@@ -319,6 +319,8 @@ async fn case_046_every_mail_about_a_debt_has_what_is_left_the_reason_and_a_link
     world.tell("billing.dunning.suspended.v1", brand, &suspended).await;
     world.tell("billing.payment.failed.v1", brand, &confirm).await;
     world.tell("billing.payment.failed.v1", brand, &quiet).await;
+    let in_account = ReminderDue { email: "e@example.org".into(), quiet: true, ..reminder.clone() };
+    world.tell("billing.reminder.due.v1", brand, &in_account).await;
     for (to, reason, amount) in [
         ("a@example.org", "there was not enough money on the account", "€7.99"),
         ("b@example.org", "is due on", "€7.99"),

@@ -16,7 +16,7 @@ use crate::store;
 use crate::validator::Assumed;
 
 /// Tables with a `brand_id` whose rows of the brand are copied. Every table is either here or in [`LEFT`], but for [`NUMBERS`].
-pub const COPIED: [&str; 45] = [
+pub const COPIED: [&str; 46] = [
     "allocation",
     "amount_rules",
     "billing_address",
@@ -27,6 +27,7 @@ pub const COPIED: [&str; 45] = [
     "deferral",
     "due",
     "dunning_campaign",
+    "dunning_notice",
     "dunning_pause",
     "errand",
     "gift_batch",

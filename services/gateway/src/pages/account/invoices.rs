@@ -8,7 +8,7 @@ use ottery_proto::billing::v1::Invoice;
 use ottery_proto::billing::v1::invoice::{Purpose, State as Life};
 use ottery_proto::common::v1::Money;
 
-use super::show as page_of;
+use super::{notices, show as page_of};
 use crate::api::invoices::e_invoice;
 use crate::limits::{self, Form as Body};
 use crate::pages::block::{Block, Cell, Field, Form, Sent, Table, Tone};
@@ -77,7 +77,8 @@ pub async fn list(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
     if let Some(form) = together(&found.invoices, &manner) {
         page = page.with(Block::Form(form));
     }
-    page_of(&customer, &ui, page.with(Block::Table(table)))
+    let page = notices::on_top(&state, &customer, page.with(Block::Table(table))).await;
+    page_of(&customer, &ui, page)
 }
 
 /// What is still owed.

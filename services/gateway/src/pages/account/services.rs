@@ -6,7 +6,7 @@ use ottery_proto::provisioning::v1 as provisioning;
 use ottery_proto::provisioning::v1::Service;
 use ottery_proto::provisioning::v1::service::Step;
 
-use super::show as page_of;
+use super::{notices, show as page_of};
 use crate::pages::block::{Block, Cell, Form, Link, Table, Tone};
 use crate::pages::frame::{Page, Ui, manner};
 use crate::pages::shop::order::credentials;
@@ -66,7 +66,8 @@ pub async fn list(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
     .rows(rows)
     .first(Link::new("See plans", "/plans"))
     .next("/account/services", &found.page.unwrap_or_default().next_cursor);
-    page_of(&customer, &ui, Page::new("Services").with(Block::Table(table)))
+    let page = notices::on_top(&state, &customer, Page::new("Services").with(Block::Table(table))).await;
+    page_of(&customer, &ui, page)
 }
 
 /// `GET /account/services/{id}`

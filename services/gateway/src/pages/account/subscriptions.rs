@@ -9,7 +9,7 @@ use ottery_proto::billing::v1::{ChosenOption, OptionQuantity, Subscription};
 use ottery_proto::catalog::v1::{Plan, PlanVersion, Price};
 use ottery_proto::common::v1::Money;
 
-use super::{calendar, show as page_of};
+use super::{calendar, notices, show as page_of};
 use crate::limits::{self, Form as Body};
 use crate::pages::addons;
 use crate::pages::block::{Block, Cell, Failed, Field, Form, Link, Sent, Table, Tone};
@@ -69,7 +69,8 @@ pub async fn list(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
         .rows(rows)
         .first(Link::new("See plans", "/plans"))
         .next("/account/subscriptions", &found.page.unwrap_or_default().next_cursor);
-    page_of(&customer, &ui, Page::new("Subscriptions").with(Block::Table(table)))
+    let page = notices::on_top(&state, &customer, Page::new("Subscriptions").with(Block::Table(table))).await;
+    page_of(&customer, &ui, page)
 }
 
 pub(super) async fn load(state: &AppState, customer: &Customer, id: &str) -> Reply<Subscription> {
