@@ -205,7 +205,7 @@ impl Billing {
         let (mut tx, now) = self.begin(brand).await?;
         let before = store::gift::get(&mut tx, id).await?.ok_or_else(|| no_batch(id))?;
         let count = store::gift::void_batch(&mut tx, id, now).await?;
-        self.take_back(&mut tx, brand, &before, count, now).await?;
+        self.take_back(&mut tx, brand, (&before, count), batch_id(id), now).await?;
         let after = json!({ "codes": count, "reason": why });
         audit::append(&mut tx, actor, "gift.void", batch_id(id), None, Some(after)).await?;
         let batch = store::gift::get(&mut tx, id).await?.ok_or_else(|| no_batch(id))?;
@@ -225,19 +225,20 @@ impl Billing {
             return Err(Problem::refused("CODE_STATE", message).on_field("code_id"));
         };
         let batch = store::gift::get(&mut tx, batch).await?.ok_or_else(|| no_batch(batch))?;
-        self.take_back(&mut tx, brand, &batch, 1, now).await?;
+        self.take_back(&mut tx, brand, (&batch, 1), code_id(id), now).await?;
         let after = json!({ "batch": batch_id(batch.id), "reason": why });
         audit::append(&mut tx, actor, "gift.void_code", code_id(id), None, Some(after)).await?;
         Ok(tx.commit().await?)
     }
 
-    /// Codes that were sold and are void are owed to nobody any more.
+    /// So many codes of a batch that were sold and are void are owed to nobody any more. `voided` is the one code, or the batch with
+    /// all that was left of it: each is booked once.
     async fn take_back(
         &self,
         tx: &mut PgTransaction<'_>,
         brand: BrandId,
-        batch: &Batch,
-        count: u64,
+        (batch, count): (&Batch, u64),
+        voided: String,
         now: DateTime<Utc>,
     ) -> Result<(), Problem> {
         if batch.kind == Kind::Promotion || count == 0 {
@@ -245,7 +246,7 @@ impl Billing {
         }
         let entity = profile(tx, brand).await?.entity.id;
         let sum = batch.value.checked_mul(i64::try_from(count).unwrap_or(i64::MAX)).map_err(broken)?;
-        let booking = Booking::new(entity, "gift.voided", batch_id(batch.id), now)
+        let booking = Booking::new(entity, "gift.voided", voided, now)
             .post(Account::GiftCodes, Account::GiftSales, sum)
             .map_err(broken)?;
         Ok(store::ledger::book(tx, brand, booking).await?)

@@ -3,10 +3,9 @@
 use ottery_kernel::Currency;
 
 /// In minor units.
-const LEAST: [(&str, i64); 24] = [
+const LEAST: [(&str, i64); 23] = [
     ("AED", 200),
     ("AUD", 50),
-    ("BGN", 100),
     ("BRL", 50),
     ("CAD", 50),
     ("CHF", 50),

@@ -48,7 +48,7 @@ impl World {
         let events = outbox(&self.database.pool).await;
         let told = events.iter().filter(|event| event.r#type == "billing.entitlement.changed.v1");
         let told = told.map(payload::<proto::EntitlementChanged>);
-        let last = told.filter(|told| told.subscription_id == subscription.id.to_string()).last();
+        let last = told.filter(|told| told.subscription_id == subscription.id.to_string()).next_back();
         last.expect("the panel was told").wanted()
     }
 }

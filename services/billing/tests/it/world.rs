@@ -211,7 +211,7 @@ impl World {
         let profile = &self.profile;
         let asked = Asked { currency: None, trial, coupon };
         let buyer = tax::Buyer { place: tax::Place::country("DE"), ..tax::Buyer::default() };
-        let taxed = tax::Book::new(profile).decide(&buyer, &offer.tax_category, now);
+        let taxed = tax::Book::new(profile).decide_offer(&buyer, &offer, now);
         let quote =
             Quote::price(&offer, asked, &profile.currencies, &taxed, profile.zone, now).expect("the offer has a price");
         let stored = Stored { id: Uuid::now_v7(), account, offer, quote, country: "DE".into(), vat_until: None };

@@ -55,11 +55,11 @@ async fn staff_try_rules_on_a_page_save_them_and_decide_about_the_order_that_wai
     };
     let refused = send(staff, &at("/screening/rules"), &fields("often")).await;
     assert_eq!(refused.status.as_u16(), 400, "{}", refused.text);
-    for text in ["`often` is no limit", "value=\"ru\""] {
-        assert!(refused.text.contains(text) || refused.text.contains(&text.replace('`', "&#96;")), "{}", refused.text);
+    for text in ["“often” is no limit", "value=\"ru\""] {
+        assert!(refused.text.contains(text), "`{text}` is not in {}", refused.text);
     }
     let refused = send(staff, &at("/screening/rules"), &fields("network 5 24 review")).await;
-    assert!(refused.text.contains("say review or deny, or leave the amounts out"), "{}", refused.text);
+    assert!(refused.text.contains("or leave the amounts out"), "{}", refused.text);
     let mut typed = fields("network 5 24 review");
     typed[6].1 = "review";
     let tried = send(staff, &at("/screening/rules"), &typed).await;

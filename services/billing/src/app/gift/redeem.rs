@@ -165,7 +165,7 @@ async fn quoted(
 ) -> Result<Stored, Problem> {
     let mut unit = Unit::new(brand, profile(tx, brand).await?, now);
     unit.lock_customers(tx, &[account]).await?;
-    let taxed = unit.tax(account, &offer.tax_category);
+    let taxed = unit.tax(account, offer);
     let country = taxed.place.country.clone();
     let asked = Asked { currency: None, trial: false, coupon: None };
     let quote = Quote::price(offer, asked, &unit.profile.currencies, &taxed, unit.profile.zone, now)?;
@@ -185,6 +185,7 @@ fn ordered(redeem: &Redeem, quote: Uuid) -> Place {
         cancel_url: String::new(),
         save_method: false,
         coupon: String::new(),
+        visit: None,
     }
 }
 

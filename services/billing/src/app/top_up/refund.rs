@@ -16,6 +16,9 @@ use crate::store::credit_note::CreditNote;
 use crate::store::payment::Payment;
 use crate::store::refund::Refund;
 
+/// Kind of the booking that takes a refund out of the wallet.
+const RESERVED: &str = "refund.reserved";
+
 /// What of a payment for a top-up can go back: what came and has not gone back, as far as it is in the wallet still. The
 /// caller holds the payment's lock, and the customer's afterwards.
 ///
@@ -63,7 +66,7 @@ pub async fn reserve(
     refund: &Refund,
     now: DateTime<Utc>,
 ) -> Result<(), Problem> {
-    let booking = Booking::new(invoice.snapshot.seller.id, "refund.reserved", refund.id, now)
+    let booking = Booking::new(invoice.snapshot.seller.id, RESERVED, refund.id, now)
         .post(Account::Wallet(refund.account), Account::TopUps, refund.amount)
         .map_err(broken)?;
     Ok(store::ledger::book(tx, brand, booking).await?)
@@ -122,10 +125,14 @@ pub async fn settle(
     } else {
         None
     };
-    let provider = || Account::Provider(payment.provider.clone());
-    let booking = Booking::new(invoice.snapshot.seller.id, crate::app::refund::SETTLED, refund.id, now)
+    let seller = invoice.snapshot.seller.id;
+    let booking = Booking::new(seller, RESERVED, refund.id, now)
         .post(Account::Wallet(refund.account), Account::TopUps, Money::new(taken, currency))
-        .and_then(|booking| booking.post(Account::Receivable(refund.account), provider(), credited))
+        .map_err(broken)?;
+    store::ledger::book(tx, brand, booking).await?;
+    let provider = || Account::Provider(payment.provider.clone());
+    let booking = Booking::new(seller, crate::app::refund::SETTLED, refund.id, now)
+        .post(Account::Receivable(refund.account), provider(), credited)
         .and_then(|booking| booking.post(Account::TopUps, provider(), beside))
         .and_then(|booking| booking.post(Account::Unapplied(refund.account), provider(), uncovered))
         .map_err(broken)?;
