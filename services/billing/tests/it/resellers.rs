@@ -47,8 +47,8 @@ impl World {
     async fn wanted(&self, subscription: &Subscription) -> proto::entitlement_changed::Wanted {
         let events = outbox(&self.database.pool).await;
         let told = events.iter().filter(|event| event.r#type == "billing.entitlement.changed.v1");
-        let told = told.map(payload::<proto::EntitlementChanged>);
-        let last = told.filter(|told| told.subscription_id == subscription.id.to_string()).next_back();
+        let mut told = told.map(payload::<proto::EntitlementChanged>);
+        let last = told.rfind(|told| told.subscription_id == subscription.id.to_string());
         last.expect("the panel was told").wanted()
     }
 }
