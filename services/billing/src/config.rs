@@ -21,6 +21,8 @@ pub struct Config {
     pub patience: Patience,
     /// Calls to payment providers.
     pub payments: Payments,
+    /// What the fraud screen remembers.
+    pub screening: Screening,
     /// Validation of VAT numbers.
     pub vat: Vat,
     /// Runs of the time machine.
@@ -61,6 +63,22 @@ impl TimeMachine {
     }
 
     /// How long results are kept.
+    #[must_use]
+    pub fn keep(&self) -> TimeDelta {
+        TimeDelta::days(self.keep_days.into())
+    }
+}
+
+/// What the fraud screen remembers.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Screening {
+    /// How long the network, its country and the browser of an order are kept.
+    pub keep_days: u32,
+}
+
+impl Screening {
+    /// How long the network, its country and the browser of an order are kept.
     #[must_use]
     pub fn keep(&self) -> TimeDelta {
         TimeDelta::days(self.keep_days.into())

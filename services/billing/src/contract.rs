@@ -24,7 +24,7 @@ use crate::domain::offer::{Mapping, Offer};
 use crate::domain::order;
 use crate::domain::profile::{Entity, Profile};
 use crate::domain::rules::InvoiceRules;
-use crate::domain::subscription::{State, Subscription};
+use crate::domain::subscription::{State, Subscription, SuspendCause};
 use crate::domain::tax::{Tax, words};
 use crate::store::credit_note::CreditNote;
 use crate::store::order::Order;
@@ -265,6 +265,7 @@ pub fn profile_from(brand: &catalog::Brand) -> anyhow::Result<Profile> {
         tokens: tokens.values.into_iter().collect(),
         logo: tokens.logo,
         rules: InvoiceRules::default(),
+        minimums: crate::domain::minimum::Minimums::default(),
     })
 }
 
@@ -329,6 +330,7 @@ pub fn invoice(invoice: &Invoice, notes: &[CreditNote]) -> proto::Invoice {
         Purpose::Renewal => p::Purpose::Renewal,
         Purpose::Upgrade => p::Purpose::Upgrade,
         Purpose::Manual => p::Purpose::Manual,
+        Purpose::TopUp => p::Purpose::TopUp,
     };
     let buyer = &invoice.snapshot.buyer;
     proto::Invoice {
@@ -369,6 +371,7 @@ pub fn invoice(invoice: &Invoice, notes: &[CreditNote]) -> proto::Invoice {
         proforma: invoice.is_proforma(),
         proforma_number: invoice.proforma_text(),
         proforma_at: invoice.proforma.as_ref().map(|proforma| timestamp(proforma.at)),
+        carried_at: invoice.carried_at.map(timestamp),
     }
 }
 
@@ -376,6 +379,7 @@ pub fn invoice(invoice: &Invoice, notes: &[CreditNote]) -> proto::Invoice {
 #[must_use]
 pub fn order(order: &Order) -> proto::Order {
     let state = match order.state {
+        order::State::UnderReview => proto::order::State::UnderReview,
         order::State::AwaitingPayment => proto::order::State::AwaitingPayment,
         order::State::Paid => proto::order::State::Paid,
         order::State::Cancelled => proto::order::State::Cancelled,
@@ -393,6 +397,22 @@ pub fn order(order: &Order) -> proto::Order {
         referral_code: order.referral_code.clone(),
         trace_id: order.trace_id.clone(),
         email: order.email.clone(),
+    }
+}
+
+/// Why it is suspended, if it is.
+fn suspend_cause(state: State) -> proto::subscription::SuspendCause {
+    use proto::subscription::SuspendCause as Cause;
+    match state {
+        State::Suspended { cause: SuspendCause::Unpaid } => Cause::Unpaid,
+        State::Suspended { cause: SuspendCause::Staff } => Cause::Staff,
+        State::Suspended { cause: SuspendCause::Reseller } => Cause::Reseller,
+        State::Pending
+        | State::Trialing
+        | State::Active
+        | State::PastDue { .. }
+        | State::Paused
+        | State::Ended { .. } => Cause::Unspecified,
     }
 }
 
@@ -456,6 +476,7 @@ pub fn subscription(subscription: &Subscription, open_invoice: Option<InvoiceId>
         paid_through: subscription.paid_through.map(timestamp),
         next_price_id: subscription.next_offer.as_ref().map(|next| next.price_id.to_string()).unwrap_or_default(),
         next_plan_name: subscription.next_offer.as_ref().map(|next| next.plan_name.clone()).unwrap_or_default(),
+        suspend_cause: suspend_cause(subscription.state).into(),
         late_renewal_from_payment: offer.late_renewal == LateRenewal::FromPayment,
         announced_price: subscription
             .calendar

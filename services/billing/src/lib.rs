@@ -16,6 +16,9 @@ use ottery_kit::doctor::Finding;
 use ottery_kit::{Host, Service};
 use ottery_proto::billing::v1::billing_service_server::BillingServiceServer;
 use ottery_proto::billing::v1::dunning_service_server::DunningServiceServer;
+use ottery_proto::billing::v1::gift_service_server::GiftServiceServer;
+use ottery_proto::billing::v1::reseller_service_server::ResellerServiceServer;
+use ottery_proto::billing::v1::screening_service_server::ScreeningServiceServer;
 use ottery_proto::billing::v1::time_machine_service_server::TimeMachineServiceServer;
 use sqlx::PgPool;
 
@@ -41,6 +44,9 @@ pub async fn build(config: Config, host: Host) -> anyhow::Result<Service> {
     let routes =
         tonic::service::Routes::new(BillingServiceServer::new(grpc::service::BillingGrpc { app: billing.clone() }))
             .add_service(DunningServiceServer::new(grpc::dunning::DunningGrpc { app: billing.clone() }))
+            .add_service(GiftServiceServer::new(grpc::gift::GiftGrpc { app: billing.clone() }))
+            .add_service(ResellerServiceServer::new(grpc::reseller::ResellerGrpc { app: billing.clone() }))
+            .add_service(ScreeningServiceServer::new(grpc::screening::ScreeningGrpc { app: billing.clone() }))
             .add_service(TimeMachineServiceServer::new(grpc::time_machine::TimeMachineGrpc { app: billing.clone() }));
     let (counting, watching) = (billing.clone(), billing.clone());
     let expiring = Arc::new(billing.clone());
@@ -56,6 +62,8 @@ pub async fn build(config: Config, host: Host) -> anyhow::Result<Service> {
     let recognising = Arc::new(billing.clone());
     let service = service.worker("revenue", move |context| app::deferral::run(recognising.clone(), context));
     let service = service.worker("wallet-expiry", move |context| app::wallet::run(expiring.clone(), context));
+    let serving = Arc::new(billing.clone());
+    let service = service.worker("resellers", move |context| app::reseller::run(serving.clone(), context));
     let travelling = Arc::new(billing.clone());
     let service = service.worker("time-machine", move |context| app::time_machine::run(travelling.clone(), context));
     let service = service.due(move |brand, now| {

@@ -6,6 +6,9 @@ use ottery_proto::affiliate::v1::affiliate_service_client::AffiliateServiceClien
 use ottery_proto::analytics::v1::analytics_service_client::AnalyticsServiceClient;
 use ottery_proto::billing::v1::billing_service_client::BillingServiceClient;
 use ottery_proto::billing::v1::dunning_service_client::DunningServiceClient;
+use ottery_proto::billing::v1::gift_service_client::GiftServiceClient;
+use ottery_proto::billing::v1::reseller_service_client::ResellerServiceClient;
+use ottery_proto::billing::v1::screening_service_client::ScreeningServiceClient;
 use ottery_proto::billing::v1::time_machine_service_client::TimeMachineServiceClient;
 use ottery_proto::catalog::v1::catalog_service_client::CatalogServiceClient;
 use ottery_proto::identity::v1::identity_service_client::IdentityServiceClient;
@@ -56,6 +59,24 @@ impl Clients {
     #[must_use]
     pub fn dunning(&self, context: &CallContext) -> DunningServiceClient<Channel> {
         DunningServiceClient::new(self.billing.with(context))
+    }
+
+    /// Codes that are given away or sold: billing's as well.
+    #[must_use]
+    pub fn gifts(&self, context: &CallContext) -> GiftServiceClient<Channel> {
+        GiftServiceClient::new(self.billing.with(context))
+    }
+
+    /// Resellers and their clients: billing's as well.
+    #[must_use]
+    pub fn resellers(&self, context: &CallContext) -> ResellerServiceClient<Channel> {
+        ResellerServiceClient::new(self.billing.with(context))
+    }
+
+    /// Who may have a trial: billing's as well.
+    #[must_use]
+    pub fn screening(&self, context: &CallContext) -> ScreeningServiceClient<Channel> {
+        ScreeningServiceClient::new(self.billing.with(context))
     }
 
     /// What would happen: billing's as well.

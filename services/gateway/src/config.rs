@@ -34,6 +34,8 @@ pub struct HttpConfig {
     pub behind_tls: bool,
     /// Proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Header in which they say the country of a visitor; empty for none.
+    pub country_header: String,
     /// Host names of the staff area.
     pub admin_hosts: Vec<String>,
     /// Requests at work at the same time.
@@ -84,6 +86,8 @@ pub struct LimitConfig {
     pub orders_per_minute: u32,
     /// Links to pay looked at a minute from one address.
     pub pay_links_per_minute: u32,
+    /// Gift codes somebody may try, by address and by account.
+    pub gift_codes_per_minute: u32,
     /// Webhooks a second per provider account.
     pub webhooks_per_second: u32,
 }

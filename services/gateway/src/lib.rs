@@ -6,6 +6,7 @@ pub mod cache;
 pub mod clients;
 mod config;
 pub mod csrf;
+pub mod device;
 mod documents;
 mod edge;
 pub mod headers;

@@ -126,6 +126,16 @@ pub async fn pay_link(state: &AppState, request: &RequestInfo) -> Result<(), Ref
     take(state, &client_bucket("paylink", request.client_ip), rate).await.map(|_| ())
 }
 
+/// Codes that are tried: by address, and by account as well, because addresses are cheap.
+///
+/// # Errors
+/// 429.
+pub async fn gift_code(state: &AppState, caller: &Caller) -> Result<(), Refusal> {
+    let rate = Rate::per_minute(state.config.limits.gift_codes_per_minute);
+    take(state, &client_bucket("giftcode", caller.request.client_ip), rate).await?;
+    take(state, &format!("gateway:giftcode:{}", caller.actor.subject), rate).await.map(|_| ())
+}
+
 /// The whole body, within the limit.
 ///
 /// # Errors

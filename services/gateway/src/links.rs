@@ -9,6 +9,8 @@ pub const ORDER: &str = "/orders/{order}";
 pub const INVOICE: &str = "/account/invoices/{invoice}";
 /// A customer's invoices.
 pub const INVOICES: &str = "/account/invoices";
+/// A customer's wallet.
+pub const WALLET: &str = "/account/wallet";
 /// Page that pays one invoice without signing in; mails lead there.
 pub const PAY: &str = "/pay/{token}";
 /// Page of a subscription.

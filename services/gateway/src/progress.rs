@@ -113,6 +113,7 @@ fn paid(order: &billing::Order, payments: &[billing::Payment]) -> Step {
     match order.state() {
         order::State::Paid => Step { at: order.paid_at.map(Time::from), ..step("paid", StepState::Done) },
         order::State::Cancelled => Step { code: Some("cancelled".into()), ..step("paid", StepState::Failed) },
+        order::State::UnderReview => Step { code: Some("under_review".into()), ..step("paid", StepState::Waiting) },
         order::State::AwaitingPayment | order::State::Unspecified => {
             match newest.map(|payment| (payment.state(), payment)) {
                 None => step("paid", StepState::Waiting),

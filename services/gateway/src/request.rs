@@ -35,6 +35,8 @@ pub struct Inner {
     pub host: Arc<str>,
     /// Whether the visitor came over HTTPS.
     pub is_secure: bool,
+    /// Where a trusted proxy says the visitor is, ISO 3166-1 alpha-2; none when nobody says.
+    pub country: Option<String>,
     nonce: OnceLock<String>,
     user_agent: Option<HeaderValue>,
 }
@@ -80,6 +82,7 @@ impl RequestInfo {
             host: without_port(&authority).into(),
             authority,
             is_secure: config.is_secure(),
+            country: country(peer, &parts.headers, config),
             nonce: OnceLock::new(),
             user_agent: parts.headers.get(header::USER_AGENT).cloned(),
         }))
@@ -153,6 +156,17 @@ fn client_ip(peer: IpAddr, headers: &HeaderMap, config: &HttpConfig) -> IpAddr {
     client
 }
 
+/// Where a trusted proxy says the visitor is. `XX` (unknown) and `T1` (Tor) are no countries.
+fn country(peer: IpAddr, headers: &HeaderMap, config: &HttpConfig) -> Option<String> {
+    let peer = peer.to_canonical();
+    if config.country_header.is_empty() || !config.trusted_proxies.iter().any(|net| net.contains(&peer)) {
+        return None;
+    }
+    let said = headers.get(config.country_header.as_str())?.to_str().ok()?.trim().to_ascii_uppercase();
+    let is_country = said.len() == 2 && said != "XX" && said.bytes().all(|byte| byte.is_ascii_uppercase());
+    is_country.then_some(said)
+}
+
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
@@ -167,6 +181,22 @@ mod tests {
 
     fn toml_defaults() -> crate::Config {
         crate::testing::config()
+    }
+
+    #[test]
+    fn a_country_is_believed_from_trusted_proxies_only_and_from_the_header_that_is_set() {
+        let mut headers = HeaderMap::new();
+        headers.insert("cf-ipcountry", HeaderValue::from_static("de"));
+        let (proxy, stranger): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "198.51.100.1".parse().unwrap());
+        let mut config = config();
+        assert_eq!(country(proxy, &headers, &config), None);
+        config.country_header = "CF-IPCountry".into();
+        assert_eq!(country(proxy, &headers, &config).as_deref(), Some("DE"));
+        assert_eq!(country(stranger, &headers, &config), None);
+        for nowhere in ["XX", "T1", "Germany", ""] {
+            headers.insert("cf-ipcountry", HeaderValue::from_static(nowhere));
+            assert_eq!(country(proxy, &headers, &config), None, "{nowhere}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use ottery_kernel::{Money, RefundId};
 use ottery_kit::broker::ConsumerGroup;
 use ottery_kit::consume::{Delivery, HandleError, Handler};
+use ottery_proto::billing::v1::invoice::Purpose;
 use ottery_proto::billing::v1::{InvoiceSettled, RefundSucceeded};
 use ottery_proto::catalog::v1::BrandChanged;
 use ottery_proto::common::v1;
@@ -63,6 +64,10 @@ async fn settled(tx: &mut PgTransaction<'_>, delivery: &Delivery) -> Result<(), 
         return Ok(());
     }
     let invoice = event.invoice.ok_or_else(|| HandleError::permanent("invoice is missing"))?;
+    // Money in a wallet is no sale; what is bought with it is, once.
+    if invoice.purpose() == Purpose::TopUp {
+        return Ok(());
+    }
     // Net of tax: commission is paid on what the operator keeps.
     let net = money(invoice.total.as_ref())?
         .checked_sub(money(invoice.tax.as_ref())?)

@@ -107,7 +107,8 @@ impl Billing {
             ));
         }
         // The period nobody will use now is not owed; it is billed anew when time goes on.
-        for invoice in &mut case.open {
+        // What was carried forward was served.
+        for invoice in case.open.iter_mut().filter(|invoice| !invoice.is_carried()) {
             unit.withdraw(invoice).map_err(broken)?;
         }
         unit.touch(&before, &mut case.subscription, "paused").map_err(broken)?;
@@ -221,7 +222,7 @@ fn no_renewal(subscription: &Subscription) -> Problem {
 fn offered(unit: &Unit, subscription: &Subscription) -> Result<AnchorOffered, Problem> {
     let next = subscription.next_stretch().map_err(broken)?.ok_or_else(|| no_renewal(subscription))?;
     let offer = subscription.renewal_offer();
-    let tax = unit.tax(subscription.account, &offer.tax_category).tax;
+    let tax = unit.tax(subscription.account, &offer).tax;
     let end = next.anchor.boundary(offer.term, next.index + 1).map_err(broken)?;
     Ok(AnchorOffered {
         amount: subscription.renewal_total(&tax).map_err(broken)?,

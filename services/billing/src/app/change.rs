@@ -19,6 +19,7 @@ use crate::domain::coupon::{Applied, Coupon, CouponRefused, Discounted, Occasion
 use crate::domain::dunning::Standing;
 use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::line::{Line, Totals};
+use crate::domain::minimum::Instead;
 use crate::domain::offer::Offer;
 use crate::domain::option::{OptionRefused, Quantity};
 use crate::domain::proration::{self, Change, Effect, Paid, Warning};
@@ -250,16 +251,19 @@ impl Billing {
         purse.paid = purse.paid.checked_add(offered.change.credit).map_err(broken)?;
         issue_now(tx, unit, &mut invoice, &purse).await?;
         if !unit.settle_if_paid(&mut invoice, Some(&mut case.subscription), None).map_err(broken)? {
+            let amount = invoice.remaining().map_err(broken)?;
+            self.check_minimum(tx, unit.brand, amount, Instead::WalletOnly).await?;
             unit.attempts.push(AttemptRequest {
                 invoice: invoice.id,
                 account: invoice.account,
                 subscription: invoice.subscription,
-                amount: invoice.remaining().map_err(broken)?,
+                amount,
                 kind: AttemptKind::Hosted {
                     return_url: urls.return_url.clone(),
                     cancel_url: urls.cancel_url.clone(),
                     save_method: false,
                 },
+                shares: Vec::new(),
             });
         }
         Ok(invoice)
@@ -267,7 +271,7 @@ impl Billing {
 }
 
 fn renewal_tax(unit: &Unit, subscription: &Subscription) -> Tax {
-    unit.tax(subscription.account, &subscription.renewal_offer().tax_category).tax
+    unit.tax(subscription.account, &subscription.renewal_offer()).tax
 }
 
 /// What the catalogue says about a change.
@@ -340,7 +344,7 @@ async fn offer_of(
     Ok(offered)
 }
 
-/// Another currency begins with nothing left in the old one: no open invoice, no money in the wallet.
+/// Another currency begins with nothing left in the old one: no open invoice, no money in the wallet. Staff may convert that.
 async fn currency_is_free(
     tx: &mut PgTransaction<'_>,
     subscription: &Subscription,
@@ -358,7 +362,9 @@ async fn currency_is_free(
     match purses.get(&(subscription.account, currency)).map(|purse| purse.available(now).map_err(broken)) {
         None => Ok(()),
         Some(wallet) if wallet.as_ref().is_ok_and(|wallet| wallet.is_zero()) => Ok(()),
-        Some(wallet) => Err(refused(format!("{} is in the wallet; use it up or have it paid out", wallet?))),
+        Some(wallet) => {
+            Err(refused(format!("{} is in the wallet; use it up, or have staff pay it out or convert it", wallet?)))
+        }
     }
 }
 
@@ -449,8 +455,13 @@ pub(super) fn offered(
     if let (Some(coupon), false) = (coupon, off.is_positive()) {
         return Err(CouponRefused::WithoutEffect(coupon.code.clone()).into());
     }
-    let taxed = unit.tax(subscription.account, &offer.tax_category);
-    let paid_as = paid_as.unwrap_or_else(|| unit.tax(subscription.account, &old.tax_category).tax);
+    let taxed = unit.tax(subscription.account, offer);
+    let known = unit.tax(subscription.account, old).tax;
+    let mut paid_as = paid_as.unwrap_or_else(|| known.clone());
+    // An invoice knows the kinds of products it was issued for; those of add-ons that came otherwise are taxed as now.
+    for (category, rate) in known.others {
+        paid_as.others.entry(category).or_insert(rate);
+    }
     let label = prices.redeemed.as_ref().map(|redeemed| redeemed.coupon.label());
     let changing =
         Changing { old, new: offer, paid: &prices.paid, coupon: label.as_deref(), paid_as: &paid_as, tax: &taxed.tax };
@@ -541,7 +552,7 @@ impl Prices {
 /// A renewal that is billed and not due yet: it is withdrawn and billed again at the new price (case 109). What is paid in
 /// part, or about to be paid, has to be paid first.
 fn repriced(case: &Case) -> Result<Option<&Invoice>, Problem> {
-    let is_open = |invoice: &&Invoice| invoice.purpose != Purpose::Upgrade && invoice.state == invoice::State::Open;
+    let is_open = |invoice: &&Invoice| invoice.holds_period() && invoice.state == invoice::State::Open;
     let Some(invoice) = case.open.iter().find(is_open) else { return Ok(None) };
     let is_coming = case.standings.get(&invoice.id) == Some(&Standing::InFlight);
     if invoice.paid == invoice.from_wallet && !is_coming {
@@ -562,8 +573,7 @@ fn told(renewal: &Invoice) -> Warning {
 
 /// A renewal that waits for its money is priced already: it has to be paid (or lapse) first.
 pub(super) fn no_open_period(case: &Case) -> Result<(), Problem> {
-    let open =
-        case.open.iter().find(|invoice| invoice.purpose != Purpose::Upgrade && invoice.state == invoice::State::Open);
+    let open = case.open.iter().find(|invoice| invoice.holds_period() && invoice.state == invoice::State::Open);
     match open {
         None => Ok(()),
         Some(invoice) => Err(Problem::refused(

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::stock::Sale;
 use super::tax::load_rules;
+use super::trial::Person;
 use super::{Billing, coupon, stock};
 use crate::domain::addon::AddOnRefused;
 use crate::domain::coupon::Occasion;
@@ -34,6 +35,10 @@ pub struct Ask {
     pub options: Vec<Quantity>,
     /// Add-ons to buy with it.
     pub addons: Vec<PlanId>,
+    /// Where mail about it would go; empty when that is not known yet.
+    pub email: String,
+    /// The browser's long-lived id; empty for none.
+    pub device: String,
 }
 
 impl From<AddOnRefused> for Problem {
@@ -92,10 +97,9 @@ impl Billing {
         }
         let limits: Vec<Limit> = sales.iter().filter_map(Sale::limit).collect();
         stock::look(&mut tx, &limits).await?;
-        if let (true, Some(account)) = (ask.trial, ask.account)
-            && store::subscription::had_trial(&mut tx, account).await?
-        {
-            return Err(trial_used());
+        if ask.trial {
+            let person = Person { account: ask.account, email: &ask.email, device: &ask.device };
+            self.look_at_trial(&mut tx, brand, person).await?;
         }
         if let Some(coupon) = &coupon {
             coupon.check(Occasion::Order, &offer, now)?;
@@ -117,7 +121,7 @@ impl Billing {
         let vat_until = kept.as_ref().and_then(|kept| kept.standing.as_ref()?.holds_order(now));
         let mut book = Book::new(&profile);
         load_rules(&mut tx, brand, &mut book, std::iter::once(buyer.clone())).await?;
-        let taxed = book.decide(&buyer, &offer.tax_category, now);
+        let taxed = book.decide_offer(&buyer, &offer, now);
         let country = taxed.place.country.clone();
         let quote = Quote::price(&offer, asked, &profile.currencies, &taxed, profile.zone, now)?;
         let quote = Quote { limits, ..quote };
@@ -127,8 +131,4 @@ impl Billing {
         tx.commit().await?;
         Ok(stored)
     }
-}
-
-pub(super) fn trial_used() -> Problem {
-    Problem::refused("TRIAL_USED", "the trial was used before; order without it").on_field("trial")
 }

@@ -10,7 +10,7 @@ use super::settlement::Owed;
 use super::subscription::{Entry, open};
 use super::unit::Unit;
 use super::{Billing, broken, profile, settlement, subscription};
-use crate::domain::invoice::{Command, Invoice, Outcome, Refused};
+use crate::domain::invoice::{Command, Invoice, Outcome, Purpose, Refused};
 use crate::domain::order;
 use crate::domain::subscription::{EndCause, State};
 use crate::store;
@@ -55,6 +55,18 @@ pub(super) fn not_proforma(invoice: &Invoice) -> Result<(), Problem> {
     if invoice.is_proforma() {
         let message = format!("{} is a pro forma and in no books; make it void instead", invoice.number_text());
         return Err(Problem::refused("INVOICE_PROFORMA", message).on_field("invoice_id"));
+    }
+    Ok(())
+}
+
+/// What a top-up brought is in the wallet: only a refund of its payment takes it from there.
+pub(super) fn not_top_up(invoice: &Invoice) -> Result<(), Problem> {
+    if invoice.purpose == Purpose::TopUp {
+        let message = format!(
+            "{} is a top-up: unpaid it expires by itself, and what was paid goes back by a refund of its payment",
+            invoice.number_text()
+        );
+        return Err(Problem::refused("INVOICE_TOP_UP", message).on_field("invoice_id"));
     }
     Ok(())
 }
@@ -114,6 +126,7 @@ impl Billing {
             Ok(Outcome::AlreadyThere) => return Ok(invoice),
             Ok(Outcome::Moved(_)) => {}
         }
+        not_top_up(&invoice)?;
         not_proforma(&invoice)?;
         if let Some(running) = subscription.as_ref().filter(|subscription| !subscription.state.has_ended()) {
             let message =

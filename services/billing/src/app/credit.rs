@@ -7,7 +7,7 @@ use sqlx::postgres::PgTransaction;
 
 use super::unit::Unit;
 use super::{broken, deferral};
-use crate::domain::invoice::{Invoice, number_year};
+use crate::domain::invoice::{Invoice, Purpose, number_year};
 use crate::domain::ledger::{self, Account, Booking};
 use crate::domain::portion::{self, Credited, Portion, Wanted};
 use crate::domain::subscription::Subscription;
@@ -76,7 +76,13 @@ pub async fn issue_portion(
     store::credit_note::insert(tx, brand, &note).await?;
     let net = amount.checked_sub(tax).map_err(broken)?;
     let booking = Booking::new(seller.id, "credit_note.issued", note.id, now);
-    let booking = ledger::credit_note_issued(booking, invoice.account, net, tax).map_err(broken)?;
+    let booking = match invoice.purpose {
+        Purpose::TopUp => ledger::top_up_credited(booking, invoice.account, amount),
+        Purpose::First | Purpose::Renewal | Purpose::Upgrade | Purpose::Manual => {
+            ledger::credit_note_issued(booking, invoice.account, net, tax)
+        }
+    };
+    let booking = booking.map_err(broken)?;
     store::ledger::book(tx, brand, booking).await?;
     deferral::credited(tx, brand, invoice.id, note.id, net, now).await?;
     Ok(note)

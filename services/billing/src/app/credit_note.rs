@@ -6,7 +6,7 @@ use ottery_kit::grpc::{Actor, Problem};
 use serde_json::json;
 use sqlx::postgres::PgTransaction;
 
-use super::collection::{not_charging, not_proforma, reason};
+use super::collection::{not_charging, not_proforma, not_top_up, reason};
 use super::order::Idempotency;
 use super::settlement::{self, Owed};
 use super::unit::Unit;
@@ -45,6 +45,7 @@ impl Billing {
                 return Err(Problem::refused("INVOICE_STATE", message).on_field("invoice_id"));
             }
         }
+        not_top_up(&invoice)?;
         not_proforma(&invoice)?;
         not_charging(&mut tx, id).await?;
         let mut unit = Unit::new(brand, profile(&mut tx, brand).await?, now);

@@ -10,7 +10,7 @@ use super::subscription::not_found;
 use super::tax::Taxes;
 use super::{Billing, broken, profile};
 use crate::domain::explain::{self, Credit, Figure};
-use crate::domain::invoice::{self, Invoice, Purpose};
+use crate::domain::invoice::{self, Invoice};
 use crate::domain::next_bill::next_bill;
 use crate::domain::portion::Credited;
 use crate::domain::subscription::{State, Subscription};
@@ -100,7 +100,7 @@ impl Billing {
         let subscription =
             found.filter(|found| owner.is_none_or(|owner| owner == found.account)).ok_or_else(|| not_found(id))?;
         let open = store::invoice::open_of(&mut tx, &[id]).await?;
-        if let Some(invoice) = open.iter().find(|invoice| invoice.purpose != Purpose::Upgrade) {
+        if let Some(invoice) = open.iter().find(|invoice| invoice.holds_period()) {
             return of_invoice(&mut tx, invoice, owner).await;
         }
         let title = "Next charge".to_owned();
@@ -108,7 +108,7 @@ impl Billing {
             return Ok(Explanation { title, note, ..Explanation::default() });
         }
         let taxes = Taxes::of(&mut tx, brand, &[subscription.account], now).await?;
-        let taxed = taxes.decide(subscription.account, &subscription.renewal_offer().tax_category);
+        let taxed = taxes.decide(subscription.account, &subscription.renewal_offer());
         let Some(bill) = next_bill(&subscription, &taxed.tax).map_err(broken)? else {
             let note = "Nothing is counted before the first payment.".to_owned();
             return Ok(Explanation { title, note, ..Explanation::default() });

@@ -32,6 +32,8 @@ pub async fn check(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
         found.extend(invoices(&mut tx).await?);
         found.extend(work(&mut tx).await?);
         found.extend(wallets(&mut tx).await?);
+        found.extend(top_ups(&mut tx).await?);
+        found.extend(gifts(&mut tx).await?);
         found.extend(closed_months(&mut tx).await?);
         found.extend(deferrals(&mut tx).await?);
         found.extend(coupons(&mut tx).await?);
@@ -251,6 +253,80 @@ async fn wallets(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
             .into_iter()
             .map(|id| found("wallet.applied", format!("invoice {id} and its wallet do not agree in the books"))),
     );
+    Ok(findings)
+}
+
+/// What was paid for top-ups is in wallets, once; what is between them and the invoices is on its way one way or the other.
+async fn top_ups(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
+    let mut findings = Found::new();
+    let miscredited = sqlx::query_scalar!(
+        "SELECT i.id FROM invoice i
+          WHERE i.purpose = 'top_up' AND CASE WHEN i.state = 'closed' THEN i.total_minor ELSE 0 END
+             <> (SELECT coalesce(sum(t.amount_minor), 0) FROM transfer t
+                  WHERE t.brand_id = i.brand_id AND t.kind = 'wallet.topped_up'
+                    AND t.reference_id = 'inv_' || replace(i.id::text, '-', '')) LIMIT 20"
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(
+        miscredited.into_iter().map(|id| found("top_up.credited", format!("top-up {id} is not in its wallet once"))),
+    );
+    let between = sqlx::query!(
+        r#"SELECT currency AS "currency!", sum(amount)::bigint AS "amount!" FROM (
+               SELECT currency, amount_minor AS amount FROM transfer WHERE state = 'posted' AND credit = 'top_ups'
+               UNION ALL SELECT currency, -amount_minor FROM transfer WHERE state = 'posted' AND debit = 'top_ups'
+               UNION ALL SELECT currency, -total_minor FROM invoice
+                          WHERE purpose = 'top_up' AND state = 'open' AND issued_at IS NOT NULL
+               UNION ALL SELECT r.currency, -r.amount_minor FROM refund r
+                           JOIN invoice i ON i.brand_id = r.brand_id AND i.id = r.invoice_id
+                          WHERE i.purpose = 'top_up' AND i.state IN ('closed', 'void') AND r.origin = 'ours'
+                            AND r.state NOT IN ('succeeded', 'failed')
+           ) AS sides GROUP BY currency HAVING sum(amount) <> 0"#
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(between.into_iter().map(|row| {
+        found(
+            "top_up.between",
+            format!("{} {} of top-ups is neither in a wallet nor on its way", row.amount, row.currency),
+        )
+    }));
+    let eternal = sqlx::query_scalar!(
+        "SELECT i.id FROM invoice i WHERE i.purpose = 'top_up' AND i.state = 'open'
+            AND NOT EXISTS (SELECT FROM top_up_due d WHERE d.invoice_id = i.id) LIMIT 20"
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(eternal.into_iter().map(|id| found("top_up.expiry", format!("top-up {id} will never expire"))));
+    Ok(findings)
+}
+
+/// What is owed for codes that were sold is what those are worth that nobody has redeemed or made void; who redeemed one got
+/// something for it.
+async fn gifts(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
+    let mut findings = Found::new();
+    let owed = sqlx::query!(
+        r#"SELECT currency AS "currency!", sum(amount)::bigint AS "amount!" FROM (
+               SELECT currency, amount_minor AS amount FROM transfer WHERE state = 'posted' AND credit = 'gift_codes'
+               UNION ALL SELECT currency, -amount_minor FROM transfer WHERE state = 'posted' AND debit = 'gift_codes'
+               UNION ALL SELECT b.currency, -b.value_minor FROM gift_code c
+                           JOIN gift_batch b ON b.brand_id = c.brand_id AND b.id = c.batch_id
+                          WHERE b.kind = 'sold' AND c.redeemed_at IS NULL AND c.voided_at IS NULL
+           ) AS sides GROUP BY currency HAVING sum(amount) <> 0"#
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(owed.into_iter().map(|row| {
+        found("gift.owed", format!("the books and the codes that were sold differ by {} {}", row.amount, row.currency))
+    }));
+    let unpaid = sqlx::query_scalar!(
+        "SELECT c.id FROM gift_code c
+          WHERE c.redeemed_at IS NOT NULL AND c.order_id IS NULL
+            AND NOT EXISTS (SELECT FROM wallet_credit w WHERE w.brand_id = c.brand_id AND w.id = c.credit_id) LIMIT 20"
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(unpaid.into_iter().map(|id| found("gift.redeemed", format!("code {id} was redeemed for nothing"))));
     Ok(findings)
 }
 

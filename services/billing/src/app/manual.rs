@@ -101,6 +101,7 @@ impl Billing {
             closed_at: None,
             reminders_done: 0,
             charges_made: 0,
+            carried_at: None,
             paid: nothing,
             from_wallet: nothing,
             refunded: nothing,
@@ -205,7 +206,7 @@ impl Billing {
     }
 }
 
-fn snapshot(profile: &Profile, buyer: Buyer) -> Snapshot {
+pub(super) fn snapshot(profile: &Profile, buyer: Buyer) -> Snapshot {
     Snapshot {
         seller: profile.entity.clone(),
         buyer,

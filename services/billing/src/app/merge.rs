@@ -112,6 +112,7 @@ impl Billing {
             let message = "money of this customer is on hold; wait until that is decided";
             return Err(Problem::refused("MONEY_ON_HOLD", message).on_field("account_id"));
         }
+        super::reseller::carry_over(&mut tx, brand, from, to, now).await?;
         for standing in store::merge::standings(&mut tx, from).await? {
             // One booking per seller and currency.
             let cause = format!("{from}/{}/{}", standing.entity, standing.net.currency);
@@ -120,6 +121,8 @@ impl Billing {
         }
         let merged = Merged { subscriptions: count(locked.len()), invoices: count(invoices.len()) };
         store::merge::give(&mut tx, brand, from, to).await?;
+        store::trial::give(&mut tx, brand, from, to).await?;
+        store::screen::give(&mut tx, brand, from, to).await?;
         let mut subscriptions = Vec::with_capacity(locked.len());
         for mut subscription in locked {
             let before = subscription.clone();
@@ -170,7 +173,11 @@ fn carried(booking: Booking, standing: &Standing, to: AccountId) -> Result<Booki
         | Account::Refunds
         | Account::Tax
         | Account::BadDebt
-        | Account::Promotions => return Ok(booking),
+        | Account::Promotions
+        | Account::TopUps
+        | Account::Exchange
+        | Account::GiftCodes
+        | Account::GiftSales => return Ok(booking),
     };
     if standing.net.is_positive() {
         booking.post(theirs, standing.account.clone(), standing.net)

@@ -10,16 +10,21 @@ use ottery_kit::telemetry::current_trace_id;
 use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
 
+use super::gift::redeem::Gift;
 use super::merge::refuse_merged;
+use super::screen::Visit;
+use super::trial::Person;
 use super::unit::{Unit, UnitError};
 use super::{Billing, broken, coupon, profile, schedule, stock, vat};
 use crate::domain::address::{Address, Source};
 use crate::domain::calendar::Calendar;
 use crate::domain::coupon::{Applied, Discounts, Redeemed};
 use crate::domain::invoice::{self, Buyer, Invoice, Proforma, Purpose, Snapshot, number_year};
+use crate::domain::minimum::Instead;
 use crate::domain::order;
 use crate::domain::profile::Profile;
 use crate::domain::quote::trial_end;
+use crate::domain::screen::Verdict;
 use crate::domain::subscription::{Command, State, Subscription};
 use crate::domain::wallet::Purse;
 use crate::events::publish;
@@ -28,6 +33,7 @@ use crate::store::customer::Customer;
 use crate::store::order::Order;
 use crate::store::payment::{AttemptKind, AttemptRequest};
 use crate::store::quote::Stored;
+use crate::store::screen::Screening;
 
 /// What an order says.
 #[derive(Clone, Debug)]
@@ -48,6 +54,8 @@ pub struct Place {
     pub save_method: bool,
     /// The coupon the customer believes in; empty: whatever the quote has.
     pub coupon: String,
+    /// Where it comes from; none when staff or a program places it, which nobody screens.
+    pub visit: Option<Visit>,
 }
 
 /// A placed order and the attempt that pays it.
@@ -86,7 +94,7 @@ impl Billing {
     ///
     /// # Errors
     /// When the quote is unknown, expired or somebody else's, or has another coupon than the customer believes; when the
-    /// trial was used before, or the coupon's last use meanwhile.
+    /// person had a trial before, or the coupon's last use was taken meanwhile.
     pub async fn place_order(
         &self,
         brand: BrandId,
@@ -114,11 +122,15 @@ impl Billing {
                 Problem::refused("QUOTE_EXPIRED", "the quote has expired; ask for a new one").on_field("quote_id")
             );
         }
-        if quote.quote.is_trial && store::subscription::had_trial(&mut tx, place.account).await? {
-            return Err(super::checkout::trial_used());
-        }
         coupon::check_believed(&place.coupon, quote.quote.coupon.as_ref())?;
-        let placed = place_in(&mut tx, self, brand, place, quote, now).await?;
+        let placed = match place_in(&mut tx, self, brand, place, quote, now, None).await? {
+            Outcome::Placed(placed) => *placed,
+            Outcome::Denied(seen) => {
+                // Nothing of the order is kept but that it was asked for.
+                drop(tx);
+                return Err(self.denied(brand, seen.as_deref()).await?);
+            }
+        };
         if let Some(call) = &idempotency {
             let answer = format!("{} {}", placed.order.id, placed.payment.map(|id| id.to_string()).unwrap_or_default());
             idempotency::finish(&mut tx, &call.scope, &call.key, answer.as_bytes()).await?;
@@ -138,14 +150,27 @@ async fn replay(tx: &mut PgTransaction<'_>, bytes: &[u8]) -> Result<Placed, Prob
     Ok(Placed { order, payment: payment.parse().ok() })
 }
 
-async fn place_in(
+/// What becomes of an order that is asked for.
+pub(super) enum Outcome {
+    Placed(Box<Placed>),
+    /// The fraud screen denies it; the transaction is to be given up.
+    Denied(Option<Box<Screening>>),
+}
+
+/// Places an order in the transaction of whoever calls. `gift` pays it instead of the customer; what it bought then ends by
+/// itself unless its customer goes on. A gift was paid or given away before, so nobody screens who redeems it.
+///
+/// # Errors
+/// As [`Billing::place_order`].
+pub(super) async fn place_in(
     tx: &mut PgTransaction<'_>,
     billing: &Billing,
     brand: BrandId,
     place: Place,
     quote: Stored,
     now: DateTime<Utc>,
-) -> Result<Placed, Problem> {
+    gift: Option<Gift<'_>>,
+) -> Result<Outcome, Problem> {
     let profile = profile(tx, brand).await?;
     let settings = billing.config.dunning(&profile);
     let mut buyer = place.buyer.clone();
@@ -170,7 +195,7 @@ async fn place_in(
     let mut unit = Unit::new(brand, profile, now);
     unit.lock_customers(tx, &[place.account]).await?;
     vat::check_order(unit.customer(place.account).and_then(|known| known.standing.as_ref()), now)?;
-    let taxed = unit.tax(place.account, &quote.offer.tax_category).tax;
+    let taxed = unit.tax(place.account, &quote.offer).tax;
     if quote.quote.tax.as_ref().is_some_and(|quoted| quoted.tax != taxed) {
         let message = "the tax at the customer's address is another than the quote's; ask for a new one";
         return Err(Problem::refused("QUOTE_TAX_CHANGED", message).on_field("quote_id"));
@@ -186,22 +211,43 @@ async fn place_in(
     let order_id = OrderId::new(now);
     let mut subscription = new_subscription(&place, &quote, order_id, redeemed, now);
     let is_trial = quote.quote.is_trial;
+    let reused = if is_trial {
+        let device = place.visit.as_ref().map_or("", |visit| visit.device.as_str());
+        let person = Person { account: Some(place.account), email: &place.buyer.email, device };
+        billing.take_trial(tx, brand, place.account, person, subscription.id, now).await?
+    } else {
+        None
+    };
+    let customer = unit.customer(place.account);
+    let seen = match gift {
+        None => billing.screened(tx, brand, (&place, &quote, order_id), customer, reused, now).await?,
+        Some(_) => None,
+    };
+    let verdict = seen.as_ref().map(|seen| seen.verdict).unwrap_or_default();
+    if verdict == Verdict::Deny {
+        return Ok(Outcome::Denied(seen.map(Box::new)));
+    }
+    let is_reviewed = verdict == Verdict::Review;
     let mut order = Order {
         id: order_id,
         account: place.account,
         quote: quote.id,
         subscription: subscription.id,
         invoice: None,
-        state: if is_trial { order::State::Paid } else { order::State::AwaitingPayment },
+        state: match (is_reviewed, is_trial) {
+            (true, _) => order::State::UnderReview,
+            (false, true) => order::State::Paid,
+            (false, false) => order::State::AwaitingPayment,
+        },
         plan_name: quote.offer.plan_name.clone(),
         total: quote.quote.due_now,
         email: place.buyer.email.clone(),
         referral_code,
         trace_id: current_trace_id().unwrap_or_default(),
         placed_at: now,
-        paid_at: is_trial.then_some(now),
+        paid_at: (is_trial && !is_reviewed).then_some(now),
     };
-    let mut draft = if is_trial {
+    let mut draft = if is_trial || is_reviewed {
         None
     } else {
         let buyer = unit.customer(place.account).map(|known| known.buyer.clone()).unwrap_or(place.buyer);
@@ -210,28 +256,42 @@ async fn place_in(
     order.invoice = draft.as_ref().map(|draft| draft.id);
     store::subscription::insert(tx, brand, &subscription).await?;
     store::order::insert(tx, brand, &order).await?;
+    if let Some(seen) = &seen {
+        billing.keep_screening(tx, brand, seen).await?;
+    }
     unit.tell(publish::order_placed(brand, &order));
 
     if let Some(invoice) = &mut draft {
         unit.lock_orders(tx, &[order_id]).await?;
-        let purse = purse_of(tx, invoice).await?;
+        let purse = match gift {
+            Some(gift) => gift.purse(tx, &mut unit, invoice).await?,
+            None => purse_of(tx, invoice).await?,
+        };
         issue_now(tx, &mut unit, invoice, &purse).await?;
         if !unit.settle_if_paid(invoice, Some(&mut subscription), None).map_err(broken)? {
             let with_order = |url: &str| url.replace("{order}", &order_id.to_string());
+            let amount = invoice.remaining().map_err(broken)?;
+            billing.check_minimum(tx, brand, amount, Instead::WalletOnly).await?;
             unit.attempts.push(AttemptRequest {
                 invoice: invoice.id,
                 account: place.account,
                 subscription: Some(subscription.id),
-                amount: invoice.remaining().map_err(broken)?,
+                amount,
                 kind: AttemptKind::Hosted {
                     return_url: with_order(&place.return_url),
                     cancel_url: with_order(&place.cancel_url),
                     save_method: place.save_method,
                 },
+                shares: Vec::new(),
             });
         }
         unit.keep_new(invoice.clone());
-    } else {
+        if gift.is_some() {
+            let before = subscription.clone();
+            subscription.cancel_at = subscription.cancel_at.or(subscription.paid_through);
+            unit.touch(&before, &mut subscription, "gift_redeemed").map_err(broken)?;
+        }
+    } else if !is_reviewed {
         start_trial(&mut unit, &mut subscription, quote.quote.trial_days).map_err(broken)?;
     }
     unit.keep(subscription.clone());
@@ -244,7 +304,7 @@ async fn place_in(
     schedule::replan(tx, brand, subscription, &settings, now).await?;
     // A zero total was settled on the spot, which moved the order.
     let order = store::order::get(tx, order_id).await?.unwrap_or(order);
-    Ok(Placed { order, payment })
+    Ok(Outcome::Placed(Box::new(Placed { order, payment })))
 }
 
 pub(super) fn new_subscription(
@@ -346,6 +406,7 @@ pub(super) fn draft(
         closed_at: None,
         reminders_done: 0,
         charges_made: 0,
+        carried_at: None,
         paid: nothing,
         from_wallet: nothing,
         refunded: nothing,

@@ -54,8 +54,13 @@ impl Billing {
             let message = format!("{id} is not open; nobody is asked to pay it");
             return Err(Problem::not_found("INVOICE_NOT_OPEN", message).on_field("invoice_id"));
         };
+        self.pay_token(brand, invoice.id, now)
+    }
+
+    /// A token for an invoice that is known to wait.
+    pub(super) fn pay_token(&self, brand: BrandId, invoice: InvoiceId, now: DateTime<Utc>) -> Result<String, Problem> {
         let expires_at = (now + self.config.pay_link()).duration_trunc(TimeDelta::seconds(1)).map_err(broken)?;
-        let link = PayLink { invoice: invoice.id, expires_at };
+        let link = PayLink { invoice, expires_at };
         let (key, mac) = self.host.keyring.sign(PURPOSE, &link.signed_data(brand));
         Ok(link.token(key.to_bytes(), mac))
     }

@@ -13,7 +13,7 @@ use super::order::{Idempotency, key_problem};
 use super::payment::lock;
 use super::settlement::Owed;
 use super::unit::Unit;
-use super::{Billing, broken, credit, profile, schedule, settlement};
+use super::{Billing, broken, credit, profile, schedule, settlement, top_up};
 use crate::domain::invoice::Invoice;
 use crate::domain::ledger::{Account, Booking};
 use crate::domain::payment::State as PaymentState;
@@ -80,9 +80,13 @@ impl Billing {
             tx.rollback().await?;
             return refund.ok_or_else(|| Problem::not_found("REFUND_NOT_FOUND", "the refund is gone"));
         }
-        let (_, payment) = lock(&mut tx, ask.payment).await?;
+        let (Owed { invoice: lead, .. }, payment) = lock(&mut tx, ask.payment).await?;
         let invoice = of_which(&payment, ask.invoice)?;
-        let left = refundable(&mut tx, &payment, invoice).await?;
+        let left = if lead.has_topped_up() {
+            top_up::refund::refundable(&mut tx, &payment).await?
+        } else {
+            refundable(&mut tx, &payment, invoice).await?
+        };
         let amount = ask.amount.unwrap_or(left);
         if amount.currency != left.currency || !amount.is_positive() || amount.minor > left.minor {
             let message = format!("amount: {left} of {} can be refunded, asked for {amount}", payment.id);
@@ -106,6 +110,9 @@ impl Billing {
             sent_ago: None,
         };
         store::refund::insert(&mut tx, brand, &refund).await?;
+        if lead.has_topped_up() {
+            top_up::refund::reserve(&mut tx, brand, &lead, &refund, now).await?;
+        }
         errand::plan(&mut tx, brand, errand::Kind::Refund, &[refund.id.as_uuid()], TimeDelta::zero()).await?;
         let after = json!({"payment": payment.id.to_string(), "invoice": invoice.to_string(), "amount": amount.to_string(),
                                "policy": ask.policy.as_str()});
@@ -233,6 +240,7 @@ impl Billing {
             store::task::resolve(tx, brand, TASK, refund.id, now).await?;
         }
         if moved && refund.state == State::Failed {
+            top_up::refund::release(tx, brand, &refund, now).await?;
             "refused_by_provider".clone_into(&mut refund.failure_code);
             complain(tx, brand, &refund, "the provider did not pay it out", now).await?;
         }
@@ -256,12 +264,15 @@ impl Billing {
     ) -> Result<(), Problem> {
         tracing::warn!(refund.id = %id, %error, "refund without outcome");
         let Some((_, mut refund)) = lock_refund(tx, id).await? else { return Ok(()) };
-        match error {
+        let moved = match error {
             CallError::NotSent(_) => move_to(&mut refund, Command::TakeBack, now)?,
             CallError::Ambiguous(_) => move_to(&mut refund, Command::Lose, now)?,
             CallError::Refused { .. } | CallError::Amount(_) => move_to(&mut refund, Command::Fail, now)?,
         };
         if refund.state == State::Failed {
+            if moved {
+                top_up::refund::release(tx, brand, &refund, now).await?;
+            }
             refund.failure_code = match error {
                 CallError::Refused { code } => code.clone(),
                 CallError::NotSent(_) | CallError::Ambiguous(_) | CallError::Amount(_) => {
@@ -289,6 +300,12 @@ impl Billing {
         now: DateTime<Utc>,
     ) -> Result<(), Problem> {
         let Owed { invoice, .. } = Owed::lock(tx, refund.invoice).await?;
+        if invoice.has_topped_up() {
+            let note = top_up::refund::settle(tx, brand, payment, &invoice, refund, now).await?;
+            refund.credit_note = note.as_ref().map(|note| note.id);
+            outbox::append(tx, events::payment::refunded(brand, refund, &invoice, note.as_ref(), now)).await?;
+            return Ok(());
+        }
         // Of a payment for several, staff names the invoice; what came besides stays where it is. One that fitted nothing
         // paid none of them.
         let is_named = !payment.shares.is_empty()

@@ -25,6 +25,7 @@ use super::schedule::Case;
 use super::subscription::{close, open};
 use super::unit::{Unit, UnitError};
 use super::{Billing, broken, vat};
+use crate::domain::dunning::campaign::Channel;
 use crate::domain::dunning::{Standing, Step};
 use crate::domain::invoice::{self, Invoice};
 use crate::domain::next_bill::{NextBill, next_bill};
@@ -32,7 +33,9 @@ use crate::domain::subscription::{Command, State, Subscription, SuspendCause};
 use crate::domain::wallet::Purse;
 use crate::events::{self, publish};
 use crate::store;
+use crate::store::notice::Notice;
 use crate::store::payment::{AttemptKind, AttemptRequest};
+use crate::store::share::Share;
 
 pub use worker::run;
 
@@ -81,11 +84,13 @@ impl Billing {
             tx.commit().await?;
             return Err(vat::waits(*until));
         }
-        let waiting = case.open.clone();
+        let waiting = case.open.len();
+        let currencies = unit.profile.currencies.clone();
+        unit.profile.minimums = self.minimums(&mut tx, brand, &currencies).await?;
         let mut means = Means::gather(&mut tx, &mut unit, &[(&case, Step::IssueInvoice)]).await?;
         issue(&mut unit, &mut case, &mut means).map_err(broken)?;
         // The new one is the unit's to write.
-        case.open = waiting;
+        case.open.truncate(waiting);
         let subscription = close(&mut tx, self, unit, case).await?;
         tx.commit().await?;
         Ok(subscription)
@@ -113,14 +118,19 @@ impl Means {
         if !orders.is_empty() {
             unit.lock_orders(tx, &orders).await?;
         }
-        let is_issuing = due.iter().any(|(_, step)| matches!(step, Step::IssueInvoice));
-        let wallets = if is_issuing { store::wallet::purses(tx, &accounts).await? } else { HashMap::new() };
+        let spends = |(case, step): &(&Case, Step)| {
+            matches!(step, Step::IssueInvoice) || asks(*step) && case.is_small(&unit.profile.minimums)
+        };
+        let wallets = if due.iter().any(spends) { store::wallet::purses(tx, &accounts).await? } else { HashMap::new() };
         Ok(Self { wallets })
     }
 }
 
 /// Decides one step of one subscription. Afterwards the case is as it will be stored.
 fn perform(unit: &mut Unit, case: &mut Case, step: Step, means: &mut Means) -> Result<(), UnitError> {
+    if asks(step) && case.is_small(&unit.profile.minimums) {
+        return put_off(unit, case, means);
+    }
     let before = case.subscription.clone();
     let subscription = &mut case.subscription;
     match step {
@@ -143,14 +153,7 @@ fn perform(unit: &mut Unit, case: &mut Case, step: Step, means: &mut Means) -> R
             }
         }
         Step::ChargeOther { invoice, method } => charge(unit, case, invoice, method)?,
-        Step::Remind { invoice: id, step } => {
-            if let Some(invoice) = case.invoice(id) {
-                invoice.reminders_done = step;
-                let event = publish::reminder_due(unit.brand, invoice, step, unit.now);
-                unit.tell(event);
-            }
-            case.facts.contacted_at = Some(unit.now);
-        }
+        Step::Remind { invoice: id, step } => remind(unit, case, id, step),
         Step::MissPayment { grace_until } => {
             subscription.apply(Command::MissPayment { grace_until }, unit.now)?;
             unit.touch(&before, subscription, "payment_missed")?;
@@ -177,16 +180,66 @@ fn perform(unit: &mut Unit, case: &mut Case, step: Step, means: &mut Means) -> R
     Ok(())
 }
 
-/// Asks for a charge of a saved method.
+/// Whether a step wants money of a customer, or makes them feel that none came.
+const fn asks(step: Step) -> bool {
+    match step {
+        Step::Charge(_)
+        | Step::ChargeOther { .. }
+        | Step::Remind { .. }
+        | Step::MissPayment { .. }
+        | Step::Prolong { .. }
+        | Step::Suspend => true,
+        Step::Roll | Step::End(_) | Step::DropChange(_) | Step::IssueInvoice | Step::TakeUp => false,
+    }
+}
+
+/// What is left of a renewal cannot be asked for by itself: the wallet pays it, or it is carried forward, and nobody is dunned.
+fn put_off(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), UnitError> {
+    let Case { subscription, open, .. } = case;
+    let Some(invoice) = open.iter_mut().find(|invoice| invoice.holds_period()) else { return Ok(()) };
+    let wallet = (invoice.account, invoice.totals.total.currency);
+    let purse = means.wallets.get(&wallet).cloned().unwrap_or(Purse::empty(wallet.1));
+    let left = unit.pay_from_wallet(invoice, &purse)?;
+    if !unit.settle_if_paid(invoice, Some(&mut *subscription), None)? {
+        unit.carry(invoice, subscription)?;
+    }
+    means.wallets.insert(wallet, left);
+    Ok(())
+}
+
+/// A customer hears of what they owe, by the channels of the step.
+fn remind(unit: &mut Unit, case: &mut Case, id: InvoiceId, step: u32) {
+    let by = |channel| case.channels_of(step).contains(&channel);
+    let (is_mailed, is_shown) = (by(Channel::Mail), by(Channel::InApp));
+    let subscription = case.subscription.id;
+    let plan_name = case.subscription.offer.plan_name.clone();
+    if let Some(invoice) = case.invoice(id) {
+        invoice.reminders_done = step;
+        if is_shown {
+            unit.notices.push(Notice { invoice: id, step, subscription, plan_name, shown_from: unit.now });
+        }
+        let event = publish::reminder_due(unit.brand, invoice, step, is_mailed, unit.now);
+        unit.tell(event);
+    }
+    case.facts.contacted_at = Some(unit.now);
+}
+
+/// Asks for a charge of a saved method, together with what was carried forward.
 fn charge(unit: &mut Unit, case: &mut Case, id: InvoiceId, method: PaymentMethodId) -> Result<(), UnitError> {
     let Some(invoice) = case.invoice(id) else { return Ok(()) };
     invoice.charges_made += 1;
+    let own = Share { invoice: invoice.id, amount: invoice.remaining()? };
+    let invoice = invoice.clone();
+    let carried = case.carried(&invoice)?;
+    let amounts = carried.iter().chain([&own]).map(|share| share.amount);
+    let amount = Money::sum(own.amount.currency, amounts)?;
     unit.attempts.push(AttemptRequest {
         invoice: invoice.id,
         account: invoice.account,
         subscription: invoice.subscription,
-        amount: invoice.remaining()?,
+        amount,
         kind: AttemptKind::OffSession { method },
+        shares: if carried.is_empty() { Vec::new() } else { [own].into_iter().chain(carried).collect() },
     });
     case.standings.insert(id, Standing::InFlight);
     case.facts.notes.entry(id).or_default().charged_at = Some(unit.now);
@@ -197,7 +250,7 @@ fn charge(unit: &mut Unit, case: &mut Case, id: InvoiceId, method: PaymentMethod
 /// is given when the unit is written.
 fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), UnitError> {
     let subscription = &mut case.subscription;
-    let taxed = unit.tax(subscription.account, &subscription.renewal_offer().tax_category);
+    let taxed = unit.tax(subscription.account, &subscription.renewal_offer());
     let bill = next_bill(subscription, &taxed.tax)?;
     let (Some(bill), Some(customer)) = (bill, unit.customer(subscription.account)) else {
         return Err(UnitError::Incomplete(subscription.id));
@@ -217,15 +270,31 @@ fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), Unit
     // Issued late (after an outage), it is due now: nobody is late for what they never saw.
     invoice.due_at = Some(period.start().max(unit.now));
     let wallet = (invoice.account, invoice.totals.total.currency);
-    let purse = means.wallets.get(&wallet).cloned().unwrap_or(Purse::empty(currency));
-    if unit.profile.rules.asks_first(invoice.totals.total, purse.available(unit.now)?) {
+    let mut purse = means.wallets.get(&wallet).cloned().unwrap_or(Purse::empty(currency));
+    // What was carried forward is older.
+    let mut owed = Money::zero(currency);
+    for old in case.open.iter_mut().filter(|old| old.is_carried() && old.totals.total.currency == currency) {
+        purse = unit.pay_from_wallet(old, &purse)?;
+        unit.settle_if_paid(old, None, None)?;
+        owed = owed.checked_add(old.remaining()?)?;
+    }
+    let available = purse.available(unit.now)?;
+    let rest = Money::new((invoice.totals.total.minor - available.minor).max(0), currency);
+    let is_small = invoice.purpose == invoice::Purpose::Renewal
+        && rest.is_positive()
+        && unit.profile.minimums.is_too_small(rest.checked_add(owed)?);
+    // What is carried forward was sold, so it is an invoice at once.
+    if !is_small && unit.profile.rules.asks_first(invoice.totals.total, available) {
         ask_first(&mut invoice, unit.now)?;
     } else {
         number_draft(&mut invoice, None, unit.now)?;
     }
     unit.issue(&invoice)?;
     let left = unit.pay_from_wallet(&mut invoice, &purse)?;
-    unit.settle_if_paid(&mut invoice, Some(subscription), None)?;
+    let is_settled = unit.settle_if_paid(&mut invoice, Some(&mut *subscription), None)?;
+    if is_small && !is_settled {
+        unit.carry(&mut invoice, subscription)?;
+    }
     unit.keep_new(invoice.clone());
     if invoice.state == invoice::State::Open {
         case.open.push(invoice);

@@ -4,15 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{BrandId, InvoiceId, SubscriptionId};
+use ottery_kernel::{BrandId, InvoiceId, Money, MoneyError, SubscriptionId};
 use sqlx::postgres::PgTransaction;
 
 use super::dunning::facts;
-use crate::domain::dunning::campaign::Campaign;
+use crate::domain::dunning::campaign::{Campaign, Channel};
 use crate::domain::dunning::{self, OpenChange, OpenInvoice, OtherMethod, Settings, Standing, Step, Waiting};
 use crate::domain::invoice::{Invoice, Purpose};
+use crate::domain::minimum::Minimums;
 use crate::domain::subscription::Subscription;
 use crate::store;
+use crate::store::share::Share;
 
 /// A subscription with its open invoices, ready to be decided on.
 #[derive(Clone, Debug)]
@@ -45,7 +47,34 @@ pub struct Facts {
 impl Case {
     /// The open invoice of a period.
     pub fn period_invoice(&mut self) -> Option<&mut Invoice> {
-        self.open.iter_mut().find(|invoice| invoice.purpose != Purpose::Upgrade)
+        self.open.iter_mut().find(|invoice| invoice.holds_period())
+    }
+
+    /// What was carried forward and can be asked for together with an invoice of that currency and seller.
+    ///
+    /// # Errors
+    /// When an allocation has another currency.
+    pub fn carried(&self, with: &Invoice) -> Result<Vec<Share>, MoneyError> {
+        let kind = |invoice: &Invoice| (invoice.totals.total.currency, invoice.snapshot.seller.id);
+        let ours = self.open.iter().filter(|invoice| invoice.is_carried() && kind(invoice) == kind(with));
+        ours.map(|invoice| Ok(Share { invoice: invoice.id, amount: invoice.remaining()? })).collect()
+    }
+
+    /// Whether what is left of the renewal that waits, and of what was carried forward, is too little for a payment.
+    #[must_use]
+    pub fn is_small(&self, minimums: &Minimums) -> bool {
+        let waiting = self.open.iter().find(|invoice| invoice.holds_period());
+        // A pro forma is in no books, and what was served last is asked for whatever it is.
+        let Some(invoice) = waiting.filter(|invoice| invoice.purpose == Purpose::Renewal && !invoice.is_proforma())
+        else {
+            return false;
+        };
+        let is_idle = self.standing(invoice) != Standing::InFlight;
+        let sum = || -> Result<Money, MoneyError> {
+            let others = self.carried(invoice)?;
+            others.iter().try_fold(invoice.remaining()?, |sum, share| sum.checked_add(share.amount))
+        };
+        is_idle && sum().is_ok_and(|sum| minimums.is_too_small(sum))
     }
 
     /// The open invoice with this id.
@@ -63,7 +92,7 @@ impl Case {
         let facts = &self.facts;
         let mut waiting =
             Waiting { contacted_at: facts.contacted_at, held_until: facts.held_until, ..Waiting::default() };
-        for invoice in &self.open {
+        for invoice in self.open.iter().filter(|invoice| !invoice.is_carried()) {
             let issued_at = invoice.asked_at().unwrap_or(self.subscription.created_at);
             let standing = self.standing(invoice);
             match invoice.purpose {
@@ -80,11 +109,17 @@ impl Case {
                     });
                 }
                 // It belongs to no subscription, so it is never among these.
-                Purpose::Manual => {}
+                Purpose::Manual | Purpose::TopUp => {}
                 Purpose::Upgrade => waiting.change = Some(OpenChange { id: invoice.id, issued_at, standing }),
             }
         }
         waiting
+    }
+
+    /// How its customer hears of a step.
+    #[must_use]
+    pub fn channels_of(&self, step: u32) -> &[Channel] {
+        self.facts.campaign.as_ref().map_or(&[Channel::Mail], |campaign| campaign.channels_of(step))
     }
 
     /// What counts for this case, of a brand with these settings.

@@ -9,7 +9,7 @@ use sqlx::postgres::PgTransaction;
 
 use super::unit::Unit;
 use super::{Billing, broken, profile, schedule};
-use crate::domain::invoice::{self, Invoice};
+use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::ledger::{Account, Booking};
 use crate::domain::subscription::{Method, Subscription};
 use crate::store;
@@ -141,7 +141,9 @@ pub async fn apply_success(
     }
     let applied = settled.received.checked_sub(left).map_err(broken)?;
     book_received(&mut unit, &lead, settled, applied, recovered)?;
-    if left.is_positive() {
+    // Who pays for a top-up that had expired wanted the money in the wallet, and it is there.
+    let is_late_top_up = lead.purpose == Purpose::TopUp && lead.state == invoice::State::Void;
+    if left.is_positive() && !is_late_top_up {
         let summary =
             format!("{left} more than invoice {} needed went to the wallet; offer a refund", lead.number_text());
         store::task::open(tx, brand, "overpayment", settled.payment, &summary, now).await?;

@@ -121,7 +121,8 @@ impl Billing {
                 } else if before.cancel_at.is_none() {
                     case.subscription.cancel_at = Some(paid_through);
                     // The period nobody wants is not owed any more.
-                    for invoice in &mut case.open {
+                    // What was carried forward was served.
+                    for invoice in case.open.iter_mut().filter(|invoice| !invoice.is_carried()) {
                         unit.withdraw(invoice).map_err(broken)?;
                     }
                     let told = if reason.is_empty() { "cancel_scheduled" } else { reason };
@@ -190,15 +191,14 @@ impl Billing {
         reason: &str,
         actor: &Actor,
     ) -> Result<Subscription, Problem> {
-        self.move_by_staff(
-            brand,
-            id,
-            |_, _| Command::Suspend(SuspendCause::Staff),
-            "subscription.suspend",
-            reason,
-            actor,
-        )
-        .await
+        let (mut tx, now) = self.begin(brand).await?;
+        let (mut unit, mut case) = open(&mut tx, brand, id, None, now).await?;
+        let before = case.subscription.clone();
+        case.subscription.apply(Command::Suspend(SuspendCause::Staff), now).map_err(refused)?;
+        let told = if reason.is_empty() { "staff" } else { reason };
+        unit.touch(&before, &mut case.subscription, told).map_err(broken)?;
+        let entry = Entry { actor, action: "subscription.suspend", reason };
+        self.seal(tx, unit, case, &before, entry).await
     }
 
     /// Serves again; one whose present time is not paid gets the brand's grace from now.
@@ -206,38 +206,17 @@ impl Billing {
     /// # Errors
     /// When it is not there or its state forbids it.
     pub async fn unsuspend(&self, brand: BrandId, id: SubscriptionId, actor: &Actor) -> Result<Subscription, Problem> {
-        let lift = |subscription: &Subscription, unit: &Unit| Command::Lift {
-            is_paid: subscription.calendar.pause.is_some()
-                || subscription.paid_through.is_some_and(|end| end > unit.now),
-            grace_until: unit.now + unit.profile.grace(),
-        };
-        self.move_by_staff(brand, id, lift, "subscription.unsuspend", "", actor).await
-    }
-
-    async fn move_by_staff(
-        &self,
-        brand: BrandId,
-        id: SubscriptionId,
-        command: impl FnOnce(&Subscription, &Unit) -> Command + Send,
-        action: &str,
-        reason: &str,
-        actor: &Actor,
-    ) -> Result<Subscription, Problem> {
         let (mut tx, now) = self.begin(brand).await?;
         let (mut unit, mut case) = open(&mut tx, brand, id, None, now).await?;
         let before = case.subscription.clone();
-        let command = command(&before, &unit);
-        case.subscription.apply(command, now).map_err(refused)?;
-        if let Command::Lift { .. } = command {
-            // Suspended out of a pause: time begins to go on again.
-            case.subscription.take_up(now).map_err(broken)?;
-            if before.state == (State::Suspended { cause: SuspendCause::Staff }) && !unit.profile.rules.bills_time_off {
-                forgo_time_off(&mut unit, &mut case)?;
-            }
+        if before.state == (State::Suspended { cause: SuspendCause::Reseller }) {
+            let message = "its reseller has not paid, so it would be suspended again at once; hold its suspension until a day, or \
+                           take the customer from the reseller";
+            return Err(Problem::refused("RESELLER_OVERDUE", message));
         }
-        let told = if reason.is_empty() { "staff" } else { reason };
-        unit.touch(&before, &mut case.subscription, told).map_err(broken)?;
-        let entry = Entry { actor, action, reason };
+        lift(&mut unit, &mut case)?;
+        unit.touch(&before, &mut case.subscription, "staff").map_err(broken)?;
+        let entry = Entry { actor, action: "subscription.unsuspend", reason: "" };
         self.seal(tx, unit, case, &before, entry).await
     }
 
@@ -255,6 +234,26 @@ impl Billing {
         tx.commit().await?;
         Ok(subscription)
     }
+}
+
+/// Serves again what was suspended for another reason than its own debt; one whose present time is not paid gets the brand's
+/// grace from now.
+///
+/// # Errors
+/// When its state forbids it.
+pub(super) fn lift(unit: &mut Unit, case: &mut Case) -> Result<(), Problem> {
+    let before = case.subscription.state;
+    let is_paid =
+        case.subscription.calendar.pause.is_some() || case.subscription.paid_through.is_some_and(|end| end > unit.now);
+    let command = Command::Lift { is_paid, grace_until: unit.now + unit.profile.grace() };
+    case.subscription.apply(command, unit.now).map_err(refused)?;
+    // Suspended out of a pause: time begins to go on again.
+    case.subscription.take_up(unit.now).map_err(broken)?;
+    let was_ours = matches!(before, State::Suspended { cause: SuspendCause::Staff | SuspendCause::Reseller });
+    if was_ours && !unit.profile.rules.bills_time_off {
+        forgo_time_off(unit, case)?;
+    }
+    Ok(())
 }
 
 /// Nobody pays for time in which we did not serve: the open renewal of it is taken back, and the next one begins now. One

@@ -34,6 +34,7 @@ use crate::events::publish;
 use crate::store;
 use crate::store::customer::Customer;
 use crate::store::invoice::Allocation;
+use crate::store::notice::Notice;
 use crate::store::order::Order;
 use crate::store::payment::AttemptRequest;
 
@@ -103,6 +104,8 @@ pub struct Unit {
     given_back: Vec<Redeemed>,
     /// Orders that were given up: what they held of limited plans is free again.
     given_up: Vec<SubscriptionId>,
+    /// What customers read in their accounts.
+    pub notices: Vec<Notice>,
     told: Vec<Told>,
 }
 
@@ -121,6 +124,7 @@ struct Mark {
     passings: usize,
     given_back: usize,
     given_up: usize,
+    notices: usize,
     told: usize,
 }
 
@@ -148,6 +152,7 @@ impl Unit {
             passings: Vec::new(),
             given_back: Vec::new(),
             given_up: Vec::new(),
+            notices: Vec::new(),
             told: Vec::new(),
         }
     }
@@ -187,6 +192,7 @@ impl Unit {
             passings,
             given_back,
             given_up,
+            notices,
             told,
         } = self;
         Mark {
@@ -203,6 +209,7 @@ impl Unit {
             passings: passings.len(),
             given_back: given_back.len(),
             given_up: given_up.len(),
+            notices: notices.len(),
             told: told.len(),
         }
     }
@@ -227,6 +234,7 @@ impl Unit {
         self.passings.truncate(mark.passings);
         self.given_back.truncate(mark.given_back);
         self.given_up.truncate(mark.given_up);
+        self.notices.truncate(mark.notices);
         self.told.truncate(mark.told);
     }
 
@@ -262,11 +270,11 @@ impl Unit {
         self.customers.get(&account)
     }
 
-    /// How something of that tax category is taxed for a customer that was locked; anybody else is taxed as at home.
+    /// How an offer is taxed for a customer that was locked; anybody else is taxed as at home.
     #[must_use]
-    pub fn tax(&self, account: AccountId, category: &str) -> Decision {
+    pub fn tax(&self, account: AccountId, offer: &Offer) -> Decision {
         let buyer = self.customers.get(&account).map(|customer| customer.taxed_as(self.now)).unwrap_or_default();
-        self.taxes.decide(&buyer, category, self.now)
+        self.taxes.decide_offer(&buyer, offer, self.now)
     }
 
     /// Tells one more event.
@@ -293,8 +301,7 @@ impl Unit {
     pub fn issue(&mut self, invoice: &Invoice) -> Result<(), UnitError> {
         // A pro forma only asks: nothing is sold and nothing is owed yet.
         if !invoice.is_proforma() {
-            let booking = self.booking(invoice, "invoice.finalised", invoice.id);
-            self.book(ledger::invoice_finalised(booking, invoice.account, invoice.totals)?);
+            self.book(self.sold(invoice)?);
         }
         let number = invoice.number.as_ref().or(invoice.proforma.as_ref().and_then(|asked| asked.number.as_ref()));
         self.told.push(match number {
@@ -324,9 +331,19 @@ impl Unit {
         invoice.number = store::number::take(tx, seller.id, &seller.series, year, 1).await?.pop();
         invoice.issued_at = Some(self.now);
         store::invoice::issue_proforma(tx, invoice).await?;
-        let booking = self.booking(invoice, "invoice.finalised", invoice.id);
-        self.book(ledger::invoice_finalised(booking, invoice.account, invoice.totals).map_err(broken)?);
+        self.book(self.sold(invoice).map_err(broken)?);
         Ok(())
+    }
+
+    /// What issuing an invoice puts into the books.
+    fn sold(&self, invoice: &Invoice) -> Result<Booking, LedgerError> {
+        let booking = self.booking(invoice, "invoice.finalised", invoice.id);
+        match invoice.purpose {
+            Purpose::TopUp => ledger::top_up_finalised(booking, invoice.account, invoice.totals.total),
+            Purpose::First | Purpose::Renewal | Purpose::Upgrade | Purpose::Manual => {
+                ledger::invoice_finalised(booking, invoice.account, invoice.totals)
+            }
+        }
     }
 
     /// Pays as much of the invoice from the wallet as there is; returns what is left in it. What is taken stays taken while
@@ -387,11 +404,13 @@ impl Unit {
         if let Some(order) = invoice.order {
             self.move_order(order, order::Command::Pay);
         }
-        if let Some(subscription) = subscription {
-            let before = subscription.clone();
-            self.given_back.extend(grant(subscription, invoice, &self.profile, self.now)?);
-            self.passings.extend(paid_time(invoice, &before, subscription, self.now)?);
-            self.touch(&before, subscription, grant_reason(&before, invoice))?;
+        // What was carried forward was given then.
+        if let Some(subscription) = subscription.filter(|_| invoice.carried_at.is_none()) {
+            self.give(invoice, subscription)?;
+        }
+        if invoice.purpose == Purpose::TopUp {
+            let booking = self.booking(invoice, "wallet.topped_up", invoice.id);
+            self.book(ledger::topped_up(booking, invoice.account, invoice.totals.total)?);
         }
         let is_first = self.settled_first(invoice);
         self.told.push(match invoice.number {
@@ -404,14 +423,56 @@ impl Unit {
         Ok(true)
     }
 
+    /// Gives the customer what an invoice bought.
+    fn give(&mut self, invoice: &Invoice, subscription: &mut Subscription) -> Result<(), UnitError> {
+        let before = subscription.clone();
+        self.given_back.extend(grant(subscription, invoice, &self.profile, self.now)?);
+        self.passings.extend(paid_time(invoice, &before, subscription, self.now)?);
+        self.touch(&before, subscription, grant_reason(&before, invoice))
+    }
+
+    /// What is owed is too little for a payment of its own: the customer gets what was billed, and it is asked for with the
+    /// next invoice.
+    ///
+    /// # Errors
+    /// When the stored state contradicts it.
+    pub fn carry(&mut self, invoice: &mut Invoice, subscription: &mut Subscription) -> Result<(), UnitError> {
+        invoice.carried_at = Some(self.now);
+        self.give(invoice, subscription)
+    }
+
     fn settled_first(&mut self, invoice: &Invoice) -> bool {
         let Some(customer) = self.customers.get_mut(&invoice.account) else { return false };
-        let is_first = customer.first_settled_at.is_none() && invoice.totals.total.is_positive();
+        // Nothing was bought by a top-up.
+        let is_sale = invoice.purpose != Purpose::TopUp && invoice.totals.total.is_positive();
+        let is_first = customer.first_settled_at.is_none() && is_sale;
         if is_first {
             customer.first_settled_at = Some(self.now);
             self.first_settled.push(invoice.account);
         }
         is_first
+    }
+
+    /// An order that staff had to look at is not accepted: they said so, or nobody looked in time. Its customer hears of it,
+    /// unless they took it back themselves.
+    fn tell_declined(&mut self, subscription: &Subscription, cause: EndCause) {
+        let Some(order) = self.orders.get(&subscription.order) else { return };
+        if order.state == order::State::UnderReview && cause != EndCause::Cancelled {
+            let buyer = self.customers.get(&subscription.account).map(|customer| &customer.buyer);
+            let event = publish::order_declined(self.brand, order, buyer, self.now);
+            self.tell(event);
+        }
+    }
+
+    /// Staff accept an order: it waits for the payment of this invoice, or is free.
+    pub(super) fn approve_order(&mut self, id: OrderId, invoice: Option<InvoiceId>) {
+        if let Some(order) = self.orders.get_mut(&id) {
+            order.invoice = invoice;
+        }
+        self.move_order(id, order::Command::Approve);
+        if invoice.is_none() {
+            self.move_order(id, order::Command::Pay);
+        }
     }
 
     fn move_order(&mut self, id: OrderId, command: order::Command) {
@@ -507,6 +568,7 @@ impl Unit {
             self.part_with(invoice)?;
         }
         if before.state == State::Pending {
+            self.tell_declined(subscription, cause);
             self.move_order(subscription.order, order::Command::Cancel);
             self.given_up.push(subscription.id);
         }
@@ -526,7 +588,7 @@ impl Unit {
         }
         self.passings.extend(passed(before, after));
         after.version += 1;
-        let tax = self.tax(after.account, &after.offer.tax_category).tax;
+        let tax = self.tax(after.account, &after.offer).tax;
         let buyer = self.customers.get(&after.account).map(|customer| &customer.buyer);
         let brand = self.brand;
         let mut events =
@@ -607,6 +669,7 @@ impl Unit {
             self.allocations.extend(allocations);
         }
         store::ledger::append(tx, self.brand, &self.transfers).await?;
+        store::notice::insert_all(tx, self.brand, &self.notices).await?;
         store::customer::first_settled(tx, &self.first_settled, self.now).await?;
         let orders: Vec<Order> =
             self.changed_orders.iter().filter_map(|before| self.orders.remove(&before.id)).collect();
@@ -629,6 +692,7 @@ impl Unit {
         }
         store::redemption::give_back(tx, &self.given_back, self.now).await?;
         store::stock::give_back(tx, &self.given_up, self.now).await?;
+        store::trial::give_back(tx, &self.given_up).await?;
         let attempts = if self.attempts.is_empty() {
             Vec::new()
         } else {
@@ -688,7 +752,7 @@ fn grant_reason(before: &Subscription, invoice: &Invoice) -> &'static str {
         (Purpose::First, _) => "converted",
         (Purpose::Renewal, State::Suspended { .. }) => "reactivated",
         (Purpose::Renewal, _) => "renewed",
-        (Purpose::Manual, _) => "paid",
+        (Purpose::Manual | Purpose::TopUp, _) => "paid",
     }
 }
 
@@ -709,7 +773,7 @@ fn paid_time(
         Purpose::First | Purpose::Renewal => (last, None),
         Purpose::Upgrade if restarts(invoice, before) => (last, Some(net_unused(currency, &invoice.lines)?)),
         Purpose::Upgrade => (after.paid_through.and_then(|end| Period::try_new(now, end).ok()), None),
-        Purpose::Manual => (None, None),
+        Purpose::Manual | Purpose::TopUp => (None, None),
     };
     let net = net_of_time(currency, &invoice.lines)?;
     let net = Money::new(net.minor.max(0), currency);
@@ -777,7 +841,7 @@ fn grant(
             subscription.take_offer(offer);
             false
         }
-        Purpose::Manual => false,
+        Purpose::Manual | Purpose::TopUp => false,
     };
     subscription.end_with_pass();
     let started = if pays_for_a_period { subscription.last_paid_start() } else { None };
@@ -820,7 +884,7 @@ fn billed(
 ) -> Result<Stretch, UnitError> {
     let stretch = match purpose {
         Purpose::Renewal => subscription.next_of(offer)?.map(|next| next.stretch),
-        Purpose::First | Purpose::Upgrade | Purpose::Manual => {
+        Purpose::First | Purpose::Upgrade | Purpose::Manual | Purpose::TopUp => {
             let begun = offer.anchor.begin(period.start(), zone, offer.term)?;
             Some(Stretch { period: begun.period, whole: begun.whole })
         }

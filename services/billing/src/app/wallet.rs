@@ -12,6 +12,7 @@ use sqlx::postgres::PgTransaction;
 
 use super::order::{Idempotency, key_problem};
 use super::{Billing, broken, profile};
+use crate::domain::amount_rules::AmountRule;
 use crate::domain::export::Day;
 use crate::domain::ledger::{self, Account, Booking, Transfer};
 use crate::domain::statement::Statement;
@@ -62,7 +63,30 @@ fn no_customer(account: AccountId) -> Problem {
     Problem::not_found("CUSTOMER_NOT_FOUND", message).on_field("account_id")
 }
 
+/// A wallet's page: what is in it, and what can be put into it.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    /// By currency; nothing for a customer who never had anything.
+    pub wallets: Vec<Wallet>,
+    /// The smallest and the largest top-up of each currency the brand sells in.
+    pub top_ups: Vec<(Money, Money)>,
+    /// The saved method a top-up can be charged to.
+    pub saved: Option<String>,
+}
+
 impl Billing {
+    /// What a customer has, and how they can have more.
+    ///
+    /// # Errors
+    /// When the brand is unknown.
+    pub async fn wallet_overview(&self, brand: BrandId, account: AccountId) -> Result<Overview, Problem> {
+        let wallets = self.wallet(brand, account).await?;
+        let top_ups = self.amount_rules(brand).await?.rules.iter().map(AmountRule::top_up).collect();
+        let (mut tx, _) = self.begin(brand).await?;
+        let saved = store::payment_method::default_of(&mut tx, account).await?.map(|(_, label)| label);
+        Ok(Overview { wallets, top_ups, saved })
+    }
+
     /// What a customer has, by currency; nothing for one who never had anything.
     ///
     /// # Errors
@@ -192,8 +216,8 @@ impl Billing {
         Ok(now.with_timezone(&profile(&mut tx, brand).await?.zone).date_naive())
     }
 
-    /// Takes out of the books what is left of credits that have expired, for all brands that have some due. Returns how many
-    /// credits were looked at.
+    /// Takes out of the books what is left of credits that have expired, and takes back top-ups nobody has paid, for all
+    /// brands that have some due. Returns how many were looked at.
     ///
     /// # Errors
     /// When the database is away.
@@ -205,6 +229,14 @@ impl Billing {
                 Ok(count) => done += count,
                 Err(error) => {
                     tracing::error!(brand.id = %brand, reason = %error.reason, error = %error.message, "credits could not expire");
+                }
+            }
+        }
+        for brand in store::top_up::due_brands(&self.pool, self.clock.now(), BRANDS_MAX).await? {
+            match self.expire_top_ups(brand).await {
+                Ok(count) => done += count,
+                Err(error) => {
+                    tracing::error!(brand.id = %brand, reason = %error.reason, error = %error.message, "top-ups could not expire");
                 }
             }
         }

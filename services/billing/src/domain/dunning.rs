@@ -281,9 +281,10 @@ pub fn next_of(
             steps.extend(cancel);
             steps.extend(subscription.pause_until.map(|at| (at, Step::TakeUp)));
         }
-        State::Suspended { cause: SuspendCause::Staff } => steps.extend(cancel),
+        State::Suspended { cause: SuspendCause::Staff | SuspendCause::Reseller } => steps.extend(cancel),
         State::Pending => {
-            let at = subscription.created_at + settings.abandon_after;
+            // Staff may have looked at the order first; its customer has as long from then on.
+            let at = subscription.since + settings.abandon_after;
             let standing = waiting.invoice.map_or(Standing::None, |invoice| invoice.standing);
             steps.push((held_back(at, standing, settings), Step::End(EndCause::Abandoned)));
         }

@@ -9,9 +9,11 @@ use ottery_kernel::{InvoiceId, Period};
 
 use super::invoice::{Number, Snapshot};
 use super::rates::RateSum;
+use super::tax::Treatment;
+use super::vat::Evidence;
 
 /// Columns of the invoices, one row per document and rate. Amounts of credit notes are negative.
-const INVOICE_HEAD: [&str; 17] = [
+const INVOICE_HEAD: [&str; 27] = [
     "document",
     "number",
     "issued_on",
@@ -29,6 +31,16 @@ const INVOICE_HEAD: [&str; 17] = [
     "net",
     "tax",
     "gross",
+    "tax_name",
+    "tax_category",
+    "tax_reason",
+    "place_country",
+    "place_region",
+    "place_postal_code",
+    "place_source",
+    "vat_number",
+    "vat_proof",
+    "vat_checked_at",
 ];
 /// Columns of the journal, two rows per transfer; debits and credits are equal in every currency.
 const JOURNAL_HEAD: [&str; 9] =
@@ -111,7 +123,11 @@ pub struct Posted {
 pub fn invoices(day: Day, documents: &[Issued], is_first: bool) -> Result<String, MoneyError> {
     let mut page = Csv::new(is_first.then_some(INVOICE_HEAD.as_slice()));
     for document in documents {
+        // What is older than the rules of taxes has its place and proof nowhere.
+        let is_told = document.snapshot.tax.is_some();
+        let grounds = document.snapshot.tax.clone().unwrap_or_default();
         for sum in &document.sums {
+            let proof = grounds.evidence.as_ref().filter(|_| sum.treatment == Treatment::ReverseCharge);
             let signed = |amount: Money| if document.is_credit { amount.checked_neg() } else { Ok(amount) };
             let buyer = &document.snapshot.buyer;
             page.row([
@@ -132,10 +148,46 @@ pub fn invoices(day: Day, documents: &[Issued], is_first: bool) -> Result<String
                 signed(sum.net()?)?.to_decimal(),
                 signed(sum.tax)?.to_decimal(),
                 signed(sum.gross)?.to_decimal(),
+                text(&document.snapshot.tax_name),
+                category(sum, &document.snapshot).to_owned(),
+                text(reason(&sum.treatment)),
+                text(&grounds.place.country),
+                text(&grounds.place.region),
+                text(&grounds.place.postal_code),
+                if is_told { grounds.source.as_str() } else { "" }.to_owned(),
+                text(proof.map_or("", |proof| &proof.number)),
+                text(&proof.map(proven_by).unwrap_or_default()),
+                proof.map(|proof| instant(proof.checked_at)).unwrap_or_default(),
             ]);
         }
     }
     Ok(page.finish())
+}
+
+/// How a sum is taxed, as EN 16931 calls it: the same letters as in the e-invoice.
+fn category(sum: &RateSum, snapshot: &Snapshot) -> &'static str {
+    match &sum.treatment {
+        Treatment::ReverseCharge => "AE",
+        Treatment::Exempt { .. } => "E",
+        Treatment::OutOfScope { .. } => "O",
+        Treatment::Rate if sum.rate_bp > 0 => "S",
+        Treatment::Rate if snapshot.seller.tax_id.trim().is_empty() => "O",
+        Treatment::Rate => "Z",
+    }
+}
+
+/// Why no tax is charged, as far as the law's words are kept.
+fn reason(treatment: &Treatment) -> &str {
+    match treatment {
+        Treatment::Rate | Treatment::ReverseCharge => "",
+        Treatment::Exempt { reason } | Treatment::OutOfScope { reason } => reason,
+    }
+}
+
+/// Who says that the buyer is a business, and by which name of the answer; ours of the question when there is none.
+fn proven_by(proof: &Evidence) -> String {
+    let named = if proof.reference.is_empty() { &proof.check_id } else { &proof.reference };
+    format!("{} {named}", proof.validator).trim().to_owned()
 }
 
 /// A page of the journal.

@@ -154,6 +154,8 @@ pub enum Purpose {
     Upgrade,
     /// Written by staff; it pays for no subscription.
     Manual,
+    /// Money for the wallet: nothing is sold by it, and nobody owes it.
+    TopUp,
 }
 
 impl Purpose {
@@ -165,13 +167,16 @@ impl Purpose {
             Self::Renewal => "renewal",
             Self::Upgrade => "upgrade",
             Self::Manual => "manual",
+            Self::TopUp => "top_up",
         }
     }
 
     /// The purpose stored as `text`.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
-        [Self::First, Self::Renewal, Self::Upgrade, Self::Manual].into_iter().find(|purpose| purpose.as_str() == text)
+        [Self::First, Self::Renewal, Self::Upgrade, Self::Manual, Self::TopUp]
+            .into_iter()
+            .find(|purpose| purpose.as_str() == text)
     }
 }
 
@@ -317,6 +322,9 @@ pub struct Invoice {
     pub reminders_done: u32,
     /// Off-session charges asked for.
     pub charges_made: u32,
+    /// When what was owed turned out too little for a payment of its own: what it pays for was given, and it is asked for with
+    /// the next one.
+    pub carried_at: Option<DateTime<Utc>>,
     /// Sum of the allocations.
     pub paid: Money,
     /// The part of it that came from the wallet.
@@ -341,9 +349,27 @@ impl Invoice {
     pub const fn is_claim(&self) -> bool {
         match (self.state, self.purpose) {
             (State::Open, _) | (State::Uncollectible, Purpose::Renewal | Purpose::Manual) => true,
-            (State::Uncollectible, Purpose::First | Purpose::Upgrade)
+            (State::Uncollectible, Purpose::First | Purpose::Upgrade | Purpose::TopUp)
             | (State::Draft | State::Void | State::Closed, _) => false,
         }
+    }
+
+    /// Whether it waits for the next one, as too little to be paid by itself.
+    #[must_use]
+    pub const fn is_carried(&self) -> bool {
+        matches!(self.state, State::Open) && self.carried_at.is_some()
+    }
+
+    /// Whether it is what a period waits for: neither of a change, nor carried forward.
+    #[must_use]
+    pub const fn holds_period(&self) -> bool {
+        !matches!(self.purpose, Purpose::Upgrade) && !self.is_carried()
+    }
+
+    /// Whether money for it is in the wallet, also what came when it had expired: what goes back of it comes from there.
+    #[must_use]
+    pub const fn has_topped_up(&self) -> bool {
+        matches!((self.purpose, self.state), (Purpose::TopUp, State::Closed | State::Void))
     }
 
     /// What tax did to the price of what is sold. Before rules there were, it was contained at the rate of the lines.

@@ -38,6 +38,14 @@ pub enum Account {
     BadDebt,
     /// What granted credit costs the seller.
     Promotions,
+    /// Top-ups between their invoice and the wallet, and on their way back.
+    TopUps,
+    /// What was converted into another currency: what came in of one, and went out of the other.
+    Exchange,
+    /// Codes that were sold and nobody has redeemed.
+    GiftCodes,
+    /// What whoever sells codes owes for them.
+    GiftSales,
 }
 
 impl fmt::Display for Account {
@@ -55,6 +63,10 @@ impl fmt::Display for Account {
             Self::Tax => f.write_str("tax"),
             Self::BadDebt => f.write_str("bad_debt"),
             Self::Promotions => f.write_str("promotions"),
+            Self::TopUps => f.write_str("top_ups"),
+            Self::Exchange => f.write_str("exchange"),
+            Self::GiftCodes => f.write_str("gift_codes"),
+            Self::GiftSales => f.write_str("gift_sales"),
         }
     }
 }
@@ -90,6 +102,10 @@ impl FromStr for Account {
             None if code == "tax" => Ok(Self::Tax),
             None if code == "bad_debt" => Ok(Self::BadDebt),
             None if code == "promotions" => Ok(Self::Promotions),
+            None if code == "top_ups" => Ok(Self::TopUps),
+            None if code == "exchange" => Ok(Self::Exchange),
+            None if code == "gift_codes" => Ok(Self::GiftCodes),
+            None if code == "gift_sales" => Ok(Self::GiftSales),
             Some(_) | None => Err(AccountError::Unknown(code.chars().take(64).collect())),
         }
     }
@@ -299,6 +315,30 @@ pub fn invoice_finalised(booking: Booking, customer: AccountId, totals: Totals) 
     )
 }
 
+/// The invoice of a top-up was issued: nothing was sold and nothing is taxed before the money is spent.
+///
+/// # Errors
+/// When the amount is negative.
+pub fn top_up_finalised(booking: Booking, customer: AccountId, amount: Money) -> Result<Booking, LedgerError> {
+    booking.post(Account::Receivable(customer), Account::TopUps, amount)
+}
+
+/// A top-up was paid: it is the customer's to spend.
+///
+/// # Errors
+/// When the amount is negative.
+pub fn topped_up(booking: Booking, customer: AccountId, amount: Money) -> Result<Booking, LedgerError> {
+    booking.post(Account::TopUps, Account::Wallet(customer), amount)
+}
+
+/// A credit note takes a part of a top-up back.
+///
+/// # Errors
+/// When the amount is negative.
+pub fn top_up_credited(booking: Booking, customer: AccountId, amount: Money) -> Result<Booking, LedgerError> {
+    booking.post(Account::TopUps, Account::Receivable(customer), amount)
+}
+
 /// An issued invoice was made void: exactly what issuing it booked, the other way round.
 ///
 /// # Errors
@@ -406,6 +446,10 @@ mod tests {
             Account::Credit(CreditId::fresh()),
             Account::Promotions,
             Account::Deferred,
+            Account::TopUps,
+            Account::Exchange,
+            Account::GiftCodes,
+            Account::GiftSales,
         ] {
             assert_eq!(account.to_string().parse(), Ok(account));
         }

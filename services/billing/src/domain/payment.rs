@@ -208,6 +208,18 @@ pub struct Capture {
     pub saved: Option<SavedToken>,
     /// The instrument for people: `Visa ending 4242`.
     pub label: String,
+    /// What the provider calls the instrument whoever pays with it; none when it does not say.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+/// The same for the same card or account, whoever pays with it. Not printable: it is only ever kept as a keyed hash.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Fingerprint(pub String);
+
+impl std::fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fingerprint(…)")
+    }
 }
 
 /// A provider's token for a saved instrument. Not printable: whoever holds it can charge.

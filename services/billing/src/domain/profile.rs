@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use ottery_kernel::{BrandId, Currency, EntityId};
 use serde::{Deserialize, Serialize};
 
+use super::minimum::Minimums;
 use super::rules::InvoiceRules;
 use super::tax::Settings;
 
@@ -46,6 +47,9 @@ pub struct Profile {
     /// What the brand chose about invoices: billing's own, not the catalogue's.
     #[serde(skip)]
     pub rules: InvoiceRules,
+    /// The least a payment can be, where something is charged: the provider's and billing's own.
+    #[serde(skip)]
+    pub minimums: Minimums,
 }
 
 impl Profile {

@@ -115,6 +115,9 @@ pub fn what(kind: &str) -> &'static str {
         "wallet.applied" => "Used for an invoice",
         "wallet.released" => "Given back by an invoice",
         "wallet.topped_up" => "Topped up",
+        "wallet.converted" => "Converted into another currency",
+        "refund.reserved" => "Taken for a refund",
+        "refund.released" => "Given back by a refund",
         _ => "Booked by staff",
     }
 }

@@ -52,6 +52,8 @@ pub enum SuspendCause {
     Unpaid,
     /// Staff did it; only staff lifts it.
     Staff,
+    /// Their reseller did not pay; ends when the reseller has.
+    Reseller,
 }
 
 /// Why a subscription is over.
@@ -142,9 +144,10 @@ impl State {
             (S::PastDue { .. }, C::Prolong { grace_until }) => Ok(Outcome::Moved(S::PastDue { grace_until })),
             (S::Trialing | S::Active | S::PastDue { .. }, C::Suspend(cause)) => Ok(Outcome::Moved(S::Suspended { cause })),
             // Staff's word weighs more: paying must not lift what staff has suspended.
-            (S::Suspended { cause: SuspendCause::Unpaid } | S::Paused, C::Suspend(SuspendCause::Staff)) => {
-                Ok(Outcome::Moved(S::Suspended { cause: SuspendCause::Staff }))
-            }
+            (
+                S::Suspended { cause: SuspendCause::Unpaid | SuspendCause::Reseller } | S::Paused,
+                C::Suspend(SuspendCause::Staff),
+            ) => Ok(Outcome::Moved(S::Suspended { cause: SuspendCause::Staff })),
             (S::Suspended { .. }, C::Lift { is_paid: true, .. }) | (S::Paused, C::Unpause) => Ok(Outcome::Moved(S::Active)),
             (S::Suspended { .. }, C::Lift { is_paid: false, grace_until }) => Ok(Outcome::Moved(S::PastDue { grace_until })),
             (S::Active, C::Pause) => Ok(Outcome::Moved(S::Paused)),
@@ -158,7 +161,15 @@ impl State {
             | (S::PastDue { .. }, C::MissPayment { .. } | C::Lift { .. })
             // The money counts, the suspension or pause stays.
             | (S::Suspended { cause: SuspendCause::Staff }, C::Activate | C::Suspend(_))
-            | (S::Suspended { cause: SuspendCause::Unpaid }, C::Suspend(SuspendCause::Unpaid) | C::MissPayment { .. })
+            | (
+                S::Suspended { cause: SuspendCause::Reseller },
+                C::Activate | C::Suspend(SuspendCause::Unpaid | SuspendCause::Reseller),
+            )
+            // Who owes themselves is not served anyway.
+            | (
+                S::Suspended { cause: SuspendCause::Unpaid },
+                C::Suspend(SuspendCause::Unpaid | SuspendCause::Reseller) | C::MissPayment { .. },
+            )
             | (S::Paused, C::Pause | C::Activate)
             | (S::Ended { .. }, C::End(_)) => Ok(Outcome::AlreadyThere),
 
@@ -172,8 +183,14 @@ impl State {
             | (S::Active, C::StartTrial)
             | (S::PastDue { .. }, C::StartTrial | C::Pause | C::Unpause)
             | (S::Suspended { .. }, C::StartTrial | C::Pause | C::Unpause)
-            | (S::Suspended { cause: SuspendCause::Staff }, C::MissPayment { .. })
-            | (S::Paused, C::StartTrial | C::MissPayment { .. } | C::Suspend(SuspendCause::Unpaid) | C::Lift { .. })
+            | (S::Suspended { cause: SuspendCause::Staff | SuspendCause::Reseller }, C::MissPayment { .. })
+            | (
+                S::Paused,
+                C::StartTrial
+                | C::MissPayment { .. }
+                | C::Suspend(SuspendCause::Unpaid | SuspendCause::Reseller)
+                | C::Lift { .. },
+            )
             | (
                 S::Ended { .. },
                 C::StartTrial
@@ -254,11 +271,12 @@ impl SuspendCause {
         match self {
             Self::Unpaid => "unpaid",
             Self::Staff => "staff",
+            Self::Reseller => "reseller",
         }
     }
 
     fn from_text(text: &str) -> Option<Self> {
-        [Self::Unpaid, Self::Staff].into_iter().find(|cause| cause.as_str() == text)
+        [Self::Unpaid, Self::Staff, Self::Reseller].into_iter().find(|cause| cause.as_str() == text)
     }
 }
 

@@ -10,7 +10,7 @@ use ottery_proto::billing::v1 as proto;
 
 use crate::contract;
 use crate::domain::entitlement::{Entitlement, Wanted};
-use crate::domain::invoice::{Buyer, Invoice};
+use crate::domain::invoice::{Buyer, Invoice, Purpose};
 use crate::domain::subscription::{State, Subscription};
 use crate::domain::tax::Tax;
 use crate::store::customer::Customer;
@@ -18,6 +18,8 @@ use crate::store::order::Order;
 
 /// Type of `billing.order.placed.v1`.
 pub const ORDER_PLACED: &str = "billing.order.placed.v1";
+/// Type of `billing.order.declined.v1`.
+pub const ORDER_DECLINED: &str = "billing.order.declined.v1";
 /// Type of `billing.invoice.finalised.v1`.
 pub const INVOICE_FINALISED: &str = "billing.invoice.finalised.v1";
 /// Type of `billing.invoice.sent.v1`.
@@ -40,6 +42,17 @@ pub const VAT_DECIDED: &str = "billing.vat.decided.v1";
 pub fn order_placed(brand: BrandId, order: &Order) -> Event {
     let payload = proto::OrderPlaced { order: Some(contract::order(order)) };
     Event::new(ORDER_PLACED, order.id, 0, brand, order.placed_at, &payload).optional()
+}
+
+/// An order that staff had to look at is not accepted.
+#[must_use]
+pub fn order_declined(brand: BrandId, order: &Order, buyer: Option<&Buyer>, now: DateTime<Utc>) -> Event {
+    let payload = proto::OrderDeclined {
+        order: Some(contract::order(order)),
+        display_name: buyer.map(|buyer| buyer.name.clone()).unwrap_or_default(),
+        locale: buyer.map(|buyer| buyer.locale.clone()).unwrap_or_default(),
+    };
+    Event::new(ORDER_DECLINED, order.id, 0, brand, now, &payload).optional()
 }
 
 /// An invoice got its number.
@@ -69,7 +82,11 @@ pub fn invoice_settled(
     let payload = proto::InvoiceSettled {
         invoice: Some(contract::invoice(invoice, &[])),
         order_id: invoice.order.map(|id| id.to_string()).unwrap_or_default(),
-        referral_code: customer.map(|customer| customer.referral_code.clone()).unwrap_or_default(),
+        // Whoever sent the customer earns by what they buy, also from the wallet, and not by the money in it as well.
+        referral_code: customer
+            .filter(|_| invoice.purpose != Purpose::TopUp)
+            .map(|customer| customer.referral_code.clone())
+            .unwrap_or_default(),
         first_of_account,
         payment_id: payment.map(|id| id.to_string()).unwrap_or_default(),
     };
@@ -78,7 +95,7 @@ pub fn invoice_settled(
 
 /// A renewal invoice waits.
 #[must_use]
-pub fn reminder_due(brand: BrandId, invoice: &Invoice, step: u32, now: DateTime<Utc>) -> Event {
+pub fn reminder_due(brand: BrandId, invoice: &Invoice, step: u32, is_mailed: bool, now: DateTime<Utc>) -> Event {
     let buyer = &invoice.snapshot.buyer;
     let payload = proto::ReminderDue {
         invoice: Some(contract::invoice(invoice, &[])),
@@ -87,6 +104,7 @@ pub fn reminder_due(brand: BrandId, invoice: &Invoice, step: u32, now: DateTime<
         email: buyer.email.clone(),
         locale: buyer.locale.clone(),
         plan_name: invoice.snapshot.offer.as_ref().map(|offer| offer.plan_name.clone()).unwrap_or_default(),
+        quiet: !is_mailed,
     };
     Event::new(REMINDER_DUE, invoice.id, 0, brand, now, &payload)
 }
@@ -157,7 +175,17 @@ pub fn vat_decided(
 fn recurring_net(subscription: &Subscription, tax: &Tax) -> Result<Money, MoneyError> {
     let price = subscription.recurring_price()?;
     match subscription.state {
-        State::Active | State::PastDue { .. } => tax.net(price),
+        State::Active | State::PastDue { .. } if !price.is_zero() => {
+            // Add-ons of other kinds are taxed at their own rates; coupons are the plan's.
+            let (mut rest, mut net) = (price, Money::zero(price.currency));
+            for extra in subscription.offer.extras().filter(|extra| extra.category().is_some()) {
+                let cost = extra.price()?;
+                rest = rest.checked_sub(cost)?;
+                net = net.checked_add(extra.tax(tax).net(cost)?)?;
+            }
+            net.checked_add(tax.net(rest)?)
+        }
+        State::Active | State::PastDue { .. } => Ok(price),
         State::Pending | State::Trialing | State::Suspended { .. } | State::Paused | State::Ended { .. } => {
             Ok(Money::zero(price.currency))
         }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use ottery_kernel::InvoiceId;
-use ottery_kit::grpc::{Problem, actor};
+use ottery_kit::grpc::{ActorKind, Problem, actor};
 use ottery_proto::billing::v1 as proto;
 use ottery_proto::billing::v1::dunning_service_server::DunningService;
 use prost_types::Timestamp;
@@ -10,9 +10,9 @@ use tonic::{Request, Response, Status};
 
 use super::order::{TEXT_MAX, within};
 use super::payment::web_address;
-use super::{Caller, convert, id, page};
+use super::{Caller, convert, id, own_account, page};
 use crate::app::Billing;
-use crate::app::dunning::{Asked, Decision, Put, Sample, Timeline};
+use crate::app::dunning::{Asked, Decision, Put, Sample, Shown, Timeline};
 use crate::app::pay_link::Standing;
 use crate::domain::dunning::Step;
 use crate::domain::dunning::campaign::{Campaign, Channel, Contact, HaltLimit, Patience, PlanPatience};
@@ -40,9 +40,10 @@ pub(super) fn campaign_from(sent: proto::Campaign) -> Result<Campaign, Problem> 
     for (n, contact) in sent.contacts.iter().enumerate() {
         let channel = |word: proto::campaign::Channel| match word {
             proto::campaign::Channel::Mail => Ok(Channel::Mail),
+            proto::campaign::Channel::InApp => Ok(Channel::InApp),
             proto::campaign::Channel::Unspecified => {
                 let field = format!("campaign.contacts[{n}].channels");
-                let message = format!("{field}: name each channel once, at least one; there is: mail");
+                let message = format!("{field}: name each channel once, at least one; there are: mail, in_app");
                 Err(Problem::invalid(field, "CHANNELS", message))
             }
         };
@@ -73,10 +74,14 @@ pub(super) fn campaign_from(sent: proto::Campaign) -> Result<Campaign, Problem> 
     })
 }
 
+fn channel(channel: &Channel) -> i32 {
+    match channel {
+        Channel::Mail => proto::campaign::Channel::Mail.into(),
+        Channel::InApp => proto::campaign::Channel::InApp.into(),
+    }
+}
+
 pub(super) fn campaign(campaign: &Campaign) -> proto::Campaign {
-    let channel = |channel: &Channel| match channel {
-        Channel::Mail => i32::from(proto::campaign::Channel::Mail),
-    };
     let contact = |contact: &Contact| proto::campaign::Contact {
         hours: contact.hours,
         channels: contact.channels.iter().map(channel).collect(),
@@ -112,9 +117,9 @@ fn saved(saved: &Saved) -> proto::SavedCampaign {
 }
 
 /// Nothing for steps that are not dunning: a timeline has none.
-fn moment(moment: &Moment) -> Option<proto::simulate_reply::Moment> {
+fn moment(moment: &Moment, campaign: &Campaign) -> Option<proto::simulate_reply::Moment> {
     use proto::simulate_reply::What;
-    let (mut step, mut until, mut pause_hours) = (0, None, 0);
+    let (mut step, mut until, mut pause_hours, mut channels) = (0, None, 0, Vec::new());
     let (what, told) = match moment.event {
         Event::Refused { is_told, pause } => {
             pause_hours = u32::try_from(pause.num_hours()).unwrap_or(0);
@@ -124,7 +129,9 @@ fn moment(moment: &Moment) -> Option<proto::simulate_reply::Moment> {
         Event::Step(Step::ChargeOther { .. }) => (What::ChargeOtherMethod, false),
         Event::Step(Step::Remind { step: done, .. }) => {
             step = done;
-            (What::Remind, true)
+            let by = campaign.channels_of(done);
+            channels = by.iter().map(channel).collect();
+            (What::Remind, by.contains(&Channel::Mail))
         }
         Event::Step(Step::MissPayment { grace_until }) => {
             until = Some(convert::timestamp(grace_until));
@@ -145,7 +152,23 @@ fn moment(moment: &Moment) -> Option<proto::simulate_reply::Moment> {
         step,
         until,
         pause_hours,
+        channels,
     })
+}
+
+fn notice(shown: &Shown, now: DateTime<Utc>, is_own: bool) -> proto::Notice {
+    proto::Notice {
+        invoice_id: shown.invoice.id.to_string(),
+        invoice_number: shown.invoice.number_text(),
+        amount: Some(convert::money(shown.left)),
+        due_at: shown.invoice.due_at.map(convert::timestamp),
+        overdue: shown.is_overdue(now),
+        subscription_id: shown.notice.subscription.to_string(),
+        plan_name: shown.notice.plan_name.clone(),
+        step: shown.notice.step,
+        shown_from: Some(convert::timestamp(shown.notice.shown_from)),
+        pay_token: if is_own { shown.pay_token.clone() } else { String::new() },
+    }
 }
 
 fn hold(subscription: String, hold: &Hold) -> proto::SuspensionHold {
@@ -227,11 +250,11 @@ impl DunningService for DunningGrpc {
         };
         let subject = asked(&request)?;
         let campaign = request.campaign.map(campaign_from).transpose()?;
-        let Timeline { due_at, moments, zone } =
+        let Timeline { due_at, moments, zone, campaign } =
             self.app.simulate_dunning(caller.brand, subject, campaign, class).await?;
         Ok(Response::new(proto::SimulateReply {
             due_at: Some(convert::timestamp(due_at)),
-            moments: moments.iter().filter_map(moment).collect(),
+            moments: moments.iter().filter_map(|happens| moment(happens, &campaign)).collect(),
             time_zone: zone.to_string(),
         }))
     }
@@ -355,5 +378,34 @@ impl DunningService for DunningGrpc {
         let (payment, checkout_url) =
             self.app.pay_by_link(brand, &request.token, request.return_url, request.cancel_url).await?;
         Ok(Response::new(proto::PayByLinkReply { checkout_url, payment_id: payment.to_string() }))
+    }
+
+    async fn list_notices(
+        &self,
+        request: Request<proto::ListNoticesRequest>,
+    ) -> Result<Response<proto::ListNoticesReply>, Status> {
+        let caller = Caller::customer_or(actor(&request)?, "invoice.read")?;
+        let account = match caller.owner {
+            Some(owner) => owner,
+            None => id("account_id", &request.get_ref().account_id)?,
+        };
+        let (shown, now) = self.app.notices(caller.brand, account).await?;
+        let notices = shown.iter().map(|shown| notice(shown, now, caller.owner.is_some())).collect();
+        Ok(Response::new(proto::ListNoticesReply { notices }))
+    }
+
+    async fn dismiss_notice(
+        &self,
+        request: Request<proto::DismissNoticeRequest>,
+    ) -> Result<Response<proto::DismissNoticeReply>, Status> {
+        let actor = actor(&request)?;
+        let brand = actor.brand_or_problem()?;
+        if actor.kind != ActorKind::Customer {
+            let message = "a notice is dismissed by its customer";
+            return Err(Problem::denied("NOT_YOURS", message).into());
+        }
+        let invoice = id("invoice_id", &request.get_ref().invoice_id)?;
+        self.app.dismiss_notice(brand, own_account(&actor)?, invoice).await?;
+        Ok(Response::new(proto::DismissNoticeReply {}))
     }
 }

@@ -1,5 +1,7 @@
 //! Quotes, orders and changes of plan.
 
+use std::net::IpAddr;
+
 use ottery_kernel::{Currency, PlanId};
 use ottery_kit::grpc::{Actor, ActorKind, Problem};
 use ottery_kit::idempotency::{KeyScope, request_hash};
@@ -12,6 +14,7 @@ use crate::app::change::{ChangeTo, Urls};
 use crate::app::checkout::Ask;
 use crate::app::order::{Idempotency, Place};
 use crate::app::payment;
+use crate::app::screen::{Visit, network_of};
 use crate::domain::coupon::Coupon;
 use crate::domain::invoice::Buyer;
 use crate::domain::proration::Effect;
@@ -87,8 +90,30 @@ pub(super) async fn create_quote(
         coupon: request.coupon,
         options: convert::option::quantities_from(request.options),
         addons: plan_ids("addons", &request.addon_plan_ids)?,
+        email: within("email", request.email.trim(), TEXT_MAX)?.to_owned(),
+        device: device(request.origin.as_ref())?,
     };
-    Ok(quote(&app.create_quote(brand, ask).await?))
+    let stored = app.create_quote(brand, ask).await?;
+    let least = app.wallet_only_below(brand, stored.quote.due_now).await?;
+    Ok(proto::Quote { wallet_only_below: least.map(convert::money), ..quote(&stored) })
+}
+
+/// Longest id of a browser.
+const DEVICE_MAX: usize = 100;
+
+fn device(origin: Option<&proto::Origin>) -> Result<String, Problem> {
+    let device = origin.map_or("", |origin| origin.device_id.as_str());
+    Ok(within("origin.device_id", device, DEVICE_MAX)?.to_owned())
+}
+
+/// Where a customer's own order comes from.
+fn visit(actor: &Actor, origin: Option<proto::Origin>) -> Result<Visit, Problem> {
+    let address = actor.client_ip.as_deref().and_then(|text| text.parse::<IpAddr>().ok());
+    Ok(Visit {
+        device: device(origin.as_ref())?,
+        network: address.map(network_of).unwrap_or_default(),
+        country: country(&origin.map(|origin| origin.country).unwrap_or_default())?,
+    })
 }
 
 fn quote(stored: &Stored) -> proto::Quote {
@@ -118,6 +143,7 @@ fn quote(stored: &Stored) -> proto::Quote {
         options: stored.offer.options.iter().map(convert::option::chosen).collect(),
         once: stored.offer.once,
         addons: stored.offer.addons.iter().map(convert::addon::bought).collect(),
+        wallet_only_below: None,
     }
 }
 
@@ -125,9 +151,11 @@ pub(super) async fn place_order(
     app: &Billing,
     actor: Actor,
     key: Option<String>,
-    request: proto::PlaceOrderRequest,
+    mut request: proto::PlaceOrderRequest,
 ) -> Result<proto::PlaceOrderReply, Problem> {
     let caller = Caller::customer_or(actor, "order.create")?;
+    // A call that is sent again may come from elsewhere.
+    let origin = request.origin.take();
     let hash = request_hash(&request);
     let account = match (caller.owner, request.account_id.as_str()) {
         (Some(owner), "") => owner,
@@ -162,6 +190,7 @@ pub(super) async fn place_order(
         cancel_url: within("cancel_url", &request.cancel_url, URL_MAX)?.to_owned(),
         save_method: request.save_method,
         coupon: request.coupon.clone(),
+        visit: caller.owner.is_some().then(|| visit(&caller.actor, origin)).transpose()?,
     };
     let call = idempotency(&caller.actor, "billing.PlaceOrder", key, hash);
     let placed = app.place_order(caller.brand, place, call).await?;

@@ -357,6 +357,40 @@ impl BillingService for BillingGrpc {
         Ok(Response::new(payment::pay_invoices(&self.app, actor, request.into_inner()).await?))
     }
 
+    async fn top_up_wallet(
+        &self,
+        request: Request<proto::TopUpWalletRequest>,
+    ) -> Result<Response<proto::TopUpWalletReply>, Status> {
+        let actor = actor(&request)?;
+        let key = idempotency_key(&request)?;
+        Ok(Response::new(wallet::top_up(&self.app, actor, key, request.into_inner()).await?))
+    }
+
+    async fn convert_wallet(
+        &self,
+        request: Request<proto::ConvertWalletRequest>,
+    ) -> Result<Response<proto::WalletConversion>, Status> {
+        let actor = actor(&request)?;
+        let key = idempotency_key(&request)?;
+        Ok(Response::new(wallet::convert(&self.app, actor, key, request.into_inner()).await?))
+    }
+
+    async fn get_amount_rules(
+        &self,
+        request: Request<proto::GetAmountRulesRequest>,
+    ) -> Result<Response<proto::AmountRules>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(wallet::get_rules(&self.app, actor).await?))
+    }
+
+    async fn put_amount_rules(
+        &self,
+        request: Request<proto::PutAmountRulesRequest>,
+    ) -> Result<Response<proto::AmountRules>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(wallet::put_rules(&self.app, actor, request.into_inner()).await?))
+    }
+
     async fn get_invoice_rules(
         &self,
         request: Request<proto::GetInvoiceRulesRequest>,

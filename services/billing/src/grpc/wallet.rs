@@ -6,22 +6,29 @@ use ottery_kit::grpc::{Actor, Problem};
 use ottery_kit::idempotency::request_hash;
 use ottery_proto::billing::v1 as proto;
 
-use super::order::idempotency;
+use super::order::{TEXT_MAX, country, idempotency, within};
+use super::payment::web_address;
 use super::{Caller, convert, id};
 use crate::app::Billing;
+use crate::app::conversion::Convert;
+use crate::app::payment;
+use crate::app::top_up::{By, TopUp};
 use crate::app::wallet::{Grant, Wallet, usual_days};
+use crate::domain::amount_rules::{AmountRule, AmountRules};
+use crate::domain::exchange::RateError;
+use crate::domain::invoice::Buyer;
 use crate::domain::statement::{Row, Statement, what};
 use crate::domain::wallet::Granted;
 use ottery_kernel::Money;
 
 /// Whose wallet: the customer's own, or the one staff asks for.
-fn whose(caller: &Caller, asked: &str) -> Result<AccountId, Problem> {
+pub(super) fn whose(caller: &Caller, asked: &str) -> Result<AccountId, Problem> {
     caller
         .account_filter(asked)?
         .ok_or_else(|| Problem::invalid("account_id", "MISSING", "account_id: say whose wallet"))
 }
 
-fn credit(granted: &Granted, left: Money) -> proto::WalletCredit {
+pub(super) fn credit(granted: &Granted, left: Money) -> proto::WalletCredit {
     proto::WalletCredit {
         id: granted.id.to_string(),
         account_id: granted.account.to_string(),
@@ -47,8 +54,135 @@ pub(super) async fn get(
     request: proto::GetWalletRequest,
 ) -> Result<proto::GetWalletReply, Problem> {
     let caller = Caller::customer_or(actor, "invoice.read")?;
-    let found = app.wallet(caller.brand, whose(&caller, &request.account_id)?).await?;
-    Ok(proto::GetWalletReply { wallets: found.iter().map(wallet).collect() })
+    let found = app.wallet_overview(caller.brand, whose(&caller, &request.account_id)?).await?;
+    let limit = |(min, max): &(Money, Money)| proto::TopUpLimit {
+        min: Some(convert::money(*min)),
+        max: Some(convert::money(*max)),
+    };
+    Ok(proto::GetWalletReply {
+        wallets: found.wallets.iter().map(wallet).collect(),
+        top_up_limits: found.top_ups.iter().map(limit).collect(),
+        saved_method_label: found.saved.unwrap_or_default(),
+    })
+}
+
+pub(super) async fn top_up(
+    app: &Billing,
+    actor: Actor,
+    key: Option<String>,
+    request: proto::TopUpWalletRequest,
+) -> Result<proto::TopUpWalletReply, Problem> {
+    let caller = Caller::customer_or(actor, "order.create")?;
+    let call = idempotency(&caller.actor, "billing.TopUpWallet", key, request_hash(&request));
+    let amount = request.amount.as_ref().ok_or_else(|| {
+        Problem::invalid("amount", "MISSING", "amount: say how much, in minor units with its currency")
+    })?;
+    let email = within("email", request.email.trim(), TEXT_MAX)?;
+    if !email.contains('@') {
+        let message = "email: the invoice needs an address such as `me@example.com`";
+        return Err(Problem::invalid("email", "EMAIL_INVALID", message));
+    }
+    let by = if request.saved_method {
+        By::Saved
+    } else {
+        web_address("return_url", &request.return_url)?;
+        web_address("cancel_url", &request.cancel_url)?;
+        By::Page { return_url: request.return_url.clone(), cancel_url: request.cancel_url.clone() }
+    };
+    let ask = TopUp {
+        account: whose(&caller, &request.account_id)?,
+        buyer: Buyer {
+            name: within("display_name", request.display_name.trim(), TEXT_MAX)?.to_owned(),
+            email: email.to_owned(),
+            country: country(&request.country)?,
+            locale: within("locale", &request.locale, 35)?.to_owned(),
+            address: None,
+        },
+        amount: convert::money_from("amount", amount)?,
+        by: by.clone(),
+    };
+    let asked = app.top_up(caller.brand, ask, call).await?;
+    let checkout_url = match by {
+        By::Page { .. } => payment::open_checkout(app, caller.brand, asked.payment).await?,
+        By::Saved => String::new(),
+    };
+    Ok(proto::TopUpWalletReply {
+        invoice: Some(convert::invoice(&asked.invoice, &[])),
+        payment_id: asked.payment.to_string(),
+        checkout_url,
+    })
+}
+
+fn currency(field: &'static str, code: &str) -> Result<Currency, Problem> {
+    code.parse().map_err(|error| Problem::invalid(field, "CURRENCY_INVALID", format!("{field}: {error}")))
+}
+
+pub(super) async fn convert(
+    app: &Billing,
+    actor: Actor,
+    key: Option<String>,
+    request: proto::ConvertWalletRequest,
+) -> Result<proto::WalletConversion, Problem> {
+    let caller = Caller::staff(actor, "wallet.grant")?;
+    caller.actor.require_step_up(app.clock.now())?;
+    let call = idempotency(&caller.actor, "billing.ConvertWallet", key, request_hash(&request));
+    let rate =
+        request.rate.parse().map_err(|error: RateError| Problem::invalid("rate", "RATE_INVALID", error.to_string()));
+    let convert = Convert {
+        account: id("account_id", &request.account_id)?,
+        from: currency("from", &request.from_currency)?,
+        to: currency("to", &request.to_currency)?,
+        rate: rate?,
+        reason: request.reason,
+    };
+    let converted = app.convert_wallet(&caller.actor, caller.brand, convert, call).await?;
+    Ok(proto::WalletConversion {
+        id: converted.id,
+        from: Some(convert::money(converted.from)),
+        to: Some(convert::money(converted.to)),
+    })
+}
+
+fn rules(found: &AmountRules) -> proto::AmountRules {
+    let rule = |rule: &AmountRule| proto::AmountRule {
+        currency: rule.currency.to_string(),
+        top_up_min_minor: rule.top_up_min,
+        top_up_max_minor: rule.top_up_max,
+        charge_min_minor: rule.charge_min,
+    };
+    proto::AmountRules { rules: found.rules.iter().map(rule).collect(), version: found.version.unsigned_abs() }
+}
+
+pub(super) async fn get_rules(app: &Billing, actor: Actor) -> Result<proto::AmountRules, Problem> {
+    let caller = Caller::staff(actor, "brand.read")?;
+    Ok(rules(&app.amount_rules(caller.brand).await?))
+}
+
+pub(super) async fn put_rules(
+    app: &Billing,
+    actor: Actor,
+    request: proto::PutAmountRulesRequest,
+) -> Result<proto::AmountRules, Problem> {
+    let caller = Caller::staff(actor, "brand.update")?;
+    let read = |(at, rule): (usize, &proto::AmountRule)| {
+        let field = format!("rules[{at}].currency");
+        let currency: Currency = rule
+            .currency
+            .parse()
+            .map_err(|error| Problem::invalid(field.clone(), "CURRENCY_INVALID", format!("{field}: {error}")))?;
+        Ok(AmountRule {
+            currency,
+            top_up_min: rule.top_up_min_minor,
+            top_up_max: rule.top_up_max_minor,
+            charge_min: rule.charge_min_minor,
+        })
+    };
+    let wanted = AmountRules {
+        rules: request.rules.iter().enumerate().map(read).collect::<Result<_, Problem>>()?,
+        // A version that does not fit was never ours.
+        version: i64::try_from(request.expected_version).unwrap_or(i64::MAX),
+    };
+    Ok(rules(&app.put_amount_rules(&caller.actor, caller.brand, wanted).await?))
 }
 
 pub(super) async fn grant(

@@ -49,6 +49,7 @@ impl Outcomes {
                 fee: None,
                 saved: None,
                 label: past.map(|past| past.label.clone()).unwrap_or_default(),
+                fingerprint: None,
             }),
         }
     }
@@ -81,6 +82,10 @@ impl PaymentProvider for Assumed {
 
     fn exponent(&self, currency: Currency) -> u32 {
         self.like.exponent(currency)
+    }
+
+    fn minimum(&self, currency: Currency) -> i64 {
+        self.like.minimum(currency)
     }
 
     async fn create_checkout(&self, _: &Access, _: &CheckoutAsk) -> Result<Checkout, CallError> {

@@ -4,6 +4,7 @@
 //! attempt down and committed it before, and gives the attempt's id as idempotency key.
 
 pub mod assumed;
+mod minimum;
 mod registry;
 mod sandbox;
 mod signature;
@@ -185,6 +186,9 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
 
     /// Digits behind the point in this provider's minor units; not always those of ISO 4217.
     fn exponent(&self, currency: Currency) -> u32;
+
+    /// The least a payment can be, in our minor units; zero for no limit.
+    fn minimum(&self, currency: Currency) -> i64;
 
     /// Makes a hosted page.
     async fn create_checkout(&self, access: &Access, ask: &CheckoutAsk) -> Result<Checkout, CallError>;

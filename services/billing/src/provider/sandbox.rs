@@ -16,7 +16,7 @@ use super::{
     Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, Lookup, Notice, PaymentProvider, RefundAsk,
     RefundFact, Subject, from_provider, to_provider,
 };
-use crate::domain::payment::{Capture, Decline, DeclineClass, SavedToken, Truth};
+use crate::domain::payment::{Capture, Decline, DeclineClass, Fingerprint, SavedToken, Truth};
 use crate::domain::refund;
 
 /// Header of its signatures.
@@ -47,6 +47,8 @@ struct Card {
     brand: String,
     #[serde(default)]
     last4: String,
+    #[serde(default)]
+    fingerprint: String,
 }
 
 #[derive(Deserialize)]
@@ -179,6 +181,7 @@ impl Sandbox {
                     fee: payment.fee.as_ref().map(|fee| self.money(fee)).transpose()?,
                     saved,
                     label: payment.card.as_ref().map(label).unwrap_or_default(),
+                    fingerprint: fingerprint(payment.card),
                 }))
             }
             "failed" => Ok(Truth::Declined { provider_ref: payment.id, decline: decline(payment.decline) }),
@@ -206,6 +209,10 @@ impl Sandbox {
             }
         }
     }
+}
+
+fn fingerprint(card: Option<Card>) -> Option<Fingerprint> {
+    card.map(|card| card.fingerprint).filter(|text| !text.is_empty()).map(Fingerprint)
 }
 
 fn label(card: &Card) -> String {
@@ -268,6 +275,10 @@ impl PaymentProvider for Sandbox {
         } else {
             2
         }
+    }
+
+    fn minimum(&self, currency: Currency) -> i64 {
+        super::minimum::of(currency)
     }
 
     async fn create_checkout(&self, access: &Access, ask: &CheckoutAsk) -> Result<Checkout, CallError> {

@@ -33,6 +33,7 @@ struct Row {
     closed_at: Option<DateTime<Utc>>,
     reminders_done: i32,
     charges_made: i32,
+    carried_at: Option<DateTime<Utc>>,
     proforma_series: Option<String>,
     proforma_year: Option<i32>,
     proforma_seq: Option<i64>,
@@ -86,6 +87,7 @@ impl TryFrom<Row> for Invoice {
             closed_at: row.closed_at,
             reminders_done: row.reminders_done.unsigned_abs(),
             charges_made: row.charges_made.unsigned_abs(),
+            carried_at: row.carried_at,
             paid: money(row.paid_minor),
             from_wallet: money(row.wallet_minor),
             refunded: money(row.refunded_minor),
@@ -102,19 +104,20 @@ pub async fn insert_all(tx: &mut PgTransaction<'_>, brand: BrandId, invoices: &[
         "INSERT INTO invoice (id, brand_id, account_id, subscription_id, order_id, purpose, state, entity_id, series,
                               number_year, number_seq, currency, subtotal_minor, tax_minor, total_minor, lines, snapshot,
                               period_start, period_end, issued_at, due_at, closed_at, reminders_done, charges_made,
-                              proforma_series, proforma_year, proforma_seq, proforma_at)
+                              proforma_series, proforma_year, proforma_seq, proforma_at, carried_at)
          SELECT id, $1, account_id, subscription_id, order_id, purpose, state, entity_id, series,
                 number_year, number_seq, currency, subtotal_minor, tax_minor, subtotal_minor + tax_minor, lines, snapshot,
                 period_start, period_end, issued_at, due_at, closed_at, reminders_done, charges_made,
-                proforma_series, proforma_year, proforma_seq, proforma_at
+                proforma_series, proforma_year, proforma_seq, proforma_at, carried_at
            FROM UNNEST($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::uuid[], $9::text[],
                        $10::integer[], $11::bigint[], $12::text[], $13::bigint[], $14::bigint[], $15::jsonb[], $16::jsonb[],
                        $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::timestamptz[], $21::timestamptz[],
-                       $22::integer[], $23::integer[], $24::text[], $25::integer[], $26::bigint[], $27::timestamptz[])
+                       $22::integer[], $23::integer[], $24::text[], $25::integer[], $26::bigint[], $27::timestamptz[],
+                       $28::timestamptz[])
                 AS r (id, account_id, subscription_id, order_id, purpose, state, entity_id, series,
                       number_year, number_seq, currency, subtotal_minor, tax_minor, lines, snapshot,
                       period_start, period_end, issued_at, due_at, closed_at, reminders_done, charges_made,
-                      proforma_series, proforma_year, proforma_seq, proforma_at)",
+                      proforma_series, proforma_year, proforma_seq, proforma_at, carried_at)",
         brand.as_uuid(),
         &column(invoices, |invoice| invoice.id.as_uuid()),
         &column(invoices, |invoice| invoice.account.as_uuid()),
@@ -142,6 +145,7 @@ pub async fn insert_all(tx: &mut PgTransaction<'_>, brand: BrandId, invoices: &[
         &column(invoices, |invoice| asked(invoice).map(|number| number.year)) as _,
         &column(invoices, |invoice| asked(invoice).map(|number| number.sequence)) as _,
         &column(invoices, |invoice| invoice.proforma.as_ref().map(|proforma| proforma.at)) as _,
+        &column(invoices, |invoice| invoice.carried_at) as _,
     )
     .execute(&mut **tx)
     .await?;
@@ -163,15 +167,16 @@ pub async fn save_all(tx: &mut PgTransaction<'_>, invoices: &[Invoice]) -> sqlx:
     }
     sqlx::query!(
         "UPDATE invoice SET state = r.state, closed_at = r.closed_at, reminders_done = r.reminders_done,
-                            charges_made = r.charges_made
-           FROM UNNEST($1::uuid[], $2::text[], $3::timestamptz[], $4::integer[], $5::integer[])
-                AS r (id, state, closed_at, reminders_done, charges_made)
+                            charges_made = r.charges_made, carried_at = r.carried_at
+           FROM UNNEST($1::uuid[], $2::text[], $3::timestamptz[], $4::integer[], $5::integer[], $6::timestamptz[])
+                AS r (id, state, closed_at, reminders_done, charges_made, carried_at)
           WHERE invoice.id = r.id",
         &column(invoices, |invoice| invoice.id.as_uuid()),
         &column(invoices, |invoice| invoice.state.as_str()) as _,
         &column(invoices, |invoice| invoice.closed_at) as _,
         &column(invoices, |invoice| signed(invoice.reminders_done)),
         &column(invoices, |invoice| signed(invoice.charges_made)),
+        &column(invoices, |invoice| invoice.carried_at) as _,
     )
     .execute(&mut **tx)
     .await?;
@@ -231,7 +236,7 @@ pub async fn get(tx: &mut PgTransaction<'_>, id: InvoiceId) -> sqlx::Result<Opti
         r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
                   subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
                   snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
-                  reminders_done, charges_made, proforma_series, proforma_year, proforma_seq, proforma_at,
+                  reminders_done, charges_made, carried_at, proforma_series, proforma_year, proforma_seq, proforma_at,
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
                       AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
@@ -276,7 +281,7 @@ pub async fn open_of(tx: &mut PgTransaction<'_>, subscriptions: &[SubscriptionId
         r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
                   subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
                   snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
-                  reminders_done, charges_made, proforma_series, proforma_year, proforma_seq, proforma_at,
+                  reminders_done, charges_made, carried_at, proforma_series, proforma_year, proforma_seq, proforma_at,
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
                       AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
@@ -321,7 +326,7 @@ pub async fn list(
         r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
                   subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
                   snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
-                  reminders_done, charges_made, proforma_series, proforma_year, proforma_seq, proforma_at,
+                  reminders_done, charges_made, carried_at, proforma_series, proforma_year, proforma_seq, proforma_at,
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
                       AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
@@ -346,7 +351,7 @@ pub async fn list_issued(tx: &mut PgTransaction<'_>, account: AccountId, page: P
         r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
                   subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
                   snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
-                  reminders_done, charges_made, proforma_series, proforma_year, proforma_seq, proforma_at,
+                  reminders_done, charges_made, carried_at, proforma_series, proforma_year, proforma_seq, proforma_at,
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
                       AND a.source IN ('wallet', 'release')) AS "wallet_minor!",

@@ -118,6 +118,9 @@ pub async fn give(tx: &mut PgTransaction<'_>, brand: BrandId, from: AccountId, t
     sqlx::query!("UPDATE wallet_credit SET account_id = $3 WHERE brand_id = $1 AND account_id = $2", brand, from, to)
         .execute(&mut **tx)
         .await?;
+    sqlx::query!("UPDATE gift_code SET redeemed_by = $3 WHERE brand_id = $1 AND redeemed_by = $2", brand, from, to)
+        .execute(&mut **tx)
+        .await?;
     sqlx::query!("UPDATE redemption SET account_id = $3 WHERE brand_id = $1 AND account_id = $2", brand, from, to)
         .execute(&mut **tx)
         .await?;

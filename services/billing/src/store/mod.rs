@@ -3,9 +3,10 @@
 //! Rows are written in sets: a batch travels as one array per column, or where speed does not matter as one JSON document,
 //! and PostgreSQL makes rows of it again.
 //!
-//! Locks are taken in the order subscription, invoice, payment, customer, order, number, coupon, stock, due row.
+//! Locks are taken in the order gift code, subscription, invoice, payment, customer, order, number, coupon, stock, due row.
 
 pub mod address;
+pub mod amount_rules;
 pub mod close;
 pub mod credit_note;
 pub mod customer;
@@ -15,9 +16,11 @@ pub mod dunning;
 pub mod errand;
 pub mod explain;
 pub mod export;
+pub mod gift;
 pub mod invoice;
 pub mod ledger;
 pub mod merge;
+pub mod notice;
 pub mod number;
 pub mod order;
 pub mod payment;
@@ -28,7 +31,9 @@ pub mod provider_event;
 pub mod quote;
 pub mod redemption;
 pub mod refund;
+pub mod reseller;
 pub mod rules;
+pub mod screen;
 pub mod share;
 pub mod stock;
 pub mod subscription;
@@ -37,6 +42,8 @@ pub mod task;
 pub mod tax_rule;
 pub mod time_machine;
 pub mod time_machine_run;
+pub mod top_up;
+pub mod trial;
 pub mod vat_check;
 pub mod wallet;
 

@@ -148,20 +148,23 @@ pub async fn lock_all(tx: &mut PgTransaction<'_>, ids: &[OrderId]) -> sqlx::Resu
     rows.into_iter().map(Order::try_from).collect()
 }
 
-/// Writes the states of orders.
+/// Writes the states of orders, and the invoices they got with them.
 pub async fn save_states(tx: &mut PgTransaction<'_>, orders: &[Order]) -> sqlx::Result<()> {
     if orders.is_empty() {
         return Ok(());
     }
     let ids: Vec<Uuid> = orders.iter().map(|order| order.id.as_uuid()).collect();
     let states: Vec<String> = orders.iter().map(|order| order.state.as_str().to_owned()).collect();
+    let invoices: Vec<Option<Uuid>> = orders.iter().map(|order| order.invoice.map(|id| id.as_uuid())).collect();
     let paid: Vec<Option<DateTime<Utc>>> = orders.iter().map(|order| order.paid_at).collect();
     sqlx::query!(
-        "UPDATE orders SET state = r.state, paid_at = r.paid_at
-           FROM UNNEST($1::uuid[], $2::text[], $3::timestamptz[]) AS r (id, state, paid_at) WHERE orders.id = r.id",
+        "UPDATE orders SET state = r.state, paid_at = r.paid_at, invoice_id = r.invoice_id
+           FROM UNNEST($1::uuid[], $2::text[], $3::timestamptz[], $4::uuid[]) AS r (id, state, paid_at, invoice_id)
+          WHERE orders.id = r.id",
         &ids,
         &states,
         &paid as _,
+        &invoices as _,
     )
     .execute(&mut **tx)
     .await?;

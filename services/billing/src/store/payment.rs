@@ -8,6 +8,7 @@ use serde::Serialize;
 use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
 
+use super::share::{self, Share};
 use super::{Page, errand, json_rows, money, unreadable};
 use crate::domain::dunning::Standing;
 use crate::domain::payment::{Decline, DeclineClass, State};
@@ -26,6 +27,8 @@ pub struct AttemptRequest {
     pub amount: Money,
     /// How.
     pub kind: AttemptKind,
+    /// What it pays of each, when it pays several; the first of them is `invoice`.
+    pub shares: Vec<Share>,
 }
 
 /// How an attempt gets its money.
@@ -244,6 +247,11 @@ pub async fn request(
             .fetch_one(&mut **tx)
             .await?;
             *id = PaymentId::from_uuid(under_way);
+        }
+    }
+    for (request, id) in requests.iter().zip(&ids) {
+        if !request.shares.is_empty() && inserted.contains(&id.as_uuid()) {
+            share::insert(tx, brand, *id, &request.shares).await?;
         }
     }
     let mut charges: Vec<Uuid> = requests

@@ -104,3 +104,18 @@ pub async fn get(tx: &mut PgTransaction<'_>, id: PaymentMethodId) -> sqlx::Resul
         label: row.label,
     }))
 }
+
+/// The method a customer is charged by when nobody names another one, and how it is shown.
+pub async fn default_of(
+    tx: &mut PgTransaction<'_>,
+    account: AccountId,
+) -> sqlx::Result<Option<(PaymentMethodId, String)>> {
+    let row = sqlx::query!(
+        "SELECT id, label FROM payment_method WHERE brand_id = ottery_brand() AND account_id = $1
+          ORDER BY is_default DESC, created_at DESC, id DESC LIMIT 1",
+        account.as_uuid()
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(row.map(|row| (PaymentMethodId::from_uuid(row.id), row.label)))
+}

@@ -88,10 +88,13 @@ pub async fn get(tx: &mut PgTransaction<'_>, id: Uuid) -> sqlx::Result<Option<St
     }))
 }
 
-/// Forgets quotes that expired before `before`; returns how many.
+/// Forgets quotes that expired before `before`, but for those of orders that staff still have to look at; returns how many.
 pub async fn trim(tx: &mut PgTransaction<'_>, brand: BrandId, before: DateTime<Utc>, limit: i64) -> sqlx::Result<u64> {
     let gone = sqlx::query!(
-        "DELETE FROM quote WHERE id IN (SELECT id FROM quote WHERE brand_id = $1 AND expires_at < $2 LIMIT $3)",
+        "DELETE FROM quote WHERE id IN (
+             SELECT id FROM quote WHERE brand_id = $1 AND expires_at < $2 AND NOT EXISTS (
+                 SELECT FROM orders o WHERE o.brand_id = $1 AND o.quote_id = quote.id AND o.state = 'under_review')
+              LIMIT $3)",
         brand.as_uuid(),
         before,
         limit

@@ -191,3 +191,19 @@ pub async fn parts(tx: &mut PgTransaction<'_>, payment: PaymentId, refunds: &[Re
     .await?;
     Ok(Parts { wallet: row.wallet, unapplied: row.unapplied })
 }
+
+/// Whether something of a customer in that currency is on its way back.
+pub async fn is_under_way(
+    tx: &mut PgTransaction<'_>,
+    account: AccountId,
+    currency: ottery_kernel::Currency,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM refund WHERE brand_id = ottery_brand() AND account_id = $1 AND currency = $2
+              AND state NOT IN ('succeeded', 'failed')) AS "is_under_way!""#,
+        account.as_uuid(),
+        currency.code()
+    )
+    .fetch_one(&mut **tx)
+    .await
+}

@@ -292,10 +292,11 @@ pub async fn with_older_price(
     Ok(ids.into_iter().map(SubscriptionId::from_uuid).collect())
 }
 
-/// Whether the account ever had a trial.
+/// Whether the account ever had a trial, or staff have to look at the order of one.
 pub async fn had_trial(tx: &mut PgTransaction<'_>, account: AccountId) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM subscription WHERE brand_id = ottery_brand() AND account_id = $1 AND trial) AS "had!""#,
+        r#"SELECT EXISTS (SELECT FROM subscription WHERE brand_id = ottery_brand() AND account_id = $1 AND trial
+               AND (state = 'pending' OR paid_through IS NOT NULL)) AS "had!""#,
         account.as_uuid()
     )
     .fetch_one(&mut **tx)

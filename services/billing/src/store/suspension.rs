@@ -244,8 +244,10 @@ pub async fn held(tx: &mut PgTransaction<'_>, after: Option<Uuid>, limit: i64) -
                                     WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "owed!"
              FROM suspension_hold h
              JOIN subscription s ON s.brand_id = h.brand_id AND s.id = h.subscription_id
-                                AND s.state IN ('past_due', 'trialing', 'suspended')
              JOIN invoice i ON i.brand_id = h.brand_id AND i.id = h.invoice_id AND i.state = 'open'
+                           AND (s.state IN ('past_due', 'trialing', 'suspended')
+                                -- What their reseller owes.
+                                OR s.state = 'active' AND i.account_id <> s.account_id)
             WHERE h.brand_id = ottery_brand() AND h.source = 'guard' AND h.released_at IS NULL
               AND ($1::uuid IS NULL OR s.id > $1)
             ORDER BY s.id LIMIT $2"#,

@@ -187,7 +187,8 @@ pub async fn next_due(
 ) -> sqlx::Result<(Option<DateTime<Utc>>, Option<NaiveDate>)> {
     let row = sqlx::query!(
         "SELECT least((SELECT min(due_at) FROM due WHERE brand_id = $1 AND due_at < 'infinity'),
-                      (SELECT min(due_at) FROM wallet_credit_due WHERE brand_id = $1)) AS at,
+                      (SELECT min(due_at) FROM wallet_credit_due WHERE brand_id = $1),
+                      (SELECT min(due_at) FROM top_up_due WHERE brand_id = $1)) AS at,
                 (SELECT min(next_day) FROM deferral WHERE brand_id = $1) AS day",
         brand.as_uuid()
     )

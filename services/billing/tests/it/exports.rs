@@ -25,7 +25,7 @@ impl World {
         text
     }
 
-    async fn invoices_csv(&self, day: NaiveDate) -> String {
+    pub async fn invoices_csv(&self, day: NaiveDate) -> String {
         self.sheet(day, Cursor::Invoices(After::default())).await
     }
 
@@ -33,7 +33,7 @@ impl World {
         self.sheet(day, Cursor::Journal(None)).await
     }
 
-    fn today(&self) -> NaiveDate {
+    pub fn today(&self) -> NaiveDate {
         self.host.clock.now().with_timezone(&self.profile.entity.zone).date_naive()
     }
 
@@ -68,7 +68,7 @@ pub async fn credited_to_wallet(tx: &mut PgTransaction<'_>, world: &World, note:
     billing::store::ledger::book(tx, world.brand, booking).await.unwrap();
 }
 
-fn rows(text: &str) -> Vec<BTreeMap<String, String>> {
+pub fn rows(text: &str) -> Vec<BTreeMap<String, String>> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     reader.deserialize().map(|row| row.unwrap()).collect()
 }
@@ -88,6 +88,9 @@ async fn the_invoices_of_a_day_are_told_by_number_and_no_name_is_a_formula() {
     assert_eq!(told("gross"), ["11.90", "20.00", "9.99", "-5.95"]);
     assert_eq!(told("credited_invoice"), ["", "", "", "INV-2026-000001"]);
     assert!(rows.iter().all(|row| row["currency"] == "EUR" && row["tax_rate_percent"] == "19.00"));
+    assert_eq!(told("tax_category"), ["S", "S", "S", "S"]);
+    assert!(rows.iter().all(|row| (row["place_country"].as_str(), row["place_source"].as_str()) == ("DE", "order")));
+    assert!(rows.iter().all(|row| row["tax_name"] == "VAT" && row["vat_number"].is_empty()));
     assert_eq!(rows[0]["buyer_name"], "'=HYPERLINK(\"https://evil.example\")");
     assert!(told("issued_on").iter().all(|on| *on == day.to_string()));
 }

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
+use crate::top_ups::page;
 use crate::world::{World, offer, placing, week, world};
 
 const DEEDS_VARIABLE: &str = "OTTERY_LIVES_DEEDS";
@@ -34,6 +35,7 @@ enum Deed {
     Unsuspend { which: usize },
     Pause { which: usize },
     Unpause { which: usize },
+    TopUp { which: usize, minor: i64, is_paid: bool },
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
@@ -51,7 +53,9 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => which.clone().prop_map(|which| Deed::Suspend { which }),
         1 => which.clone().prop_map(|which| Deed::Unsuspend { which }),
         1 => which.clone().prop_map(|which| Deed::Pause { which }),
-        2 => which.prop_map(|which| Deed::Unpause { which }),
+        2 => which.clone().prop_map(|which| Deed::Unpause { which }),
+        2 => (which, 500_i64..3_000, prop_oneof![3 => Just(true), 1 => Just(false)])
+            .prop_map(|(which, minor, is_paid)| Deed::TopUp { which, minor, is_paid }),
     ]
 }
 
@@ -121,6 +125,14 @@ impl Town {
                 let staff = actor::owner(self.world.brand);
                 let _ = self.world.billing.unpause(self.world.brand, it.id, None, &staff).await;
             }
+            Deed::TopUp { which, minor, is_paid } => {
+                let account = self.accounts[which % self.accounts.len()];
+                let asked =
+                    self.world.ask_top_up(account, Money::new(minor, Currency::EUR), page()).await.expect("asked for");
+                if is_paid {
+                    self.world.settle(&self.world.payment_of(&asked.invoice)).await;
+                }
+            }
         }
     }
 
@@ -163,6 +175,7 @@ impl Town {
             }
         }
         self.world.advance_to(at).await;
+        self.world.billing.expire_all().await.expect("what is over expires");
         for (id, (count, subscription)) in before {
             // Somebody who was renewed more than once had other prices in between, when a coupon was used up.
             if self.renewals_of(id).await.len() == count + 1 {

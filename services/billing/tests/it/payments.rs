@@ -29,6 +29,7 @@ impl Shop {
         let invoice = invoice.expect("a renewal is issued");
         let method = subscription.method.expect("the card was saved").id;
         let request = AttemptRequest {
+            shares: Vec::new(),
             invoice: invoice.id,
             account: invoice.account,
             subscription: invoice.subscription,

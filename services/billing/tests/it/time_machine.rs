@@ -37,7 +37,7 @@ const CARDS: [&str; 4] = ["4242424242424242", "4000000000000341", "4000000000009
 
 const HALF_DAY: TimeDelta = TimeDelta::hours(12);
 
-struct Silently;
+pub struct Silently;
 
 #[async_trait::async_trait]
 impl Watcher for Silently {
@@ -53,7 +53,8 @@ pub async fn with_scratch(billing: &mut Billing) -> TestDatabase {
     scratch
 }
 
-async fn journey(world: &World, scenario: &Scenario, days: i64) -> (Journey, Vec<Entry>) {
+/// A copy of the brand's book, lived through so many days, and what came of it.
+pub async fn journey(world: &World, scenario: &Scenario, days: i64) -> (Journey, Vec<Entry>) {
     let journey = Journey::begin(&world.billing, world.brand, scenario.assumption).await.expect("a copy");
     journey.arrange(scenario).await.expect("arranged");
     let to = journey.begins + TimeDelta::days(days);

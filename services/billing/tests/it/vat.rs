@@ -22,6 +22,7 @@ use ottery_testkit::recorder::{outbox, payload};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::calls::{Served, served, shelved};
+use crate::exports;
 use crate::taxes::{rule, tell};
 use crate::world::placing;
 
@@ -128,7 +129,8 @@ impl Shop {
     async fn quote(&self, account: AccountId, price: PriceId) -> Stored {
         let (currency, trial, coupon) = (None, false, String::new());
         let (options, addons, place) = (Vec::new(), Vec::new(), Place::default());
-        let ask = Ask { price, currency, place, trial, account: Some(account), coupon, options, addons };
+        let (email, device) = (String::new(), String::new());
+        let ask = Ask { price, currency, place, trial, account: Some(account), coupon, options, addons, email, device };
         self.billing.create_quote(self.served.world.brand, ask).await.unwrap()
     }
 
@@ -218,6 +220,25 @@ async fn a_business_abroad_is_billed_without_tax_with_the_proof_and_the_words_on
     }
     assert_eq!(billing::contract::invoice(&invoice, &[]).tax_proof.unwrap().reference, "WAPIAAAAY");
     shop.served.world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn the_export_of_a_day_says_where_the_buyer_is_who_said_so_and_what_proves_the_business() {
+    let shop = Shop::open().await;
+    let world = &shop.served.world;
+    let day = world.today();
+    shop.subscriber().await;
+    world.host.clock.advance(TimeDelta::days(2));
+    let text = world.invoices_csv(day).await;
+    let [row] = exports::rows(&text).try_into().unwrap();
+    let told = |columns: &[&str]| columns.iter().map(|column| row[*column].clone()).collect::<Vec<_>>();
+    assert_eq!(told(&["net", "tax", "tax_rate_percent", "tax_category"]), ["10.00", "0.00", "0.00", "AE"]);
+    assert_eq!(told(&["place_country", "place_postal_code", "place_source"]), ["FR", "26600", "customer"]);
+    assert_eq!(told(&["vat_number", "vat_proof"]), [FRENCH, "vies WAPIAAAAY"]);
+    assert!(row["vat_checked_at"].ends_with('Z'));
+    // Another rate and another answer later change nothing of it.
+    world.advance(TimeDelta::days(40)).await;
+    assert_eq!(world.invoices_csv(day).await, text);
 }
 
 #[tokio::test]

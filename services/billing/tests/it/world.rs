@@ -92,6 +92,7 @@ pub fn profile(brand: BrandId, now: DateTime<Utc>) -> Profile {
         tokens: [("accent".to_owned(), "#1f4fd8".to_owned())].into(),
         logo: String::new(),
         rules: InvoiceRules::default(),
+        minimums: billing::domain::minimum::Minimums::default(),
     }
 }
 
@@ -167,6 +168,7 @@ pub fn placing(quote: Uuid, account: AccountId) -> Place {
         cancel_url: "https://tv.example/orders/{order}".into(),
         save_method: false,
         coupon: String::new(),
+        visit: None,
     }
 }
 
@@ -209,7 +211,7 @@ impl World {
         let profile = &self.profile;
         let asked = Asked { currency: None, trial, coupon };
         let buyer = tax::Buyer { place: tax::Place::country("DE"), ..tax::Buyer::default() };
-        let taxed = tax::Book::new(profile).decide(&buyer, &offer.tax_category, now);
+        let taxed = tax::Book::new(profile).decide_offer(&buyer, &offer, now);
         let quote =
             Quote::price(&offer, asked, &profile.currencies, &taxed, profile.zone, now).expect("the offer has a price");
         let stored = Stored { id: Uuid::now_v7(), account, offer, quote, country: "DE".into(), vat_until: None };
@@ -226,7 +228,10 @@ impl World {
 
     pub async fn trial(&self, account: AccountId, offer: Offer) -> Result<Placed, Problem> {
         let quote = self.quote(None, offer, true).await;
-        self.billing.place_order(self.brand, placing(quote, account), None).await
+        let mut place = placing(quote, account);
+        // Everybody has a mailbox of their own.
+        place.buyer.email = format!("{account}@example.com");
+        self.billing.place_order(self.brand, place, None).await
     }
 
     pub async fn invoice_of(&self, placed: &Placed) -> Invoice {
@@ -300,7 +305,13 @@ impl World {
     }
 
     pub async fn work_off(&self) {
-        while self.billing.run_batch(self.brand).await.expect("the batch is worked off") > 0 {}
+        loop {
+            let batch = self.billing.run_batch(self.brand).await.expect("the batch is worked off");
+            let clients = self.billing.serve_clients(self.brand).await.expect("clients are looked after");
+            if batch + clients == 0 {
+                return;
+            }
+        }
     }
 
     /// Every transfer of the brand as `kind debit credit amount`, without the ids of customers, in order of these words.

@@ -14,8 +14,14 @@ use crate::session::Caller;
 use crate::state::AppState;
 
 words! {
-    /// How a customer is reached.
-    DunningChannel from billing::campaign::Channel { Mail }
+    /// How a customer is reached: by mail, or by a notice in their account that is there until it is paid or dismissed.
+    DunningChannel from billing::campaign::Channel { Mail, InApp }
+}
+
+impl From<i32> for DunningChannel {
+    fn from(word: i32) -> Self {
+        word.show()
+    }
 }
 
 words! {
@@ -233,6 +239,8 @@ view! {
         until: Option<Time>,
         /// Of a decline: by how much everything waits.
         pause_hours: u32,
+        /// Of a reminder: how the customer hears of it.
+        channels: Vec<DunningChannel>,
     }
 }
 

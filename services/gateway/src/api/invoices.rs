@@ -26,7 +26,7 @@ words! {
 
 words! {
     /// What an invoice is for.
-    InvoicePurpose from billing::invoice::Purpose { First, Renewal, Upgrade, Manual }
+    InvoicePurpose from billing::invoice::Purpose { First, Renewal, Upgrade, Manual, TopUp }
 }
 
 view! {
@@ -108,6 +108,8 @@ view! {
         /// The number it asked by, kept when it has become an invoice.
         proforma_number: Option<String>,
         proforma_at: Option<Time>,
+        /// When what was owed was too little for a payment of its own: it is asked for with the next invoice.
+        carried_at: Option<Time>,
         credit_notes: Vec<CreditNote>,
     }
 }

@@ -16,11 +16,13 @@ pub mod dunning;
 pub mod explain;
 mod exports;
 pub mod factors;
+pub mod gifts;
 pub mod invoices;
 pub mod invoicing;
 pub mod keys;
 pub mod ledger;
 pub mod mail;
+pub mod notices;
 mod options;
 pub mod orders;
 pub mod panels;
@@ -30,7 +32,9 @@ pub mod payments;
 pub mod plans;
 pub mod price_changes;
 pub mod providers;
+pub mod resellers;
 pub mod revenue;
+pub mod screening;
 pub mod services;
 pub mod sessions;
 pub mod setup;
@@ -80,9 +84,12 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(payments::routes())
         .merge(pay_links::routes())
         .merge(dunning::routes())
+        .merge(notices::routes())
+        .merge(screening::routes())
         .merge(time_machine::routes())
         .merge(ledger::routes())
         .merge(wallet::routes())
+        .merge(gifts::routes())
         .merge(books::routes())
         .merge(revenue::routes())
         .merge(providers::routes())
@@ -99,6 +106,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(taxes::routes())
         .merge(addresses::routes())
         .merge(accounts::routes())
+        .merge(resellers::routes())
         .merge(staff::routes())
         .merge(keys::routes())
         .merge(audit::routes())

@@ -1,7 +1,7 @@
 //! Quotes and orders.
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use ottery_kit::grpc::ActorKind;
 use ottery_proto::billing::v1 as billing;
@@ -15,6 +15,7 @@ use super::options::{BoughtAddOn, ChosenOption, OptionQuantity};
 use super::payments::Payment;
 use super::subscriptions::Subscription;
 use super::view::{Money, Page, Show as _, Time, page, view, words};
+use crate::device::{self, Device};
 use crate::idempotency::IdempotencyKey;
 use crate::limits::{self, Json, Query};
 use crate::links;
@@ -26,7 +27,13 @@ use crate::{referral, sse};
 
 words! {
     /// Where an order stands.
-    OrderState from billing::order::State { AwaitingPayment, Paid, Cancelled }
+    OrderState from billing::order::State {
+        /// Staff have to look at it first: nothing is asked for, charged or served.
+        UnderReview,
+        AwaitingPayment,
+        Paid,
+        Cancelled,
+    }
 }
 
 view! {
@@ -68,6 +75,9 @@ view! {
         once: bool,
         /// Add-ons that are bought with it.
         addons: Vec<BoughtAddOn>,
+        /// What is due is less than a payment can be, which is this: the order is refused as `amount_wallet_only` unless the wallet
+        /// pays it.
+        wallet_only_below: Option<Money>,
     }
 }
 
@@ -123,7 +133,8 @@ pub struct QuoteInput {
     /// For tax.
     #[serde(default)]
     pub postal_code: String,
-    /// Start with the plan's trial.
+    /// Start with the plan's trial. One per person: refused as `trial_used` when the account, its mailbox however it is written,
+    /// this browser or its means of payment had one before.
     #[serde(default)]
     pub trial: bool,
     /// Code of a coupon, in any case. One that cannot be used refuses the quote: `coupon_unknown` (also another brand's),
@@ -211,7 +222,13 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Get a quote.
 #[utoipa::path(post, path = "/quotes", tag = "orders", request_body = QuoteInput, responses((status = 201, body = Quote)))]
-async fn create_quote(State(state): State<AppState>, caller: Caller, Json(input): Json<QuoteInput>) -> Reply<Response> {
+async fn create_quote(
+    State(state): State<AppState>,
+    caller: Caller,
+    headers: HeaderMap,
+    Json(input): Json<QuoteInput>,
+) -> Reply<Response> {
+    let customer = caller.account().filter(|_| caller.actor.kind == ActorKind::Customer);
     let request = billing::CreateQuoteRequest {
         price_id: input.price_id,
         currency: input.currency,
@@ -222,12 +239,17 @@ async fn create_quote(State(state): State<AppState>, caller: Caller, Json(input)
         coupon: input.coupon,
         options: input.options.into_iter().map(Into::into).collect(),
         addon_plan_ids: input.addons,
+        origin: device::of_customer(&state, &caller, &headers).map(|device| device.origin(&caller.request)),
+        email: customer.map(|account| account.email.clone()).unwrap_or_default(),
     };
     let quote = state.clients.billing(&caller.call()).create_quote(request).await?.into_inner();
     Ok((StatusCode::CREATED, Json(Quote::from(quote))).into_response())
 }
 
 /// Place an order.
+///
+/// A customer's order may be refused as `order_refused` by the brand's fraud screen, which does not say why, or wait for staff
+/// (`under_review`): it then has no invoice yet, and goes on as quoted when they accept it.
 #[utoipa::path(post, path = "/orders", tag = "orders", request_body = OrderInput, responses((status = 201, body = Placed)))]
 async fn place_order(
     State(state): State<AppState>,
@@ -237,22 +259,25 @@ async fn place_order(
     Json(input): Json<OrderInput>,
 ) -> Reply<Response> {
     limits::order(&state, &caller.request).await?;
-    let reply = place(&state, &caller, &key, &headers, input).await?;
+    let device = device::of_customer(&state, &caller, &headers);
+    let reply = place(&state, &caller, &key, &headers, device.as_ref(), input).await?;
     let order =
         reply.order.ok_or_else(|| Refusal::internal(&std::io::Error::other("an order was placed without one")))?;
     let body = Placed { order: order.into(), checkout_url: reply.checkout_url.show() };
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    let mut response = (StatusCode::CREATED, Json(body)).into_response();
+    if let Some(device) = device {
+        response.headers_mut().append(header::SET_COOKIE, device.cookie(&state, &caller.request)?);
+    }
+    Ok(response)
 }
 
-/// Places an order for whoever asks; pages use it as well.
-///
-/// # Errors
-/// What identity and billing refuse, and paths that lead elsewhere.
-pub async fn place(
+/// Places an order for whoever asks.
+async fn place(
     state: &AppState,
     caller: &Caller,
     key: &IdempotencyKey,
     headers: &HeaderMap,
+    device: Option<&Device>,
     input: OrderInput,
 ) -> Reply<billing::PlaceOrderReply> {
     let request = &caller.request;
@@ -273,13 +298,17 @@ pub async fn place(
         cancel_url: path("cancel_path", input.cancel_path.as_deref())?,
         save_method: input.save_method,
         coupon: input.coupon,
+        origin: device.map(|device| device.origin(request)),
     };
     let context = caller.call().idempotency_key(&key.0).timeout(super::payments::PROVIDER_TIMEOUT);
     Ok(state.clients.billing(&context).place_order(order).await?.into_inner())
 }
 
 /// The account an order is for.
-async fn buyer(state: &AppState, caller: &Caller, named: Option<&str>) -> Reply<Account> {
+///
+/// # Errors
+/// When a customer names somebody else, or staff name nobody.
+pub async fn buyer(state: &AppState, caller: &Caller, named: Option<&str>) -> Reply<Account> {
     if caller.actor.kind == ActorKind::Customer {
         let own = caller.account().cloned().ok_or_else(Refusal::sign_in)?;
         return match named {

@@ -19,6 +19,11 @@ use crate::session::Caller;
 use crate::state::AppState;
 
 words! {
+    /// Why a subscription is suspended: its own invoice is not paid, staff did it, or the reseller it belongs to has not paid.
+    SuspendCause from billing::subscription::SuspendCause { Unpaid, Staff, Reseller }
+}
+
+words! {
     /// Where a subscription stands.
     SubscriptionState from billing::subscription::State { Pending, Trialing, Active, PastDue, Suspended, Paused, Ended }
 }
@@ -67,6 +72,8 @@ view! {
         /// What it becomes with the next renewal; null when it stays as it is.
         next_price_id: Option<String>,
         next_plan_name: Option<String>,
+        /// Why it is suspended; `unspecified` when it is not.
+        suspend_cause: SuspendCause,
         /// A renewal paid after service was stopped begins with the payment instead of the old end.
         late_renewal_from_payment: bool,
         /// Another price that was announced; null when none was.

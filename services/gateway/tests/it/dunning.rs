@@ -273,3 +273,40 @@ async fn secure_s25_links_to_pay_are_looked_at_a_few_times_a_minute() {
     shop.get("/api/v1/pay-links/guess").await.refused(429, "rate_limited");
     assert_eq!(shop.get("/pay/guess").await.status.as_u16(), 429);
 }
+
+#[tokio::test]
+async fn a_customer_reads_a_notice_on_top_of_the_account_pays_from_it_or_hides_it() {
+    let world = world().await;
+    let customer = world.browser(SHOP);
+    customer.sign_up("ada@example.com").await;
+    let placed = world.order(&customer, "key-1").await;
+    let invoice = placed["order"]["invoice_id"].as_str().unwrap();
+    assert_eq!(customer.get("/api/v1/notices").await.expect(200)["items"], json!([]));
+    // As the scheduler writes it with the reminder.
+    sqlx::query(
+        "INSERT INTO dunning_notice (brand_id, invoice_id, step, subscription_id, plan_name, shown_from)
+         SELECT brand_id, id, 1, subscription_id, 'Family', issued_at FROM invoice",
+    )
+    .execute(&world.billing.admin_pool)
+    .await
+    .unwrap();
+    let read = customer.get("/api/v1/notices").await.expect(200);
+    assert_eq!(
+        (&read["items"][0]["invoice_id"], read["items"][0]["amount"]["minor"].as_i64()),
+        (&json!(invoice), Some(999))
+    );
+    let link = format!("/pay/{}", read["items"][0]["pay_token"].as_str().unwrap());
+    for path in ["/account", "/account/invoices", "/account/subscriptions"] {
+        let page = customer.get(path).await.text;
+        assert!(page.contains("is not paid") && page.contains("Pay €9.99") && page.contains("/pay/"), "{path}: {page}");
+    }
+    assert!(customer.get(&link).await.text.contains("9.99"));
+    let stranger = world.browser(SHOP);
+    stranger.sign_up("eve@example.com").await;
+    let path = format!("/api/v1/notices/{invoice}/dismiss");
+    stranger.post(&path, json!({})).await.refused(404, "notice_not_found");
+    let hidden = send(&customer, &format!("/account/notices/{invoice}/dismiss"), &[]).await;
+    assert_eq!(hidden.header("location"), "/account");
+    assert!(!customer.get("/account/invoices").await.text.contains("is not paid"));
+    customer.post(&path, json!({})).await.expect(204);
+}

@@ -56,6 +56,8 @@ kinds! {
     PriceAnnounced = "subscription.price_announced",
     /// Tax is charged although there is a VAT number.
     VatNumber = "billing.vat_number",
+    /// Staff looked at an order and do not accept it.
+    OrderDeclined = "order.declined",
     /// Staff answered a ticket.
     TicketReplied = "ticket.replied",
 }
@@ -115,6 +117,7 @@ impl Kind {
                 "plan_name": "Premium", "old_amount": { "minor": 1_099, "currency": "EUR" }, "new_amount": amount,
                 "effective_at": instant,
             }),
+            Self::OrderDeclined => json!({ "plan_name": "Premium" }),
             Self::VatNumber => json!({ "vat_number": "FR40303265045", "is_invalid": true }),
             Self::TicketReplied => json!({
                 "ticket_number": "T-1001", "ticket_subject": "No picture", "text": "Please switch it off and on again.",

@@ -2,9 +2,9 @@
 
 use ottery_kit::consume::{Delivery, HandleError};
 use ottery_proto::billing::v1::{
-    DunningSuspended, Invoice, InvoiceFinalised, InvoiceSent, InvoiceSettled, PaymentFailed, PriceAnnounced,
-    RefundSucceeded, ReminderDue, Subscription, SubscriptionChanged, VatNumberDecided, invoice, payment, subscription,
-    vat_number_decided::Outcome,
+    DunningSuspended, Invoice, InvoiceFinalised, InvoiceSent, InvoiceSettled, OrderDeclined, PaymentFailed,
+    PriceAnnounced, RefundSucceeded, ReminderDue, Subscription, SubscriptionChanged, VatNumberDecided, invoice,
+    payment, subscription, vat_number_decided::Outcome,
 };
 use ottery_proto::common::v1::Money;
 use ottery_proto::identity::v1::{MailRequested, mail_requested::Purpose};
@@ -18,7 +18,7 @@ use crate::domain::mail::{Mail, Params, SecretNeeded, greeting_name};
 type Reader = fn(&Delivery) -> Result<Option<Mail>, HandleError>;
 
 /// The events that are mails of their own.
-pub const READERS: [(&str, Reader); 12] = [
+pub const READERS: [(&str, Reader); 13] = [
     ("identity.mail.requested.v1", requested),
     ("provisioning.service.changed.v1", service),
     ("billing.invoice.finalised.v1", finalised),
@@ -29,6 +29,7 @@ pub const READERS: [(&str, Reader); 12] = [
     ("billing.dunning.suspended.v1", suspended),
     ("billing.price.announced.v1", price_announced),
     ("billing.vat.decided.v1", vat_number),
+    ("billing.order.declined.v1", declined),
     ("billing.refund.succeeded.v1", refunded),
     ("support.ticket.changed.v1", ticket),
 ];
@@ -130,7 +131,9 @@ fn invoice_mail(delivery: &Delivery, kind: Kind, invoice: &Invoice, vars: Value)
 fn finalised(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
     let invoice = delivery.payload::<InvoiceFinalised>()?.invoice.ok_or_else(|| missing("invoice"))?;
     let is_renewal = invoice.purpose() == invoice::Purpose::Renewal;
-    if !is_renewal || invoice.state() != invoice::State::Open || !is_positive(invoice.total.as_ref()) {
+    // What was carried forward is in the mail about the next one's payment.
+    let is_asked_for = invoice.state() == invoice::State::Open && invoice.carried_at.is_none();
+    if !is_renewal || !is_asked_for || !is_positive(invoice.total.as_ref()) {
         return Ok(None);
     }
     Ok(Some(issued(delivery, &invoice)))
@@ -184,6 +187,9 @@ fn payment_failed(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
 
 fn reminder(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
     let event: ReminderDue = delivery.payload()?;
+    if event.quiet {
+        return Ok(None);
+    }
     let invoice = event.invoice.ok_or_else(|| missing("invoice"))?;
     let due = invoice.due_at.as_ref().map_or(i64::MAX, |at| at.seconds);
     let vars = json!({
@@ -230,6 +236,17 @@ fn vat_number(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
     };
     let vars = json!({ "vat_number": event.vat_number, "is_invalid": is_invalid });
     let mut mail = mail(delivery, Kind::VatNumber, &event.email, &event.locale, "/account/billing".to_owned(), vars);
+    mail.params.name = greeting_name(&event.display_name);
+    Ok(Some(mail))
+}
+
+/// Not why: that would teach how to get around it.
+fn declined(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
+    let event: OrderDeclined = delivery.payload()?;
+    let order = event.order.ok_or_else(|| missing("order"))?;
+    let vars = json!({ "plan_name": order.plan_name });
+    let path = format!("/orders/{}", order.id);
+    let mut mail = mail(delivery, Kind::OrderDeclined, &order.email, &event.locale, path, vars);
     mail.params.name = greeting_name(&event.display_name);
     Ok(Some(mail))
 }

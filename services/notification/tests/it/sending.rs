@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use ottery_kernel::BrandId;
 use ottery_proto::billing::v1::{
-    DunningSuspended, Invoice, Payment, PaymentFailed, ReminderDue, Subscription, SubscriptionChanged, payment,
-    subscription,
+    DunningSuspended, Invoice, Order, OrderDeclined, Payment, PaymentFailed, ReminderDue, Subscription,
+    SubscriptionChanged, payment, subscription,
 };
 use ottery_proto::common::v1::Money;
 use ottery_proto::identity::v1::mail_requested::Purpose;
@@ -241,6 +241,22 @@ async fn a_customer_hears_of_a_subscription_when_it_changes_and_not_again() {
     assert_eq!(subjects, ["Your Premium is cancelled", "Your Premium has ended"]);
 }
 
+#[tokio::test]
+async fn an_order_that_is_declined_is_told_without_a_reason() {
+    let world = world().await;
+    let order =
+        Order { id: "ord_1".into(), plan_name: "Premium".into(), email: "ada@example.org".into(), ..Order::default() };
+    let declined = OrderDeclined { order: Some(order), display_name: "Ada Lovelace".into(), locale: "de".into() };
+    world.tell("billing.order.declined.v1", Some(world.brand), &declined).await;
+    world.settled("ada@example.org", State::Sent).await;
+    let mail = world.inbox("ada@example.org").await.remove(0);
+    assert_eq!(mail["subject"], "Wir konnten Ihre Bestellung nicht annehmen");
+    let text = mail["text"].as_str().unwrap();
+    for part in ["Premium", "Es wurde nichts berechnet", "http://blue.example:8080/orders/ord_1"] {
+        assert!(text.contains(part), "`{part}` is not in {text}");
+    }
+}
+
 fn euro(minor: i64) -> Option<Money> {
     Some(Money { minor, currency: "EUR".into() })
 }
@@ -303,6 +319,8 @@ async fn case_046_every_mail_about_a_debt_has_what_is_left_the_reason_and_a_link
     world.tell("billing.dunning.suspended.v1", brand, &suspended).await;
     world.tell("billing.payment.failed.v1", brand, &confirm).await;
     world.tell("billing.payment.failed.v1", brand, &quiet).await;
+    let in_account = ReminderDue { email: "e@example.org".into(), quiet: true, ..reminder.clone() };
+    world.tell("billing.reminder.due.v1", brand, &in_account).await;
     for (to, reason, amount) in [
         ("a@example.org", "there was not enough money on the account", "€7.99"),
         ("b@example.org", "is due on", "€7.99"),

@@ -20,6 +20,18 @@ pub const HALTED_TASK: &str = "suspensions_halted";
 /// How long a decision of staff to let suspensions happen counts for a subscription.
 const RELEASED_FOR: TimeDelta = TimeDelta::days(2);
 
+/// Those of `due` that staff have let happen.
+///
+/// # Errors
+/// When the database fails.
+pub(in crate::app) async fn decided(
+    tx: &mut PgTransaction<'_>,
+    due: &[(SubscriptionId, InvoiceId)],
+    now: DateTime<Utc>,
+) -> sqlx::Result<HashSet<SubscriptionId>> {
+    store::suspension::released(tx, due, now - RELEASED_FOR).await
+}
+
 /// Drops the steps that may not happen now, and notes in their cases what they wait for: they are planned again with that.
 ///
 /// # Errors
@@ -111,20 +123,63 @@ async fn suspensions(
     if due.is_empty() {
         return Ok(());
     }
-    let hour = store::suspension::lock_hour(tx, brand).await?;
-    let released = store::suspension::released(tx, &due, now - RELEASED_FOR).await?;
-    let unseen: Vec<_> = due.into_iter().filter(|(id, _)| !released.contains(id)).collect();
-    if unseen.is_empty() {
-        return Ok(());
+    let ids: Vec<SubscriptionId> = due.iter().map(|(id, _)| *id).collect();
+    let allowed = let_happen(tx, brand, due, Waiting::Overdue, now).await?;
+    let until = now + GUARDED_FOR;
+    for (case, step) in batch.iter_mut().zip(steps.iter_mut()) {
+        let id = case.subscription.id;
+        if ids.contains(&id) && !allowed.contains(&id) {
+            *step = None;
+            case.facts.held_until = Some(until);
+        }
     }
+    Ok(())
+}
+
+/// How many would stop being served, besides those staff have decided on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::app) enum Waiting {
+    /// Whoever is past the end of their grace.
+    Overdue,
+    /// So many.
+    Counted(usize),
+}
+
+/// Those of `due`, each with the debt because of which it would stop being served, that may stop now: all of them, or only those staff
+/// have decided on when so many as are `waiting` cannot be believed. The others are held, and staff are asked.
+///
+/// # Errors
+/// When the database fails.
+pub(in crate::app) async fn let_happen(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    due: Vec<(SubscriptionId, InvoiceId)>,
+    waiting: Waiting,
+    now: DateTime<Utc>,
+) -> sqlx::Result<HashSet<SubscriptionId>> {
+    if due.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let hour = store::suspension::lock_hour(tx, brand).await?;
+    let mut allowed = decided(tx, &due, now).await?;
+    let unseen: Vec<_> = due.into_iter().filter(|(id, _)| !allowed.contains(id)).collect();
+    if unseen.is_empty() {
+        return Ok(allowed);
+    }
+    let all = match waiting {
+        Waiting::Overdue => store::suspension::overdue(tx, now).await?,
+        Waiting::Counted(count) => u64::try_from(count).unwrap_or(u64::MAX),
+    };
     let count = u64::try_from(unseen.len()).unwrap_or(u64::MAX);
-    let waiting = store::suspension::overdue(tx, now).await?.max(count);
+    let waiting = all.max(count);
     let limit = store::dunning::newest(tx, 1).await?.pop().map_or(HaltLimit::USUAL, |saved| saved.campaign.halt);
     match decide(hour, waiting, limit) {
-        Verdict::Believed => store::suspension::count(tx, brand, count).await,
+        Verdict::Believed => {
+            store::suspension::count(tx, brand, count).await?;
+            allowed.extend(unseen.into_iter().map(|(id, _)| id));
+        }
         Verdict::Halted => {
-            let until = now + GUARDED_FOR;
-            store::suspension::guard(tx, brand, &unseen, until, now).await?;
+            store::suspension::guard(tx, brand, &unseen, now + GUARDED_FOR, now).await?;
             store::suspension::halt(tx, brand, now).await?;
             let summary = format!(
                 "{waiting} subscriptions would be suspended or ended for not paying, {} already were in this hour, and {} \
@@ -134,13 +189,7 @@ async fn suspensions(
             );
             store::task::open(tx, brand, HALTED_TASK, brand, &summary, now).await?;
             tracing::error!(brand.id = %brand, waiting, "a mass suspension was stopped");
-            for (case, step) in batch.iter_mut().zip(steps.iter_mut()) {
-                if unseen.iter().any(|(id, _)| *id == case.subscription.id) {
-                    *step = None;
-                    case.facts.held_until = Some(until);
-                }
-            }
-            Ok(())
         }
     }
+    Ok(allowed)
 }

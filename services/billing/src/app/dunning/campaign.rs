@@ -13,7 +13,7 @@ use crate::app::{Billing, profile};
 use crate::domain::dunning::campaign::{Campaign, Channel, Contact, HaltLimit, Invalid, Patience};
 use crate::domain::dunning::simulate::{Moment, simulate};
 use crate::domain::dunning::{self, OpenInvoice, OtherMethod, Settings, Standing, Waiting};
-use crate::domain::invoice::{Purpose, State as InvoiceState};
+use crate::domain::invoice::State as InvoiceState;
 use crate::domain::payment::DeclineClass;
 use crate::domain::profile::Profile;
 use crate::domain::subscription::State;
@@ -60,6 +60,8 @@ pub struct Timeline {
     pub moments: Vec<Moment>,
     /// Zone whose hours count.
     pub zone: Tz,
+    /// By what: it says how the customer hears of each step.
+    pub campaign: Campaign,
 }
 
 impl From<Invalid> for Problem {
@@ -157,14 +159,15 @@ impl Billing {
             campaign.check()?;
         }
         let (mut tx, now) = self.begin(brand).await?;
-        let settings = self.config.dunning(&profile(&mut tx, brand).await?);
+        let profile = profile(&mut tx, brand).await?;
+        let settings = self.config.dunning(&profile);
         match asked {
             Asked::Invoice(id) => {
                 let missing = || {
                     Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")).on_field("invoice_id")
                 };
                 let invoice = store::invoice::get(&mut tx, id).await?.ok_or_else(missing)?;
-                let is_dunned = invoice.state == InvoiceState::Open && invoice.purpose != Purpose::Upgrade;
+                let is_dunned = invoice.state == InvoiceState::Open && invoice.holds_period();
                 let found = match invoice.subscription.filter(|_| is_dunned) {
                     Some(subscription) => lock_case(&mut tx, brand, subscription).await?,
                     None => None,
@@ -183,7 +186,9 @@ impl Billing {
                 waiting.change = None;
                 let moments = simulate((&case.subscription).into(), waiting, &settings, class, now);
                 let zone = case.subscription.anchor.map_or(settings.zone, |anchor| anchor.zone);
-                Ok(Timeline { due_at: invoice.due_at.unwrap_or(now), moments, zone })
+                let own = case.facts.campaign.as_deref().cloned();
+                let campaign = campaign.or(own).unwrap_or_else(|| usual(&profile, &settings));
+                Ok(Timeline { due_at: invoice.due_at.unwrap_or(now), moments, zone, campaign })
             }
             Asked::Sample(sample) => {
                 let campaign = match campaign {
@@ -194,7 +199,8 @@ impl Billing {
                 let plan = sample.plan.unwrap_or(PlanId::from_uuid(uuid::Uuid::nil()));
                 let settings = campaign.applied(&settings, plan);
                 let due_at = sample.due_at.unwrap_or(now);
-                Ok(Timeline { due_at, moments: sampled(sample, due_at, &settings, class), zone: settings.zone })
+                let moments = sampled(sample, due_at, &settings, class);
+                Ok(Timeline { due_at, moments, zone: settings.zone, campaign })
             }
         }
     }

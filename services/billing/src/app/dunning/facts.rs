@@ -10,7 +10,7 @@ use sqlx::postgres::PgTransaction;
 use crate::app::schedule::Facts;
 use crate::domain::dunning::Standing;
 use crate::domain::dunning::campaign::Campaign;
-use crate::domain::invoice::{Invoice, Purpose};
+use crate::domain::invoice::Invoice;
 use crate::domain::subscription::Subscription;
 use crate::store;
 
@@ -24,7 +24,7 @@ pub(in crate::app) async fn facts(
 ) -> sqlx::Result<HashMap<SubscriptionId, Facts>> {
     let owing: HashMap<SubscriptionId, &Invoice> = open
         .iter()
-        .filter(|invoice| invoice.purpose != Purpose::Upgrade)
+        .filter(|invoice| invoice.holds_period())
         .filter_map(|invoice| Some((invoice.subscription?, invoice)))
         .collect();
     let (mut notes, mut holds, mut contacts, mut others) =

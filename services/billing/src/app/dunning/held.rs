@@ -156,7 +156,9 @@ impl Billing {
         let ids: Vec<SubscriptionId> = store::subscription::lock_all(&mut tx, &ids)
             .await?
             .into_iter()
-            .filter(|one| matches!(one.state, State::PastDue { .. } | State::Suspended { .. } | State::Trialing))
+            .filter(|one| {
+                matches!(one.state, State::Active | State::PastDue { .. } | State::Suspended { .. } | State::Trialing)
+            })
             .map(|one| one.id)
             .collect();
         let told = match decision {

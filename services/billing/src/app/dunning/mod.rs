@@ -4,13 +4,15 @@ mod admit;
 mod campaign;
 mod facts;
 mod held;
+mod notice;
 mod refusal;
 mod watch;
 
 pub use campaign::{Asked, Put, Sample, Timeline};
 pub use held::{Decision, HeldList};
+pub use notice::Shown;
 pub use watch::watch;
 
-pub(super) use admit::admit;
+pub(super) use admit::{Waiting, admit, decided, let_happen};
 pub(super) use facts::facts;
 pub(super) use refusal::refused;

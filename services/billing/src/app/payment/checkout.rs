@@ -2,11 +2,14 @@
 
 use ottery_kernel::{AccountId, BrandId, InvoiceId, PaymentId};
 use ottery_kit::grpc::Problem;
+use sqlx::postgres::PgTransaction;
 
 use super::settle::{self, Teller};
 use super::{Reached, apply};
 use crate::app::settlement::Owed;
 use crate::app::{Billing, broken};
+use crate::domain::invoice::Invoice;
+use crate::domain::minimum::Instead;
 use crate::domain::payment::{Command, State, Truth};
 use crate::provider::{CallError, Checkout, CheckoutAsk};
 use crate::store;
@@ -101,7 +104,7 @@ async fn open(billing: &Billing, brand: BrandId, id: PaymentId) -> Result<String
 
 /// Journals that a call is about to be made. If nobody comes back from it, the workers look after the call's time-out.
 pub(super) async fn mark_sent(
-    tx: &mut sqlx::postgres::PgTransaction<'_>,
+    tx: &mut PgTransaction<'_>,
     billing: &Billing,
     brand: BrandId,
     payment: &mut Payment,
@@ -117,7 +120,7 @@ pub(super) async fn mark_sent(
     Ok(errand::plan(tx, brand, errand::Kind::Payment, &[payment.id.as_uuid()], after).await?)
 }
 
-async fn keep_page(tx: &mut sqlx::postgres::PgTransaction<'_>, id: PaymentId, page: &Checkout) -> Result<(), Problem> {
+async fn keep_page(tx: &mut PgTransaction<'_>, id: PaymentId, page: &Checkout) -> Result<(), Problem> {
     let (_, mut payment) = settle::lock(tx, id).await?;
     payment.checkout_ref.clone_from(&page.reference);
     payment.checkout_url.clone_from(&page.url);
@@ -159,6 +162,14 @@ impl Billing {
             Some(id) => store::subscription::get(&mut tx, id).await?.is_some_and(|found| found.method.is_some()),
             None => false,
         };
+        // What was carried forward is asked for with it, so that it is paid at all.
+        let together = carried_with(&mut tx, &invoice).await?;
+        if !together.is_empty() {
+            drop(tx);
+            return self.pay_together(brand, &together, owner, return_url, cancel_url).await;
+        }
+        let instead = if invoice.is_carried() { Instead::CarriedForward } else { Instead::WalletOnly };
+        self.check_minimum(&mut tx, brand, remaining, instead).await?;
         let request = AttemptRequest {
             invoice: id,
             account: invoice.account,
@@ -166,6 +177,7 @@ impl Billing {
             amount: remaining,
             // Whoever renews by a saved card and pays by another one has most likely a new card.
             kind: AttemptKind::Hosted { return_url, cancel_url, save_method: has_method },
+            shares: Vec::new(),
         };
         let payment =
             store::payment::request(&mut tx, brand, &[request], now).await?.pop().expect("one id per request");
@@ -173,4 +185,23 @@ impl Billing {
         let url = open_checkout(self, brand, payment).await?;
         Ok((payment, url))
     }
+}
+
+/// An invoice together with what was carried forward to it, in the order of their ids; empty when nothing was.
+async fn carried_with(tx: &mut PgTransaction<'_>, invoice: &Invoice) -> Result<Vec<InvoiceId>, Problem> {
+    let Some(subscription) = invoice.subscription.filter(|_| !invoice.is_carried()) else { return Ok(Vec::new()) };
+    let kind = |invoice: &Invoice| (invoice.totals.total.currency, invoice.snapshot.seller.id);
+    let mut ids = Vec::new();
+    for open in store::invoice::open_of(tx, &[subscription]).await? {
+        let is_owed =
+            open.is_carried() && kind(&open) == kind(invoice) && open.remaining().map_err(broken)?.is_positive();
+        if is_owed && !store::payment::is_charging(tx, open.id).await? {
+            ids.push(open.id);
+        }
+    }
+    if !ids.is_empty() {
+        ids.push(invoice.id);
+        ids.sort_unstable();
+    }
+    Ok(ids)
 }

@@ -1,8 +1,9 @@
 //! Calls the workers make: charges of saved methods, and reading back.
 
 use chrono::TimeDelta;
-use ottery_kernel::{BrandId, PaymentId};
+use ottery_kernel::{BrandId, Money, PaymentId};
 use ottery_kit::grpc::Problem;
+use sqlx::postgres::PgTransaction;
 
 use super::checkout::mark_sent;
 use super::settle::{self, Teller};
@@ -10,7 +11,7 @@ use super::{Reached, apply};
 use crate::app::Billing;
 use crate::app::broken;
 use crate::app::settlement::Owed;
-use crate::domain::invoice::State as InvoiceState;
+use crate::domain::invoice::{Invoice, State as InvoiceState};
 use crate::domain::payment::{Command, State, Truth};
 use crate::provider::{CallError, ChargeAsk, Lookup};
 use crate::store;
@@ -65,7 +66,7 @@ impl Billing {
         if !matches!(payment.state, State::Requested | State::Unknown) {
             return Ok(());
         }
-        let is_wanted = invoice.state == InvoiceState::Open && invoice.remaining().map_err(broken)? == payment.amount;
+        let is_wanted = still_owed(&mut tx, &invoice, &payment).await? == Some(payment.amount);
         if !is_wanted {
             settle::note(&mut tx, self, brand, id, Command::Cancel, tries, now).await?;
             return Ok(tx.commit().await?);
@@ -168,6 +169,17 @@ impl Billing {
             }
         }
     }
+}
+
+/// What is still owed of all an attempt is for; nothing to charge when one of them is not open any more.
+async fn still_owed(tx: &mut PgTransaction<'_>, first: &Invoice, payment: &Payment) -> Result<Option<Money>, Problem> {
+    let mut sum = Money::zero(payment.amount.currency);
+    for id in payment.invoices() {
+        let found = if id == first.id { Some(first.clone()) } else { store::invoice::get(tx, id).await? };
+        let Some(invoice) = found.filter(|invoice| invoice.state == InvoiceState::Open) else { return Ok(None) };
+        sum = sum.checked_add(invoice.remaining().map_err(broken)?).map_err(broken)?;
+    }
+    Ok(Some(sum))
 }
 
 fn teller(reached: &Reached, tries: u32) -> Teller<'_> {

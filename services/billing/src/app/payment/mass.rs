@@ -7,7 +7,8 @@ use super::open_checkout;
 use crate::app::collection::not_charging;
 use crate::app::settlement::Owed;
 use crate::app::{Billing, broken};
-use crate::domain::invoice::Invoice;
+use crate::domain::invoice::{Invoice, Purpose};
+use crate::domain::minimum::Instead;
 use crate::store;
 use crate::store::payment::{AttemptKind, AttemptRequest};
 use crate::store::share::Share;
@@ -20,7 +21,7 @@ impl Billing {
     /// all the same counts. `owner` limits it to that customer's own invoices.
     ///
     /// # Errors
-    /// When an invoice asks for nothing, they differ in customer, currency or seller, a charge is under way, or the provider
+    /// When an invoice asks for nothing or tops a wallet up, they differ in customer, currency or seller, a charge is under way, or the provider
     /// cannot be reached.
     pub async fn pay_invoices(
         &self,
@@ -33,23 +34,38 @@ impl Billing {
         let mut wanted: Vec<InvoiceId> = ids.to_vec();
         wanted.sort_unstable();
         wanted.dedup();
-        let first = match wanted.as_slice() {
-            [only] => return self.pay_invoice(brand, *only, owner, return_url, cancel_url).await,
-            [first, ..] if wanted.len() <= INVOICES_MAX => *first,
+        match wanted.as_slice() {
+            [only] => self.pay_invoice(brand, *only, owner, return_url, cancel_url).await,
+            [_, ..] if wanted.len() <= INVOICES_MAX => {
+                self.pay_together(brand, &wanted, owner, return_url, cancel_url).await
+            }
             _ => {
                 let message = format!("invoice_ids: name 1 to {INVOICES_MAX} invoices, got {}", wanted.len());
-                return Err(Problem::invalid("invoice_ids", "INVOICES_COUNT", message));
+                Err(Problem::invalid("invoice_ids", "INVOICES_COUNT", message))
             }
-        };
+        }
+    }
+
+    /// One hosted page for these invoices: several, in the order of their ids and each once.
+    pub(super) async fn pay_together(
+        &self,
+        brand: BrandId,
+        wanted: &[InvoiceId],
+        owner: Option<AccountId>,
+        return_url: String,
+        cancel_url: String,
+    ) -> Result<(PaymentId, String), Problem> {
         let (mut tx, now) = self.begin(brand).await?;
-        store::share::lock(&mut tx, &wanted).await?;
+        store::share::lock(&mut tx, wanted).await?;
         let mut invoices = Vec::with_capacity(wanted.len());
-        for id in &wanted {
+        for id in wanted {
             let Owed { invoice, .. } = Owed::lock(&mut tx, *id).await?;
-            invoices.push(payable(invoice, owner)?);
+            let invoice = payable(invoice, owner)?;
+            not_top_up(&invoice)?;
+            invoices.push(invoice);
         }
         one_of_a_kind(&invoices)?;
-        for id in &wanted {
+        for id in wanted {
             not_charging(&mut tx, *id).await?;
         }
         let shares = invoices
@@ -58,22 +74,33 @@ impl Billing {
             .collect::<Result<Vec<_>, Problem>>()?;
         let account = invoices[0].account;
         let amount = Money::sum(shares[0].amount.currency, shares.iter().map(|share| share.amount)).map_err(broken)?;
-        store::payment::withdraw(&mut tx, brand, &wanted, None, now).await?;
+        self.check_minimum(&mut tx, brand, amount, Instead::CarriedForward).await?;
+        store::payment::withdraw(&mut tx, brand, wanted, None, now).await?;
         let request = AttemptRequest {
-            invoice: first,
+            invoice: invoices[0].id,
             account,
             // For no single one of them; what each pays for is found by its invoice.
             subscription: None,
             amount,
             kind: AttemptKind::Hosted { return_url, cancel_url, save_method: false },
+            shares,
         };
         let payment =
             store::payment::request(&mut tx, brand, &[request], now).await?.pop().expect("one id per request");
-        store::share::insert(&mut tx, brand, payment, &shares).await?;
         tx.commit().await?;
         let url = open_checkout(self, brand, payment).await?;
         Ok((payment, url))
     }
+}
+
+/// A top-up is owed by nobody, so it is paid for itself or not at all.
+fn not_top_up(invoice: &Invoice) -> Result<(), Problem> {
+    if invoice.purpose == Purpose::TopUp {
+        let message = format!("invoice_ids: {} tops a wallet up; pay it by itself", invoice.number_text());
+        let refused = Problem::refused("INVOICE_TOP_UP", message).on_field("invoice_ids");
+        return Err(refused.with("invoice_id", invoice.id));
+    }
+    Ok(())
 }
 
 fn payable(invoice: Invoice, owner: Option<AccountId>) -> Result<Invoice, Problem> {

@@ -5,6 +5,7 @@ mod checkout;
 mod errand;
 mod invariants;
 mod mass;
+mod minimum;
 mod settle;
 mod workers;
 

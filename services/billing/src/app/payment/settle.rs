@@ -231,6 +231,10 @@ async fn captured(
     store::payment::withdraw(tx, brand, &closed, Some(payment.id), now).await?;
     store::task::resolve(tx, brand, super::UNKNOWN_TASK, payment.id, now).await?;
     store::provider_event::wake_parked(tx, payment.id).await?;
+    // A renewal is charged to what is known already.
+    if let (AttemptKind::Hosted { .. }, Some(card)) = (&payment.kind, &capture.fingerprint) {
+        billing.card_known(tx, brand, payment.account, card, now).await?;
+    }
     Ok(payment)
 }
 

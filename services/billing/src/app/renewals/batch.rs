@@ -74,10 +74,18 @@ impl Billing {
         if expiring > 0 {
             return Ok(Some(format!("{expiring} credits to expire")));
         }
+        let expiring = store::top_up::due_count(&self.pool, brand, now).await?;
+        if expiring > 0 {
+            return Ok(Some(format!("{expiring} top-ups to expire")));
+        }
         if store::deferral::is_due(&self.pool, brand, now).await? {
             return Ok(Some("revenue to recognise".to_owned()));
         }
         let mut tx = db::begin(&self.pool, Scope::Brand(brand)).await?;
+        let clients = store::reseller::waiting(&mut tx, now).await?;
+        if clients > 0 {
+            return Ok(Some(format!("{clients} subscriptions of resellers' clients")));
+        }
         Ok(crate::app::payment::waiting(&mut tx, brand).await?)
     }
 
@@ -99,7 +107,9 @@ impl Billing {
         let (mut tx, now) = self.begin(brand).await?;
         store::plan(&mut tx, Plans::Fresh).await?;
         let mut batch = Batch::read(&mut tx, brand, claims).await?;
-        let profile = profile(&mut tx, brand).await?;
+        self.tell_lost(brand, claims.len() - batch.claims.len());
+        let mut profile = profile(&mut tx, brand).await?;
+        profile.minimums = self.minimums(&mut tx, brand, &profile.currencies).await?;
         let settings = self.config.dunning(&profile);
         let mut unit = Unit::new(brand, profile, now);
         let mut due: Vec<Option<Step>> = batch
@@ -139,6 +149,16 @@ impl Billing {
         }
         phases.tell(metrics);
         Ok(count)
+    }
+
+    /// Whoever reads the log of a scheduler that was paused sees that it came back too late, and wrote nothing.
+    fn tell_lost(&self, brand: BrandId, lost: usize) {
+        let Some(lost) = u32::try_from(lost).ok().filter(|lost| *lost > 0) else { return };
+        tracing::info!(brand.id = %brand, lost, "claims of renewals had passed to others; nothing was written for them");
+        let name = "ottery_billing_renewal_claims_lost";
+        let help =
+            "Claimed subscriptions that another scheduler, or a change, had taken over before they were worked off";
+        self.host.metrics.counter(name, help).add(&[], f64::from(lost));
     }
 }
 

@@ -364,7 +364,7 @@ impl Life {
         let coupon = coupon.map(self::coupon);
         let asked = Asked { currency: None, trial: trial && offer.trial_days > 0, coupon: coupon.as_ref() };
         let sold = &self.profile.currencies;
-        let taxed = self.unit().tax(self.customer.account, &offer.tax_category);
+        let taxed = self.unit().tax(self.customer.account, &offer);
         let Ok(quote) = Quote::price(&offer, asked, sold, &taxed, self.profile.zone, self.now) else { return false };
         let preview = quote.due_now;
         let place = Place {
@@ -376,6 +376,7 @@ impl Life {
             cancel_url: String::new(),
             save_method: false,
             coupon: String::new(),
+            visit: None,
         };
         let quote = Stored { id: Uuid::nil(), account: None, offer, quote, country: "DE".into(), vat_until: None };
         let redeemed = coupon.map(|coupon| Redeemed { redemption: Uuid::now_v7(), coupon, periods_used: 0 });
@@ -651,6 +652,7 @@ fn profile(now: DateTime<Utc>) -> Profile {
         tokens: BTreeMap::new(),
         logo: String::new(),
         rules: InvoiceRules::default(),
+        minimums: crate::domain::minimum::Minimums::default(),
     }
 }
 

@@ -16,8 +16,9 @@ use crate::store;
 use crate::validator::Assumed;
 
 /// Tables with a `brand_id` whose rows of the brand are copied. Every table is either here or in [`LEFT`], but for [`NUMBERS`].
-pub const COPIED: [&str; 38] = [
+pub const COPIED: [&str; 46] = [
     "allocation",
+    "amount_rules",
     "billing_address",
     "brand_profile",
     "coupon_counter",
@@ -26,8 +27,11 @@ pub const COPIED: [&str; 38] = [
     "deferral",
     "due",
     "dunning_campaign",
+    "dunning_notice",
     "dunning_pause",
     "errand",
+    "gift_batch",
+    "gift_code",
     "invoice",
     "invoice_rules",
     "known_brand",
@@ -43,6 +47,9 @@ pub const COPIED: [&str; 38] = [
     "recognition_due",
     "redemption",
     "refund",
+    "reseller",
+    "reseller_brand",
+    "reseller_client",
     "stock_counter",
     "stock_hold",
     "subscription",
@@ -51,6 +58,7 @@ pub const COPIED: [&str; 38] = [
     "task",
     "tax_rule",
     "tax_table",
+    "top_up_due",
     "transfer",
     "vat_check",
     "wallet_credit",
@@ -58,7 +66,8 @@ pub const COPIED: [&str; 38] = [
 ];
 
 /// Tables that stay behind, and why.
-pub const LEFT: [(&str, &str); 18] = [
+pub const LEFT: [(&str, &str); 24] = [
+    ("account_card", "nobody begins a trial in the copy"),
     ("brand_clock", "the copy has a clock of its own"),
     ("idempotency", "nobody calls the copy"),
     ("inbox", "the copy hears nothing"),
@@ -72,10 +81,15 @@ pub const LEFT: [(&str, &str); 18] = [
     ("relay_lease", "nothing is relayed"),
     ("relay_member", "nothing is relayed"),
     ("retry_delivery", "the copy hears nothing"),
+    ("screen_rules", "nobody orders in the copy"),
+    ("screening", "nobody orders in the copy"),
     ("seen_version", "the copy hears nothing"),
     ("time_machine_entry", "what other runs found"),
     ("time_machine_run", "as the entries"),
     ("time_machine_turn", "as the entries"),
+    ("trial_claim", "nobody begins a trial in the copy"),
+    ("trial_pass", "as the claims"),
+    ("trial_rules", "as the claims"),
     ("worker_lease", "the copy has one worker"),
 ];
 
@@ -93,6 +107,8 @@ fn replaced(table: &str) -> &'static [(&'static str, &'static str)] {
         ],
         // Different for each, as its index wants it.
         "payment_method" => &[("token_sealed", "''::bytea"), ("token_hash", "uuid_send(id)")],
+        "gift_batch" => &[("seed_sealed", "NULL::bytea")],
+        "gift_code" => &[("code_hash", "uuid_send(id)")],
         "payment" => &[("return_url", "''"), ("cancel_url", "''"), ("checkout_url", "''")],
         _ => &[],
     }

@@ -39,7 +39,8 @@ impl Journey {
             let mut tx = db::begin(&self.billing.pool, Scope::Brand(self.brand)).await?;
             let (due, day) = store::time_machine::next_due(&mut tx, self.brand).await?;
             let day = day.map(|date| Day { date, zone: self.zone }.bounds().0);
-            let next = due.into_iter().chain(day).min();
+            let lapse = store::reseller::next_lapse(&mut tx, now).await?;
+            let next = due.into_iter().chain(day).chain(lapse).min();
             now = next.map_or(to, |next| grid(self.begins, step, now, next).min(to));
             set_brand_clock(&mut tx, self.brand, now).await?;
             tx.commit().await?;
@@ -72,9 +73,13 @@ async fn work_off(billing: &Billing, brand: BrandId, now: DateTime<Utc>) -> anyh
         if store::wallet::due_count(&billing.pool, brand, now).await? > 0 {
             worked += billing.expire_credits(brand).await?;
         }
+        if store::top_up::due_count(&billing.pool, brand, now).await? > 0 {
+            worked += billing.expire_top_ups(brand).await?;
+        }
         while store::deferral::is_due(&billing.pool, brand, now).await? {
             worked += billing.recognise(brand).await?;
         }
+        worked += billing.serve_clients(brand).await?;
         if worked == 0 {
             let mut tx = db::begin(&billing.pool, Scope::Brand(brand)).await?;
             let waiting = store::errand::waiting(&mut tx, brand).await?;

@@ -34,17 +34,20 @@ const SHARE_PERCENT: std::ops::RangeInclusive<u32> = 1..=100;
 pub enum Channel {
     /// A mail.
     Mail,
+    /// A notice in their account, until it is paid or they do not want to see it any more.
+    InApp,
 }
 
 impl Channel {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Mail];
+    pub const ALL: [Self; 2] = [Self::Mail, Self::InApp];
 
     /// As stored and told.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Mail => "mail",
+            Self::InApp => "in_app",
         }
     }
 
@@ -219,7 +222,7 @@ impl Campaign {
             }
             let channels: HashSet<_> = contact.channels.iter().collect();
             if channels.is_empty() || channels.len() != contact.channels.len() {
-                let rule = "name each channel once, at least one; there is: mail";
+                let rule = "name each channel once, at least one; there are: mail, in_app";
                 return Err(invalid(format!("contacts[{n}].channels"), "CHANNELS", rule));
             }
             before = Some(contact.hours);
@@ -250,6 +253,13 @@ impl Campaign {
             before = Some(hours);
         }
         Ok(())
+    }
+
+    /// How a customer hears of a step, counted from 1.
+    #[must_use]
+    pub fn channels_of(&self, step: u32) -> &[Channel] {
+        let contact = usize::try_from(step).ok().and_then(|step| self.contacts.get(step.checked_sub(1)?));
+        contact.map_or(&[Channel::Mail], |contact| &contact.channels)
     }
 
     /// The patience with buyers of a plan.
@@ -303,6 +313,21 @@ pub(crate) mod tests {
         campaign.check().unwrap();
         let text = serde_json::to_string(&campaign).unwrap();
         assert_eq!(serde_json::from_str::<Campaign>(&text).unwrap(), campaign);
+    }
+
+    #[test]
+    fn a_step_is_heard_of_by_its_channels_and_one_nobody_planned_by_mail() {
+        let mut campaign = campaign();
+        campaign.contacts[1].channels = vec![Channel::InApp, Channel::Mail];
+        campaign.check().unwrap();
+        assert_eq!(campaign.channels_of(2), [Channel::InApp, Channel::Mail]);
+        assert_eq!(
+            (campaign.channels_of(1), campaign.channels_of(0)),
+            ([Channel::Mail].as_slice(), [Channel::Mail].as_slice())
+        );
+        assert_eq!(campaign.channels_of(99), [Channel::Mail]);
+        campaign.contacts[1].channels.push(Channel::Mail);
+        assert_eq!(campaign.check().unwrap_err().code, "CHANNELS");
     }
 
     #[test]

@@ -141,13 +141,19 @@ struct Model {
     is_trial: bool,
     is_paid: bool,
     is_blocked: bool,
+    is_reseller_stop: bool,
     is_unpaid_stop: bool,
     is_paused: bool,
 }
 
 impl Model {
     fn is_served(self) -> bool {
-        self.has_begun && !self.is_over && !self.is_blocked && !self.is_unpaid_stop && !self.is_paused
+        self.has_begun
+            && !self.is_over
+            && !self.is_blocked
+            && !self.is_reseller_stop
+            && !self.is_unpaid_stop
+            && !self.is_paused
     }
 
     fn on(&mut self, command: Command) {
@@ -156,7 +162,7 @@ impl Model {
         }
         match command {
             Command::StartTrial if !self.has_begun => (self.has_begun, self.is_trial) = (true, true),
-            Command::Activate if !self.is_blocked && !self.is_paused => {
+            Command::Activate if !self.is_blocked && !self.is_reseller_stop && !self.is_paused => {
                 *self = Self { has_begun: true, is_paid: true, ..Self::default() };
             }
             Command::MissPayment { .. } if self.is_served() && !self.is_trial => self.is_paid = false,
@@ -166,7 +172,10 @@ impl Model {
             Command::Suspend(SuspendCause::Staff) if self.has_begun && !self.is_blocked => {
                 *self = Self { has_begun: true, is_blocked: true, ..Self::default() };
             }
-            Command::Lift { is_paid, .. } if self.is_blocked || self.is_unpaid_stop => {
+            Command::Suspend(SuspendCause::Reseller) if self.is_served() => {
+                *self = Self { has_begun: true, is_reseller_stop: true, ..Self::default() };
+            }
+            Command::Lift { is_paid, .. } if self.is_blocked || self.is_reseller_stop || self.is_unpaid_stop => {
                 *self = Self { has_begun: true, is_paid, ..Self::default() };
             }
             Command::Pause if self.is_served() && self.is_paid => (self.is_paused, self.is_paid) = (true, false),
@@ -186,6 +195,7 @@ fn seen(state: State) -> Model {
         State::PastDue { .. } => begun,
         State::Suspended { cause: SuspendCause::Unpaid } => Model { is_unpaid_stop: true, ..begun },
         State::Suspended { cause: SuspendCause::Staff } => Model { is_blocked: true, ..begun },
+        State::Suspended { cause: SuspendCause::Reseller } => Model { is_reseller_stop: true, ..begun },
         State::Paused => Model { is_paused: true, ..begun },
         State::Ended { .. } => Model { is_over: true, ..Model::default() },
     }
@@ -197,7 +207,8 @@ fn any_command() -> impl Strategy<Value = Command> {
         3 => Just(Command::Activate),
         3 => Just(Command::MissPayment { grace_until: noon() }),
         1 => Just(Command::Prolong { grace_until: noon() }),
-        2 => prop_oneof![Just(SuspendCause::Unpaid), Just(SuspendCause::Staff)].prop_map(Command::Suspend),
+        2 => prop_oneof![Just(SuspendCause::Unpaid), Just(SuspendCause::Staff), Just(SuspendCause::Reseller)]
+            .prop_map(Command::Suspend),
         1 => any::<bool>().prop_map(|is_paid| Command::Lift { is_paid, grace_until: noon() }),
         1 => Just(Command::Pause),
         1 => Just(Command::Unpause),

@@ -231,6 +231,9 @@ fn every_route_that_moves_money_wants_an_idempotency_key() {
         "/subscriptions/{id}/change",
         "/accounts/{id}/merge",
         "/wallet/credits",
+        "/wallet/top-ups",
+        "/wallet/conversions",
+        "/gift-batches",
         // No money moves, but asking twice is two hours of work.
         "/time-machine",
     ];

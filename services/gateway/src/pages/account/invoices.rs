@@ -8,7 +8,7 @@ use ottery_proto::billing::v1::Invoice;
 use ottery_proto::billing::v1::invoice::{Purpose, State as Life};
 use ottery_proto::common::v1::Money;
 
-use super::show as page_of;
+use super::{notices, show as page_of};
 use crate::api::invoices::e_invoice;
 use crate::limits::{self, Form as Body};
 use crate::pages::block::{Block, Cell, Field, Form, Sent, Table, Tone};
@@ -27,6 +27,7 @@ pub fn state_of(invoice: &Invoice) -> (Tone, &'static str) {
         (minor(invoice.total.as_ref()), minor(invoice.paid.as_ref()), minor(invoice.refunded.as_ref()));
     match invoice.state() {
         Life::Draft | Life::Unspecified => (Tone::Neutral, "Draft"),
+        Life::Open if invoice.carried_at.is_some() => (Tone::Neutral, "Carried forward"),
         Life::Open if paid > 0 => (Tone::Warn, "Partly paid"),
         Life::Open => (Tone::Warn, "Open"),
         Life::Void => (Tone::Neutral, "Void"),
@@ -76,7 +77,8 @@ pub async fn list(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
     if let Some(form) = together(&found.invoices, &manner) {
         page = page.with(Block::Form(form));
     }
-    page_of(&customer, &ui, page.with(Block::Table(table)))
+    let page = notices::on_top(&state, &customer, page.with(Block::Table(table))).await;
+    page_of(&customer, &ui, page)
 }
 
 /// What is still owed.
@@ -86,15 +88,24 @@ fn left(invoice: &Invoice) -> Money {
     Money { minor: total.minor - paid, ..total }
 }
 
+/// Whether it is too little to be paid by itself.
+fn is_carried(invoice: &Invoice) -> bool {
+    invoice.state() == Life::Open && invoice.carried_at.is_some()
+}
+
 /// Whether money for it settles it: what was served and given up can still be paid.
 fn is_payable(invoice: &Invoice) -> bool {
+    if is_carried(invoice) {
+        return false;
+    }
     let is_claim = matches!(invoice.purpose(), Purpose::Renewal | Purpose::Manual);
     invoice.state() == Life::Open || (invoice.state() == Life::Uncollectible && is_claim)
 }
 
 /// Paying several open invoices at once; nothing when fewer than two of one currency are open.
 fn together(invoices: &[Invoice], manner: &Manner) -> Option<Form> {
-    let open: Vec<&Invoice> = invoices.iter().filter(|invoice| invoice.state() == Life::Open).collect();
+    let is_owed = |invoice: &&Invoice| invoice.state() == Life::Open && invoice.purpose() != Purpose::TopUp;
+    let open: Vec<&Invoice> = invoices.iter().filter(is_owed).collect();
     let currency = &open.first()?.total.as_ref()?.currency;
     let open: Vec<&Invoice> = open
         .iter()
@@ -242,6 +253,11 @@ pub async fn show(
         ))
         .keyed();
         page = page.with(Block::Form(form));
+    }
+    if is_carried(&invoice) {
+        let text =
+            "It is too little for a payment of its own, so it is asked for with your next invoice. Nothing to do.";
+        page = page.with(Block::note(Tone::Neutral, "Carried forward", text));
     }
     page = parts(page, &invoice, &manner, &address);
     if !invoice.subscription_id.is_empty() {

@@ -5,6 +5,7 @@ mod billing;
 mod calendar;
 mod entry;
 mod invoices;
+mod notices;
 mod overview;
 mod security;
 mod services;
@@ -69,8 +70,11 @@ pub fn router() -> Router<AppState> {
         .route("/account/invoices/{id}/pay", post(invoices::pay))
         .route("/account/invoices/{id}/pdf", get(invoices::pdf))
         .route("/account/invoices/{id}/ubl", get(invoices::ubl))
+        .route("/account/notices/{id}/dismiss", post(notices::dismiss))
         .route("/account/wallet", get(wallet::show))
         .route("/account/wallet.csv", get(wallet::csv))
+        .route("/account/wallet/top-up", post(wallet::top_up))
+        .route("/account/wallet/redeem", post(wallet::redeem))
         .route("/account/billing", get(billing::page).post(billing::save))
         .route("/account/tickets", get(tickets::list))
         .route("/account/tickets/new", get(tickets::new_page).post(tickets::open))

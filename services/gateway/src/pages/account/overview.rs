@@ -11,7 +11,7 @@ use ottery_proto::support::v1 as support;
 
 use super::services::stage;
 use super::subscriptions::{state_of, title};
-use super::{invoices, show as page_of};
+use super::{invoices, notices, show as page_of};
 use crate::pages::block::{Block, Cell, Link, Stat, Table, Tone};
 use crate::pages::frame::{Page, Ui, manner};
 use crate::pages::text::Manner;
@@ -30,7 +30,8 @@ pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
     let (mut provisioning, mut support) = (state.clients.provisioning(&call), state.clients.support(&call));
     let account_id = customer.account.id.clone();
     let page = || Some(PageRequest { cursor: String::new(), limit: 10 });
-    let (subscriptions, invoices, services, tickets) = tokio::join!(
+    let (noticed, subscriptions, invoices, services, tickets) = tokio::join!(
+        notices::find(&state, &customer),
         billing.list_subscriptions(billing::ListSubscriptionsRequest { page: page(), account_id: account_id.clone() }),
         other.list_invoices(billing::ListInvoicesRequest {
             page: page(),
@@ -69,6 +70,9 @@ pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
             shown = shown.with(Block::advice(Tone::Info, "We answered you", "", Link::new("Read", "/account/tickets")));
         }
     }
+    for notice in &noticed {
+        shown = shown.with(notices::block(notice, &manner));
+    }
     match &invoices {
         Ok(found) => {
             let open: Vec<_> = found
@@ -76,6 +80,7 @@ pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
                 .invoices
                 .iter()
                 .filter(|invoice| invoice.state() == billing::invoice::State::Open)
+                .filter(|invoice| noticed.iter().all(|notice| notice.invoice_id != invoice.id))
                 .collect();
             if open.len() > OPEN_MAX {
                 let title = format!("{} invoices are open", open.len());

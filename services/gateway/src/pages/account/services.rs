@@ -6,7 +6,7 @@ use ottery_proto::provisioning::v1 as provisioning;
 use ottery_proto::provisioning::v1::Service;
 use ottery_proto::provisioning::v1::service::Step;
 
-use super::show as page_of;
+use super::{notices, show as page_of};
 use crate::pages::block::{Block, Cell, Form, Link, Table, Tone};
 use crate::pages::frame::{Page, Ui, manner};
 use crate::pages::shop::order::credentials;
@@ -31,7 +31,9 @@ pub fn stage(service: &Service) -> (Tone, &'static str, String) {
             (Tone::Warn, "Waiting", told("The server is busy; we go on by ourselves and send you a mail."))
         }
         Step::Unknown => (Tone::Warn, "Being confirmed", told("We are asking the server, usually under a minute.")),
-        Step::Suspended => (Tone::Bad, "Paused", told("Pay the open invoice; access comes back within a minute.")),
+        Step::Suspended => {
+            (Tone::Bad, "Paused", told("It is switched off; your subscription says why, and what to do."))
+        }
         Step::Terminated => (Tone::Neutral, "Ended", told("This service is over.")),
         Step::Stuck => (Tone::Warn, "Being looked at", told("Something needs a person; we are on it.")),
     }
@@ -64,7 +66,8 @@ pub async fn list(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
     .rows(rows)
     .first(Link::new("See plans", "/plans"))
     .next("/account/services", &found.page.unwrap_or_default().next_cursor);
-    page_of(&customer, &ui, Page::new("Services").with(Block::Table(table)))
+    let page = notices::on_top(&state, &customer, Page::new("Services").with(Block::Table(table))).await;
+    page_of(&customer, &ui, page)
 }
 
 /// `GET /account/services/{id}`

@@ -4,12 +4,12 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use ottery_proto::billing::v1 as billing;
-use ottery_proto::billing::v1::subscription::State as Life;
+use ottery_proto::billing::v1::subscription::{State as Life, SuspendCause};
 use ottery_proto::billing::v1::{ChosenOption, OptionQuantity, Subscription};
 use ottery_proto::catalog::v1::{Plan, PlanVersion, Price};
 use ottery_proto::common::v1::Money;
 
-use super::{calendar, show as page_of};
+use super::{calendar, notices, show as page_of};
 use crate::limits::{self, Form as Body};
 use crate::pages::addons;
 use crate::pages::block::{Block, Cell, Failed, Field, Form, Link, Sent, Table, Tone};
@@ -69,7 +69,8 @@ pub async fn list(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
         .rows(rows)
         .first(Link::new("See plans", "/plans"))
         .next("/account/subscriptions", &found.page.unwrap_or_default().next_cursor);
-    page_of(&customer, &ui, Page::new("Subscriptions").with(Block::Table(table)))
+    let page = notices::on_top(&state, &customer, Page::new("Subscriptions").with(Block::Table(table))).await;
+    page_of(&customer, &ui, page)
 }
 
 pub(super) async fn load(state: &AppState, customer: &Customer, id: &str) -> Reply<Subscription> {
@@ -97,6 +98,9 @@ pub async fn show(
         .aside("How is the next charge computed?", format!("/account/subscriptions/{id}/explain"));
     if !one.open_invoice_id.is_empty() {
         let text = match (one.state(), one.late_renewal_from_payment) {
+            (Life::Suspended, _) if one.suspend_cause() != SuspendCause::Unpaid => {
+                "Paying it does not switch access on again.".to_owned()
+            }
             (Life::Suspended, true) => {
                 "Access comes back within a minute after you paid, and a new period begins with your payment."
                     .to_owned()
@@ -115,6 +119,16 @@ pub async fn show(
             text,
             Link::new("Pay", format!("/account/invoices/{}", one.open_invoice_id)),
         ));
+    }
+    let stopped = match one.suspend_cause() {
+        SuspendCause::Staff => "Write to us in a ticket if you do not know why.",
+        SuspendCause::Reseller => {
+            "Ask whoever sold it to you; access comes back as soon as they have settled it with us."
+        }
+        SuspendCause::Unpaid | SuspendCause::Unspecified => "",
+    };
+    if !stopped.is_empty() {
+        page = page.with(Block::note(Tone::Warn, "Access is switched off", stopped));
     }
     if one.cancel_at.is_some() && is_running && !one.once {
         page = page

@@ -2,25 +2,46 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use ottery_kernel::Currency;
 use ottery_kit::grpc::CallContext;
 use ottery_proto::billing::v1 as billing;
-use ottery_proto::billing::v1::{Wallet, WalletStatement};
+use ottery_proto::billing::v1::{TopUpLimit, Wallet, WalletStatement};
+use ottery_proto::common::v1::Money;
 
 use super::show as page_of;
+use crate::api::gifts::redeem_for;
 use crate::api::invoices::file;
-use crate::pages::block::{Block, Cell, Field, Form, Stat, Table, Tone};
-use crate::pages::frame::{Page, Ui, manner};
+use crate::api::payments::PROVIDER_TIMEOUT;
+use crate::limits::{self, Form as Body};
+use crate::links;
+use crate::pages::block::{Block, Cell, Failed, Field, Form, Sent, Stat, Table, Tone};
+use crate::pages::frame::{Page, Ui, go, go_done, manner};
+use crate::pages::shop::checkout::leave;
 use crate::pages::text::Manner;
-use crate::problem::Reply;
+use crate::problem::{Refusal, Reply};
 use crate::session::Customer;
 use crate::state::AppState;
+
+const TOP_UP: &str = "/account/wallet/top-up";
+const REDEEM: &str = "/account/wallet/redeem";
 
 /// What a wallet's page is made from.
 #[derive(Clone, Debug)]
 pub struct Found {
     wallets: Vec<Wallet>,
+    limits: Vec<TopUpLimit>,
+    saved: String,
     statement: Option<WalletStatement>,
     currency: String,
+}
+
+impl Found {
+    /// The currencies something can be spent in.
+    #[must_use]
+    pub fn currencies(&self) -> Vec<String> {
+        let has = |wallet: &&Wallet| wallet.available.as_ref().is_some_and(|available| available.minor > 0);
+        self.wallets.iter().filter(has).map(|wallet| currency_of(wallet).to_owned()).collect()
+    }
 }
 
 fn currency_of(wallet: &Wallet) -> &str {
@@ -33,7 +54,8 @@ fn currency_of(wallet: &Wallet) -> &str {
 /// What billing refuses, such as days that are none.
 pub async fn find(state: &AppState, call: &CallContext, account_id: &str, ui: &Ui) -> Reply<Found> {
     let asked = billing::GetWalletRequest { account_id: account_id.to_owned() };
-    let wallets = state.clients.billing(call).get_wallet(asked).await?.into_inner().wallets;
+    let reply = state.clients.billing(call).get_wallet(asked).await?.into_inner();
+    let (wallets, limits, saved) = (reply.wallets, reply.top_up_limits, reply.saved_method_label);
     let mut currency = ui.query.text("currency");
     if currency.is_empty() {
         currency = wallets.first().map(currency_of).unwrap_or_default().to_owned();
@@ -49,7 +71,7 @@ pub async fn find(state: &AppState, call: &CallContext, account_id: &str, ui: &U
         };
         Some(state.clients.billing(call).get_wallet_statement(asked).await?.into_inner())
     };
-    Ok(Found { wallets, statement, currency })
+    Ok(Found { wallets, limits, saved, statement, currency })
 }
 
 /// The parts of a wallet's page, for customers and staff; `address` is the page's.
@@ -120,11 +142,117 @@ pub fn sheet(found: Found) -> Reply<Response> {
     file(name, "text/csv; charset=utf-8; header=present", statement.csv)
 }
 
+/// What can be put into the wallet, and how.
+fn form(found: &Found, manner: &Manner, failed: Option<&Failed>) -> Option<Form> {
+    let said = found
+        .limits
+        .iter()
+        .map(|limit| format!("{} to {}", manner.money(limit.min.as_ref()), manner.money(limit.max.as_ref())));
+    let said: Vec<String> = said.collect();
+    let codes = found.limits.iter().filter_map(|limit| limit.min.as_ref()).map(|min| min.currency.clone());
+    let codes: Vec<(String, String)> = codes.map(|code| (code.clone(), code)).collect();
+    if codes.is_empty() {
+        return None;
+    }
+    let mut form = Form::new("Top up", TOP_UP, "Top up")
+        .intro(format!(
+            "{}. It pays your next invoices by itself; tax is charged on what you buy with it.",
+            said.join(", ")
+        ))
+        .keyed()
+        .field(Field::text("amount", "Amount").half().required().example("20.00"))
+        .field(Field::select("currency", "Currency", codes).half());
+    if !found.saved.is_empty() {
+        form = form.field(Field::check("saved", format!("Pay with {}", found.saved), true));
+    }
+    Some(form.refused(failed))
+}
+
+async fn render(state: &AppState, customer: &Customer, ui: &Ui, failed: Option<&Failed>) -> Reply<Response> {
+    let found = find(state, &customer.caller.call(), "", ui).await?;
+    let manner = manner(state, &customer.brand);
+    let mut page = parts(Page::new("Wallet").refused(failed), &found, &manner, links::WALLET);
+    if let Some(form) = form(&found, &manner, failed) {
+        page = page.with(Block::Form(form));
+    }
+    let code = Form::new("Redeem a code", REDEEM, "Redeem")
+        .intro("Of a gift or voucher: money for the wallet, or a term of a plan.")
+        .tone(Tone::Info)
+        .field(Field::text("code", "Code").required().example("GIFT-2345-6789-ABCD-EFGH"))
+        .refused(failed);
+    page_of(customer, ui, page.with(Block::Form(code)))
+}
+
+/// `POST /account/wallet/redeem`
+pub async fn redeem(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
+    match redeem_for(&state, &customer.caller, None, sent.text("code")).await {
+        Ok(reply) if reply.order_id.is_empty() => Ok(go_done(links::WALLET, "redeemed")),
+        Ok(reply) => Ok(go(&format!("/orders/{}", reply.order_id))),
+        Err(refusal) => {
+            let failed = Failed { action: REDEEM.into(), sent, refusal };
+            render(&state, &customer, &ui, Some(&failed)).await
+        }
+    }
+}
+
 /// `GET /account/wallet`
 pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui) -> Reply<Response> {
-    let found = find(&state, &customer.caller.call(), "", &ui).await?;
-    let page = parts(Page::new("Wallet"), &found, &manner(&state, &customer.brand), "/account/wallet");
-    page_of(&customer, &ui, page)
+    render(&state, &customer, &ui, None).await
+}
+
+/// `POST /account/wallet/top-up`
+pub async fn top_up(
+    State(state): State<AppState>,
+    customer: Customer,
+    ui: Ui,
+    Body(sent): Body<Sent>,
+) -> Reply<Response> {
+    limits::order(&state, &ui.request).await?;
+    match send(&state, &customer, &ui, &sent).await {
+        Ok(url) if url.is_empty() => Ok(go_done(links::WALLET, "charging")),
+        Ok(url) => leave(&customer.brand, &ui, &url, links::WALLET),
+        Err(refusal) => {
+            let failed = Failed { action: TOP_UP.into(), sent, refusal };
+            render(&state, &customer, &ui, Some(&failed)).await
+        }
+    }
+}
+
+/// Asks for the top-up; gives the payment page, or nothing when the saved method is charged.
+async fn send(state: &AppState, customer: &Customer, ui: &Ui, sent: &Sent) -> Reply<String> {
+    let account = &customer.account;
+    let back = links::absolute(&ui.request, links::WALLET);
+    let asked = billing::TopUpWalletRequest {
+        account_id: account.id.clone(),
+        email: account.email.clone(),
+        display_name: account.display_name.clone(),
+        country: account.country.clone(),
+        locale: account.locale.clone(),
+        amount: Some(amount(sent)?),
+        saved_method: sent.is_on("saved"),
+        return_url: back.clone(),
+        cancel_url: back,
+    };
+    let call = customer.caller.call().idempotency_key(sent.key()?.0).timeout(PROVIDER_TIMEOUT);
+    Ok(state.clients.billing(&call).top_up_wallet(asked).await?.into_inner().checkout_url)
+}
+
+/// The amount of a form with the fields `amount` and `currency`.
+///
+/// # Errors
+/// When either is none.
+pub fn amount(sent: &Sent) -> Reply<Money> {
+    let currency: Currency = sent.get("currency").parse().map_err(|error: ottery_kernel::CurrencyError| {
+        Refusal::invalid("currency", "currency_invalid", error.to_string())
+    })?;
+    let amount = ottery_kernel::Money::parse(&sent.get("amount").replace(',', "."), currency)
+        .map_err(|error| Refusal::invalid("amount", "amount_invalid", error.to_string()))?;
+    Ok(Money { minor: amount.minor, currency: currency.to_string() })
 }
 
 /// `GET /account/wallet.csv`

@@ -10,7 +10,9 @@ use ottery_proto::catalog::v1::{PlanVersion, Price, plan_option};
 
 use super::words;
 use crate::brand::Brand;
+use crate::device::{self, Device};
 use crate::limits::{self, Form as Body};
+use crate::links;
 use crate::pages::access::{self, Entry};
 use crate::pages::addons;
 use crate::pages::block::{Block, Cell, Failed, Field, Form, Link, Sent, Tone};
@@ -59,6 +61,8 @@ struct Wanted {
     offered: Vec<addons::Shown>,
     /// Those that were chosen.
     addons: Vec<String>,
+    /// The browser; none while nobody is signed in.
+    device: Option<Device>,
 }
 
 impl Wanted {
@@ -109,7 +113,7 @@ async fn wanted(state: &AppState, brand: &Brand, ui: &Ui, asked: &Sent) -> Reply
     let currency = price.amount.as_ref().map(|amount| amount.currency.clone()).unwrap_or_default();
     let offered = addons::fitting(plans.addons(), &slug, price.term.as_ref(), &currency);
     let addons = addons::chosen(asked, &offered);
-    Ok(Wanted { version, price, is_trial, coupon, options, offered, addons })
+    Ok(Wanted { version, price, is_trial, coupon, options, offered, addons, device: None })
 }
 
 fn frame(brand: &Brand, ui: &Ui) -> Frame {
@@ -120,12 +124,35 @@ fn frame(brand: &Brand, ui: &Ui) -> Frame {
 }
 
 /// `GET /checkout?price=…`: the account first, then the review.
-pub async fn review(State(state): State<AppState>, visitor: Visitor, ui: Ui) -> Reply<Response> {
-    let wanted = wanted(&state, &visitor.brand, &ui, &ui.query).await?;
-    match visitor.caller.account() {
-        Some(_) => show_review(&state, &visitor, &ui, &wanted, None).await,
-        None => who(&state, &visitor.brand, &ui, &wanted, None, None),
-    }
+pub async fn review(State(state): State<AppState>, visitor: Visitor, ui: Ui, headers: HeaderMap) -> Reply<Response> {
+    let mut wanted = wanted(&state, &visitor.brand, &ui, &ui.query).await?;
+    let Some(device) = device::of_customer(&state, &visitor.caller, &headers) else {
+        return who(&state, &visitor.brand, &ui, &wanted, None, None);
+    };
+    let cookie = device.cookie(&state, &ui.request)?;
+    wanted.device = Some(device);
+    Ok(with_cookie(review_or_plain(&state, &visitor, &ui, wanted, None).await?, cookie))
+}
+
+/// The review; without the trial, and why, when the person had one before.
+async fn review_or_plain(
+    state: &AppState,
+    visitor: &Visitor,
+    ui: &Ui,
+    mut wanted: Wanted,
+    failed: Option<Failed>,
+) -> Reply<Response> {
+    let failed = match failed {
+        Some(failed) if failed.refusal.is("trial_used") => failed,
+        failed => match show_review(state, visitor, ui, &wanted, failed.as_ref()).await {
+            Err(refusal) if wanted.is_trial && refusal.is("trial_used") => {
+                Failed { action: "/checkout/place".into(), sent: Sent::default(), refusal }
+            }
+            shown => return shown,
+        },
+    };
+    wanted.is_trial = false;
+    show_review(state, visitor, ui, &wanted, Some(&failed)).await
 }
 
 fn who(
@@ -180,7 +207,8 @@ fn lines_of(quote: &billing::Quote, manner: &Manner) -> Vec<(String, String)> {
 }
 
 async fn quote(state: &AppState, visitor: &Visitor, wanted: &Wanted, coupon: &str) -> Reply<billing::Quote> {
-    let country = visitor.caller.account().map(|account| account.country.clone()).unwrap_or_default();
+    let (country, email) =
+        visitor.caller.account().map(|account| (account.country.clone(), account.email.clone())).unwrap_or_default();
     let asked = billing::CreateQuoteRequest {
         price_id: wanted.price.id.clone(),
         currency: String::new(),
@@ -189,6 +217,8 @@ async fn quote(state: &AppState, visitor: &Visitor, wanted: &Wanted, coupon: &st
         coupon: coupon.to_owned(),
         options: wanted.options.clone(),
         addon_plan_ids: wanted.addons.clone(),
+        email,
+        origin: wanted.device.as_ref().map(|device| device.origin(&visitor.caller.request)),
         ..billing::CreateQuoteRequest::default()
     };
     Ok(state.clients.billing(&visitor.caller.call()).create_quote(asked).await?.into_inner())
@@ -341,6 +371,8 @@ async fn show_review(
         .field(Field { is_required: true, ..Field::check("consent", consent, false) })
         .refused(failed);
     let page = vat_notice(&quote, &manner).into_iter().fold(Page::new("Review and pay"), Page::with);
+    // What it puts into the wallet pays this order.
+    let page = page.aside("Redeem a gift code first", links::WALLET);
     let page = page
         .with(Block::facts(
             "",
@@ -460,7 +492,10 @@ pub async fn place(
     limits::order(&state, &ui.request).await?;
     let Customer { brand, account, caller } = customer;
     let visitor = Visitor { brand: brand.clone(), caller };
-    let wanted = wanted(&state, &brand, &ui, &sent).await?;
+    let mut wanted = wanted(&state, &brand, &ui, &sent).await?;
+    let device = Device::of(&state, brand.id, &headers, &ui.request);
+    let cookie = device.cookie(&state, &ui.request)?;
+    wanted.device = Some(device);
     if !sent.is_on("consent") {
         let refusal = Refusal::invalid("consent", "consent_missing", "Please tick this box to go on.");
         let failed = Failed { action: "/checkout/place".into(), sent, refusal };
@@ -480,18 +515,24 @@ pub async fn place(
         cancel_url: format!("{origin}/orders/{{order}}?back=1"),
         save_method: sent.is_on("save_method"),
         coupon: wanted.coupon.clone(),
+        origin: wanted.device.as_ref().map(|device| device.origin(&ui.request)),
     };
     let call = visitor.caller.call().idempotency_key(key.0);
     match state.clients.billing(&call).place_order(asked).await {
         Ok(reply) => {
             let reply = reply.into_inner();
             let order = format!("/orders/{}", reply.order.unwrap_or_default().id);
-            if reply.checkout_url.is_empty() { Ok(go(&order)) } else { leave(&brand, &ui, &reply.checkout_url, &order) }
+            let answer = if reply.checkout_url.is_empty() {
+                go(&order)
+            } else {
+                leave(&brand, &ui, &reply.checkout_url, &order)?
+            };
+            Ok(with_cookie(answer, cookie))
         }
         Err(status) => {
             // A new offer is made for the page; what changed since is said above it.
             let failed = Failed { action: "/checkout/place".into(), sent: Sent::default(), refusal: status.into() };
-            show_review(&state, &visitor, &ui, &wanted, Some(&failed)).await
+            review_or_plain(&state, &visitor, &ui, wanted, Some(failed)).await
         }
     }
 }

@@ -88,7 +88,8 @@ pub fn view(manner: &Manner, brand: &Brand, ui: &Ui, id: &str, progress: &Progre
     let mut frame = Frame::shop(brand, ui, "Your order");
     let is_back = ui.query.get("back") == "1" && outcome == Outcome::Unpaid;
     if !is_over(outcome) && !is_back {
-        frame.refresh_s = 4;
+        // People look at it, which takes longer than a machine.
+        frame.refresh_s = if outcome == Outcome::UnderReview { 60 } else { 4 };
     }
     let (headline, lead) = words(outcome, is_back);
     let order = progress.detail.order.clone().unwrap_or_default();
@@ -110,7 +111,12 @@ pub fn view(manner: &Manner, brand: &Brand, ui: &Ui, id: &str, progress: &Progre
                 .intro("You get a fresh payment page; the old one stops working.");
             page = page.with(Block::Form(form));
         }
-        Outcome::Unknown | Outcome::Working | Outcome::Waiting | Outcome::Ready | Outcome::Cancelled => {}
+        Outcome::UnderReview
+        | Outcome::Unknown
+        | Outcome::Working
+        | Outcome::Waiting
+        | Outcome::Ready
+        | Outcome::Cancelled => {}
     }
     let mut facts = vec![
         ("Order", Cell::code(&order.id).copied()),
@@ -144,6 +150,10 @@ fn words(outcome: Outcome, is_back: bool) -> (String, String) {
         Outcome::Unknown => {
             ("Confirming your payment", "We are asking the payment provider. You will not be charged twice.")
         }
+        Outcome::UnderReview => (
+            "We are looking at your order",
+            "Nothing is charged meanwhile. You get a mail as soon as it goes on; you may close the page.",
+        ),
         Outcome::Declined => {
             ("The payment did not go through", "Nothing was charged. Try again, perhaps with another card.")
         }

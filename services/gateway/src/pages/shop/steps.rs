@@ -22,6 +22,8 @@ pub struct Progress {
 pub enum Outcome {
     /// Nobody paid yet.
     Unpaid,
+    /// Staff look at the order before anything is asked for.
+    UnderReview,
     /// The customer turned back, or the payment was declined.
     Declined,
     /// Whether money moved is being found out.
@@ -42,6 +44,7 @@ impl Outcome {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Unpaid => "unpaid",
+            Self::UnderReview => "under_review",
             Self::Declined => "declined",
             Self::Unknown => "unknown",
             Self::Working => "working",
@@ -79,6 +82,9 @@ impl Progress {
     pub fn outcome(&self) -> Outcome {
         if self.order().state() == order::State::Cancelled {
             return Outcome::Cancelled;
+        }
+        if self.order().state() == order::State::UnderReview {
+            return Outcome::UnderReview;
         }
         if !self.is_paid() {
             return match self.last_payment().map(billing::Payment::state) {
@@ -142,6 +148,12 @@ impl Progress {
                 "wait",
                 "The provider has not told us yet. You will not be charged twice; this usually takes under a minute."
                     .into(),
+                String::new(),
+            ),
+            Outcome::UnderReview => step(
+                "We are looking at your order",
+                "wait",
+                "Nothing is charged meanwhile. You get a mail as soon as it goes on.".into(),
                 String::new(),
             ),
             Outcome::Declined => step("Payment declined", "bad", self.decline().into(), String::new()),

@@ -121,6 +121,9 @@ async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>)
         ],
     ));
     page = page.aside("Wallet", desk.at(&format!("/customers/{}/wallet", desk.id)));
+    if desk.may("order.read") {
+        page = page.aside("Trials", desk.at(&format!("/customers/{}/trials", desk.id)));
+    }
     if desk.may("invoice.manage") {
         page = page.action("New invoice", desk.at(&format!("/customers/{}/invoices/new", account.id)));
     }

@@ -27,15 +27,19 @@ struct View {
 }
 
 /// Pages of a brand, with what one must be allowed to see them.
-const MENU: [(&str, &str, &str); 18] = [
+const MENU: [(&str, &str, &str); 22] = [
     ("Dashboard", "", ""),
     ("Orders", "/orders", "order.read"),
+    ("Screening", "/screening", "order.read"),
     ("Subscriptions", "/subscriptions", "subscription.read"),
     ("Customers", "/customers", "account.read"),
+    ("Resellers", "/resellers", "account.read"),
     ("Invoices", "/invoices", "invoice.read"),
     ("Tickets", "/tickets", "ticket.read"),
     ("Plans", "/plans", "plan.read"),
     ("Coupons", "/coupons", "plan.read"),
+    ("Gift codes", "/gifts", "wallet.grant"),
+    ("Trials", "/trials", "brand.read"),
     ("Dunning", "/dunning", "brand.read"),
     ("Time machine", "/time-machine", "invoice.read"),
     ("Taxes", "/taxes", "brand.read"),

@@ -65,7 +65,15 @@ fn words(moment: &Moment, manner: &Manner) -> (String, String) {
             ("Declined".to_owned(), format!("{told}; everything else waits {pause}"))
         }
         What::Declined => ("Declined".to_owned(), told.to_owned()),
-        What::Remind => (format!("Reminder {}", moment.step), told.to_owned()),
+        What::Remind => {
+            let is_shown = moment.channels().any(|channel| channel == billing::campaign::Channel::InApp);
+            let told = match (moment.told, is_shown) {
+                (true, true) => "The customer gets a mail, and a notice in their account",
+                (false, true) => "The customer reads a notice in their account",
+                (_, false) => told,
+            };
+            (format!("Reminder {}", moment.step), told.to_owned())
+        }
         What::PastDue => ("Past due".to_owned(), format!("Still served until {}", until())),
         What::GraceProlonged => ("The grace is prolonged".to_owned(), format!("Until {}", until())),
         What::Suspend => ("Suspended".to_owned(), told.to_owned()),

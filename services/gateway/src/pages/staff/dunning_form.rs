@@ -19,6 +19,12 @@ fn listed<T: ToString>(numbers: impl IntoIterator<Item = T>) -> String {
     numbers.into_iter().map(|number| number.to_string()).collect::<Vec<_>>().join(", ")
 }
 
+/// The hours of what is told in this way.
+fn told_by(campaign: &Campaign, channel: Channel) -> impl Iterator<Item = i32> {
+    let is_told = move |contact: &&Contact| contact.channels().any(|known| known == channel);
+    campaign.contacts.iter().filter(is_told).map(|contact| contact.hours)
+}
+
 fn name_of(plan: &Plan) -> String {
     plan.current.as_ref().map_or_else(|| plan.slug.clone(), |version| version.name.clone())
 }
@@ -32,9 +38,13 @@ pub fn fields(campaign: &Campaign, version: u32, plans: &[Plan]) -> Vec<Field> {
         Field::hidden("version", version.to_string()),
         head("What customers hear"),
         Field::text("contacts", "Reminders by mail, in hours after the invoice is due")
-            .value(listed(campaign.contacts.iter().map(|contact| contact.hours)))
+            .value(listed(told_by(campaign, Channel::Mail)))
             .example("-72, 24, 96")
             .help("Negative is before. Each has the amount, the reason and a link that pays without signing in."),
+        Field::text("notices", "Notices in the customer's account, in hours after the invoice is due")
+            .value(listed(told_by(campaign, Channel::InApp)))
+            .example("24, 96")
+            .help("There until it is paid or hidden. At the same hour as a mail they are one reminder."),
         number("cooldown_hours", "Least hours between two mails to a customer")
             .value(campaign.cooldown_hours.to_string())
             .help("At least 20, whatever they owe for."),
@@ -88,12 +98,29 @@ fn numbers<T: std::str::FromStr>(sent: &Sent, name: &str) -> Reply<Vec<T>> {
     sent.list(name).into_iter().map(parse).collect()
 }
 
+/// One reminder per hour: by mail, in the account, or both. The hours stay in the order they were typed in, so that one that is
+/// out of order is refused; notices go where they belong.
+fn contacts(mails: &[i32], notices: &[i32]) -> Vec<Contact> {
+    let mut contacts: Vec<Contact> = mails
+        .iter()
+        .map(|hours| {
+            let in_app = notices.contains(hours).then_some(Channel::InApp.into());
+            Contact { hours: *hours, channels: std::iter::once(Channel::Mail.into()).chain(in_app).collect() }
+        })
+        .collect();
+    for hours in notices.iter().filter(|hours| !mails.contains(hours)) {
+        let at = contacts.iter().position(|contact| contact.hours > *hours).unwrap_or(contacts.len());
+        contacts.insert(at, Contact { hours: *hours, channels: vec![Channel::InApp.into()] });
+    }
+    contacts
+}
+
 /// The campaign as the form says.
 ///
 /// # Errors
 /// What is no number.
 pub fn read(sent: &Sent, plans: &[Plan]) -> Reply<Campaign> {
-    let contact = |hours: i32| Contact { hours, channels: vec![Channel::Mail.into()] };
+    let contacts = contacts(&numbers(sent, "contacts")?, &numbers(sent, "notices")?);
     let is_any_hour = sent.get("from_hour").is_empty() && sent.get("to_hour").is_empty();
     let mut own = Vec::new();
     for plan in plans {
@@ -113,7 +140,7 @@ pub fn read(sent: &Sent, plans: &[Plan]) -> Reply<Campaign> {
         });
     }
     Ok(Campaign {
-        contacts: numbers(sent, "contacts")?.into_iter().map(contact).collect(),
+        contacts,
         charge_hours: numbers(sent, "charge_hours")?,
         tries_other_method: sent.is_on("tries_other_method"),
         confirm_pause_hours: sent.number("confirm_pause_hours")?,
@@ -156,9 +183,16 @@ mod tests {
     #[test]
     fn what_the_form_shows_is_what_it_reads() {
         let plan = Plan { id: "pln_1".into(), slug: "basic".into(), ..Plan::default() };
-        let contact = |hours| Contact { hours, channels: vec![Channel::Mail.into()] };
+        let contact = |hours, channels: &[Channel]| Contact {
+            hours,
+            channels: channels.iter().map(|channel| (*channel).into()).collect(),
+        };
         let campaign = Campaign {
-            contacts: [-72, 24].map(contact).into(),
+            contacts: vec![
+                contact(-72, &[Channel::Mail]),
+                contact(0, &[Channel::InApp]),
+                contact(24, &[Channel::Mail, Channel::InApp]),
+            ],
             charge_hours: vec![0, 24],
             tries_other_method: true,
             confirm_pause_hours: 24,

@@ -11,6 +11,7 @@ pub mod desk;
 mod dunning;
 mod dunning_form;
 mod entry;
+mod gifts;
 mod invoice_form;
 mod invoices;
 mod invoicing;
@@ -22,11 +23,15 @@ mod plans;
 mod price_change;
 mod price_override;
 mod records;
+mod resellers;
 mod revenue;
+mod screening;
+mod screening_form;
 mod subscriptions;
 mod taxes;
 mod tickets;
 mod time_machine;
+mod trials;
 mod wallet;
 
 use axum::Router;
@@ -63,9 +68,17 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/coupons/new", get(coupons::new_page).post(coupons::create))
         .route("/staff/b/{brand}/coupons/{id}", get(coupons::show))
         .route("/staff/b/{brand}/coupons/{id}/state", post(coupons::set_state))
+        .route("/staff/b/{brand}/gifts", get(gifts::list).post(gifts::create))
+        .route("/staff/b/{brand}/gifts/{id}", get(gifts::show))
+        .route("/staff/b/{brand}/gifts/{id}/download", post(gifts::download))
+        .route("/staff/b/{brand}/gifts/{id}/void", post(gifts::void))
         .route("/staff/b/{brand}/dunning", get(dunning::show).post(dunning::save))
         .route("/staff/b/{brand}/dunning/preview", get(dunning::edit).post(dunning::preview))
         .route("/staff/b/{brand}/dunning/held", get(dunning::held).post(dunning::decide))
+        .route("/staff/b/{brand}/screening", get(screening::list))
+        .route("/staff/b/{brand}/screening/rules", get(screening::rules).post(screening::preview))
+        .route("/staff/b/{brand}/screening/rules/save", post(screening::save))
+        .route("/staff/b/{brand}/trials", get(trials::rules).post(trials::put_rules))
         .route("/staff/b/{brand}/time-machine", get(time_machine::list).post(time_machine::ask))
         .route("/staff/b/{brand}/time-machine/{id}", get(time_machine::show))
         .route("/staff/b/{brand}/taxes", get(taxes::show).post(taxes::replace))
@@ -79,6 +92,8 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/orders", get(orders::list))
         .route("/staff/b/{brand}/orders/{id}", get(orders::show))
         .route("/staff/b/{brand}/orders/{id}/refund", post(orders::refund))
+        .route("/staff/b/{brand}/orders/{id}/approve", post(screening::approve))
+        .route("/staff/b/{brand}/orders/{id}/decline", post(screening::decline))
         .route("/staff/b/{brand}/orders/{id}/retry", post(orders::retry))
         .route("/staff/b/{brand}/subscriptions", get(subscriptions::list))
         .route("/staff/b/{brand}/subscriptions/{id}", get(subscriptions::show))
@@ -115,9 +130,17 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/customers/{id}/invoices/new", get(invoicing::new_page).post(invoicing::create))
         .route("/staff/b/{brand}/customers", get(accounts::customers))
         .route("/staff/b/{brand}/customers/{id}", get(accounts::customer))
+        .route("/staff/b/{brand}/resellers", get(resellers::list).post(resellers::create))
+        .route("/staff/b/{brand}/resellers/{id}", get(resellers::show))
+        .route("/staff/b/{brand}/resellers/{id}/clients", post(resellers::add))
+        .route("/staff/b/{brand}/resellers/{id}/clients/remove", post(resellers::take))
+        .route("/staff/b/{brand}/resellers/{id}/grace", post(resellers::change))
+        .route("/staff/b/{brand}/resellers/{id}/remove", post(resellers::remove))
+        .route("/staff/b/{brand}/customers/{id}/trials", get(trials::customer).post(trials::allow))
         .route("/staff/b/{brand}/customers/{id}/wallet", get(wallet::show))
         .route("/staff/b/{brand}/customers/{id}/wallet.csv", get(wallet::csv))
         .route("/staff/b/{brand}/customers/{id}/wallet/credits", post(wallet::grant))
+        .route("/staff/b/{brand}/customers/{id}/wallet/conversions", post(wallet::convert))
         .route("/staff/b/{brand}/customers/{id}/vat", post(accounts::decide_vat))
         .route("/staff/b/{brand}/tickets", get(tickets::list))
         .route("/staff/b/{brand}/tickets/{id}", get(tickets::show))

@@ -20,6 +20,7 @@ use crate::state::AppState;
 
 fn state_of(order: &Order) -> (Tone, &'static str) {
     match order.state() {
+        order::State::UnderReview => (Tone::Warn, "Under review"),
         order::State::AwaitingPayment | order::State::Unspecified => (Tone::Info, "Awaiting payment"),
         order::State::Paid => (Tone::Good, "Paid"),
         order::State::Cancelled => (Tone::Neutral, "Cancelled"),
@@ -135,6 +136,9 @@ async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>)
             ("Trace", Cell::code(&order.trace_id).copied()),
         ],
     ));
+    for block in super::screening::of_order(state, desk, &order, &manner).await {
+        page = page.with(block);
+    }
     if desk.may("order.manage") && order.state() == order::State::AwaitingPayment {
         let form = Form::new("", desk.at(&format!("/orders/{}/cancel", desk.id)), "Cancel the order")
             .intro("Its invoice is made void; a coupon in it is free for others.")

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use ottery_proto::billing::v1 as billing;
 use ottery_proto::billing::v1::Subscription;
-use ottery_proto::billing::v1::subscription::State as Life;
+use ottery_proto::billing::v1::subscription::{State as Life, SuspendCause};
 
 use super::desk::Desk;
 use super::price_override;
@@ -78,6 +78,15 @@ pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
                 ("From the renewal on", Cell::text(afterwards_of(&one))),
                 ("Pause", Cell::text(if one.state() == Life::Paused { paused(&one, &manner) } else { String::new() })),
                 (
+                    "Suspended because",
+                    Cell::text(match one.suspend_cause() {
+                        SuspendCause::Unpaid => "its invoice is not paid",
+                        SuspendCause::Staff => "staff did it",
+                        SuspendCause::Reseller => "its reseller has not paid",
+                        SuspendCause::Unspecified => "",
+                    }),
+                ),
+                (
                     "Grace until",
                     Cell::text(one.grace_until.as_ref().map(|at| manner.moment(Some(at))).unwrap_or_default()),
                 ),
@@ -103,7 +112,8 @@ pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
         let reason = || Field::text("reason", "Reason").required();
         let mut actions = calendar_forms(&one, &here);
         actions.extend(price_override::forms(&one, &here));
-        if one.state() == Life::Suspended {
+        // What its reseller's debt stopped would be stopped again at once; the hold below is the way.
+        if one.state() == Life::Suspended && one.suspend_cause() != SuspendCause::Reseller {
             actions.push(Form::new("", format!("{here}/unsuspend"), "Lift suspension"));
         } else {
             actions.push(

@@ -226,6 +226,7 @@ fn profile(brand: BrandId, entity: Entity, tax_rate_bp: u32) -> Profile {
         tokens: [("accent".to_owned(), "#1f4fd8".to_owned())].into(),
         logo: String::new(),
         rules: InvoiceRules::default(),
+        minimums: billing::domain::minimum::Minimums::default(),
     }
 }
 
@@ -279,6 +280,7 @@ fn sport() -> AddOn {
         cycles: vec![cycle],
         cycle,
         times: 1,
+        tax_category: None,
     }
 }
 
