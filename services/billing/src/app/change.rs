@@ -260,6 +260,7 @@ impl Billing {
                     cancel_url: urls.cancel_url.clone(),
                     save_method: false,
                 },
+                shares: Vec::new(),
             });
         }
         Ok(invoice)

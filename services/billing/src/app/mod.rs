@@ -7,6 +7,7 @@ pub mod change;
 pub mod checkout;
 pub mod close;
 pub mod collection;
+pub mod consolidated;
 pub mod coupon;
 pub mod credit;
 pub mod credit_note;

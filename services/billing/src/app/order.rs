@@ -159,6 +159,7 @@ async fn place_in(
         standing: None,
         referral_code: place.referral_code.clone(),
         first_settled_at: None,
+        consolidated: None,
     };
     store::customer::put(tx, brand, &customer).await?;
     refuse_merged(tx, place.account, "account_id").await?;
@@ -228,6 +229,7 @@ async fn place_in(
                     cancel_url: with_order(&place.cancel_url),
                     save_method: place.save_method,
                 },
+                shares: Vec::new(),
             });
         }
         unit.keep_new(invoice.clone());
@@ -349,6 +351,8 @@ pub(super) fn draft(
         paid: nothing,
         from_wallet: nothing,
         refunded: nothing,
+        part: None,
+        parts: Vec::new(),
     }
 }
 

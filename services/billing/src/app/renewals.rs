@@ -11,6 +11,7 @@ mod batch;
 #[cfg(test)]
 mod lives;
 mod phases;
+mod together;
 mod worker;
 
 use std::collections::HashMap;
@@ -93,7 +94,7 @@ impl Billing {
 }
 
 /// What the decisions of a batch draw on: the money in wallets.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Means {
     wallets: HashMap<(AccountId, Currency), Purse>,
 }
@@ -187,6 +188,7 @@ fn charge(unit: &mut Unit, case: &mut Case, id: InvoiceId, method: PaymentMethod
         subscription: invoice.subscription,
         amount: invoice.remaining()?,
         kind: AttemptKind::OffSession { method },
+        shares: Vec::new(),
     });
     case.standings.insert(id, Standing::InFlight);
     case.facts.notes.entry(id).or_default().charged_at = Some(unit.now);
@@ -196,7 +198,13 @@ fn charge(unit: &mut Unit, case: &mut Case, id: InvoiceId, method: PaymentMethod
 /// Issues the invoice of the next period (the first one after a trial), paid from the wallet as far as that goes. Its number
 /// is given when the unit is written.
 fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), UnitError> {
-    let subscription = &mut case.subscription;
+    let invoice = drafted(unit, case)?;
+    issued(unit, case, invoice, means)
+}
+
+/// The invoice of the next period, not issued yet.
+fn drafted(unit: &Unit, case: &Case) -> Result<Invoice, UnitError> {
+    let subscription = &case.subscription;
     let taxed = unit.tax(subscription.account, &subscription.renewal_offer().tax_category);
     let bill = next_bill(subscription, &taxed.tax)?;
     let (Some(bill), Some(customer)) = (bill, unit.customer(subscription.account)) else {
@@ -216,7 +224,13 @@ fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), Unit
     invoice.period = Some(period);
     // Issued late (after an outage), it is due now: nobody is late for what they never saw.
     invoice.due_at = Some(period.start().max(unit.now));
-    let wallet = (invoice.account, invoice.totals.total.currency);
+    Ok(invoice)
+}
+
+/// Issues what was drafted.
+fn issued(unit: &mut Unit, case: &mut Case, mut invoice: Invoice, means: &mut Means) -> Result<(), UnitError> {
+    let currency = invoice.totals.total.currency;
+    let wallet = (invoice.account, currency);
     let purse = means.wallets.get(&wallet).cloned().unwrap_or(Purse::empty(currency));
     if unit.profile.rules.asks_first(invoice.totals.total, purse.available(unit.now)?) {
         ask_first(&mut invoice, unit.now)?;
@@ -225,7 +239,7 @@ fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), Unit
     }
     unit.issue(&invoice)?;
     let left = unit.pay_from_wallet(&mut invoice, &purse)?;
-    unit.settle_if_paid(&mut invoice, Some(subscription), None)?;
+    unit.settle_if_paid(&mut invoice, Some(&mut case.subscription), None)?;
     unit.keep_new(invoice.clone());
     if invoice.state == invoice::State::Open {
         case.open.push(invoice);

@@ -4,6 +4,7 @@ pub mod addon;
 pub mod address;
 pub mod calendar;
 pub mod change_lines;
+pub mod consolidated;
 pub mod coupon;
 pub mod deferral;
 pub mod deferred_sheet;

@@ -78,20 +78,14 @@ pub async fn allocated(tx: &mut PgTransaction<'_>, payment: PaymentId) -> sqlx::
     Ok(rows.into_iter().map(|row| (InvoiceId::from_uuid(row.invoice_id), row.amount_minor)).collect())
 }
 
-/// Those of these invoices that an attempt for several is being decided about at its provider.
-pub async fn processing(
-    tx: &mut PgTransaction<'_>,
-    brand: BrandId,
-    invoices: &[InvoiceId],
-) -> sqlx::Result<Vec<InvoiceId>> {
-    let ids: Vec<Uuid> = invoices.iter().map(InvoiceId::as_uuid).collect();
-    let found = sqlx::query_scalar!(
-        "SELECT DISTINCT s.invoice_id FROM payment_share s JOIN payment p ON p.brand_id = s.brand_id AND p.id = s.payment_id
-          WHERE s.brand_id = $1 AND s.invoice_id = ANY($2) AND p.state = 'pending' AND p.is_processing",
-        brand.as_uuid(),
-        &ids
+/// What an attempt for several is meant to pay of each; empty for one that is for a single invoice.
+pub async fn amounts(tx: &mut PgTransaction<'_>, payment: PaymentId) -> sqlx::Result<Vec<(InvoiceId, i64)>> {
+    let rows = sqlx::query!(
+        "SELECT invoice_id, amount_minor FROM payment_share
+          WHERE brand_id = ottery_brand() AND payment_id = $1 ORDER BY position",
+        payment.as_uuid()
     )
     .fetch_all(&mut **tx)
     .await?;
-    Ok(found.into_iter().map(InvoiceId::from_uuid).collect())
+    Ok(rows.into_iter().map(|row| (InvoiceId::from_uuid(row.invoice_id), row.amount_minor)).collect())
 }

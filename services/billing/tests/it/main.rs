@@ -6,6 +6,7 @@ mod addons;
 mod books;
 mod calls;
 mod changes;
+mod consolidated;
 mod coupon_periods;
 mod coupons;
 mod deferrals;

@@ -34,6 +34,7 @@ impl Shop {
             subscription: invoice.subscription,
             amount: invoice.totals.total,
             kind: AttemptKind::OffSession { method },
+            shares: Vec::new(),
         };
         let mut tx = self.world.tx().await;
         let ids =

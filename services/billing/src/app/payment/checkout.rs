@@ -125,12 +125,24 @@ async fn keep_page(tx: &mut sqlx::postgres::PgTransaction<'_>, id: PaymentId, pa
 }
 
 impl Billing {
-    /// A fresh hosted page for an open invoice. Older pages of it are closed; if somebody pays there all the same, the
-    /// money counts. `owner` limits it to that customer's own invoices.
+    /// A fresh hosted page for an open invoice, all parts of a consolidated one. Older pages of it are closed; if somebody pays
+    /// there all the same, the money counts. `owner` limits it to that customer's own invoices.
     ///
     /// # Errors
     /// When the invoice is not open, a charge is under way, or the provider cannot be reached.
     pub async fn pay_invoice(
+        &self,
+        brand: BrandId,
+        id: InvoiceId,
+        owner: Option<AccountId>,
+        return_url: String,
+        cancel_url: String,
+    ) -> Result<(PaymentId, String), Problem> {
+        self.pay_invoices(brand, &[id], owner, return_url, cancel_url).await
+    }
+
+    /// As [`Billing::pay_invoice`], of one that is no consolidated invoice, or the last part of one.
+    pub(super) async fn pay_one(
         &self,
         brand: BrandId,
         id: InvoiceId,
@@ -166,6 +178,7 @@ impl Billing {
             amount: remaining,
             // Whoever renews by a saved card and pays by another one has most likely a new card.
             kind: AttemptKind::Hosted { return_url, cancel_url, save_method: has_method },
+            shares: Vec::new(),
         };
         let payment =
             store::payment::request(&mut tx, brand, &[request], now).await?.pop().expect("one id per request");

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use ottery_kernel::{BrandId, PaymentId};
 use ottery_kit::grpc::Problem;
+use sqlx::postgres::PgTransaction;
 
 use super::checkout::mark_sent;
 use super::settle::{self, Teller};
@@ -10,7 +11,7 @@ use super::{Reached, apply};
 use crate::app::Billing;
 use crate::app::broken;
 use crate::app::settlement::Owed;
-use crate::domain::invoice::State as InvoiceState;
+use crate::domain::invoice::{Invoice, State as InvoiceState};
 use crate::domain::payment::{Command, State, Truth};
 use crate::provider::{CallError, ChargeAsk, Lookup};
 use crate::store;
@@ -65,8 +66,7 @@ impl Billing {
         if !matches!(payment.state, State::Requested | State::Unknown) {
             return Ok(());
         }
-        let is_wanted = invoice.state == InvoiceState::Open && invoice.remaining().map_err(broken)? == payment.amount;
-        if !is_wanted {
+        if !is_wanted(&mut tx, &invoice, &payment).await? {
             settle::note(&mut tx, self, brand, id, Command::Cancel, tries, now).await?;
             return Ok(tx.commit().await?);
         }
@@ -168,6 +168,24 @@ impl Billing {
             }
         }
     }
+}
+
+/// Whether everything it is for still asks for what it would pay; all of it is locked.
+async fn is_wanted(tx: &mut PgTransaction<'_>, invoice: &Invoice, payment: &Payment) -> Result<bool, Problem> {
+    let asks_for = |invoice: &Invoice, minor| {
+        Ok::<_, Problem>(invoice.state == InvoiceState::Open && invoice.remaining().map_err(broken)?.minor == minor)
+    };
+    let shares = store::share::amounts(tx, payment.id).await?;
+    if shares.is_empty() {
+        return asks_for(invoice, payment.amount.minor);
+    }
+    for (id, minor) in shares {
+        let Some(shared) = store::invoice::get(tx, id).await? else { return Ok(false) };
+        if !asks_for(&shared, minor)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn teller(reached: &Reached, tries: u32) -> Teller<'_> {

@@ -2,9 +2,11 @@
 
 use ottery_kernel::{AccountId, BrandId, InvoiceId, Money, PaymentId};
 use ottery_kit::grpc::Problem;
+use sqlx::postgres::PgTransaction;
 
 use super::open_checkout;
 use crate::app::collection::not_charging;
+use crate::app::consolidated::known;
 use crate::app::settlement::Owed;
 use crate::app::{Billing, broken};
 use crate::domain::invoice::Invoice;
@@ -30,18 +32,23 @@ impl Billing {
         return_url: String,
         cancel_url: String,
     ) -> Result<(PaymentId, String), Problem> {
-        let mut wanted: Vec<InvoiceId> = ids.to_vec();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let first = match wanted.as_slice() {
-            [only] => return self.pay_invoice(brand, *only, owner, return_url, cancel_url).await,
-            [first, ..] if wanted.len() <= INVOICES_MAX => *first,
-            _ => {
-                let message = format!("invoice_ids: name 1 to {INVOICES_MAX} invoices, got {}", wanted.len());
-                return Err(Problem::invalid("invoice_ids", "INVOICES_COUNT", message));
-            }
+        let count = |count: usize| {
+            let message = format!("invoice_ids: name 1 to {INVOICES_MAX} invoices, got {count}");
+            Problem::invalid("invoice_ids", "INVOICES_COUNT", message)
         };
+        if ids.is_empty() || ids.len() > INVOICES_MAX {
+            return Err(count(ids.len()));
+        }
         let (mut tx, now) = self.begin(brand).await?;
+        let wanted = meant(&mut tx, ids).await?;
+        let first = match wanted.as_slice() {
+            [only] => {
+                drop(tx);
+                return self.pay_one(brand, *only, owner, return_url, cancel_url).await;
+            }
+            [first, ..] if wanted.len() <= INVOICES_MAX => *first,
+            _ => return Err(count(wanted.len())),
+        };
         store::share::lock(&mut tx, &wanted).await?;
         let mut invoices = Vec::with_capacity(wanted.len());
         for id in &wanted {
@@ -57,23 +64,51 @@ impl Billing {
             .map(|invoice| Ok(Share { invoice: invoice.id, amount: invoice.remaining().map_err(broken)? }))
             .collect::<Result<Vec<_>, Problem>>()?;
         let account = invoices[0].account;
+        // Of one whole it is known whose method it may replace; of several invoices each has its own.
+        let group = invoices[0].part.map(|part| part.group);
+        let is_one = group.is_some() && invoices.iter().all(|invoice| invoice.part.map(|part| part.group) == group);
+        let subscription = invoices[0].subscription.filter(|_| is_one);
+        let save_method = match subscription {
+            Some(id) => store::subscription::get(&mut tx, id).await?.is_some_and(|found| found.method.is_some()),
+            None => false,
+        };
         let amount = Money::sum(shares[0].amount.currency, shares.iter().map(|share| share.amount)).map_err(broken)?;
-        store::payment::withdraw(&mut tx, brand, &wanted, None, now).await?;
         let request = AttemptRequest {
             invoice: first,
             account,
-            // For no single one of them; what each pays for is found by its invoice.
-            subscription: None,
+            // Else for no single one of them; what each pays for is found by its invoice.
+            subscription,
             amount,
-            kind: AttemptKind::Hosted { return_url, cancel_url, save_method: false },
+            kind: AttemptKind::Hosted { return_url, cancel_url, save_method },
+            shares,
         };
         let payment =
             store::payment::request(&mut tx, brand, &[request], now).await?.pop().expect("one id per request");
-        store::share::insert(&mut tx, brand, payment, &shares).await?;
         tx.commit().await?;
         let url = open_checkout(self, brand, payment).await?;
         Ok((payment, url))
     }
+}
+
+/// The invoices that are paid when these are named, each once: of a consolidated one, named by its id or a part's, all parts that
+/// ask for something, in their order.
+async fn meant(tx: &mut PgTransaction<'_>, ids: &[InvoiceId]) -> Result<Vec<InvoiceId>, Problem> {
+    let mut wanted: Vec<InvoiceId> = ids.to_vec();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let mut meant: Vec<InvoiceId> = Vec::new();
+    for id in wanted {
+        let Some(whole) = known(tx, id).await?.filter(|known| !known.parts.is_empty()) else {
+            meant.push(id);
+            continue;
+        };
+        let asks = |part: &&Invoice| part.is_claim() && part.remaining().is_ok_and(|left| left.is_positive());
+        let asking: Vec<InvoiceId> = whole.parts.iter().filter(asks).map(|part| part.id).collect();
+        // Nothing of it asks: its first part says so.
+        let parts = if asking.is_empty() { whole.parts.iter().map(|part| part.id).take(1).collect() } else { asking };
+        meant.extend(parts.into_iter().filter(|part| !meant.contains(part)).collect::<Vec<_>>());
+    }
+    Ok(meant)
 }
 
 fn payable(invoice: Invoice, owner: Option<AccountId>) -> Result<Invoice, Problem> {
