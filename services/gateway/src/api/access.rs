@@ -279,6 +279,8 @@ pub const RULES: &[Rule] = &[
     write("PUT", "/tax-rules", Holder("brand.update"), Brand, "tax_table.update"),
     read("/accounts/{id}/billing-address", Owner("invoice.read"), Brand),
     write("PUT", "/accounts/{id}/billing-address", Owner("order.manage"), Brand, "billing_address.update"),
+    read("/accounts/{id}/invoicing", Holder("invoice.read"), Brand),
+    write("PUT", "/accounts/{id}/invoicing", Holder("invoice.manage"), Brand, "customer_invoicing.update"),
     post("/accounts/{id}/vat-decision", Holder("order.manage"), Brand, "vat_number.decide"),
     // people
     read("/accounts", Holder("account.read"), Either),
