@@ -221,7 +221,7 @@ fn no_renewal(subscription: &Subscription) -> Problem {
 fn offered(unit: &Unit, subscription: &Subscription) -> Result<AnchorOffered, Problem> {
     let next = subscription.next_stretch().map_err(broken)?.ok_or_else(|| no_renewal(subscription))?;
     let offer = subscription.renewal_offer();
-    let tax = unit.tax(subscription.account, &offer.tax_category).tax;
+    let tax = unit.tax(subscription.account, &offer).tax;
     let end = next.anchor.boundary(offer.term, next.index + 1).map_err(broken)?;
     Ok(AnchorOffered {
         amount: subscription.renewal_total(&tax).map_err(broken)?,

@@ -267,7 +267,7 @@ impl Billing {
 }
 
 fn renewal_tax(unit: &Unit, subscription: &Subscription) -> Tax {
-    unit.tax(subscription.account, &subscription.renewal_offer().tax_category).tax
+    unit.tax(subscription.account, &subscription.renewal_offer()).tax
 }
 
 /// What the catalogue says about a change.
@@ -449,8 +449,13 @@ pub(super) fn offered(
     if let (Some(coupon), false) = (coupon, off.is_positive()) {
         return Err(CouponRefused::WithoutEffect(coupon.code.clone()).into());
     }
-    let taxed = unit.tax(subscription.account, &offer.tax_category);
-    let paid_as = paid_as.unwrap_or_else(|| unit.tax(subscription.account, &old.tax_category).tax);
+    let taxed = unit.tax(subscription.account, offer);
+    let known = unit.tax(subscription.account, old).tax;
+    let mut paid_as = paid_as.unwrap_or_else(|| known.clone());
+    // An invoice knows the kinds of products it was issued for; those of add-ons that came otherwise are taxed as now.
+    for (category, rate) in known.others {
+        paid_as.others.entry(category).or_insert(rate);
+    }
     let label = prices.redeemed.as_ref().map(|redeemed| redeemed.coupon.label());
     let changing =
         Changing { old, new: offer, paid: &prices.paid, coupon: label.as_deref(), paid_as: &paid_as, tax: &taxed.tax };

@@ -117,7 +117,7 @@ impl Billing {
         let vat_until = kept.as_ref().and_then(|kept| kept.standing.as_ref()?.holds_order(now));
         let mut book = Book::new(&profile);
         load_rules(&mut tx, brand, &mut book, std::iter::once(buyer.clone())).await?;
-        let taxed = book.decide(&buyer, &offer.tax_category, now);
+        let taxed = book.decide_offer(&buyer, &offer, now);
         let country = taxed.place.country.clone();
         let quote = Quote::price(&offer, asked, &profile.currencies, &taxed, profile.zone, now)?;
         let quote = Quote { limits, ..quote };

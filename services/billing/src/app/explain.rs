@@ -108,7 +108,7 @@ impl Billing {
             return Ok(Explanation { title, note, ..Explanation::default() });
         }
         let taxes = Taxes::of(&mut tx, brand, &[subscription.account], now).await?;
-        let taxed = taxes.decide(subscription.account, &subscription.renewal_offer().tax_category);
+        let taxed = taxes.decide(subscription.account, &subscription.renewal_offer());
         let Some(bill) = next_bill(&subscription, &taxed.tax).map_err(broken)? else {
             let note = "Nothing is counted before the first payment.".to_owned();
             return Ok(Explanation { title, note, ..Explanation::default() });

@@ -170,7 +170,7 @@ async fn place_in(
     let mut unit = Unit::new(brand, profile, now);
     unit.lock_customers(tx, &[place.account]).await?;
     vat::check_order(unit.customer(place.account).and_then(|known| known.standing.as_ref()), now)?;
-    let taxed = unit.tax(place.account, &quote.offer.tax_category).tax;
+    let taxed = unit.tax(place.account, &quote.offer).tax;
     if quote.quote.tax.as_ref().is_some_and(|quoted| quoted.tax != taxed) {
         let message = "the tax at the customer's address is another than the quote's; ask for a new one";
         return Err(Problem::refused("QUOTE_TAX_CHANGED", message).on_field("quote_id"));

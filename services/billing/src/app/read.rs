@@ -216,7 +216,7 @@ async fn held(
         .into_iter()
         .map(|subscription| Held {
             open: open.get(&subscription.id).copied(),
-            tax: taxes.decide(subscription.account, &subscription.renewal_offer().tax_category).tax,
+            tax: taxes.decide(subscription.account, &subscription.renewal_offer()).tax,
             subscription,
         })
         .collect())

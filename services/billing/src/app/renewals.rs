@@ -197,7 +197,7 @@ fn charge(unit: &mut Unit, case: &mut Case, id: InvoiceId, method: PaymentMethod
 /// is given when the unit is written.
 fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), UnitError> {
     let subscription = &mut case.subscription;
-    let taxed = unit.tax(subscription.account, &subscription.renewal_offer().tax_category);
+    let taxed = unit.tax(subscription.account, &subscription.renewal_offer());
     let bill = next_bill(subscription, &taxed.tax)?;
     let (Some(bill), Some(customer)) = (bill, unit.customer(subscription.account)) else {
         return Err(UnitError::Incomplete(subscription.id));

@@ -8,6 +8,7 @@ use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
 
 use super::profile;
+use crate::domain::offer::Offer;
 use crate::domain::tax::{Book, Buyer, Decision};
 use crate::store;
 use crate::store::customer::Customer;
@@ -60,10 +61,10 @@ impl Taxes {
         Ok(Self { book, customers, now })
     }
 
-    /// How something of that tax category is taxed for a customer; who never ordered anything is taxed as at home.
+    /// How an offer is taxed for a customer; who never ordered anything is taxed as at home.
     #[must_use]
-    pub fn decide(&self, account: AccountId, category: &str) -> Decision {
+    pub fn decide(&self, account: AccountId, offer: &Offer) -> Decision {
         let buyer = self.customers.get(&account).map(|customer| customer.taxed_as(self.now)).unwrap_or_default();
-        self.book.decide(&buyer, category, self.now)
+        self.book.decide_offer(&buyer, offer, self.now)
     }
 }

@@ -262,11 +262,11 @@ impl Unit {
         self.customers.get(&account)
     }
 
-    /// How something of that tax category is taxed for a customer that was locked; anybody else is taxed as at home.
+    /// How an offer is taxed for a customer that was locked; anybody else is taxed as at home.
     #[must_use]
-    pub fn tax(&self, account: AccountId, category: &str) -> Decision {
+    pub fn tax(&self, account: AccountId, offer: &Offer) -> Decision {
         let buyer = self.customers.get(&account).map(|customer| customer.taxed_as(self.now)).unwrap_or_default();
-        self.taxes.decide(&buyer, category, self.now)
+        self.taxes.decide_offer(&buyer, offer, self.now)
     }
 
     /// Tells one more event.
@@ -526,7 +526,7 @@ impl Unit {
         }
         self.passings.extend(passed(before, after));
         after.version += 1;
-        let tax = self.tax(after.account, &after.offer.tax_category).tax;
+        let tax = self.tax(after.account, &after.offer).tax;
         let buyer = self.customers.get(&after.account).map(|customer| &customer.buyer);
         let brand = self.brand;
         let mut events =

@@ -43,6 +43,9 @@ pub struct AddOn {
     pub cycle: Cycle,
     /// How often that fits into the subscription's term.
     pub times: u32,
+    /// Kind of product, for tax; none on those that were sold when add-ons had the kind of their plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax_category: Option<String>,
 }
 
 /// An add-on as the catalogue sells it.
@@ -91,18 +94,6 @@ pub enum AddOnRefused {
         /// Of the subscription.
         currency: Currency,
     },
-    /// It is another kind of product.
-    #[error(
-        "`{addon}` is of the tax category `{own}` and the plan of `{plan}`; an add-on is taxed with its plan, so give both one"
-    )]
-    TaxCategory {
-        /// Which.
-        addon: String,
-        /// Its category.
-        own: String,
-        /// The plan's.
-        plan: String,
-    },
     /// It is there already.
     #[error("`{0}` is there already; an add-on is added once")]
     Twice(String),
@@ -118,7 +109,6 @@ impl AddOnRefused {
         match self {
             Self::Plan { .. } => "ADDON_NOT_FOR_PLAN",
             Self::Cycle { .. } => "ADDON_CYCLE",
-            Self::TaxCategory { .. } => "ADDON_TAX_CATEGORY",
             Self::Twice(_) => "ADDON_TWICE",
             Self::Absent(_) => "ADDON_ABSENT",
         }
@@ -153,23 +143,20 @@ impl Product {
     /// This product on a subscription of `offer`, whose plan has that address.
     ///
     /// # Errors
-    /// When it is not for the plan or taxed otherwise, or none of its cycles fits.
+    /// When it is not for the plan, or none of its cycles fits.
     pub fn on(self, offer: &Offer, plan_slug: &str) -> Result<AddOn, AddOnRefused> {
         if !self.plans.is_empty() && !self.plans.iter().any(|plan| plan == plan_slug) {
             let (plan, accepted) = (offer.plan_name.clone(), self.plans.join(", "));
             return Err(AddOnRefused::Plan { addon: self.name, plan, accepted });
-        }
-        if self.tax_category != offer.tax_category {
-            let (own, plan) = (self.tax_category, offer.tax_category.clone());
-            return Err(AddOnRefused::TaxCategory { addon: self.name, own, plan });
         }
         let Some((cycle, times)) = fitting(&self.cycles, offer.term, offer.price.currency) else {
             let cycles: Vec<String> = self.cycles.iter().map(|cycle| cycle.term.to_string()).collect();
             let (term, currency) = (offer.term, offer.price.currency);
             return Err(AddOnRefused::Cycle { addon: self.name, cycles: cycles.join(", "), term, currency });
         };
-        let Self { plan_id, version_id, name, connections, bouquet_ids, cycles, plans: _, tax_category: _ } = self;
-        Ok(AddOn { plan_id, version_id, name, connections, bouquet_ids, cycles, cycle, times })
+        let Self { plan_id, version_id, name, connections, bouquet_ids, cycles, plans: _, tax_category } = self;
+        let tax_category = Some(tax_category);
+        Ok(AddOn { plan_id, version_id, name, connections, bouquet_ids, cycles, cycle, times, tax_category })
     }
 }
 
@@ -321,7 +308,7 @@ pub(crate) mod tests {
         assert_eq!(sport().on(&plain, "solo").unwrap_err().reason(), "ADDON_NOT_FOR_PLAN");
         assert!(Product { plans: Vec::new(), ..sport() }.on(&plain, "solo").is_ok());
         let press = Product { tax_category: "press".into(), ..sport() };
-        assert_eq!(press.on(&plain, "family").unwrap_err().reason(), "ADDON_TAX_CATEGORY");
+        assert_eq!(press.on(&plain, "family").unwrap().tax_category.as_deref(), Some("press"));
         let with = plain.clone().adding(sport_on.clone()).unwrap();
         assert_eq!(with.clone().adding(sport_on.clone()).unwrap_err().reason(), "ADDON_TWICE");
         assert_eq!((with.connections, with.term_price(), with.has_setup()), (3, Ok(eur(1400)), true));

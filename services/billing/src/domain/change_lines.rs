@@ -1,12 +1,12 @@
 //! The lines of a change's invoice: what a preview shows and what is charged, from one function.
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{Money, MoneyError};
+use ottery_kernel::{Money, MoneyError, Rounding};
 
-use super::derivation::Source;
+use super::derivation::{Derivation, Source};
 use super::line::{Line, Totals};
 use super::offer::Offer;
-use super::option::{setup_lines, units_line};
+use super::option::{Extra, setup_lines, units_line};
 use super::proration::{Change, Effect, Paid, Warning, list_charge};
 use super::tax::{Tax, on_total};
 
@@ -34,7 +34,7 @@ impl Changing<'_> {
     /// # Errors
     /// When an amount is too large to compute with.
     pub fn bill(&self, change: &mut Change, now: DateTime<Utc>) -> Result<Vec<Line>, MoneyError> {
-        if self.paid_as != self.tax {
+        if !self.is_set_off() {
             // What was taxed otherwise is not set off within one invoice: it is credited as it was taxed, and the credit pays.
             change.credit = change.unused_credit;
             change.due_now = change.new_charge.checked_add(change.setup_charge)?;
@@ -42,6 +42,11 @@ impl Changing<'_> {
         let lines = self.lines(change, now)?;
         self.with_tax(change, &lines)?;
         Ok(lines)
+    }
+
+    /// Whether what is left is taxed as what comes.
+    fn is_set_off(&self) -> bool {
+        self.paid_as.is_like(self.tax)
     }
 
     fn lines(&self, change: &Change, now: DateTime<Utc>) -> Result<Vec<Line>, MoneyError> {
@@ -54,11 +59,13 @@ impl Changing<'_> {
             self.other_plan(change, now)?
         };
         lines.extend(setup_lines(self.new, Some(self.old), self.tax)?);
-        if change.unused_credit.is_positive() && self.paid_as == self.tax {
-            let credit = change.unused_credit.checked_neg()?;
-            let name = format!("Unused time of {}", self.old.plan_name);
-            let line = Line::priced(name, credit, self.paid_as, None)?;
-            lines.push(line.derived(change.how_unused.clone().taken()));
+        if change.unused_credit.is_positive() && self.is_set_off() {
+            for (category, how) in by_category(&change.how_unused, self.old) {
+                let unused = how.total(change.unused_credit.currency)?;
+                let name = format!("Unused time of {}", name_of(self.old, category.as_deref()));
+                let tax = self.paid_as.of_category(category.as_deref());
+                lines.push(Line::priced(name, unused.checked_neg()?, &tax, None)?.derived(how.taken()));
+            }
         }
         on_total(&mut lines, self.tax.pricing, self.tax.round)?;
         Ok(lines)
@@ -72,7 +79,7 @@ impl Changing<'_> {
                 let units = extra.units.saturating_sub(self.old.units_of(&extra.key));
                 let how = change.how_charge.only(|source| source.is_extra(&extra.key));
                 let name = format_args!("{}, {}, prorated", extra.name, self.new.term);
-                units_line(units, name, how, self.new.price.currency, self.tax)
+                units_line(units, name, how, self.new.price.currency, &extra.tax(self.tax))
             })
             .collect()
     }
@@ -91,37 +98,90 @@ impl Changing<'_> {
         for extra in self.new.extras().filter(|extra| extra.units > 0) {
             let how = change.how_charge.only(|source| source.is_extra(&extra.key));
             let name = format_args!("{}, {}", extra.name, self.new.term);
-            lines.push(units_line(extra.units, name, how, currency, self.tax)?);
+            lines.push(units_line(extra.units, name, how, currency, &extra.tax(self.tax))?);
         }
         Ok(lines)
     }
 
+    /// What is credited beside the invoice, tax contained. A part of what is unused is taxed as the whole of it.
+    fn credit(&self, change: &Change, unused: Money) -> Result<Money, MoneyError> {
+        match change.unused_credit.minor {
+            net if net > 0 && !self.paid_as.others.is_empty() => {
+                change.credit.mul_ratio(unused.minor, net, Rounding::HalfUp)
+            }
+            _ => self.paid_as.gross(change.credit),
+        }
+    }
+
     fn with_tax(&self, change: &mut Change, lines: &[Line]) -> Result<(), MoneyError> {
         let currency = change.new_charge.currency;
-        change.credit = self.paid_as.gross(change.credit)?;
+        let unused = gross(&change.how_unused, self.old, self.paid_as, change.unused_credit)?;
+        change.credit = self.credit(change, unused)?;
         change.due_now = Totals::of(currency, lines)?.total;
         if lines.is_empty() {
-            change.new_charge = self.tax.gross(change.new_charge)?;
-            change.setup_charge = self.tax.gross(change.setup_charge)?;
-            change.unused_credit = self.paid_as.gross(change.unused_credit)?;
+            change.new_charge = gross(&change.how_charge, self.new, self.tax, change.new_charge)?;
+            change.setup_charge = match self.tax.others.is_empty() {
+                true => self.tax.gross(change.setup_charge)?,
+                false => {
+                    let lines = setup_lines(self.new, Some(self.old), self.tax)?;
+                    Money::sum(currency, lines.iter().map(|line| line.amount))?
+                }
+            };
+            change.unused_credit = unused;
         } else {
             let sum = |is_of: fn(&Line) -> bool| {
                 Money::sum(currency, lines.iter().filter(|line| is_of(line)).map(|line| line.amount))
             };
-            change.unused_credit = match self.paid_as == self.tax {
+            change.unused_credit = match self.is_set_off() {
                 true => sum(|line| line.how.gives_back())?.checked_neg()?,
-                false => self.paid_as.gross(change.unused_credit)?,
+                false => unused,
             };
             change.setup_charge = sum(|line| line.how.is_once())?;
             change.new_charge = sum(|line| !line.how.is_once() && !line.how.gives_back())?;
         }
         for warning in &mut change.warnings {
             if let Warning::UnusedLost(worth) = warning {
-                *worth = self.paid_as.gross(*worth)?;
+                *worth = gross(&change.how_unused, self.old, self.paid_as, *worth)?;
             }
         }
         Ok(())
     }
+}
+
+/// What an offer's money is for, parted by tax category; none is the plan's, which comes first.
+fn by_category(how: &Derivation, offer: &Offer) -> Vec<(Option<String>, Derivation)> {
+    let other = |extra: Extra<'_>| {
+        Some((extra.key.to_string(), extra.category().filter(|own| *own != offer.tax_category)?.to_owned()))
+    };
+    let own: Vec<(String, String)> = offer.extras().filter_map(other).collect();
+    let mut categories: Vec<&str> = own.iter().map(|(_, category)| category.as_str()).collect();
+    categories.sort_unstable();
+    categories.dedup();
+    let is_of = |source: &Source, wanted: Option<&str>| {
+        let category = own.iter().find(|(key, _)| source.is_extra(key)).map(|(_, category)| category.as_str());
+        category == wanted
+    };
+    let wanted = std::iter::once(None).chain(categories.into_iter().map(Some));
+    let parts = wanted.map(|wanted| (wanted.map(str::to_owned), how.only(|source| is_of(source, wanted))));
+    parts.filter(|(_, how)| !how.is_empty()).collect()
+}
+
+/// What the parts of an amount come to, tax contained. Amounts nothing is known of are the plan's.
+fn gross(how: &Derivation, offer: &Offer, tax: &Tax, amount: Money) -> Result<Money, MoneyError> {
+    if tax.others.is_empty() || how.is_empty() {
+        return tax.gross(amount);
+    }
+    let parts = by_category(how, offer)
+        .into_iter()
+        .map(|(category, how)| tax.of_category(category.as_deref()).gross(how.total(amount.currency)?));
+    Money::sum(amount.currency, parts.collect::<Result<Vec<_>, _>>()?)
+}
+
+/// The plan, or the add-ons of that category.
+fn name_of(offer: &Offer, category: Option<&str>) -> String {
+    let Some(category) = category else { return offer.plan_name.clone() };
+    let of = offer.addons.iter().filter(|addon| addon.tax_category.as_deref() == Some(category));
+    of.map(|addon| addon.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -165,7 +165,22 @@ pub enum Of<'a> {
     AddOn(&'a AddOn),
 }
 
-impl Extra<'_> {
+impl<'a> Extra<'a> {
+    /// Its tax category; none for the plan's.
+    #[must_use]
+    pub fn category(&self) -> Option<&'a str> {
+        match self.of {
+            Of::Option => None,
+            Of::AddOn(addon) => addon.tax_category.as_deref(),
+        }
+    }
+
+    /// What tax does to its price: add-ons may be other kinds of products than the plan, whose tax is given.
+    #[must_use]
+    pub fn tax<'t>(&self, plan: &'t Tax) -> Cow<'t, Tax> {
+        plan.of_category(self.category())
+    }
+
     /// What a whole term of it costs.
     ///
     /// # Errors
@@ -240,7 +255,7 @@ pub fn stretch_lines(offer: &Offer, stretch: &Stretch, tax: &Tax) -> Result<Vec<
     sold.map(|extra| {
         let how = stretch.addend(extra.source(offer), extra.price()?).into();
         let name = format_args!("{}, {}{part}", extra.name, offer.term);
-        units_line(extra.units, name, how, offer.price.currency, tax)
+        units_line(extra.units, name, how, offer.price.currency, &extra.tax(tax))
     })
     .collect()
 }
@@ -258,7 +273,7 @@ pub fn setup_lines(offer: &Offer, before: Option<&Offer>, tax: &Tax) -> Result<V
             let name = format_args!("Set-up: {}", extra.name);
             let added = extra.units.saturating_sub(had);
             let how = Addend::all(extra.setup_source(offer, added), cost).into();
-            lines.push(units_line(added, name, how, offer.price.currency, tax)?);
+            lines.push(units_line(added, name, how, offer.price.currency, &extra.tax(tax))?);
         }
     }
     Ok(lines)

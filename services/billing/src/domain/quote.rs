@@ -158,20 +158,23 @@ pub fn stretch_lines(
     Ok(Billed { lines, applied: if is_applied { applied } else { Applied::default() } })
 }
 
-/// The plan less `off` and each extra, as `cost` says of their prices.
+/// The plan less `off` and each extra, as `cost` says of their prices, with their tax categories.
 fn costs(
     offer: &Offer,
     off: Money,
     cost: impl Fn(Money) -> Result<Money, MoneyError>,
-) -> Result<Vec<Money>, MoneyError> {
-    let plan = cost(offer.price.checked_sub(off)?);
-    let extras = offer.extras().filter(|extra| extra.units > 0).map(|extra| cost(extra.price()?));
+) -> Result<Vec<(Money, Option<String>)>, MoneyError> {
+    let plan = cost(offer.price.checked_sub(off)?).map(|cost| (cost, None));
+    let extras = offer.extras().filter(|extra| extra.units > 0);
+    let extras = extras.map(|extra| Ok((cost(extra.price()?)?, extra.category().map(str::to_owned))));
     std::iter::once(plan).chain(extras).collect()
 }
 
 /// What lines of these prices add up to.
-fn taxed(currency: Currency, costs: Vec<Money>, tax: &Tax) -> Result<Money, MoneyError> {
-    let lines = costs.into_iter().map(|cost| Line::priced("", cost, tax, None));
+fn taxed(currency: Currency, costs: Vec<(Money, Option<String>)>, tax: &Tax) -> Result<Money, MoneyError> {
+    let priced =
+        |(cost, category): (Money, Option<String>)| Line::priced("", cost, &tax.of_category(category.as_deref()), None);
+    let lines = costs.into_iter().map(priced);
     let mut lines = lines.collect::<Result<Vec<_>, _>>()?;
     on_total(&mut lines, tax.pricing, tax.round)?;
     Ok(Totals::of(currency, &lines)?.total)
@@ -182,7 +185,8 @@ fn taxed(currency: Currency, costs: Vec<Money>, tax: &Tax) -> Result<Money, Mone
 /// # Errors
 /// When an amount is too large to compute with.
 pub fn period_cost(offer: &Offer, off: Money, stretch: &Stretch) -> Result<Money, MoneyError> {
-    Money::sum(offer.price.currency, costs(offer, off, |price| stretch.cost(price))?)
+    let costs = costs(offer, off, |price| stretch.cost(price))?;
+    Money::sum(offer.price.currency, costs.into_iter().map(|(cost, _)| cost))
 }
 
 /// The same with its tax: what the lines of its invoice add up to.

@@ -157,7 +157,17 @@ pub fn vat_decided(
 fn recurring_net(subscription: &Subscription, tax: &Tax) -> Result<Money, MoneyError> {
     let price = subscription.recurring_price()?;
     match subscription.state {
-        State::Active | State::PastDue { .. } => tax.net(price),
+        State::Active | State::PastDue { .. } if !price.is_zero() => {
+            // Add-ons of other kinds are taxed at their own rates; coupons are the plan's.
+            let (mut rest, mut net) = (price, Money::zero(price.currency));
+            for extra in subscription.offer.extras().filter(|extra| extra.category().is_some()) {
+                let cost = extra.price()?;
+                rest = rest.checked_sub(cost)?;
+                net = net.checked_add(extra.tax(tax).net(cost)?)?;
+            }
+            net.checked_add(tax.net(rest)?)
+        }
+        State::Active | State::PastDue { .. } => Ok(price),
         State::Pending | State::Trialing | State::Suspended { .. } | State::Paused | State::Ended { .. } => {
             Ok(Money::zero(price.currency))
         }

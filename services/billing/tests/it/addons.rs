@@ -19,7 +19,7 @@ use crate::periods::{berlin, renew, to_price};
 use crate::world::{World, eur, offer};
 
 /// Sport for 4.00 a month or 40.00 a year and 2.00 once, with one more stream and a bouquet, for the plan `family`.
-fn sport(world: &World) -> catalog::Plan {
+pub fn sport(world: &World) -> catalog::Plan {
     let price = |term: Term, minor| catalog::Price {
         id: PriceId::new(world.now()).to_string(),
         term: Some(billing::contract::term(term)),
@@ -40,14 +40,14 @@ fn sport(world: &World) -> catalog::Plan {
 }
 
 impl Served {
-    async fn quoted_with(&self, price: PriceId, addons: &[PlanId]) -> Result<proto::Quote, Problem> {
+    pub async fn quoted_with(&self, price: PriceId, addons: &[PlanId]) -> Result<proto::Quote, Problem> {
         let addon_plan_ids = addons.iter().map(ToString::to_string).collect();
         let ask = proto::CreateQuoteRequest { addon_plan_ids, ..quoting(price) };
         let quote = self.client(actor::visitor(self.world.brand)).create_quote(ask).await;
         quote.map(tonic::Response::into_inner).map_err(Problem::from)
     }
 
-    async fn bought_with(&self, offer: Offer, addons: &[PlanId]) -> Subscription {
+    pub async fn bought_with(&self, offer: Offer, addons: &[PlanId]) -> Subscription {
         let quote = self.quoted_with(self.sell_offer(offer), addons).await.unwrap();
         let mut me = self.customer(self.world.account());
         let order = me.place_order(placing(&quote)).await.unwrap().into_inner().order.unwrap();
@@ -56,7 +56,7 @@ impl Served {
     }
 }
 
-fn to_addons(add: &[PlanId], drop: &[PlanId]) -> ChangeTo {
+pub fn to_addons(add: &[PlanId], drop: &[PlanId]) -> ChangeTo {
     ChangeTo {
         price: None,
         options: Vec::new(),

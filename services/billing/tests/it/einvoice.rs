@@ -44,7 +44,7 @@ fn validate(documents: &[(String, String)]) -> Vec<Verdict> {
     verdicts
 }
 
-fn assert_valid(documents: &[(String, String)]) {
+pub fn assert_valid(documents: &[(String, String)]) {
     for ((name, xml), verdict) in documents.iter().zip(validate(documents)) {
         assert_eq!(verdict.errors, Vec::<String>::new(), "{name}:\n{xml}");
         assert!(verdict.rules > 20, "{name}: only {} rules looked at it", verdict.rules);

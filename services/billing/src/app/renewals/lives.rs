@@ -364,7 +364,7 @@ impl Life {
         let coupon = coupon.map(self::coupon);
         let asked = Asked { currency: None, trial: trial && offer.trial_days > 0, coupon: coupon.as_ref() };
         let sold = &self.profile.currencies;
-        let taxed = self.unit().tax(self.customer.account, &offer.tax_category);
+        let taxed = self.unit().tax(self.customer.account, &offer);
         let Ok(quote) = Quote::price(&offer, asked, sold, &taxed, self.profile.zone, self.now) else { return false };
         let preview = quote.due_now;
         let place = Place {

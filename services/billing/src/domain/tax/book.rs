@@ -1,14 +1,15 @@
 //! Which tax a customer pays: the seller's settings, its rules, and where the customer is.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::rule::{Levy, Place, Rule, find};
-use super::{Pricing, Round, Tax, Treatment};
+use super::{Pricing, Rate, Round, Tax, Treatment};
 use crate::domain::address::Source;
+use crate::domain::offer::Offer;
 use crate::domain::profile::Profile;
 use crate::domain::vat::Evidence;
 
@@ -166,7 +167,25 @@ impl Book {
             }
             None => (self.home_rate_bp, Treatment::Rate),
         };
-        decision.tax = Tax { pricing: self.settings.pricing, round: self.settings.round, rate_bp, treatment };
+        let Settings { pricing, round, .. } = self.settings;
+        decision.tax = Tax { pricing, round, rate_bp, treatment, others: BTreeMap::new() };
+        decision
+    }
+
+    /// The same for an offer: its plan, and add-ons that are other kinds of products. A proof of the buyer's business is kept
+    /// where it counts for any of them.
+    #[must_use]
+    pub fn decide_offer(&self, buyer: &Buyer<'_>, offer: &Offer, now: DateTime<Utc>) -> Decision {
+        let mut decision = self.decide(buyer, &offer.tax_category, now);
+        for category in offer.addons.iter().filter_map(|addon| addon.tax_category.as_ref()) {
+            if *category == offer.tax_category || decision.tax.others.contains_key(category) {
+                continue;
+            }
+            let other = self.decide(buyer, category, now);
+            decision.evidence = decision.evidence.or(other.evidence);
+            let rate = Rate { rate_bp: other.tax.rate_bp, treatment: other.tax.treatment };
+            decision.tax.others.insert(category.clone(), rate);
+        }
         decision
     }
 }

@@ -8,6 +8,9 @@ mod rounding;
 mod rule;
 mod words;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use ottery_kernel::{Money, MoneyError, Rounding};
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +85,18 @@ pub struct Tax {
     pub rate_bp: u32,
     /// Whether and how it is charged.
     pub treatment: Treatment,
+    /// What is sold beside the plan and has a tax category of its own, by category.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<String, Rate>,
+}
+
+/// How another kind of product than the plan is taxed: prices contain tax and are rounded like the plan's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// The rate of the place, in basis points.
+    pub rate_bp: u32,
+    /// Whether and how it is charged.
+    pub treatment: Treatment,
 }
 
 /// A price with its tax.
@@ -97,7 +112,35 @@ impl Tax {
     /// Contained in the price at that rate, in basis points, and rounded on each line.
     #[must_use]
     pub const fn contained(rate_bp: u32) -> Self {
-        Self { pricing: Pricing::Inclusive, round: Round::Line, rate_bp, treatment: Treatment::Rate }
+        Self {
+            pricing: Pricing::Inclusive,
+            round: Round::Line,
+            rate_bp,
+            treatment: Treatment::Rate,
+            others: BTreeMap::new(),
+        }
+    }
+
+    /// What tax does to the price of a product of that category: none stands for the plan's, whose tax this is.
+    #[must_use]
+    pub fn of_category(&self, category: Option<&str>) -> Cow<'_, Self> {
+        match category.and_then(|category| self.others.get(category)) {
+            None => Cow::Borrowed(self),
+            Some(Rate { rate_bp, treatment }) => Cow::Owned(Self {
+                rate_bp: *rate_bp,
+                treatment: treatment.clone(),
+                others: BTreeMap::new(),
+                ..self.clone()
+            }),
+        }
+    }
+
+    /// Whether what both know of is taxed alike, so that one can be set off against the other within an invoice.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let plan = |tax: &Self| (tax.pricing, tax.round, tax.rate_bp, tax.treatment.clone());
+        let is_same = |(category, rate): (&String, &Rate)| other.others.get(category).is_none_or(|known| known == rate);
+        plan(self) == plan(other) && self.others.iter().all(is_same)
     }
 
     /// The rate that is charged, in basis points.
@@ -177,7 +220,7 @@ mod tests {
     }
 
     fn priced(pricing: Pricing, treatment: Treatment) -> Tax {
-        Tax { pricing, round: Round::Line, rate_bp: 1900, treatment }
+        Tax { pricing, treatment, ..Tax::contained(1900) }
     }
 
     #[test]
@@ -196,6 +239,25 @@ mod tests {
     }
 
     #[test]
+    fn a_category_of_its_own_is_taxed_at_its_rate_and_everything_else_like_the_plan() {
+        let press = Rate { rate_bp: 700, treatment: Treatment::Rate };
+        let tax = Tax { others: BTreeMap::from([("press".to_owned(), press.clone())]), ..Tax::contained(1900) };
+        let of = |category| tax.of_category(category).of(eur(1190)).unwrap().tax.minor;
+        assert_eq!((of(None), of(Some("press")), of(Some("radio"))), (190, 78, 190));
+        // What only one of them knows of is no difference.
+        assert!(tax.is_like(&Tax::contained(1900)) && Tax::contained(1900).is_like(&tax));
+        let dearer =
+            Tax { others: BTreeMap::from([("press".to_owned(), Rate { rate_bp: 900, ..press })]), ..tax.clone() };
+        assert!(!tax.is_like(&dearer) && !tax.is_like(&Tax::contained(1600)));
+        let kept: Tax = serde_json::from_str(&serde_json::to_string(&tax).unwrap()).unwrap();
+        assert_eq!(kept, tax);
+        // As earlier versions wrote it.
+        let old = r#"{"pricing":"inclusive","round":"line","rate_bp":1900,"treatment":{"kind":"rate"}}"#;
+        assert_eq!(serde_json::from_str::<Tax>(old).unwrap(), Tax::contained(1900));
+        assert_eq!(serde_json::to_string(&Tax::contained(1900)).unwrap(), old);
+    }
+
+    #[test]
     fn the_charged_rate_is_that_of_the_place_only_where_the_seller_charges_it() {
         assert_eq!(priced(Pricing::Inclusive, Treatment::Rate).charged_bp(), 1900);
         assert_eq!(priced(Pricing::Inclusive, Treatment::ReverseCharge).charged_bp(), 0);
@@ -206,7 +268,7 @@ mod tests {
         fn a_higher_price_never_costs_less(low in 0_i64..1_000_000, more in 0_i64..1_000_000, bp in 0_u32..5_000, exclusive in any::<bool>(), reverse in any::<bool>()) {
             let pricing = if exclusive { Pricing::Exclusive } else { Pricing::Inclusive };
             let treatment = if reverse { Treatment::ReverseCharge } else { Treatment::Rate };
-            let tax = Tax { pricing, round: Round::Line, rate_bp: bp, treatment };
+            let tax = Tax { pricing, treatment, ..Tax::contained(bp) };
             let (less, greater) = (tax.of(eur(low)).unwrap(), tax.of(eur(low + more)).unwrap());
             prop_assert!(less.gross.minor <= greater.gross.minor && less.tax.minor <= greater.tax.minor);
             // Taking back what was charged gives exactly it back.

@@ -70,7 +70,7 @@ mod tests {
 
     use super::*;
     use crate::domain::line::Totals;
-    use crate::domain::tax::{Tax, Treatment};
+    use crate::domain::tax::Tax;
 
     fn eur(minor: i64) -> Money {
         Money::new(minor, Currency::EUR)
@@ -78,7 +78,7 @@ mod tests {
 
     fn lines(pricing: Pricing, prices: &[(i64, u32)]) -> Vec<Line> {
         let line = |(minor, rate_bp): &(i64, u32)| {
-            let tax = Tax { pricing, round: Round::Total, rate_bp: *rate_bp, treatment: Treatment::Rate };
+            let tax = Tax { pricing, round: Round::Total, ..Tax::contained(*rate_bp) };
             Line::priced("x", eur(*minor), &tax, None).unwrap()
         };
         prices.iter().map(line).collect()

@@ -279,6 +279,7 @@ fn sport() -> AddOn {
         cycles: vec![cycle],
         cycle,
         times: 1,
+        tax_category: None,
     }
 }
 
