@@ -17,7 +17,7 @@ use super::assets::{NAMES, icon_of, style_of};
 use super::block::{Block, Cell, Form, Stat, Table, Tone};
 use super::frame::{Frame, Page, Ui};
 use super::shop::checkout::Checkout;
-use super::shop::offer::{Choice, shelf};
+use super::shop::offer::{Choice, HomeTax, shelf};
 use super::shop::order;
 use super::shop::show::{home_html, plan_html, plans_html};
 use super::shop::steps::Progress;
@@ -255,7 +255,7 @@ async fn settings(ui: &Ui) -> String {
 async fn gallery(theme: &str) -> Vec<(&'static str, String)> {
     let (brand, plans, manner) = (brand(), plans(), manner());
     let choice = Choice::default();
-    let offer = shelf(&plans[1..2], &choice, "EUR", &manner).offers.remove(0);
+    let offer = shelf(&plans[1..2], &choice, "EUR", &HomeTax::of(&brand), &manner).offers.remove(0);
     let order_ui = ui("/orders/ord_1", theme);
     vec![
         ("home", home_html(&brand, &ui("/", theme), &plans, &choice, &manner).unwrap()),

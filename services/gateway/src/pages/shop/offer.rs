@@ -2,11 +2,61 @@
 
 use std::collections::BTreeMap;
 
-use ottery_proto::catalog::v1::{LateRenewal, Plan, PlanVersion, Price, Term};
-
+use crate::brand::Brand;
 use crate::pages::block::Link;
 use crate::pages::options;
 use crate::pages::text::{self, Manner};
+use ottery_kernel::{Currency, Money, Rounding};
+use ottery_proto::catalog::v1::tax_settings::Pricing;
+use ottery_proto::catalog::v1::{LateRenewal, Plan, PlanVersion, Price, Term};
+
+/// Basis points in a whole.
+const WHOLE_BP: i64 = 10_000;
+
+/// The tax at home, and whether prices contain it: the seller's settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HomeTax {
+    /// As invoices call it.
+    pub name: String,
+    /// Basis points.
+    pub rate_bp: u32,
+    /// It comes on top of prices.
+    pub is_added: bool,
+}
+
+impl HomeTax {
+    /// What the brand's legal entity says.
+    #[must_use]
+    pub fn of(brand: &Brand) -> Self {
+        let settings = brand.entity.as_ref().and_then(|entity| entity.tax).unwrap_or_default();
+        let name = if brand.tax_name.is_empty() { "tax" } else { &brand.tax_name };
+        Self { name: name.to_owned(), rate_bp: brand.tax_rate_bp, is_added: settings.pricing() == Pricing::Exclusive }
+    }
+
+    /// `19% VAT`
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{} {}", text::percent(self.rate_bp), self.name)
+    }
+
+    /// What stands beside a price; empty where there is no tax at home.
+    fn beside(&self, price: Option<&ottery_proto::common::v1::Money>, manner: &Manner) -> String {
+        let Some(price) = price.filter(|_| self.rate_bp > 0) else { return String::new() };
+        if !self.is_added {
+            return format!("including {}", self.label());
+        }
+        let with_tax = price.currency.parse::<Currency>().ok().and_then(|currency| {
+            let net = Money::new(price.minor, currency);
+            let tax = net.mul_ratio(self.rate_bp, WHOLE_BP, Rounding::HalfUp).ok()?;
+            net.checked_add(tax).ok()
+        });
+        let gross = with_tax.map(|money| ottery_proto::common::v1::Money { minor: money.minor, ..price.clone() });
+        match gross {
+            Some(gross) => format!("plus {}: {} in all", self.label(), manner.money(Some(&gross))),
+            None => format!("plus {}", self.label()),
+        }
+    }
+}
 
 /// What the visitor chose to look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +86,8 @@ pub struct PriceView {
     pub saves: String,
     /// A pass ends with its term.
     pub once: bool,
+    /// The tax at home, contained or on top; empty where there is none.
+    pub tax: String,
     /// One-time charge; empty for none.
     pub setup_fee: String,
     /// On which day of the month it renews, and what that means for the first payment; empty when it is the day it begins.
@@ -101,10 +153,11 @@ fn monthly(price: &Price) -> Option<(i64, u32)> {
     Some((price.amount.as_ref()?.minor, months))
 }
 
-fn view(price: &Price, version: &PlanVersion, manner: &Manner) -> PriceView {
+fn view(price: &Price, version: &PlanVersion, home: &HomeTax, manner: &Manner) -> PriceView {
     let mut shown = PriceView {
         id: price.id.clone(),
         amount: manner.money(price.amount.as_ref()),
+        tax: home.beside(price.amount.as_ref(), manner),
         per: text::per(price.term.as_ref()),
         length: text::length(price.term.as_ref()),
         buy: format!("/checkout?price={}", price.id),
@@ -146,11 +199,11 @@ fn view(price: &Price, version: &PlanVersion, manner: &Manner) -> PriceView {
     shown
 }
 
-fn offer(plan: &Plan, choice: &Choice, manner: &Manner) -> Option<Offer> {
+fn offer(plan: &Plan, choice: &Choice, home: &HomeTax, manner: &Manner) -> Option<Offer> {
     let version = plan.current.as_ref()?;
     let mut all: Vec<&Price> = version.prices.iter().filter(|price| currency_of(price) == choice.currency).collect();
     all.sort_by_key(|price| price.term.as_ref().map_or(0, text::days));
-    let prices: Vec<PriceView> = all.iter().map(|price| view(price, version, manner)).collect();
+    let prices: Vec<PriceView> = all.iter().map(|price| view(price, version, home, manner)).collect();
     let chosen =
         all.iter().position(|price| price.term.as_ref().is_some_and(|term| text::term_key(term) == choice.term));
     Some(Offer {
@@ -180,7 +233,7 @@ fn currency_of(price: &Price) -> &str {
 
 /// The plans as asked for; what cannot be had falls back to what can.
 #[must_use]
-pub fn shelf(plans: &[Plan], asked: &Choice, default_currency: &str, manner: &Manner) -> Shelf {
+pub fn shelf(plans: &[Plan], asked: &Choice, default_currency: &str, home: &HomeTax, manner: &Manner) -> Shelf {
     let prices = || plans.iter().filter_map(|plan| plan.current.as_ref()).flat_map(|version| &version.prices);
     let mut currencies: Vec<&str> = Vec::new();
     for price in prices() {
@@ -218,7 +271,7 @@ pub fn shelf(plans: &[Plan], asked: &Choice, default_currency: &str, manner: &Ma
     Shelf {
         offers: plans
             .iter()
-            .filter_map(|plan| offer(plan, &choice, manner))
+            .filter_map(|plan| offer(plan, &choice, home, manner))
             .filter(|offer| !offer.prices.is_empty())
             .collect(),
         terms: terms
@@ -280,10 +333,23 @@ mod tests {
         };
         plans[0].current.as_mut().unwrap().prices[1].saving = Some(saving);
         let asked = Choice { currency: "EUR".into(), term: "12m".into() };
-        let shelf = shelf(&plans, &asked, "EUR", &manner());
+        let shelf = shelf(&plans, &asked, "EUR", &HomeTax::default(), &manner());
         let price = shelf.offers[0].price.clone().unwrap();
         assert_eq!(price.saves, "€30.00 less than paying every month");
         assert_eq!((price.saving, price.monthly.as_str(), price.amount.as_str()), (25, "€7.50", "€90.00"));
+    }
+
+    #[test]
+    fn a_price_says_the_tax_at_home_as_the_seller_prices() {
+        let home = |is_added, rate_bp| HomeTax { name: "VAT".into(), rate_bp, is_added };
+        let beside = |home: &HomeTax, currency: &str| {
+            let asked = Choice { currency: currency.into(), term: "1m".into() };
+            shelf(&plans(), &asked, "EUR", home, &manner()).offers[0].price.clone().unwrap().tax
+        };
+        assert_eq!(beside(&home(true, 1900), "EUR"), "plus 19% VAT: €11.90 in all");
+        assert_eq!(beside(&home(true, 770), "USD"), "plus 7.70% VAT: $11.85 in all");
+        assert_eq!(beside(&home(false, 1900), "EUR"), "including 19% VAT");
+        assert_eq!((beside(&home(true, 0), "EUR"), beside(&home(false, 0), "EUR")), (String::new(), String::new()));
     }
 
     #[test]
@@ -291,17 +357,17 @@ mod tests {
         let mut plans = plans();
         plans[0].current.as_mut().unwrap().anchor_day = Some(1);
         let asked = Choice { currency: "EUR".into(), term: "1m".into() };
-        let price = shelf(&plans, &asked, "EUR", &manner()).offers[0].price.clone().unwrap();
+        let price = shelf(&plans, &asked, "EUR", &HomeTax::default(), &manner()).offers[0].price.clone().unwrap();
         assert_eq!(price.renews, "Renews on the 1st of the month; the first payment is only for the time until then.");
         plans[0].current.as_mut().unwrap().anchor_day = None;
-        let shelf = shelf(&plans, &asked, "EUR", &manner());
+        let shelf = shelf(&plans, &asked, "EUR", &HomeTax::default(), &manner());
         assert_eq!(shelf.offers[0].price.as_ref().unwrap().renews, "");
     }
 
     #[test]
     fn what_nobody_sells_falls_back_to_the_monthly_price_of_the_brand() {
         let asked = Choice { currency: "XYZ".into(), term: "99y".into() };
-        let shelf = shelf(&plans(), &asked, "EUR", &manner());
+        let shelf = shelf(&plans(), &asked, "EUR", &HomeTax::default(), &manner());
         assert_eq!(shelf.choice, Choice { currency: "EUR".into(), term: "1m".into() });
         assert_eq!(shelf.currencies.len(), 2);
         assert_eq!(shelf.offers[0].price.as_ref().unwrap().id, "pri_1");

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use ottery_proto::catalog::v1::Plan;
 use serde_json::json;
 
-use super::offer::{Choice, Offer, Shelf, shelf};
+use super::offer::{Choice, HomeTax, Offer, Shelf, shelf};
 use super::words::{self, Question};
 use crate::brand::{Brand, BrandHost};
 use crate::cache::plan_not_found;
@@ -70,7 +70,7 @@ pub fn home_html(
     choice: &Choice,
     manner: &Manner,
 ) -> Result<String, askama::Error> {
-    let mut shelf = shelf(plans, choice, &brand.default_currency, manner);
+    let mut shelf = shelf(plans, choice, &brand.default_currency, &HomeTax::of(brand), manner);
     keep_most_wanted(&mut shelf.offers);
     let trial_days = shelf.offers.iter().map(|offer| offer.trial_days).max().unwrap_or(0);
     let questions = words::questions(brand, trial_days);
@@ -120,7 +120,7 @@ pub fn plans_html(
     choice: &Choice,
     manner: &Manner,
 ) -> Result<String, askama::Error> {
-    let shelf = shelf(plans, choice, &brand.default_currency, manner);
+    let shelf = shelf(plans, choice, &brand.default_currency, &HomeTax::of(brand), manner);
     let frame = Frame::shop(brand, ui, "Plans").public(ui, format!("All plans of {} with their prices.", brand.name));
     Plans { frame, shelf, tax: words::tax(brand), support: brand.support_email.clone() }.render()
 }
@@ -137,7 +137,8 @@ pub async fn plan(
     let choice = choice(&ui);
     state.pages.answer(PageKey::new(&brand, &plans, &ui, &choice), request.headers(), || {
         let plan = plans.iter().find(|plan| plan.slug == slug).ok_or_else(plan_not_found)?;
-        let found = shelf(std::slice::from_ref(plan), &choice, &brand.default_currency, &manner(&state, &brand));
+        let (home, manner) = (HomeTax::of(&brand), manner(&state, &brand));
+        let found = shelf(std::slice::from_ref(plan), &choice, &brand.default_currency, &home, &manner);
         let offer = found.offers.into_iter().next().ok_or_else(Refusal::not_found)?;
         plan_html(&brand, &ui, offer).map_err(|error| Refusal::internal(&error))
     })

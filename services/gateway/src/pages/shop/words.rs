@@ -3,12 +3,11 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use ottery_proto::catalog::v1::tax_settings::Pricing;
 
-use super::offer::Offer;
+use super::offer::{HomeTax, Offer};
 use crate::brand::{Brand, BrandHost};
 use crate::pages::frame::{Frame, Ui, draw};
-use crate::pages::text::{counted, day_of_month, percent};
+use crate::pages::text::{counted, day_of_month};
 use crate::problem::Reply;
 use crate::state::AppState;
 
@@ -28,16 +27,15 @@ fn question(title: &str, text: impl Into<String>) -> Question {
 /// What prices contain.
 #[must_use]
 pub fn tax(brand: &Brand) -> String {
-    let settings = brand.entity.as_ref().and_then(|entity| entity.tax).unwrap_or_default();
-    if settings.pricing() == Pricing::Exclusive {
-        let name = if brand.tax_name.is_empty() { "tax" } else { &brand.tax_name };
-        return format!("Prices are without {name}, which is added at checkout.");
+    let home = HomeTax::of(brand);
+    match (home.is_added, home.rate_bp) {
+        (true, 0) => format!("Prices are without {}, which is added at checkout where it is due.", home.name),
+        (true, _) => {
+            format!("Prices are without {}: {} is added, or the rate of your country.", home.name, home.label())
+        }
+        (false, 0) => "Prices are final; no tax is added.".to_owned(),
+        (false, _) => format!("All prices include {}.", home.label()),
     }
-    if brand.tax_rate_bp == 0 {
-        return "Prices are final; no tax is added.".to_owned();
-    }
-    let name = if brand.tax_name.is_empty() { "tax" } else { &brand.tax_name };
-    format!("All prices include {} {name}.", percent(brand.tax_rate_bp))
 }
 
 /// What visitors ask before they buy.
