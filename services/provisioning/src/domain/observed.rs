@@ -26,6 +26,8 @@ pub struct Line {
     pub outputs: Vec<Output>,
     /// The package it was bought with.
     pub package: Option<i64>,
+    /// Whether it is bound to an internet provider.
+    pub isp_locked: bool,
 }
 
 impl From<&LineState> for Line {
@@ -40,6 +42,7 @@ impl From<&LineState> for Line {
             bouquets: state.bouquets.clone().unwrap_or_default(),
             outputs: state.outputs.clone().unwrap_or_default(),
             package: state.package,
+            isp_locked: state.isp_locked.unwrap_or(false),
         }
     }
 }

@@ -208,7 +208,8 @@ pub fn differences(wanted: &Wanted, line: &Line) -> Fields {
         expiry: line.expires_at.map(|at| at.timestamp()) != Some(wanted.paid_through.timestamp()),
         package: line.connections != wanted.connections
             || line.bouquets != wanted.bouquets
-            || line.outputs != wanted.outputs,
+            || line.outputs != wanted.outputs
+            || wanted.isp_lock.is_some_and(|lock| lock != line.isp_locked),
     }
 }
 

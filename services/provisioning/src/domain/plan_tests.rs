@@ -19,6 +19,7 @@ fn wanted(goal: Goal) -> Wanted {
         package: Some(4),
         paid_through: noon() + TimeDelta::days(33),
         trial: false,
+        isp_lock: None,
     }
 }
 
@@ -33,6 +34,7 @@ fn agreeing() -> Line {
         bouquets: vec![1, 2],
         outputs: vec![Output::Hls],
         package: Some(4),
+        isp_locked: false,
     }
 }
 
@@ -42,6 +44,24 @@ fn seen(line: LineFact) -> Observed {
 
 fn open(kind: CallKind, state: CallState) -> OpenCall {
     OpenCall { kind, state, at: noon(), absent_at: None, expiry_before: None, credits_before: None }
+}
+
+#[test]
+fn a_lock_to_an_internet_provider_is_written_only_where_the_plan_says_something_about_it() {
+    let differs = |isp_lock, isp_locked| {
+        let wanted = Wanted { isp_lock, ..wanted(Goal::Active) };
+        differences(&wanted, &Line { isp_locked, ..agreeing() }).package
+    };
+    for (wanted, seen, is_written) in [
+        (Some(true), false, true),
+        (Some(true), true, false),
+        (Some(false), true, true),
+        (Some(false), false, false),
+        (None, true, false),
+        (None, false, false),
+    ] {
+        assert_eq!(differs(wanted, seen), is_written, "{wanted:?} {seen}");
+    }
 }
 
 #[test]

@@ -57,4 +57,7 @@ pub struct Wanted {
     pub paid_through: DateTime<Utc>,
     /// Whether it is a trial.
     pub trial: bool,
+    /// Whether it is bound to the internet provider it is first used from; none where the plan has no such option, and whatever
+    /// the panel's people have set stays.
+    pub isp_lock: Option<bool>,
 }

@@ -116,6 +116,8 @@ pub struct LineSpec {
     pub package: Option<i64>,
     /// Whether this is a trial.
     pub trial: bool,
+    /// Whether it is bound to the internet provider it is first used from.
+    pub isp_lock: bool,
 }
 
 /// Where a line is: its id on the panel and the name we gave it. Both must agree before anything is written.
@@ -165,6 +167,8 @@ pub struct LineState {
     pub member: Option<i64>,
     /// Whether it is a trial.
     pub trial: bool,
+    /// Whether it is bound to an internet provider; nothing when the answer did not say.
+    pub isp_locked: Option<bool>,
     /// Streams open now, when the answer says so.
     pub online: Option<u32>,
     /// Notes of both kinds; our mark is in one of them.
@@ -207,6 +211,8 @@ impl LineState {
             Some("bouquets")
         } else if self.outputs.as_ref().is_none_or(|have| *have != outputs) {
             Some("outputs")
+        } else if self.isp_locked.is_some_and(|locked| locked != spec.isp_lock) {
+            Some("isp_lock")
         } else if !self.enabled {
             Some("enabled")
         } else {
@@ -261,6 +267,8 @@ pub struct PackageSpec {
     pub connections: u32,
     /// New expiry in the same call; `None` keeps the present one.
     pub expiry: Option<Expiry>,
+    /// Whether it is bound to an internet provider; `None` keeps what the panel has.
+    pub isp_lock: Option<bool>,
 }
 
 /// Answer of the connection test.

@@ -18,6 +18,8 @@ use crate::store::panel;
 
 /// Type of the event that says what a customer is entitled to.
 pub const ENTITLEMENT_CHANGED: &str = "billing.entitlement.changed.v1";
+/// Key of the option that binds a line to one internet provider.
+const ISP_LOCK: &str = "isp-lock";
 
 /// Who listens to entitlements. It is state: the newest says everything.
 #[must_use]
@@ -74,6 +76,7 @@ fn wish(delivery: &Delivery, event: EntitlementChanged) -> Result<Wish, HandleEr
         .paid_through
         .and_then(instant)
         .ok_or_else(|| HandleError::permanent("`paid_through` is missing or out of range"))?;
+    let lock = event.options.iter().find(|option| option.key == ISP_LOCK);
     let region = if event.region.is_empty() { mapping.region } else { event.region };
     Ok(Wish {
         brand: delivery.brand()?,
@@ -94,6 +97,7 @@ fn wish(delivery: &Delivery, event: EntitlementChanged) -> Result<Wish, HandleEr
             package: Some(mapping.package_id).filter(|id| *id > 0),
             paid_through,
             trial: event.trial,
+            isp_lock: lock.map(|option| option.quantity > 0),
         },
         causation_id: delivery.envelope.event_id.clone(),
         correlation_id: delivery.envelope.correlation_id.clone(),

@@ -68,6 +68,8 @@ pub struct Row {
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    pub isp_lock: Option<bool>,
+    pub line_isp_locked: bool,
 }
 
 /// A service with what a worker needs beside it.
@@ -176,14 +178,14 @@ pub async fn want(tx: &mut PgTransaction<'_>, new: &Entitlement) -> sqlx::Result
         r#"WITH stored AS (
                INSERT INTO service AS s (id, brand_id, subscription_id, account_id, order_id, email, locale, plan_name,
                    wanted, wanted_version, connections, bouquets, outputs, package, pool, region, paid_through, trial,
-                   step, traceparent, causation_id, correlation_id, created_at, updated_at)
+                   isp_lock, step, traceparent, causation_id, correlation_id, created_at, updated_at)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-                   'placing', $19, $20, $21, $22, $22)
+                   $23, 'placing', $19, $20, $21, $22, $22)
                ON CONFLICT (subscription_id) DO UPDATE SET
                    account_id = $4, order_id = $5, email = $6, locale = $7, plan_name = $8, wanted = $9,
                    wanted_version = $10, connections = $11, bouquets = $12, outputs = $13, package = $14, pool = $15,
                    region = $16, paid_through = $17, trial = $18, traceparent = $19, causation_id = $20,
-                   correlation_id = $21, attempts = 0, updated_at = $22
+                   correlation_id = $21, attempts = 0, updated_at = $22, isp_lock = $23
                WHERE s.wanted_version < $10
                RETURNING s.id, s.brand_id
            ), due AS (
@@ -215,6 +217,7 @@ pub async fn want(tx: &mut PgTransaction<'_>, new: &Entitlement) -> sqlx::Result
         new.causation_id,
         new.correlation_id,
         new.now,
+        wanted.isp_lock,
     )
     .fetch_optional(&mut **tx)
     .await?;
@@ -230,7 +233,7 @@ pub async fn save(tx: &mut PgTransaction<'_>, row: &Row) -> sqlx::Result<()> {
              observed_at = $17, verify_at = $18, open_call = $19, open_started_at = $20, open_kind = $21,
              open_state = $22, open_sent_at = $23, open_absent_at = $24, open_expiry = $25, open_credits = $26,
              step = $27, status_code = $28, refused_version = $29, refused_code = $30, attempts = $31, ready_at = $32,
-             version = $33, updated_at = $34, has_task = $35
+             version = $33, updated_at = $34, has_task = $35, line_isp_locked = $36
          WHERE id = $1",
         row.id,
         row.panel_id,
@@ -267,6 +270,7 @@ pub async fn save(tx: &mut PgTransaction<'_>, row: &Row) -> sqlx::Result<()> {
         row.version,
         row.updated_at,
         row.has_task,
+        row.line_isp_locked,
     )
     .execute(&mut **tx)
     .await?;
@@ -337,6 +341,7 @@ impl Row {
             package: self.package,
             paid_through: self.paid_through,
             trial: self.trial,
+            isp_lock: self.isp_lock,
         })
     }
 
@@ -359,6 +364,7 @@ impl Row {
                 bouquets: self.line_bouquets.clone(),
                 outputs: outputs(&self.line_outputs),
                 package: self.line_package,
+                isp_locked: self.line_isp_locked,
             }),
             other => return Err(Unknown { column: "service.line_fact", value: other.to_owned() }),
         };
@@ -413,6 +419,7 @@ impl Row {
             self.line_outputs = outputs.iter().map(|output| output_text(*output).to_owned()).collect();
         }
         self.line_package = line.package;
+        self.line_isp_locked = line.isp_locked.unwrap_or(self.line_isp_locked);
         self.observed_at = Some(now);
     }
 

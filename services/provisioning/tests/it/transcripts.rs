@@ -40,6 +40,7 @@ fn alice() -> LineSpec {
         outputs: vec![Output::Hls, Output::Ts],
         package: None,
         trial: false,
+        isp_lock: false,
     }
 }
 
@@ -206,6 +207,7 @@ async fn another_package_sends_the_whole_line_and_reads_back() {
         outputs: vec![Output::Hls, Output::Ts],
         connections: 1,
         expiry: Some(Expiry::At(DateTime::from_timestamp(1_801_436_400, 0).unwrap())),
+        isp_lock: None,
     };
     let changed = driver.change_package(&tag(), &line("alice-line"), &package).await.unwrap();
     assert_eq!(changed.bouquets, Some(vec![3]));
@@ -213,6 +215,50 @@ async fn another_package_sends_the_whole_line_and_reads_back() {
     for (name, value) in transcript.exchanges[0].form.iter().filter(|(name, _)| *name != "api_key") {
         assert_eq!(sent.get(name), Some(value), "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_lock_to_one_internet_provider_is_sent_and_read_back_and_left_out_when_it_is_taken_away() {
+    let transcript = replay::read("admin-create-line-isp-lock");
+    let (replay, driver) = play("admin-create-line-isp-lock", Role::Admin).await;
+    let locked = LineSpec { isp_lock: true, ..alice() };
+    let made = driver.create(&tag(), &locked).await.unwrap();
+    assert_eq!((made.isp_locked, made.differs_from(&locked)), (Some(true), None));
+    assert_eq!(made.differs_from(&alice()), Some("isp_lock"));
+    assert_eq!(replay.sent("create_line"), transcript.exchanges[0].form);
+
+    let transcript = replay::read("admin-isp-lock-on-and-off");
+    let (replay, driver) = play("admin-isp-lock-on-and-off", Role::Admin).await;
+    for (exchange, lock) in transcript.exchanges.iter().zip([true, false]) {
+        let package = PackageSpec {
+            package: None,
+            bouquets: vec![1, 2],
+            outputs: vec![Output::Hls, Output::Ts],
+            connections: 1,
+            expiry: None,
+            isp_lock: Some(lock),
+        };
+        let changed = driver.change_package(&tag(), &line("alice-line"), &package).await.unwrap();
+        assert_eq!(changed.isp_locked, Some(lock));
+        let sent = replay.sent("edit_line");
+        assert_eq!(sent.get("is_isplock"), exchange.form.get("is_isplock"), "a flag counts as soon as it is sent");
+        for (name, value) in exchange.form.iter().filter(|(name, _)| *name != "api_key") {
+            assert_eq!(sent.get(name), Some(value), "{name}");
+        }
+    }
+    // A plan without the option says nothing, and what the panel's people have set stays.
+    let (replay, driver) = play("admin-isp-lock-on-and-off", Role::Admin).await;
+    let keep = |isp_lock| PackageSpec {
+        package: None,
+        bouquets: vec![1, 2],
+        outputs: vec![Output::Hls, Output::Ts],
+        connections: 1,
+        expiry: None,
+        isp_lock,
+    };
+    driver.change_package(&tag(), &line("alice-line"), &keep(Some(true))).await.unwrap();
+    driver.change_package(&tag(), &line("alice-line"), &keep(None)).await.ok();
+    assert_eq!(replay.sent("edit_line")["is_isplock"], "1");
 }
 
 #[tokio::test]

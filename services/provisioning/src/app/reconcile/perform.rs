@@ -163,6 +163,7 @@ fn spec(job: &Job) -> LineSpec {
         outputs: job.wanted.outputs.clone(),
         package: job.wanted.package,
         trial: job.wanted.trial,
+        isp_lock: job.wanted.isp_lock == Some(true),
     }
 }
 
@@ -178,6 +179,7 @@ async fn edit(driver: &dyn PanelDriver, job: &Job, line: &LineRef) -> Result<Lin
         outputs: job.wanted.outputs.clone(),
         connections: job.wanted.connections,
         expiry: job.fields.expiry.then_some(until),
+        isp_lock: job.wanted.isp_lock,
     };
     driver.change_package(&job.tag, line, &package).await
 }

@@ -15,7 +15,9 @@ const NAME_MAX: usize = 50;
 /// Shorter names are refused by most user groups.
 const NAME_MIN: usize = 4;
 /// Flags that count as set as soon as they are sent, whatever their value.
-const PRESENCE_FLAGS: [&str; 5] = ["is_trial", "is_restreamer", "is_isplock", "is_stalker", "bypass_ua"];
+const PRESENCE_FLAGS: [&str; 5] = ["is_trial", "is_restreamer", ISP_LOCK, "is_stalker", "bypass_ua"];
+/// Binds a line to the internet provider it is first used from.
+const ISP_LOCK: &str = "is_isplock";
 
 /// Fields in the order in which they are sent.
 #[derive(Clone, Default)]
@@ -127,7 +129,7 @@ pub fn admin_create(tag: &OpTag, line: &LineSpec) -> Result<Form, PanelError> {
     if line.trial {
         form = form.with("is_trial", 1);
     }
-    Ok(form)
+    Ok(locked(form, line))
 }
 
 /// `create_line` of the reseller API: time and streams come with the package.
@@ -149,7 +151,11 @@ pub fn reseller_create(tag: &OpTag, line: &LineSpec) -> Result<Form, PanelError>
     if line.trial {
         form = form.with("trial", 1);
     }
-    Ok(form)
+    Ok(locked(form, line))
+}
+
+fn locked(form: Form, line: &LineSpec) -> Form {
+    if line.isp_lock { form.with(ISP_LOCK, 1) } else { form }
 }
 
 /// What an edit changes; the rest is sent as it was read.
@@ -167,6 +173,8 @@ pub struct Change {
     pub package: Option<i64>,
     /// New password.
     pub password: Option<Secret>,
+    /// Whether it is bound to an internet provider from now on.
+    pub isp_lock: Option<bool>,
 }
 
 /// `edit_line` of the admin API: the fresh row with the change in it, whole.
@@ -232,7 +240,8 @@ pub fn admin_edit(tag: &OpTag, fresh: &LineState, change: &Change) -> Result<For
         }
     }
     for name in PRESENCE_FLAGS {
-        if raw.get(name).and_then(value::flag) == Some(true) {
+        let was_set = raw.get(name).and_then(value::flag) == Some(true);
+        if change.isp_lock.filter(|_| name == ISP_LOCK).unwrap_or(was_set) {
             form = form.with(name, 1);
         }
     }
@@ -259,7 +268,7 @@ pub fn reseller_edit(tag: &OpTag, fresh: &LineState, password: &Secret) -> Form 
     for name in ["allowed_ips", "allowed_ua"] {
         form = form.with_list(name, fresh.raw.0.get(name).and_then(value::texts).unwrap_or_default());
     }
-    for name in ["is_isplock", "bypass_ua"] {
+    for name in [ISP_LOCK, "bypass_ua"] {
         if fresh.raw.0.get(name).and_then(value::flag) == Some(true) {
             form = form.with(name, 1);
         }

@@ -38,6 +38,7 @@ pub fn line(row: &Value) -> Option<LineState> {
         package: number(&["package_id"]).filter(|id| *id > 0),
         member: number(&["member_id"]),
         trial: field(&["is_trial"]).and_then(value::flag).unwrap_or(false),
+        isp_locked: field(&["is_isplock"]).and_then(value::flag),
         online: number(&["active_connections", "active_cons"]).and_then(|n| u32::try_from(n).ok()),
         notes: notes.join("\n"),
         raw: Raw(row.clone()),

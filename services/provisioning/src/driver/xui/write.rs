@@ -63,6 +63,7 @@ impl Xui {
                     outputs: Some(package.outputs.clone()),
                     package: package.package,
                     password: None,
+                    isp_lock: package.isp_lock,
                 };
                 self.edit(tag, line, &change).await
             }
