@@ -25,6 +25,13 @@ impl Folder {
         self.0.join("data")
     }
 
+    /// A file of settings beside the data.
+    pub fn settings(&self, text: &str) -> PathBuf {
+        let file = self.0.join("settings.toml");
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
     pub fn state(&self) -> toml::Table {
         toml::from_str(&std::fs::read_to_string(self.path().join("state.toml")).unwrap()).unwrap()
     }
@@ -122,7 +129,8 @@ pub fn up(folder: &Path, port: u16) -> Command {
     command(Topology::Embedded, folder, port)
 }
 
-fn command(topology: Topology, folder: &Path, port: u16) -> Command {
+/// The command that starts such a copy.
+pub fn command(topology: Topology, folder: &Path, port: u16) -> Command {
     let what = match topology {
         Topology::Embedded => "up",
         Topology::Distributed => "cluster",

@@ -99,6 +99,7 @@ impl Billing {
         let (mut tx, now) = self.begin(brand).await?;
         store::plan(&mut tx, Plans::Fresh).await?;
         let mut batch = Batch::read(&mut tx, brand, claims).await?;
+        self.tell_lost(brand, claims.len() - batch.claims.len());
         let profile = profile(&mut tx, brand).await?;
         let settings = self.config.dunning(&profile);
         let mut unit = Unit::new(brand, profile, now);
@@ -139,6 +140,16 @@ impl Billing {
         }
         phases.tell(metrics);
         Ok(count)
+    }
+
+    /// Whoever reads the log of a scheduler that was paused sees that it came back too late, and wrote nothing.
+    fn tell_lost(&self, brand: BrandId, lost: usize) {
+        let Some(lost) = u32::try_from(lost).ok().filter(|lost| *lost > 0) else { return };
+        tracing::info!(brand.id = %brand, lost, "claims of renewals had passed to others; nothing was written for them");
+        let name = "ottery_billing_renewal_claims_lost";
+        let help =
+            "Claimed subscriptions that another scheduler, or a change, had taken over before they were worked off";
+        self.host.metrics.counter(name, help).add(&[], f64::from(lost));
     }
 }
 
