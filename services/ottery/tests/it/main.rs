@@ -6,6 +6,7 @@ mod bench;
 mod browser;
 mod copy;
 mod faults;
+mod options;
 mod pages;
 mod partitions;
 mod shopper;
