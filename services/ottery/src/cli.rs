@@ -251,6 +251,8 @@ pub enum BenchName {
     Renewals(RenewalsOptions),
     /// Invoice pages and quotes with many subscriptions, beside the same with few.
     Portal(PortalOptions),
+    /// Renewals that are due at once, on panels that take their time, and what customers wait for meanwhile.
+    RenewalRush(RushOptions),
 }
 
 impl BenchName {
@@ -261,6 +263,7 @@ impl BenchName {
             Self::Activation(_) => "activation",
             Self::Renewals(_) => "renewals",
             Self::Portal(_) => "portal",
+            Self::RenewalRush(_) => "renewal-rush",
         }
     }
 }
@@ -386,6 +389,32 @@ pub struct PortalOptions {
     /// Seconds of each measurement.
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
     pub seconds: f64,
+}
+
+/// Options of `ottery bench renewal-rush`.
+#[derive(Clone, Debug, Args)]
+pub struct RushOptions {
+    /// Subscriptions that are due at once.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
+    pub subscriptions: u32,
+    /// One process, or one per service and replica.
+    #[arg(long, value_enum, default_value_t = BenchTopology::Embedded)]
+    pub topology: BenchTopology,
+    /// Simulated panels.
+    #[arg(long, value_name = "NUMBER", default_value_t = 3)]
+    pub panels: u32,
+    /// Calls a second each panel takes.
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    pub panel_rate: u32,
+    /// Calls at a time each panel gets.
+    #[arg(long, value_name = "NUMBER", default_value_t = 4)]
+    pub panel_concurrency: u32,
+    /// Milliseconds each call takes a panel.
+    #[arg(long, value_name = "MS", default_value_t = 200)]
+    pub panel_latency_ms: u32,
+    /// Requests a second of customers, of four kinds in turns.
+    #[arg(long, value_name = "NUMBER", default_value_t = 20.0)]
+    pub portal_rate: f64,
 }
 
 /// Which topology a bench starts.

@@ -9,10 +9,13 @@ mod collector;
 mod database;
 mod family;
 mod load;
+mod panels;
 mod portal;
 mod process;
 mod renewals;
 mod result;
+mod rush;
+mod schedule;
 mod storefront;
 
 use crate::cli::{BenchName, BenchOptions};
@@ -33,6 +36,7 @@ pub async fn run(options: BenchOptions) -> anyhow::Result<()> {
         BenchName::Activation(wanted) => activation::run(wanted).await?,
         BenchName::Renewals(wanted) => renewals::run(wanted).await?,
         BenchName::Portal(wanted) => portal::run(wanted).await?,
+        BenchName::RenewalRush(wanted) => rush::run(wanted).await?,
     };
     let failures = measured.failures;
     let bench = result::Bench::new(options.name.as_str(), measured, &before);

@@ -78,3 +78,20 @@ async fn the_portal_is_measured_with_few_subscriptions_and_with_many() {
         assert_eq!(size["latency"].as_object().unwrap().len(), 4, "{size}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_f32_every_renewal_of_a_rush_is_paid_and_reaches_its_panel_exactly_once() {
+    let arguments = ["renewal-rush", "--subscriptions", "24", "--panels", "3", "--panel-latency-ms", "20"];
+    let result = bench(&[&arguments[..], &["--panel-rate", "200", "--panel-concurrency", "8"]].concat()).await;
+    has_the_shape(&result, "renewal-rush");
+    let details = &result["details"];
+    for (figure, wanted) in [("renewed", 24), ("renewed_twice", 0), ("unpaid_renewals", 0)] {
+        assert_eq!(details[figure], wanted, "{figure}: {details}");
+    }
+    assert_eq!(details["invariants_broken"], serde_json::json!([]), "{details}");
+    for panel in ["BENCH1", "BENCH2", "BENCH3"] {
+        assert!(details["panel_calls"][panel].is_object(), "{panel}: {details}");
+    }
+    assert!(details["portal"]["asked"].as_u64().unwrap() > 0, "{details}");
+    assert!(details["portal"]["p95_ms"].as_f64().unwrap() > 0.0, "{details}");
+}

@@ -7,7 +7,7 @@
 mod fire;
 mod outcome;
 mod plan;
-mod shop;
+pub mod shop;
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use self::outcome::Outcome;
 use self::plan::{Plan, Seen};
 use super::collector::Collector;
 use super::family::Family;
+use super::panels::Panels;
 use super::result::{Latency, Measured, rounded};
 use crate::cli::ActivationOptions;
 use crate::demo::Story;
@@ -45,21 +46,27 @@ pub async fn run(options: &ActivationOptions) -> anyhow::Result<Measured> {
     anyhow::ensure!(options.rate > 0.0 && options.rate.is_finite(), "--rate must be above 0");
     anyhow::ensure!((1..=64).contains(&options.panels), "--panels must be between 1 and 64");
     let collector = Collector::start().await?;
-    let key = random_hex(14);
+    let panels = Panels {
+        count: options.panels,
+        rate: options.panel_rate,
+        concurrency: options.panel_concurrency,
+        latency_ms: options.panel_latency_ms,
+        key: random_hex(14),
+    };
     let topology = options.topology.into();
-    let story = Story::new(System::start_as(topology, "bench", &settings(options, &collector, &key)?).await?);
-    let outcome = measure(&story, options, &collector, &key).await;
+    let story = Story::new(System::start_as(topology, "bench", &settings(&panels, &collector)?).await?);
+    let outcome = measure(&story, options, &collector, &panels).await;
     let left = story.leave(outcome.is_ok()).await;
     let measured = outcome?;
     left?;
     Ok(measured)
 }
 
-fn settings(options: &ActivationOptions, collector: &Collector, key: &str) -> anyhow::Result<String> {
+fn settings(panels: &Panels, collector: &Collector) -> anyhow::Result<String> {
     let table = json!({
         "process": {"telemetry": {"otlp_endpoint": collector.endpoint(), "sample_ratio": 1.0}},
         "gateway": {"http": {"trusted_proxies": ["127.0.0.0/8"]}},
-        "sandbox": shop::sandbox_settings(options, key),
+        "sandbox": panels.settings(),
     });
     Ok(toml::to_string(&table)?)
 }
@@ -68,10 +75,10 @@ async fn measure(
     story: &Story,
     options: &ActivationOptions,
     collector: &Collector,
-    key: &str,
+    panels: &Panels,
 ) -> anyhow::Result<Measured> {
-    shop::connect_panels(story, options, key).await?;
-    let floor = shop::floor_us(story, key, FLOOR_TIMES).await?;
+    panels.connect(story, false).await?;
+    let floor = shop::floor_us(story, panels, FLOOR_TIMES).await?;
     eprintln!("ottery: {} orders are being placed and paid", options.orders);
     let (orders, webhooks) = shop::fill(story, options).await?;
     let plan = Plan {
@@ -80,7 +87,7 @@ async fn measure(
         per_second: options.rate,
         webhooks,
         control_url: story.system.sandbox.control_url(),
-        panels: (1..=options.panels).map(shop::code).collect(),
+        panels: panels.codes(),
         player_url: story.system.sandbox.player_url(),
         patience_s: PATIENCE_S,
     };

@@ -7,92 +7,16 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 
 use super::plan::Webhook;
+use crate::bench::panels::{Panels, code};
 use crate::cli::ActivationOptions;
 use crate::demo::Story;
 use crate::demo::customer::{GOOD_CARD, pay_page};
 use crate::demo::http::{Door, items, json as read, number, text};
-use crate::demo::operator;
 use crate::up::state::random_hex;
 
 /// Accounts at work at the same time while the orders are made.
 const AT_ONCE: usize = 4;
 const PLANS: [&str; 3] = ["solo", "duo", "family"];
-
-/// Access code of a bench panel.
-pub fn code(n: u32) -> String {
-    format!("BENCH{n}")
-}
-
-/// The table `sandbox` of the settings: panels as slow and as fast as the options say.
-pub fn sandbox_settings(options: &ActivationOptions, key: &str) -> toml::Table {
-    let panel = |n: u32| {
-        toml::Value::Table(toml::Table::from_iter([
-            ("code".to_owned(), code(n).into()),
-            ("api_key".to_owned(), format!("{key}{n:04}").into()),
-            ("timezone".to_owned(), "UTC".into()),
-            ("rate_per_second".to_owned(), i64::from(options.panel_rate).into()),
-            ("rate_burst".to_owned(), i64::from(options.panel_rate).into()),
-            (
-                "settings".to_owned(),
-                toml::Table::from_iter([(
-                    "latency_ms".to_owned(),
-                    toml::Value::Integer(i64::from(options.panel_latency_ms)),
-                )])
-                .into(),
-            ),
-        ]))
-    };
-    toml::Table::from_iter([("panels".to_owned(), toml::Value::Array((1..=options.panels).map(panel).collect()))])
-}
-
-/// Switches the demo's own panel off and the bench's on.
-///
-/// # Errors
-/// The system refuses one.
-pub async fn connect_panels(story: &Story, options: &ActivationOptions, key: &str) -> anyhow::Result<()> {
-    let staff = operator::sign_in(story).await?;
-    for panel in items(&staff.get("/panels").await?)? {
-        let id = text(panel, "/id")?;
-        staff.put(&format!("/panels/{id}"), &input(panel, false)).await?;
-    }
-    let sandbox = &story.system.sandbox;
-    for n in 1..=options.panels {
-        let panel = json!({
-            "name": code(n), "driver": "xui", "base_url": format!("{}/{}", sandbox.player_url(), code(n)),
-            "player_url": sandbox.player_url(), "region": "eu", "pool": "main", "time_zone": "UTC", "sandbox": true,
-            "rate_per_second": options.panel_rate, "concurrency": options.panel_concurrency,
-            "api_key": format!("{key}{n:04}"),
-        });
-        let added = staff.post("/panels", &panel).await?;
-        staff.post(&format!("/panels/{}/probe", text(&added, "/id")?), &json!({})).await?;
-    }
-    Ok(())
-}
-
-fn input(panel: &Value, enabled: bool) -> Value {
-    let keep = [
-        "name",
-        "driver",
-        "base_url",
-        "player_url",
-        "region",
-        "pool",
-        "capacity",
-        "rate_per_second",
-        "concurrency",
-        "sandbox",
-        "sandbox_control_url",
-        "time_zone",
-        "version",
-    ];
-    let mut input = json!({"enabled": enabled});
-    for key in keep {
-        if !panel[key].is_null() {
-            input[key] = panel[key].clone();
-        }
-    }
-    input
-}
 
 /// Orders by the payment that pays them.
 pub type Orders = HashMap<String, String>;
@@ -110,7 +34,7 @@ pub async fn fill(story: &Story, options: &ActivationOptions) -> anyhow::Result<
     let accounts = options.accounts.unwrap_or(options.orders.div_ceil(10)).clamp(1, options.orders);
     let share = |n: u32| (options.orders + accounts - 1 - n) / accounts;
     let of_accounts: Vec<Vec<(String, String)>> = stream::iter(0..accounts)
-        .map(|n| one_account(story, n, share(n), &prices))
+        .map(async |n| anyhow::Ok(buyer(story, n, share(n), &prices).await?.bought))
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
@@ -132,14 +56,27 @@ pub async fn fill(story: &Story, options: &ActivationOptions) -> anyhow::Result<
     Ok((orders, webhooks))
 }
 
-async fn one_account(story: &Story, n: u32, orders: u32, prices: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+/// A new customer and so many paid orders of theirs.
+#[derive(Clone, Debug)]
+pub struct Buyer {
+    /// Their browser.
+    pub door: Door,
+    /// Payments and orders, in the order in which they were made.
+    pub bought: Vec<(String, String)>,
+}
+
+/// Lets customer number `n` sign up, order and pay.
+///
+/// # Errors
+/// A step that was refused.
+pub async fn buyer(story: &Story, n: u32, orders: u32, prices: &[String]) -> anyhow::Result<Buyer> {
     // The range set aside for measuring (RFC 2544): limits count per client address, as in production.
     let address = format!("198.18.{}.{}", n / 250, n % 250 + 1);
     let mut door = Door::browser(&story.system.client, &story.system.shop_origin).behind_proxy_from(address);
     let email = format!("bench-{n}-{}@example.org", random_hex(4));
     let sign_up = json!({"email": email, "password": format!("bench {}", random_hex(8)), "display_name": "Bench", "country": "DE"});
     door.enter("/auth/sign-up", &sign_up).await?;
-    let mut made = Vec::new();
+    let mut bought = Vec::new();
     for k in 0..orders {
         let price = &prices[usize::try_from(n + k)? % prices.len()];
         let quote = door.post("/quotes", &json!({"price_id": price, "country": "DE"})).await?;
@@ -148,9 +85,9 @@ async fn one_account(story: &Story, n: u32, orders: u32, prices: &[String]) -> a
         let order = text(&placed, "/order/id")?.to_owned();
         pay_page(story, text(&placed, "/checkout_url")?, GOOD_CARD).await?;
         let detail = door.get(&format!("/orders/{order}")).await?;
-        made.push((text(&detail, "/payments/0/id")?.to_owned(), order));
+        bought.push((text(&detail, "/payments/0/id")?.to_owned(), order));
     }
-    Ok(made)
+    Ok(Buyer { door, bought })
 }
 
 /// The provider's events about successful payments, as the bytes it would send.
@@ -208,14 +145,14 @@ pub async fn lines(story: &Story, orders: &Orders) -> anyhow::Result<HashMap<Str
 ///
 /// # Errors
 /// The panel refuses.
-pub async fn floor_us(story: &Story, key: &str, times: u32) -> anyhow::Result<hdrhistogram::Histogram<u64>> {
+pub async fn floor_us(story: &Story, panels: &Panels, times: u32) -> anyhow::Result<hdrhistogram::Histogram<u64>> {
     let (client, player) = (&story.system.client, story.system.sandbox.player_url());
     let mut times_us = hdrhistogram::Histogram::new(3)?;
     for n in 0..times {
         let (name, password) = (format!("floor{n:05}"), random_hex(6));
         let began = std::time::Instant::now();
         let form = [
-            ("api_key", format!("{key}0001")),
+            ("api_key", panels.key(1)),
             ("action", "create_line".to_owned()),
             ("username", name.clone()),
             ("password", password.clone()),

@@ -10,16 +10,13 @@ mod seed;
 use std::time::Duration;
 
 use anyhow::Context;
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
-use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
 
 use self::seed::Books;
 use super::collector::Collector;
 use super::family::Family;
 use super::result::{Latency, Measured, ratio};
+use super::schedule::{self, Tally};
 use crate::cli::PortalOptions;
 use crate::demo::Story;
 use crate::demo::customer::Customer;
@@ -150,8 +147,8 @@ async fn size(
 ) -> anyhow::Result<Size> {
     let asking = Asking { customers, books, price };
     asking.for_a_while(options.rate, WARM_UP).await?;
-    let (tallies, failures) = asking.for_a_while(options.rate, Duration::from_secs_f64(options.seconds)).await?;
-    let latencies = Asked::ALL.into_iter().zip(tallies.iter().map(Latency::of_micros)).collect();
+    let Tally { times, failures } = asking.for_a_while(options.rate, Duration::from_secs_f64(options.seconds)).await?;
+    let latencies = Asked::ALL.into_iter().zip(times.iter().map(Latency::of_micros)).collect();
     Ok(Size { subscriptions, latencies, failures })
 }
 
@@ -162,39 +159,16 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// Asks on schedule, however long answers take: a request's time counts from the instant it was due.
-    async fn for_a_while(&self, rate: f64, length: Duration) -> anyhow::Result<(Vec<Histogram<u64>>, u64)> {
-        let mut tallies = Vec::new();
-        for _ in Asked::ALL {
-            tallies.push(Latency::histogram()?);
-        }
-        let (began, mut failures, mut running) = (Instant::now(), 0, FuturesUnordered::new());
-        for n in 0_u32.. {
-            let after = Duration::from_secs_f64(f64::from(n) / rate);
-            if after >= length {
-                break;
-            }
-            let due = began + after;
-            loop {
-                tokio::select! {
-                    () = tokio::time::sleep_until(due) => break,
-                    Some(answer) = running.next() => record(&mut tallies, &mut failures, answer),
-                }
-            }
-            running.push(self.ask(n, due));
-        }
-        while let Some(answer) = running.next().await {
-            record(&mut tallies, &mut failures, answer);
-        }
-        Ok((tallies, failures))
+    async fn for_a_while(&self, rate: f64, length: Duration) -> anyhow::Result<Tally> {
+        schedule::ask(Asked::ALL.len(), rate, |after| after < length, |n| self.ask(n)).await
     }
 
-    async fn ask(&self, n: u32, due: Instant) -> (usize, Duration, anyhow::Result<()>) {
+    async fn ask(&self, n: u32) -> anyhow::Result<()> {
         let n = n as usize;
         let (kind, turn) = (n % Asked::ALL.len(), n / Asked::ALL.len());
         let place = turn % self.customers.len();
         let customer = &self.customers[place];
-        let answer = match Asked::ALL[kind] {
+        match Asked::ALL[kind] {
             Asked::InvoicesPage => customer.door.page("/account/invoices").await,
             Asked::InvoicePage => match self.books.invoice_of(place, turn / self.customers.len()) {
                 Some(invoice) => customer.door.page(&format!("/account/invoices/{invoice}")).await,
@@ -205,20 +179,6 @@ impl Asking<'_> {
                 let asked = json!({"price_id": self.price, "country": "DE"});
                 customer.door.post("/quotes", &asked).await.map(drop)
             }
-        };
-        (kind, due.elapsed(), answer)
-    }
-}
-
-fn record(tallies: &mut [Histogram<u64>], failures: &mut u64, answer: (usize, Duration, anyhow::Result<()>)) {
-    let (kind, waited, outcome) = answer;
-    match outcome {
-        Ok(()) => tallies[kind].saturating_record(u64::try_from(waited.as_micros()).unwrap_or(u64::MAX)),
-        Err(error) => {
-            if *failures == 0 {
-                eprintln!("ottery: {error:#}");
-            }
-            *failures += 1;
         }
     }
 }
