@@ -17,6 +17,7 @@ use ottery_proto::common::v1 as common;
 use prost_types::Timestamp;
 
 use crate::domain::address::Address;
+use crate::domain::consolidated;
 use crate::domain::coupon::{Benefit, Coupon, Lasting};
 use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::line::Line;
@@ -314,17 +315,65 @@ pub fn credit_note(note: &CreditNote) -> proto::CreditNote {
     }
 }
 
+/// A part of a consolidated invoice; `first_line` is where its lines begin in those of the whole, from 1.
+fn part(part: &Invoice, first_line: usize) -> proto::InvoicePart {
+    proto::InvoicePart {
+        invoice_id: part.id.to_string(),
+        subscription_id: part.subscription.map(|id| id.to_string()).unwrap_or_default(),
+        subscription_name: part.subscription.map(consolidated::short_name).unwrap_or_default(),
+        plan_name: part.snapshot.offer.as_ref().map(|offer| offer.plan_name.clone()).unwrap_or_default(),
+        state: invoice_state(part.state).into(),
+        period_start: part.period.map(Period::start).map(timestamp),
+        period_end: part.period.map(Period::end).map(timestamp),
+        total: Some(money(part.totals.total)),
+        tax: Some(money(part.totals.tax)),
+        paid: Some(money(part.paid)),
+        refunded: Some(money(part.refunded)),
+        first_line: u32::try_from(first_line).unwrap_or(u32::MAX),
+        line_count: u32::try_from(part.lines.len()).unwrap_or(u32::MAX),
+    }
+}
+
+/// Its parts with where their lines begin, from 0; itself for an invoice of its own.
+fn parts_of(invoice: &Invoice) -> Vec<(&Invoice, usize)> {
+    let all = if invoice.parts.is_empty() { std::slice::from_ref(invoice) } else { &invoice.parts };
+    let mut before = 0;
+    all.iter()
+        .map(|part| {
+            let first = before;
+            before += part.lines.len();
+            (part, first)
+        })
+        .collect()
+}
+
+/// The credit notes of an invoice, with lines counted as it prints them.
+fn notes_of(invoice: &Invoice, notes: &[CreditNote]) -> Vec<proto::CreditNote> {
+    let parts = parts_of(invoice);
+    let of_part = |note: &CreditNote| {
+        let (_, before) = parts.iter().find(|(part, _)| part.id == note.invoice)?;
+        let before = u32::try_from(*before).unwrap_or(u32::MAX);
+        let line_numbers = note.lines.iter().map(|line| line.saturating_add(before)).collect();
+        Some(proto::CreditNote { line_numbers, ..credit_note(note) })
+    };
+    notes.iter().filter_map(of_part).collect()
+}
+
+const fn invoice_state(state: invoice::State) -> proto::invoice::State {
+    use proto::invoice::State as P;
+    match state {
+        invoice::State::Draft => P::Draft,
+        invoice::State::Open => P::Open,
+        invoice::State::Void => P::Void,
+        invoice::State::Uncollectible => P::Uncollectible,
+        invoice::State::Closed => P::Closed,
+    }
+}
+
 /// An invoice with its credit notes.
 #[must_use]
 pub fn invoice(invoice: &Invoice, notes: &[CreditNote]) -> proto::Invoice {
     use proto::invoice as p;
-    let state = match invoice.state {
-        invoice::State::Draft => p::State::Draft,
-        invoice::State::Open => p::State::Open,
-        invoice::State::Void => p::State::Void,
-        invoice::State::Uncollectible => p::State::Uncollectible,
-        invoice::State::Closed => p::State::Closed,
-    };
     let purpose = match invoice.purpose {
         Purpose::First => p::Purpose::First,
         Purpose::Renewal => p::Purpose::Renewal,
@@ -338,7 +387,7 @@ pub fn invoice(invoice: &Invoice, notes: &[CreditNote]) -> proto::Invoice {
         number: invoice.number_text(),
         account_id: invoice.account.to_string(),
         subscription_id: invoice.subscription.map(|id| id.to_string()).unwrap_or_default(),
-        state: state.into(),
+        state: invoice_state(invoice.state).into(),
         lines: invoice.lines.iter().map(line).collect(),
         subtotal: Some(money(invoice.totals.subtotal)),
         tax: Some(money(invoice.totals.tax)),
@@ -366,12 +415,18 @@ pub fn invoice(invoice: &Invoice, notes: &[CreditNote]) -> proto::Invoice {
         brand_name: invoice.snapshot.brand_name.clone(),
         tax_name: invoice.snapshot.tax_name.clone(),
         locale: buyer.locale.clone(),
-        credit_notes: notes.iter().filter(|note| note.invoice == invoice.id).map(credit_note).collect(),
+        credit_notes: notes_of(invoice, notes),
         purpose: purpose.into(),
         proforma: invoice.is_proforma(),
         proforma_number: invoice.proforma_text(),
         proforma_at: invoice.proforma.as_ref().map(|proforma| timestamp(proforma.at)),
         carried_at: invoice.carried_at.map(timestamp),
+        parts: if invoice.parts.is_empty() {
+            Vec::new()
+        } else {
+            parts_of(invoice).into_iter().map(|(of, before)| part(of, before + 1)).collect()
+        },
+        consolidated_id: invoice.part.map(|part| part.group.to_string()).unwrap_or_default(),
     }
 }
 

@@ -178,6 +178,7 @@ impl Billing {
             standing: None,
             referral_code: String::new(),
             first_settled_at: None,
+            consolidated: None,
         };
         store::customer::put(&mut tx, brand, &customer).await?;
         super::merge::refuse_merged(&mut tx, to, "account_id").await?;

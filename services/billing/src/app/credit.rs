@@ -18,6 +18,11 @@ use crate::store::credit_note::CreditNote;
 /// What follows the entity's prefix in the series of credit notes.
 const SERIES_SUFFIX: &str = "CN";
 
+/// The series of a seller's credit notes.
+pub(super) fn credit_series(series: &str) -> String {
+    format!("{series}-{SERIES_SUFFIX}")
+}
+
 /// Credits `amount` of an invoice the caller has locked: number, credit note, and revenue and tax taken back at the rates
 /// the invoice was issued with. Paying it out is the caller's.
 ///
@@ -56,7 +61,7 @@ pub async fn issue_portion(
     let Portion { amount, tax, lines } =
         portion::of(&invoice.lines, invoice.totals, &before, wanted).map_err(|why| refused(invoice, &why))?;
     let seller = &invoice.snapshot.seller;
-    let series = format!("{}-{SERIES_SUFFIX}", seller.series);
+    let series = credit_series(&seller.series);
     let number = store::number::take(tx, seller.id, &series, number_year(now, seller.zone), 1)
         .await?
         .pop()

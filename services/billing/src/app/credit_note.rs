@@ -7,6 +7,7 @@ use serde_json::json;
 use sqlx::postgres::PgTransaction;
 
 use super::collection::{not_charging, not_proforma, not_top_up, reason};
+use super::consolidated::known;
 use super::order::Idempotency;
 use super::settlement::{self, Owed};
 use super::unit::Unit;
@@ -18,7 +19,7 @@ use crate::store;
 use crate::store::credit_note::CreditNote;
 
 impl Billing {
-    /// Credits a part of an invoice. What is still owed on it shrinks first; what was paid goes to the wallet. An invoice
+    /// Credits a part of an invoice; of a consolidated one the invoice of a part, or lines of one part counted over the whole. What is still owed on it shrinks first; what was paid goes to the wallet. An invoice
     /// that owes nothing any more is settled, and gives what it was for. Sent twice with the same key it is made once.
     ///
     /// # Errors
@@ -37,6 +38,7 @@ impl Billing {
         if let Some(note) = once::made::<CreditNoteId>(&mut tx, call.as_ref()).await? {
             return of(&mut tx, id, note).await;
         }
+        let (id, wanted) = of_part(&mut tx, id, wanted).await?;
         let Owed { mut subscription, mut invoice } = Owed::lock(&mut tx, id).await?;
         match invoice.state {
             State::Open | State::Closed => {}
@@ -78,8 +80,29 @@ impl Billing {
     }
 }
 
+/// Lines of a consolidated invoice, counted over all of it, as lines of the part they are of.
+async fn of_part(tx: &mut PgTransaction<'_>, id: InvoiceId, wanted: Wanted) -> Result<(InvoiceId, Wanted), Problem> {
+    let Wanted::Lines(numbers) = &wanted else { return Ok((id, wanted)) };
+    let Some(whole) = known(tx, id).await?.filter(|known| known.id == id && !known.parts.is_empty()) else {
+        return Ok((id, wanted));
+    };
+    let mut before = 0;
+    for part in &whole.parts {
+        let count = u32::try_from(part.lines.len()).unwrap_or(u32::MAX);
+        let lines = before + 1..=before + count;
+        if numbers.iter().all(|number| lines.contains(number)) {
+            let numbers = numbers.iter().map(|number| number - before).collect();
+            return Ok((part.id, Wanted::Lines(numbers)));
+        }
+        before += count;
+    }
+    let message = format!("line_numbers: credit the lines of one subscription of {} at a time", whole.number_text());
+    Err(Problem::invalid("line_numbers", "LINES_OF_SEVERAL_PARTS", message))
+}
+
 async fn of(tx: &mut PgTransaction<'_>, invoice: InvoiceId, id: CreditNoteId) -> Result<CreditNote, Problem> {
-    let notes = store::credit_note::of_invoices(tx, &[invoice]).await?;
+    let rows = known(tx, invoice).await?.map_or(vec![invoice], |known| known.rows());
+    let notes = store::credit_note::of_invoices(tx, &rows).await?;
     notes.into_iter().find(|note| note.id == id).ok_or_else(|| {
         Problem::not_found("CREDIT_NOTE_NOT_FOUND", format!("the invoice has no credit note {id}"))
             .on_field("credit_note_id")

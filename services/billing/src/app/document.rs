@@ -60,7 +60,7 @@ impl Billing {
                     Problem::not_found("CREDIT_NOTE_NOT_FOUND", format!("the invoice has no credit note {wanted}"))
                         .on_field("credit_note_id")
                 })?;
-                (note.number.to_string(), of_note(&profile, &invoice, note).map_err(broken)?)
+                (note.number.to_string(), of_note(&profile, invoice.part_of(note.invoice), note).map_err(broken)?)
             }
         };
         document["number"] = json!(number);

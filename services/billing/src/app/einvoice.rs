@@ -53,7 +53,7 @@ impl Billing {
                     Problem::not_found("CREDIT_NOTE_NOT_FOUND", format!("the invoice has no credit note {wanted}"))
                         .on_field("credit_note_id")
                 })?;
-                of_note(&invoice, issued_at, note).map_err(broken)?
+                of_note(invoice.part_of(note.invoice), issued_at, note).map_err(broken)?
             }
         };
         let xml = document.to_ubl().map_err(|gap| refused(&gap))?;

@@ -6,6 +6,7 @@ use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
 
+use super::consolidated::known;
 use super::subscription::not_found;
 use super::tax::Taxes;
 use super::{Billing, broken, profile};
@@ -46,7 +47,7 @@ impl Billing {
         owner: Option<AccountId>,
     ) -> Result<Explanation, Problem> {
         let (mut tx, _) = self.begin(brand).await?;
-        let found = store::invoice::get(&mut tx, id).await?;
+        let found = known(&mut tx, id).await?;
         // What staff is still writing is nobody's yet.
         let is_theirs = |invoice: &Invoice, owner| owner == invoice.account && invoice.state != invoice::State::Draft;
         let invoice = found.filter(|invoice| owner.is_none_or(|owner| is_theirs(invoice, owner))).ok_or_else(|| {
@@ -153,22 +154,17 @@ fn asked_for(invoice: &Invoice) -> Result<Money, Problem> {
     }
 }
 
-async fn of_invoice(
+/// The figures of an invoice's credit notes, oldest first; each is a cause of rows of the books, too.
+async fn credited(
     tx: &mut PgTransaction<'_>,
     invoice: &Invoice,
-    owner: Option<AccountId>,
-) -> Result<Explanation, Problem> {
-    let tax_name = &invoice.snapshot.tax_name;
-    let settlements = store::explain::settlements(tx, invoice.id).await?;
-    let notes = store::credit_note::of_invoices(tx, &[invoice.id]).await?;
-    let mut figures = explain::lines(&invoice.lines, &invoice.totals, tax_name).map_err(broken)?;
-    let remaining = asked_for(invoice)?;
-    figures.extend(explain::settlement(invoice.totals.total, remaining, &settlements).map_err(broken)?);
-    let mut references = vec![invoice.id.to_string()];
-    references.extend(settlements.into_iter().map(|settlement| settlement.reference));
+    tax_name: &str,
+    references: &mut Vec<String>,
+) -> Result<Vec<Figure>, Problem> {
+    let mut figures = Vec::new();
     let nothing = Money::zero(invoice.totals.total.currency);
     let mut before = Credited { amount: nothing, tax: nothing, lines: Vec::new() };
-    for note in &notes {
+    for note in store::credit_note::of_invoices(tx, &[invoice.id]).await? {
         let credit = Credit {
             number: note.number.to_string(),
             reference: note.id.to_string(),
@@ -183,7 +179,29 @@ async fn of_invoice(
         before.lines.extend(&note.lines);
         references.push(note.id.to_string());
     }
-    references.extend(store::explain::refunds(tx, invoice.id).await?.iter().map(ToString::to_string));
+    Ok(figures)
+}
+
+async fn of_invoice(
+    tx: &mut PgTransaction<'_>,
+    invoice: &Invoice,
+    owner: Option<AccountId>,
+) -> Result<Explanation, Problem> {
+    let tax_name = &invoice.snapshot.tax_name;
+    let parts = if invoice.parts.is_empty() { std::slice::from_ref(invoice) } else { &invoice.parts };
+    let mut settlements = Vec::new();
+    for part in parts {
+        settlements.extend(store::explain::settlements(tx, part.id).await?);
+    }
+    let mut figures = explain::lines(&invoice.lines, &invoice.totals, tax_name).map_err(broken)?;
+    let remaining = asked_for(invoice)?;
+    figures.extend(explain::settlement(invoice.totals.total, remaining, &settlements).map_err(broken)?);
+    let mut references: Vec<String> = parts.iter().map(|part| part.id.to_string()).collect();
+    references.extend(settlements.into_iter().map(|settlement| settlement.reference));
+    for part in parts {
+        figures.extend(credited(tx, part, tax_name, &mut references).await?);
+        references.extend(store::explain::refunds(tx, part.id).await?.iter().map(ToString::to_string));
+    }
     let mut postings = store::explain::postings(tx, &references).await?;
     // A customer's own rows: what the provider keeps for itself is between it and the seller.
     if let Some(owner) = owner.map(|owner| format!(":{owner}")) {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{Billing, broken, profile};
 use crate::domain::deferred_sheet::sheet;
 use crate::domain::export::{Day, Issued, invoices, journal};
+use crate::domain::invoice::Number;
 use crate::domain::trial_balance::Month;
 use crate::store::export::{self, After};
 
@@ -127,5 +128,6 @@ fn is_full(count: usize) -> bool {
 /// The number a full page ends with.
 fn last_of(page: &[Issued]) -> Option<After> {
     let last = page.last().filter(|_| is_full(page.len()))?;
-    Some(After { series: last.number.series.clone(), year: last.number.year, sequence: last.number.sequence })
+    let Number { series, year, sequence } = last.number.clone();
+    Some(After { series, year, sequence, part: last.part })
 }

@@ -30,6 +30,7 @@ pub async fn check(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
         tx.execute(AssertSqlSafe(format!("SET LOCAL ROLE \"{role}\""))).await?;
         let mut found = ledger(&mut tx).await?;
         found.extend(invoices(&mut tx).await?);
+        found.extend(groups(&mut tx).await?);
         found.extend(work(&mut tx).await?);
         found.extend(wallets(&mut tx).await?);
         found.extend(top_ups(&mut tx).await?);
@@ -196,6 +197,48 @@ async fn invoices(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
             format!("the books say another amount of payment {} than the invoices it paid", row.source_id),
         )
     }));
+    Ok(findings)
+}
+
+/// The parts of a consolidated invoice are whole: numbered from 1, of one customer, with one number and one day of issue, which no
+/// other invoice has; what was taken back of it has its credit note.
+async fn groups(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
+    let mut findings = Found::new();
+    let torn = sqlx::query_scalar!(
+        r#"SELECT group_id AS "group_id!" FROM invoice WHERE group_id IS NOT NULL GROUP BY group_id
+           HAVING count(*) < 2 OR count(*) <> max(part) OR count(DISTINCT (
+                account_id, currency, entity_id, series, number_year, number_seq, issued_at, due_at)) <> 1 LIMIT 20"#
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(
+        torn.into_iter().map(|id| found("invoice.parts", format!("the parts of consolidated invoice {id} do not fit"))),
+    );
+    let shared = sqlx::query!(
+        r#"SELECT p.series AS "series!", p.number_year AS "year!", p.number_seq AS "sequence!" FROM invoice p
+             JOIN invoice o ON o.entity_id = p.entity_id AND o.series = p.series AND o.number_year = p.number_year
+                           AND o.number_seq = p.number_seq AND o.group_id IS DISTINCT FROM p.group_id
+            WHERE p.group_id IS NOT NULL LIMIT 20"#
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(shared.into_iter().map(|row| {
+        let number = format!("{}-{}-{:06}", row.series, row.year, row.sequence);
+        found("invoice.parts", format!("number {number} is that of more than one invoice"))
+    }));
+    let uncredited = sqlx::query_scalar!(
+        "SELECT i.id FROM invoice i
+          WHERE i.group_id IS NOT NULL AND i.state = 'void' AND i.total_minor <> (
+              SELECT coalesce(sum(c.amount_minor), 0) FROM credit_note c
+               WHERE c.brand_id = i.brand_id AND c.invoice_id = i.id) LIMIT 20"
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(
+        uncredited
+            .into_iter()
+            .map(|id| found("invoice.parts", format!("part {id} was taken back without a credit note over all of it"))),
+    );
     Ok(findings)
 }
 
@@ -420,7 +463,8 @@ async fn coupons(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
 async fn numbers(tx: &mut PgTransaction<'_>, used: &mut Used) -> sqlx::Result<()> {
     let rows = sqlx::query!(
         r#"SELECT entity_id AS "entity_id!", series AS "series!", number_year AS "year!", count(*) AS "count!", max(number_seq) AS "last!"
-             FROM (SELECT entity_id, series, number_year, number_seq FROM invoice WHERE number_seq IS NOT NULL
+             FROM (SELECT entity_id, series, number_year, number_seq FROM invoice
+                    WHERE number_seq IS NOT NULL AND coalesce(part, 1) = 1
                    UNION ALL SELECT entity_id, proforma_series, proforma_year, proforma_seq FROM invoice WHERE proforma_seq IS NOT NULL
                    UNION ALL SELECT entity_id, series, number_year, number_seq FROM credit_note) AS numbered
             GROUP BY entity_id, series, number_year"#

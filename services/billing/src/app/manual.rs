@@ -8,6 +8,7 @@ use ottery_kit::outbox;
 use serde_json::{Value, json};
 use sqlx::postgres::PgTransaction;
 
+use super::consolidated::known;
 use super::merge::refuse_merged;
 use super::order::{Idempotency, issue_now, purse_of};
 use super::settlement::Owed;
@@ -77,6 +78,7 @@ impl Billing {
             standing: None,
             referral_code: String::new(),
             first_settled_at: None,
+            consolidated: None,
         };
         store::customer::put(&mut tx, brand, &customer).await?;
         refuse_merged(&mut tx, new.account, "account_id").await?;
@@ -105,6 +107,8 @@ impl Billing {
             paid: nothing,
             from_wallet: nothing,
             refunded: nothing,
+            part: None,
+            parts: Vec::new(),
         };
         store::invoice::insert_all(&mut tx, brand, std::slice::from_ref(&invoice)).await?;
         audit::append(&mut tx, actor, "invoice.draft", invoice.id, None, Some(shown(&invoice))).await?;
@@ -191,7 +195,7 @@ impl Billing {
     /// When it is a draft or void.
     pub async fn send_invoice(&self, actor: &Actor, brand: BrandId, id: InvoiceId) -> Result<Invoice, Problem> {
         let (mut tx, now) = self.begin(brand).await?;
-        let invoice = there(&mut tx, id).await?;
+        let invoice = known(&mut tx, id).await?.ok_or_else(|| not_there(id))?;
         match invoice.state {
             State::Open | State::Uncollectible | State::Closed => {}
             State::Draft | State::Void => {
@@ -219,9 +223,11 @@ pub(super) fn snapshot(profile: &Profile, buyer: Buyer) -> Snapshot {
 }
 
 async fn there(tx: &mut PgTransaction<'_>, id: InvoiceId) -> Result<Invoice, Problem> {
-    store::invoice::get(tx, id).await?.ok_or_else(|| {
-        Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")).on_field("invoice_id")
-    })
+    store::invoice::get(tx, id).await?.ok_or_else(|| not_there(id))
+}
+
+fn not_there(id: InvoiceId) -> Problem {
+    Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")).on_field("invoice_id")
 }
 
 async fn lock_draft(tx: &mut PgTransaction<'_>, id: InvoiceId) -> Result<Invoice, Problem> {

@@ -94,6 +94,7 @@ impl Billing {
             standing: None,
             referral_code: String::new(),
             first_settled_at: None,
+            consolidated: None,
         };
         store::customer::put(&mut tx, brand, &customer).await?;
         let mut unit = Unit::new(brand, profile(&mut tx, brand).await?, now);

@@ -8,6 +8,7 @@ pub mod change;
 pub mod checkout;
 pub mod close;
 pub mod collection;
+pub mod consolidated;
 pub mod conversion;
 pub mod coupon;
 pub mod credit;

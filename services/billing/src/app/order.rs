@@ -184,6 +184,7 @@ pub(super) async fn place_in(
         standing: None,
         referral_code: place.referral_code.clone(),
         first_settled_at: None,
+        consolidated: None,
     };
     store::customer::put(tx, brand, &customer).await?;
     refuse_merged(tx, place.account, "account_id").await?;
@@ -410,6 +411,8 @@ pub(super) fn draft(
         paid: nothing,
         from_wallet: nothing,
         refunded: nothing,
+        part: None,
+        parts: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@ use ottery_kernel::{BrandId, InvoiceId, Money, PaymentId};
 use ottery_kit::grpc::Problem;
 use ottery_kit::keyring::KeyId;
 
+use super::consolidated::known;
 use super::{Billing, broken};
 use crate::domain::invoice::State;
 use crate::domain::pay_link::{self, PURPOSE, PayLink};
@@ -49,7 +50,7 @@ impl Billing {
     /// When nothing is to be paid (any more).
     pub async fn mint_pay_link(&self, brand: BrandId, id: InvoiceId) -> Result<String, Problem> {
         let (mut tx, now) = self.begin(brand).await?;
-        let found = store::invoice::get(&mut tx, id).await?.filter(|invoice| invoice.state == State::Open);
+        let found = known(&mut tx, id).await?.filter(|invoice| invoice.state == State::Open);
         let Some(invoice) = found else {
             let message = format!("{id} is not open; nobody is asked to pay it");
             return Err(Problem::not_found("INVOICE_NOT_OPEN", message).on_field("invoice_id"));
@@ -80,9 +81,13 @@ impl Billing {
     pub async fn read_pay_link(&self, brand: BrandId, token: &str) -> Result<Shown, Problem> {
         let (mut tx, now) = self.begin(brand).await?;
         let id = self.opened(brand, token, now)?;
-        let invoice = store::invoice::get(&mut tx, id).await?.ok_or_else(no_such_link)?;
+        let invoice = known(&mut tx, id).await?.ok_or_else(no_such_link)?;
+        let mut is_charging = false;
+        for row in invoice.rows() {
+            is_charging |= store::payment::is_charging(&mut tx, row).await?;
+        }
         let standing = match invoice.state {
-            State::Open if store::payment::is_charging(&mut tx, id).await? => Standing::Processing,
+            State::Open if is_charging => Standing::Processing,
             State::Open => Standing::Open,
             State::Closed => Standing::Paid,
             State::Draft | State::Void | State::Uncollectible => Standing::Closed,

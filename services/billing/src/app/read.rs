@@ -7,6 +7,7 @@ use ottery_kernel::{AccountId, BrandId, InvoiceId, OrderId, SubscriptionId};
 use ottery_kit::grpc::Problem;
 
 use super::Billing;
+use super::consolidated::{known, wholes};
 use super::subscription::not_found;
 use super::tax::Taxes;
 use crate::domain::invoice::{Invoice, State};
@@ -112,7 +113,7 @@ impl Billing {
         held(&mut tx, brand, found, now).await
     }
 
-    /// An invoice and its credit notes.
+    /// An invoice and its credit notes; the whole of a consolidated one, whichever of its parts is named.
     ///
     /// # Errors
     /// When there is none.
@@ -123,17 +124,17 @@ impl Billing {
         owner: Option<AccountId>,
     ) -> Result<(Invoice, Vec<CreditNote>), Problem> {
         let (mut tx, _) = self.begin(brand).await?;
-        let invoice = store::invoice::get(&mut tx, id)
+        let invoice = known(&mut tx, id)
             .await?
             .filter(|invoice| owner.is_none_or(|owner| owner == invoice.account && invoice.state != State::Draft))
             .ok_or_else(|| {
                 Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")).on_field("invoice_id")
             })?;
-        let notes = store::credit_note::of_invoices(&mut tx, &[id]).await?;
+        let notes = store::credit_note::of_invoices(&mut tx, &invoice.rows()).await?;
         Ok((invoice, notes))
     }
 
-    /// Invoices, newest first, with the credit notes of all of them.
+    /// Invoices, newest first, with the credit notes of all of them; a consolidated one is one.
     ///
     /// # Errors
     /// When the database fails.
@@ -145,8 +146,9 @@ impl Billing {
         page: Page,
     ) -> Result<(Vec<Invoice>, Vec<CreditNote>), Problem> {
         let (mut tx, _) = self.begin(brand).await?;
-        let invoices = store::invoice::list(&mut tx, account, subscription, page).await?;
-        let ids: Vec<InvoiceId> = invoices.iter().map(|invoice| invoice.id).collect();
+        let found = store::invoice::list(&mut tx, account, subscription, page).await?;
+        let invoices = wholes(&mut tx, found).await?;
+        let ids: Vec<InvoiceId> = invoices.iter().flat_map(Invoice::rows).collect();
         let notes = store::credit_note::of_invoices(&mut tx, &ids).await?;
         Ok((invoices, notes))
     }
@@ -162,8 +164,9 @@ impl Billing {
         page: Page,
     ) -> Result<(Vec<Invoice>, Vec<CreditNote>), Problem> {
         let (mut tx, _) = self.begin(brand).await?;
-        let invoices = store::invoice::list_issued(&mut tx, owner, page).await?;
-        let ids: Vec<InvoiceId> = invoices.iter().map(|invoice| invoice.id).collect();
+        let found = store::invoice::list_issued(&mut tx, owner, page).await?;
+        let invoices = wholes(&mut tx, found).await?;
+        let ids: Vec<InvoiceId> = invoices.iter().flat_map(Invoice::rows).collect();
         let notes = store::credit_note::of_invoices(&mut tx, &ids).await?;
         Ok((invoices, notes))
     }
@@ -207,7 +210,7 @@ async fn held(
     let mut open: HashMap<SubscriptionId, InvoiceId> = HashMap::new();
     for invoice in store::invoice::open_of(tx, &ids).await? {
         if let Some(id) = invoice.subscription {
-            open.entry(id).or_insert(invoice.id);
+            open.entry(id).or_insert(invoice.known_as());
         }
     }
     let accounts: Vec<AccountId> = subscriptions.iter().map(|subscription| subscription.account).collect();

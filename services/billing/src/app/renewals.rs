@@ -11,6 +11,7 @@ mod batch;
 #[cfg(test)]
 mod lives;
 mod phases;
+mod together;
 mod worker;
 
 use std::collections::HashMap;
@@ -98,7 +99,7 @@ impl Billing {
 }
 
 /// What the decisions of a batch draw on: the money in wallets.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Means {
     wallets: HashMap<(AccountId, Currency), Purse>,
 }
@@ -249,7 +250,14 @@ fn charge(unit: &mut Unit, case: &mut Case, id: InvoiceId, method: PaymentMethod
 /// Issues the invoice of the next period (the first one after a trial), paid from the wallet as far as that goes. Its number
 /// is given when the unit is written.
 fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), UnitError> {
-    let subscription = &mut case.subscription;
+    let invoice = drafted(unit, case)?;
+    let is_small = leaves_too_little(unit, std::slice::from_ref(&invoice), &case.open, means)?;
+    issued(unit, case, invoice, is_small, means)
+}
+
+/// The invoice of the next period, not issued yet.
+fn drafted(unit: &Unit, case: &Case) -> Result<Invoice, UnitError> {
+    let subscription = &case.subscription;
     let taxed = unit.tax(subscription.account, &subscription.renewal_offer());
     let bill = next_bill(subscription, &taxed.tax)?;
     let (Some(bill), Some(customer)) = (bill, unit.customer(subscription.account)) else {
@@ -269,31 +277,59 @@ fn issue(unit: &mut Unit, case: &mut Case, means: &mut Means) -> Result<(), Unit
     invoice.period = Some(period);
     // Issued late (after an outage), it is due now: nobody is late for what they never saw.
     invoice.due_at = Some(period.start().max(unit.now));
-    let wallet = (invoice.account, invoice.totals.total.currency);
+    Ok(invoice)
+}
+
+/// Whether what a wallet leaves of new renewals of one customer, and of what was carried forward, is too little for a payment.
+fn leaves_too_little<'a>(
+    unit: &Unit,
+    renewals: &[Invoice],
+    open: impl IntoIterator<Item = &'a Invoice>,
+    means: &Means,
+) -> Result<bool, UnitError> {
+    let Some(first) = renewals.first().filter(|first| first.purpose == invoice::Purpose::Renewal) else {
+        return Ok(false);
+    };
+    let currency = first.totals.total.currency;
+    let mut owed = Money::sum(currency, renewals.iter().map(|renewal| renewal.totals.total))?;
+    for old in open.into_iter().filter(|old| old.is_carried() && old.totals.total.currency == currency) {
+        owed = owed.checked_add(old.remaining()?)?;
+    }
+    let available = match means.wallets.get(&(first.account, currency)) {
+        Some(purse) => purse.available(unit.now)?,
+        None => Money::zero(currency),
+    };
+    let rest = Money::new(owed.minor - available.minor, currency);
+    Ok(rest.is_positive() && unit.profile.minimums.is_too_small(rest))
+}
+
+/// Issues what was drafted. What is too little to be asked for by itself (`is_small`) is carried forward, unless the wallet pays it.
+fn issued(
+    unit: &mut Unit,
+    case: &mut Case,
+    mut invoice: Invoice,
+    is_small: bool,
+    means: &mut Means,
+) -> Result<(), UnitError> {
+    let currency = invoice.totals.total.currency;
+    let wallet = (invoice.account, currency);
     let mut purse = means.wallets.get(&wallet).cloned().unwrap_or(Purse::empty(currency));
     // What was carried forward is older.
-    let mut owed = Money::zero(currency);
     for old in case.open.iter_mut().filter(|old| old.is_carried() && old.totals.total.currency == currency) {
         purse = unit.pay_from_wallet(old, &purse)?;
         unit.settle_if_paid(old, None, None)?;
-        owed = owed.checked_add(old.remaining()?)?;
     }
-    let available = purse.available(unit.now)?;
-    let rest = Money::new((invoice.totals.total.minor - available.minor).max(0), currency);
-    let is_small = invoice.purpose == invoice::Purpose::Renewal
-        && rest.is_positive()
-        && unit.profile.minimums.is_too_small(rest.checked_add(owed)?);
     // What is carried forward was sold, so it is an invoice at once.
-    if !is_small && unit.profile.rules.asks_first(invoice.totals.total, available) {
+    if !is_small && unit.profile.rules.asks_first(invoice.totals.total, purse.available(unit.now)?) {
         ask_first(&mut invoice, unit.now)?;
     } else {
         number_draft(&mut invoice, None, unit.now)?;
     }
     unit.issue(&invoice)?;
     let left = unit.pay_from_wallet(&mut invoice, &purse)?;
-    let is_settled = unit.settle_if_paid(&mut invoice, Some(&mut *subscription), None)?;
+    let is_settled = unit.settle_if_paid(&mut invoice, Some(&mut case.subscription), None)?;
     if is_small && !is_settled {
-        unit.carry(&mut invoice, subscription)?;
+        unit.carry(&mut invoice, &mut case.subscription)?;
     }
     unit.keep_new(invoice.clone());
     if invoice.state == invoice::State::Open {

@@ -11,7 +11,7 @@ use crate::store;
 
 fn shown(rules: &InvoiceRules) -> Value {
     json!({ "unpaid_at_end": rules.unpaid_at_end.as_str(), "bills_time_off": rules.bills_time_off,
-            "proforma": rules.proforma })
+            "proforma": rules.proforma, "consolidated": rules.consolidated })
 }
 
 impl Billing {
@@ -27,13 +27,17 @@ impl Billing {
     /// Changes what the brand chose, from now on; `wanted` carries the version that was read.
     ///
     /// # Errors
-    /// When somebody else changed it since.
+    /// When somebody else changed it since, or both a pro forma and consolidated invoices are wanted.
     pub async fn put_invoice_rules(
         &self,
         actor: &Actor,
         brand: BrandId,
         wanted: InvoiceRules,
     ) -> Result<InvoiceRules, Problem> {
+        if wanted.consolidated && wanted.proforma {
+            let message = "consolidated: a pro forma invoice asks for one subscription; switch `proforma` off first";
+            return Err(Problem::invalid("consolidated", "RULES_CONTRADICT", message));
+        }
         let (mut tx, now) = self.begin(brand).await?;
         let before = store::rules::get(&mut tx, brand).await?;
         let after = InvoiceRules { version: wanted.version.saturating_add(1), ..wanted };

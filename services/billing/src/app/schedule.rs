@@ -10,7 +10,7 @@ use sqlx::postgres::PgTransaction;
 use super::dunning::facts;
 use crate::domain::dunning::campaign::{Campaign, Channel};
 use crate::domain::dunning::{self, OpenChange, OpenInvoice, OtherMethod, Settings, Standing, Step, Waiting};
-use crate::domain::invoice::{Invoice, Purpose};
+use crate::domain::invoice::{Invoice, Purpose, State};
 use crate::domain::minimum::Minimums;
 use crate::domain::subscription::Subscription;
 use crate::store;
@@ -42,6 +42,8 @@ pub struct Facts {
     pub contacted_at: Option<DateTime<Utc>>,
     /// Neither suspended nor ended for not paying before this instant.
     pub held_until: Option<DateTime<Utc>>,
+    /// What is left to pay of all parts of each consolidated invoice that one of the open ones belongs to.
+    pub wholes: HashMap<InvoiceId, Money>,
 }
 
 impl Case {
@@ -72,7 +74,12 @@ impl Case {
         let is_idle = self.standing(invoice) != Standing::InFlight;
         let sum = || -> Result<Money, MoneyError> {
             let others = self.carried(invoice)?;
-            others.iter().try_fold(invoice.remaining()?, |sum, share| sum.checked_add(share.amount))
+            // Parts are asked for together.
+            let own = match invoice.part.and_then(|part| self.facts.wholes.get(&part.group)) {
+                Some(whole) => *whole,
+                None => invoice.remaining()?,
+            };
+            others.iter().try_fold(own, |sum, share| sum.checked_add(share.amount))
         };
         is_idle && sum().is_ok_and(|sum| minimums.is_too_small(sum))
     }
@@ -151,6 +158,7 @@ pub async fn cases(
     let standings =
         if invoices.is_empty() { HashMap::new() } else { store::payment::standings(tx, brand, &invoices).await? };
     let mut facts = facts(tx, brand, &subscriptions, &open, &standings).await?;
+    let wholes = wholes(tx, &open).await?;
     let mut by_subscription: HashMap<SubscriptionId, Vec<Invoice>> = HashMap::new();
     for invoice in open {
         if let Some(id) = invoice.subscription {
@@ -163,10 +171,28 @@ pub async fn cases(
             let open = by_subscription.remove(&subscription.id).unwrap_or_default();
             let standings =
                 open.iter().filter_map(|invoice| Some((invoice.id, *standings.get(&invoice.id)?))).collect();
-            let facts = facts.remove(&subscription.id).unwrap_or_default();
+            let mut facts = facts.remove(&subscription.id).unwrap_or_default();
+            for group in open.iter().filter_map(|invoice| invoice.part.map(|part| part.group)) {
+                facts.wholes.extend(wholes.get(&group).map(|left| (group, *left)));
+            }
             Case { subscription, open, standings, facts }
         })
         .collect())
+}
+
+/// What is left to pay of the consolidated invoices some of these are parts of.
+async fn wholes(tx: &mut PgTransaction<'_>, open: &[Invoice]) -> sqlx::Result<HashMap<InvoiceId, Money>> {
+    let mut groups: Vec<InvoiceId> = open.iter().filter_map(|invoice| invoice.part.map(|part| part.group)).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    let mut left: HashMap<InvoiceId, Money> = HashMap::new();
+    let unreadable = |error: MoneyError| sqlx::Error::Decode(error.into());
+    for part in store::invoice::parts_of(tx, &groups).await?.iter().filter(|part| part.state == State::Open) {
+        let rest = part.remaining().map_err(unreadable)?;
+        let whole = left.entry(part.known_as()).or_insert(Money::zero(rest.currency));
+        *whole = whole.checked_add(rest).map_err(unreadable)?;
+    }
+    Ok(left)
 }
 
 /// One subscription, locked, with its open invoices.

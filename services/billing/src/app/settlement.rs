@@ -9,9 +9,11 @@ use sqlx::postgres::PgTransaction;
 
 use super::unit::Unit;
 use super::{Billing, broken, profile, schedule};
+use crate::domain::consolidated;
 use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::ledger::{Account, Booking};
 use crate::domain::subscription::{Method, Subscription};
+use crate::events::publish;
 use crate::store;
 
 /// A payment the provider has confirmed.
@@ -66,15 +68,31 @@ impl Owed {
     /// # Errors
     /// When there is no such invoice, or the database fails.
     pub async fn lock(tx: &mut PgTransaction<'_>, id: InvoiceId) -> Result<Self, Problem> {
-        let subscription = match store::invoice::subscription_of(tx, id).await? {
+        let Some((subscription, group)) = store::invoice::belongs_to(tx, id).await? else {
+            return Err(no_such(id, &store::invoice::part_ids(tx, id).await?));
+        };
+        // Parts of one whole are paid together, so they are locked together.
+        if let Some(group) = group {
+            let parts = store::invoice::part_ids(tx, group).await?;
+            store::share::lock(tx, &parts).await?;
+        }
+        let subscription = match subscription {
             Some(subscription) => store::subscription::lock(tx, subscription).await?,
             None => None,
         };
-        let invoice = store::invoice::lock(tx, id).await?.ok_or_else(|| {
-            Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")).on_field("invoice_id")
-        })?;
+        let invoice = store::invoice::lock(tx, id).await?.ok_or_else(|| no_such(id, &[]))?;
         Ok(Self { subscription, invoice })
     }
+}
+
+/// Nothing has this id, or only a consolidated invoice as a whole, with these parts.
+fn no_such(id: InvoiceId, parts: &[InvoiceId]) -> Problem {
+    if parts.is_empty() {
+        return Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")).on_field("invoice_id");
+    }
+    let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
+    let message = format!("{id} is a consolidated invoice; name the part that is meant: {}", parts.join(", "));
+    Problem::refused("INVOICE_CONSOLIDATED", message).on_field("invoice_id")
 }
 
 /// Applies a confirmed payment to what it pays: ledger, allocations, invoices, orders, subscriptions, entitlements and events.
@@ -106,12 +124,10 @@ pub async fn apply_success(
     let orders: Vec<OrderId> = claims.invoices.iter().filter_map(|invoice| invoice.order).collect();
     unit.lock_orders(tx, &orders).await?;
     let before = claims.subscriptions.clone();
-    if let Some(subscription) = lead.subscription.and_then(|id| claims.subscriptions.get_mut(&id)) {
-        save_method(subscription, settled);
-    }
+    claims.save_method(&lead, settled);
     let nothing = Money::zero(settled.received.currency);
     let (mut left, mut recovered) = (settled.received, nothing);
-    let mut told = Vec::new();
+    let (mut told, mut paid) = (Vec::new(), Vec::new());
     let mut state = lead.state;
     for mut invoice in std::mem::take(&mut claims.invoices) {
         // Taken back, given up or paid already: the customer's money is kept for the next invoice, never lost.
@@ -137,8 +153,10 @@ pub async fn apply_success(
         if invoice.id == lead.id {
             state = invoice.state;
         }
+        paid.push(invoice.clone());
         unit.keep_invoice(invoice);
     }
+    tell_wholes(tx, &mut unit, &paid).await?;
     let applied = settled.received.checked_sub(left).map_err(broken)?;
     book_received(&mut unit, &lead, settled, applied, recovered)?;
     // Who pays for a top-up that had expired wanted the money in the wallet, and it is there.
@@ -165,10 +183,14 @@ struct Claims {
 }
 
 impl Claims {
-    /// The rest of what the payment is for; everything was locked with its first invoice.
+    /// The rest of what the payment is for; everything was locked with its first invoice. Money for one part of a whole pays
+    /// the others, too.
     async fn gather(tx: &mut PgTransaction<'_>, first: Owed, payment: PaymentId) -> Result<Self, Problem> {
         let mut claims = Self { invoices: Vec::new(), subscriptions: BTreeMap::new() };
-        let shares = store::share::of(tx, payment).await?;
+        let mut shares = store::share::of(tx, payment).await?;
+        if shares.is_empty() && first.invoice.part.is_some() {
+            shares = store::invoice::part_ids(tx, first.invoice.id).await?;
+        }
         if shares.is_empty() {
             claims.add(first);
         }
@@ -184,6 +206,43 @@ impl Claims {
             self.subscriptions.entry(subscription.id).or_insert(subscription);
         }
     }
+}
+
+impl Claims {
+    /// What paid is what renewals are charged to from now on: of the subscription that asked, and of those that are billed with
+    /// it and were charged to the same method.
+    fn save_method(&mut self, lead: &Invoice, settled: &SettledPayment) {
+        let Some(lead_id) = lead.subscription else { return };
+        let usual = |subscription: &Subscription| subscription.method.as_ref().map(|method| method.id);
+        let Some(before) = self.subscriptions.get(&lead_id).map(usual) else { return };
+        for (id, subscription) in &mut self.subscriptions {
+            if *id == lead_id || (lead.part.is_some() && usual(subscription) == before) {
+                save_method(subscription, settled);
+            }
+        }
+    }
+}
+
+/// Tells of consolidated invoices on which nothing is left to pay now, for the receipt.
+async fn tell_wholes(tx: &mut PgTransaction<'_>, unit: &mut Unit, paid: &[Invoice]) -> Result<(), Problem> {
+    let mut groups: Vec<InvoiceId> = paid.iter().filter_map(|invoice| Some(invoice.part?.group)).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    for group in groups {
+        let mut parts = store::invoice::parts_of(tx, &[group]).await?;
+        for part in &mut parts {
+            if let Some(now) = paid.iter().find(|paid| paid.id == part.id) {
+                part.clone_from(now);
+            }
+        }
+        if let Some(whole) = consolidated::view(parts).map_err(broken)?
+            && whole.state == invoice::State::Closed
+        {
+            let event = publish::consolidated_settled(unit.brand, &whole, unit.now);
+            unit.tell(event);
+        }
+    }
+    Ok(())
 }
 
 /// Something else came than was asked for: kept apart, and a person decides.

@@ -5,23 +5,26 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use ottery_kernel::{
-    AccountId, BrandId, InvoiceId, LateRenewal, Money, MoneyError, OrderId, PaymentId, Period, PeriodError,
-    SubscriptionId,
+    AccountId, BrandId, CreditNoteId, InvoiceId, LateRenewal, Money, MoneyError, OrderId, PaymentId, Period,
+    PeriodError, SubscriptionId,
 };
 use ottery_kit::grpc::Problem;
 use ottery_kit::outbox::{self, Event};
 use sqlx::postgres::PgTransaction;
 
+use super::credit::credit_series;
 use super::deferral::{self, Paid, Passing};
 use super::order::proforma_series;
 use super::tax::load_rules;
 use super::{broken, wallet};
 use crate::domain::calendar::Stretch;
+use crate::domain::consolidated;
 use crate::domain::coupon::Redeemed;
 use crate::domain::deferral::{net_of_time, net_unused};
 use crate::domain::entitlement;
-use crate::domain::invoice::{self, Invoice, Proforma, Purpose, number_year};
+use crate::domain::invoice::{self, Invoice, Part, Proforma, Purpose, number_year};
 use crate::domain::ledger::{self, Account, Booking, LedgerError, Transfer};
+use crate::domain::line::Totals;
 use crate::domain::next_bill::BillError;
 use crate::domain::offer::Offer;
 use crate::domain::order;
@@ -32,6 +35,7 @@ use crate::domain::tax::{Book, Decision};
 use crate::domain::wallet::{Pocket, Purse, Taken};
 use crate::events::publish;
 use crate::store;
+use crate::store::credit_note::CreditNote;
 use crate::store::customer::Customer;
 use crate::store::invoice::Allocation;
 use crate::store::notice::Notice;
@@ -73,7 +77,19 @@ enum Told {
     Finalised(InvoiceId),
     /// Nothing is left to pay on a new invoice.
     Settled { invoice: InvoiceId, is_first: bool, payment: Option<PaymentId> },
+    /// Nothing is left to pay on the new consolidated invoice this is a part of.
+    WholeSettled(InvoiceId),
 }
+
+/// A credit note over the whole of a part that is taken back; its number is given when the unit is written.
+#[derive(Clone, Debug)]
+struct TakenBack {
+    id: CreditNoteId,
+    part: Invoice,
+}
+
+/// What the credit note of a part says that is not billed any more.
+const TAKEN_BACK: &str = "Not renewed";
 
 /// What one transaction will write.
 #[derive(Debug)]
@@ -100,6 +116,8 @@ pub struct Unit {
     withdrawn: Vec<InvoiceId>,
     /// Withdrawn invoices whose money goes back to the wallet.
     released: Vec<InvoiceId>,
+    /// Parts of consolidated invoices that were withdrawn.
+    taken_back: Vec<TakenBack>,
     passings: Vec<Passing>,
     given_back: Vec<Redeemed>,
     /// Orders that were given up: what they held of limited plans is free again.
@@ -121,6 +139,7 @@ struct Mark {
     attempts: usize,
     withdrawn: usize,
     released: usize,
+    taken_back: usize,
     passings: usize,
     given_back: usize,
     given_up: usize,
@@ -149,6 +168,7 @@ impl Unit {
             attempts: Vec::new(),
             withdrawn: Vec::new(),
             released: Vec::new(),
+            taken_back: Vec::new(),
             passings: Vec::new(),
             given_back: Vec::new(),
             given_up: Vec::new(),
@@ -189,6 +209,7 @@ impl Unit {
             attempts,
             withdrawn,
             released,
+            taken_back,
             passings,
             given_back,
             given_up,
@@ -206,6 +227,7 @@ impl Unit {
             attempts: attempts.len(),
             withdrawn: withdrawn.len(),
             released: released.len(),
+            taken_back: taken_back.len(),
             passings: passings.len(),
             given_back: given_back.len(),
             given_up: given_up.len(),
@@ -231,6 +253,7 @@ impl Unit {
         self.attempts.truncate(mark.attempts);
         self.withdrawn.truncate(mark.withdrawn);
         self.released.truncate(mark.released);
+        self.taken_back.truncate(mark.taken_back);
         self.passings.truncate(mark.passings);
         self.given_back.truncate(mark.given_back);
         self.given_up.truncate(mark.given_up);
@@ -304,10 +327,12 @@ impl Unit {
             self.book(self.sold(invoice)?);
         }
         let number = invoice.number.as_ref().or(invoice.proforma.as_ref().and_then(|asked| asked.number.as_ref()));
-        self.told.push(match number {
-            Some(_) => Told::Event(publish::invoice_finalised(self.brand, invoice, self.now)),
-            None => Told::Finalised(invoice.id),
-        });
+        match (number, invoice.part) {
+            (Some(_), _) => self.tell(publish::invoice_finalised(self.brand, invoice, self.now)),
+            // Of parts the whole is told, once.
+            (None, Some(Part { number: 2.., .. })) => {}
+            (None, _) => self.told.push(Told::Finalised(invoice.id)),
+        }
         let unproved =
             self.customer(invoice.account).and_then(|customer| customer.unproved(self.now)).map(str::to_owned);
         if let Some(number) = unproved {
@@ -501,13 +526,7 @@ impl Unit {
             | Err(invoice::Refused::Move { .. } | invoice::Refused::Unpaid { .. }) => {
                 return Ok(());
             }
-            Ok(invoice::Outcome::Moved(state)) => {
-                let booking = self.booking(invoice, "invoice.voided", invoice.id);
-                // A pro forma is in no books.
-                let is_booked = !invoice.is_proforma();
-                let voided = |booking| ledger::invoice_voided(booking, invoice.account, invoice.totals);
-                (state, if is_booked { voided(booking)? } else { booking })
-            }
+            Ok(invoice::Outcome::Moved(state)) => (state, self.taking_back(invoice)?),
             Err(invoice::Refused::Paid { .. }) => return self.write_off(invoice),
         };
         invoice.state = state;
@@ -517,6 +536,24 @@ impl Unit {
         let applied = &invoice.snapshot.applied;
         self.given_back.extend(applied.redeemed.clone().filter(|_| applied.is_new));
         Ok(())
+    }
+
+    /// The booking that undoes an invoice nobody paid. The number of a part is that of others, too, which still owe: a credit note
+    /// takes the part back.
+    fn taking_back(&mut self, invoice: &Invoice) -> Result<Booking, UnitError> {
+        let booking = self.booking(invoice, "invoice.voided", invoice.id);
+        // A pro forma is in no books.
+        if invoice.is_proforma() {
+            return Ok(booking);
+        }
+        if invoice.part.is_none() || !invoice.totals.total.is_positive() {
+            return Ok(ledger::invoice_voided(booking, invoice.account, invoice.totals)?);
+        }
+        let id = CreditNoteId::new(self.now);
+        self.taken_back.push(TakenBack { id, part: invoice.clone() });
+        let booking = self.booking(invoice, "credit_note.issued", id);
+        let Totals { subtotal, tax, .. } = invoice.totals;
+        Ok(ledger::credit_note_issued(booking, invoice.account, subtotal, tax)?)
     }
 
     /// Gives up what is still owed: it was sold, so it stays revenue, and what is missing is a loss.
@@ -690,6 +727,7 @@ impl Unit {
             let transfers = deferral::write(tx, self.brand, zone, passings, self.now).await?;
             store::ledger::append(tx, self.brand, &transfers).await?;
         }
+        self.write_taken_back(tx).await?;
         store::redemption::give_back(tx, &self.given_back, self.now).await?;
         store::stock::give_back(tx, &self.given_up, self.now).await?;
         store::trial::give_back(tx, &self.given_up).await?;
@@ -698,14 +736,39 @@ impl Unit {
         } else {
             store::payment::request(tx, self.brand, &self.attempts, self.now).await?
         };
-        outbox::append_all(tx, self.into_events()).await?;
+        outbox::append_all(tx, self.into_events().map_err(|error| sqlx::Error::Encode(Box::new(error)))?).await?;
         Ok(attempts)
     }
 
+    /// Writes the credit notes of parts that were withdrawn.
+    async fn write_taken_back(&mut self, tx: &mut PgTransaction<'_>) -> sqlx::Result<()> {
+        for TakenBack { id, part } in std::mem::take(&mut self.taken_back) {
+            let seller = &part.snapshot.seller;
+            let series = credit_series(&seller.series);
+            let taken = store::number::take(tx, seller.id, &series, number_year(self.now, seller.zone), 1).await?;
+            for number in taken {
+                let note = CreditNote {
+                    id,
+                    invoice: part.id,
+                    account: part.account,
+                    entity: seller.id,
+                    number,
+                    amount: part.totals.total,
+                    tax: part.totals.tax,
+                    reason: TAKEN_BACK.to_owned(),
+                    lines: Vec::new(),
+                    issued_at: self.now,
+                };
+                store::credit_note::insert(tx, self.brand, &note).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Gives new invoices that were issued without a number theirs: one range per series, in the order of the series, so
-    /// that two transactions never wait for each other.
+    /// that two transactions never wait for each other. Parts of one whole, which are kept one after the other, have one number.
     async fn number(&mut self, tx: &mut PgTransaction<'_>) -> sqlx::Result<()> {
-        let mut series: BTreeMap<_, Vec<&mut Invoice>> = BTreeMap::new();
+        let mut series: BTreeMap<_, Vec<Vec<&mut Invoice>>> = BTreeMap::new();
         for invoice in &mut self.new_invoices {
             let seller = &invoice.snapshot.seller;
             let (name, at) = match (&invoice.number, invoice.issued_at, &invoice.proforma) {
@@ -714,14 +777,24 @@ impl Unit {
                 _ => continue,
             };
             let key = (seller.id, name, number_year(at, seller.zone));
-            series.entry(key).or_default().push(invoice);
+            let documents = series.entry(key).or_default();
+            let group = invoice.part.map(|part| part.group);
+            let is_next = |parts: &&mut Vec<&mut Invoice>| {
+                group.is_some() && parts.first().and_then(|first| first.part).map(|part| part.group) == group
+            };
+            match documents.last_mut().filter(is_next) {
+                Some(parts) => parts.push(invoice),
+                None => documents.push(vec![invoice]),
+            }
         }
-        for ((entity, series, year), invoices) in series {
-            let numbers = store::number::take(tx, entity, &series, year, invoices.len()).await?;
-            for (invoice, number) in invoices.into_iter().zip(numbers) {
-                match &mut invoice.proforma {
-                    Some(proforma) if invoice.issued_at.is_none() => proforma.number = Some(number),
-                    Some(_) | None => invoice.number = Some(number),
+        for ((entity, series, year), documents) in series {
+            let numbers = store::number::take(tx, entity, &series, year, documents.len()).await?;
+            for (invoices, number) in documents.into_iter().zip(numbers) {
+                for invoice in invoices {
+                    match &mut invoice.proforma {
+                        Some(proforma) if invoice.issued_at.is_none() => proforma.number = Some(number.clone()),
+                        Some(_) | None => invoice.number = Some(number.clone()),
+                    }
                 }
             }
         }
@@ -729,19 +802,47 @@ impl Unit {
     }
 
     /// What there is to tell, in the order in which it happened.
-    fn into_events(self) -> Vec<Event> {
+    fn into_events(self) -> Result<Vec<Event>, MoneyError> {
         let Self { brand, now, customers, new_invoices, told, .. } = self;
         let new: HashMap<InvoiceId, &Invoice> = new_invoices.iter().map(|invoice| (invoice.id, invoice)).collect();
         let invoice = |id| *new.get(&id).expect("only a new invoice is issued without a number, and new ones are kept");
-        let event = |told| match told {
-            Told::Event(event) => event,
-            Told::Finalised(id) => publish::invoice_finalised(brand, invoice(id), now),
-            Told::Settled { invoice: id, is_first, payment } => {
-                let invoice = invoice(id);
-                publish::invoice_settled(brand, invoice, customers.get(&invoice.account), is_first, payment, now)
-            }
+        // The parts of one whole are issued together.
+        let whole = |part: &Invoice| {
+            let group = part.part.map(|part| part.group);
+            let parts = new_invoices.iter().filter(|other| other.part.map(|part| part.group) == group);
+            consolidated::view(parts.cloned().collect())
+        };
+        let event = |told: Told| -> Result<Event, MoneyError> {
+            Ok(match told {
+                Told::Event(event) => event,
+                Told::Finalised(id) => {
+                    let invoice = invoice(id);
+                    let whole = if invoice.part.is_some() { whole(invoice)? } else { None };
+                    publish::invoice_finalised(brand, whole.as_ref().unwrap_or(invoice), now)
+                }
+                Told::Settled { invoice: id, is_first, payment } => {
+                    let invoice = invoice(id);
+                    publish::invoice_settled(brand, invoice, customers.get(&invoice.account), is_first, payment, now)
+                }
+                Told::WholeSettled(id) => {
+                    let invoice = invoice(id);
+                    let whole = whole(invoice)?;
+                    publish::consolidated_settled(brand, whole.as_ref().unwrap_or(invoice), now)
+                }
+            })
         };
         told.into_iter().map(event).collect()
+    }
+
+    /// Tells that nothing is left to pay on a new consolidated invoice this is a part of.
+    pub fn tell_whole_settled(&mut self, part: InvoiceId) {
+        self.told.push(Told::WholeSettled(part));
+    }
+
+    /// Whether the renewals of a customer that was locked are one invoice when they are due on one day.
+    #[must_use]
+    pub fn consolidates(&self, account: AccountId) -> bool {
+        self.profile.rules.consolidates(self.customers.get(&account).and_then(|customer| customer.consolidated))
     }
 }
 

@@ -81,6 +81,8 @@ pub struct Issued {
     pub is_credit: bool,
     /// Its number.
     pub number: Number,
+    /// Which part of a consolidated invoice it is; 1 of any other.
+    pub part: i32,
     /// Number of the invoice a credit note takes back.
     pub credited: Option<Number>,
     /// The invoice, or the one that is credited.

@@ -285,6 +285,15 @@ pub struct Proforma {
     pub at: DateTime<Utc>,
 }
 
+/// Which part of a consolidated invoice an invoice is: all parts of a group have one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The id of the whole.
+    pub group: InvoiceId,
+    /// Counts from 1.
+    pub number: u32,
+}
+
 /// An invoice as stored, with what is derived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invoice {
@@ -331,9 +340,31 @@ pub struct Invoice {
     pub from_wallet: Money,
     /// Sum of the credit notes.
     pub refunded: Money,
+    /// Which part of a consolidated invoice it is; none for an invoice of its own, and for the whole.
+    pub part: Option<Part>,
+    /// Of a consolidated invoice as a whole: its parts. It is read, never stored.
+    pub parts: Vec<Self>,
 }
 
 impl Invoice {
+    /// What its customer knows it by: the whole when it is a part.
+    #[must_use]
+    pub fn known_as(&self) -> InvoiceId {
+        self.part.map_or(self.id, |part| part.group)
+    }
+
+    /// What is stored of it: its parts, or itself.
+    #[must_use]
+    pub fn rows(&self) -> Vec<InvoiceId> {
+        if self.parts.is_empty() { vec![self.id] } else { self.parts.iter().map(|part| part.id).collect() }
+    }
+
+    /// What a credit note credits: one of its parts, or itself.
+    #[must_use]
+    pub fn part_of(&self, credited: InvoiceId) -> &Self {
+        self.parts.iter().find(|part| part.id == credited).unwrap_or(self)
+    }
+
     /// What is still owed.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ pub mod address;
 pub mod amount_rules;
 pub mod calendar;
 pub mod change_lines;
+pub mod consolidated;
 pub mod coupon;
 pub mod deferral;
 pub mod deferred_sheet;

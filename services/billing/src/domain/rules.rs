@@ -40,6 +40,8 @@ pub struct InvoiceRules {
     pub bills_time_off: bool,
     /// Ask for money by a pro forma invoice; it becomes the invoice with the first money that comes for it.
     pub proforma: bool,
+    /// What a customer owes for several subscriptions due on one day of the brand's zone is one invoice.
+    pub consolidated: bool,
     /// Grows with every change; 0 before the first.
     pub version: i64,
 }
@@ -50,5 +52,12 @@ impl InvoiceRules {
     #[must_use]
     pub const fn asks_first(&self, total: Money, available: Money) -> bool {
         self.proforma && total.is_positive() && !available.is_positive()
+    }
+
+    /// Whether a customer's renewals of one day are one invoice; `own` is what staff chose for them. A pro forma is of one
+    /// subscription.
+    #[must_use]
+    pub fn consolidates(&self, own: Option<bool>) -> bool {
+        !self.proforma && own.unwrap_or(self.consolidated)
     }
 }

@@ -9,6 +9,7 @@ use ottery_kit::outbox::Event;
 use ottery_proto::billing::v1 as proto;
 
 use crate::contract;
+use crate::domain::consolidated::plan_names;
 use crate::domain::entitlement::{Entitlement, Wanted};
 use crate::domain::invoice::{Buyer, Invoice, Purpose};
 use crate::domain::subscription::{State, Subscription};
@@ -26,6 +27,8 @@ pub const INVOICE_FINALISED: &str = "billing.invoice.finalised.v1";
 pub const INVOICE_SENT: &str = "billing.invoice.sent.v1";
 /// Type of `billing.invoice.settled.v1`.
 pub const INVOICE_SETTLED: &str = "billing.invoice.settled.v1";
+/// Type of `billing.consolidated.settled.v1`.
+pub const CONSOLIDATED_SETTLED: &str = "billing.consolidated.settled.v1";
 /// Type of `billing.subscription.changed.v1`.
 pub const SUBSCRIPTION_CHANGED: &str = "billing.subscription.changed.v1";
 /// Type of `billing.entitlement.changed.v1`.
@@ -93,6 +96,13 @@ pub fn invoice_settled(
     Event::new(INVOICE_SETTLED, invoice.id, 0, brand, now, &payload)
 }
 
+/// Nothing is left to pay on a consolidated invoice; each of its parts was told to be settled before.
+#[must_use]
+pub fn consolidated_settled(brand: BrandId, whole: &Invoice, now: DateTime<Utc>) -> Event {
+    let payload = proto::ConsolidatedSettled { invoice: Some(contract::invoice(whole, &[])) };
+    Event::new(CONSOLIDATED_SETTLED, whole.id, 0, brand, now, &payload).optional()
+}
+
 /// A renewal invoice waits.
 #[must_use]
 pub fn reminder_due(brand: BrandId, invoice: &Invoice, step: u32, is_mailed: bool, now: DateTime<Utc>) -> Event {
@@ -103,7 +113,10 @@ pub fn reminder_due(brand: BrandId, invoice: &Invoice, step: u32, is_mailed: boo
         subscription_id: invoice.subscription.map(|id| id.to_string()).unwrap_or_default(),
         email: buyer.email.clone(),
         locale: buyer.locale.clone(),
-        plan_name: invoice.snapshot.offer.as_ref().map(|offer| offer.plan_name.clone()).unwrap_or_default(),
+        plan_name: match &invoice.snapshot.offer {
+            Some(offer) => offer.plan_name.clone(),
+            None => plan_names(&invoice.parts),
+        },
         quiet: !is_mailed,
     };
     Event::new(REMINDER_DUE, invoice.id, 0, brand, now, &payload)

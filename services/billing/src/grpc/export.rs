@@ -73,9 +73,10 @@ async fn deferred(
     })
 }
 
-/// `i.<year>.<sequence>.<series>`, `c.…` alike, `j.<id>`.
+/// `i.<year>.<sequence>-<part>.<series>`, `c.…` alike, `j.<id>`.
 fn text_of(cursor: &Cursor) -> String {
-    let number = |letter, after: &After| format!("{letter}.{}.{}.{}", after.year, after.sequence, after.series);
+    let number =
+        |letter, after: &After| format!("{letter}.{}.{}-{}.{}", after.year, after.sequence, after.part, after.series);
     match cursor {
         Cursor::Invoices(after) => number('i', after),
         Cursor::CreditNotes(after) => number('c', after),
@@ -88,11 +89,14 @@ fn cursor_of(text: &str) -> Option<Cursor> {
     if letter == "j" {
         return Uuid::try_parse(rest).ok().map(|id| Cursor::Journal(Some(id)));
     }
-    let mut parts = rest.splitn(3, '.');
+    let mut fields = rest.splitn(3, '.');
+    let (year, number, series) = (fields.next()?, fields.next()?, fields.next()?);
+    let (sequence, part) = number.split_once('-')?;
     let after = After {
-        year: parts.next()?.parse().ok()?,
-        sequence: parts.next()?.parse().ok()?,
-        series: parts.next()?.to_owned(),
+        year: year.parse().ok()?,
+        sequence: sequence.parse().ok()?,
+        part: part.parse().ok()?,
+        series: series.to_owned(),
     };
     match letter {
         "i" => Some(Cursor::Invoices(after)),
@@ -112,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_cursor_survives_the_way_to_the_caller_and_back() {
-        let after = After { series: "INV.A-1".into(), year: 2026, sequence: 12 };
+        let after = After { series: "INV.A-1".into(), year: 2026, sequence: 12, part: 3 };
         for cursor in [
             Cursor::Invoices(after.clone()),
             Cursor::CreditNotes(after),
@@ -121,7 +125,7 @@ mod tests {
         ] {
             assert_eq!(cursor_of(&text_of(&cursor)), Some(cursor));
         }
-        for text in ["", "x", "i.2026", "q.1.2.A", "j.zz", "i.a.b.c"] {
+        for text in ["", "x", "i.2026", "q.1.2-1.A", "j.zz", "i.a.b-1.c", "i.2026.12.A"] {
             assert_eq!(cursor_of(text), None);
         }
     }

@@ -1,6 +1,6 @@
 //! Drafts, credit notes and giving up, at the edge.
 
-use ottery_kernel::{Currency, InvoiceId};
+use ottery_kernel::{AccountId, Currency, InvoiceId};
 use ottery_kit::grpc::{Actor, Problem};
 use ottery_kit::idempotency::request_hash;
 use ottery_proto::billing::v1 as proto;
@@ -8,6 +8,7 @@ use ottery_proto::billing::v1 as proto;
 use super::order::{TEXT_MAX, country, idempotency, within};
 use super::{Caller, convert, id};
 use crate::app::Billing;
+use crate::app::consolidated::Invoicing;
 use crate::app::manual::NewDraft;
 use crate::contract::money_from;
 use crate::domain::invoice::{Buyer, Invoice};
@@ -167,6 +168,7 @@ fn rules(rules: &InvoiceRules) -> proto::InvoiceRules {
         unpaid_at_end: unpaid_at_end.into(),
         bills_time_off: rules.bills_time_off,
         proforma: rules.proforma,
+        consolidated: rules.consolidated,
         version: rules.version.unsigned_abs(),
     }
 }
@@ -193,9 +195,59 @@ pub(super) async fn put_rules(
     };
     // A version that does not fit was never ours.
     let version = i64::try_from(request.expected_version).unwrap_or(i64::MAX);
-    let wanted =
-        InvoiceRules { unpaid_at_end, bills_time_off: request.bills_time_off, proforma: request.proforma, version };
+    let wanted = InvoiceRules {
+        unpaid_at_end,
+        bills_time_off: request.bills_time_off,
+        proforma: request.proforma,
+        consolidated: request.consolidated,
+        version,
+    };
     Ok(rules(&app.put_invoice_rules(&caller.actor, caller.brand, wanted).await?))
+}
+
+fn invoicing(account: AccountId, invoicing: Invoicing) -> proto::CustomerInvoicing {
+    use proto::customer_invoicing::Consolidation as P;
+    let consolidation = match invoicing.own {
+        None => P::Brand,
+        Some(true) => P::Always,
+        Some(false) => P::Never,
+    };
+    proto::CustomerInvoicing {
+        account_id: account.to_string(),
+        consolidation: consolidation.into(),
+        consolidated: invoicing.is_consolidated,
+    }
+}
+
+pub(super) async fn get_customer(
+    app: &Billing,
+    actor: Actor,
+    request: proto::GetCustomerInvoicingRequest,
+) -> Result<proto::CustomerInvoicing, Problem> {
+    let caller = Caller::staff(actor, "invoice.read")?;
+    let account = id("account_id", &request.account_id)?;
+    Ok(invoicing(account, app.customer_invoicing(caller.brand, account).await?))
+}
+
+pub(super) async fn put_customer(
+    app: &Billing,
+    actor: Actor,
+    request: proto::PutCustomerInvoicingRequest,
+) -> Result<proto::CustomerInvoicing, Problem> {
+    use proto::customer_invoicing::Consolidation as P;
+    let caller = Caller::staff(actor, MANAGE)?;
+    let account = id("account_id", &request.account_id)?;
+    let own = match request.consolidation() {
+        P::Brand => None,
+        P::Always => Some(true),
+        P::Never => Some(false),
+        P::Unspecified => {
+            let message = "consolidation: say brand, always or never";
+            return Err(Problem::invalid("consolidation", "CONSOLIDATION_MISSING", message));
+        }
+    };
+    let chosen = app.put_customer_invoicing(&caller.actor, caller.brand, account, own).await?;
+    Ok(invoicing(account, chosen))
 }
 
 pub(super) async fn cancel_order(

@@ -407,6 +407,22 @@ impl BillingService for BillingGrpc {
         Ok(Response::new(invoicing::put_rules(&self.app, actor, request.into_inner()).await?))
     }
 
+    async fn get_customer_invoicing(
+        &self,
+        request: Request<proto::GetCustomerInvoicingRequest>,
+    ) -> Result<Response<proto::CustomerInvoicing>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(invoicing::get_customer(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn put_customer_invoicing(
+        &self,
+        request: Request<proto::PutCustomerInvoicingRequest>,
+    ) -> Result<Response<proto::CustomerInvoicing>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(invoicing::put_customer(&self.app, actor, request.into_inner()).await?))
+    }
+
     async fn merge_customers(
         &self,
         request: Request<proto::MergeCustomersRequest>,

@@ -8,6 +8,7 @@ use ottery_proto::billing::v1 as proto;
 
 use super::{Caller, convert, id, next_page, page};
 use crate::app::Billing;
+use crate::domain::invoice::Invoice;
 use crate::store::ledger::Shown;
 
 /// Coupons of one question: a page of their list.
@@ -41,7 +42,12 @@ pub(super) async fn list_invoices(
         (Some(owner), None) => app.own_invoices(caller.brand, owner, page).await?,
         _ => app.invoices(caller.brand, account, subscription, page).await?,
     };
-    let last = found.last().map(|invoice| invoice.id.as_uuid());
+    // A consolidated invoice stands where its row does: its first part, or that of the subscription.
+    let row = |invoice: &Invoice| {
+        let part = invoice.parts.iter().find(|part| subscription.is_none() || part.subscription == subscription);
+        part.unwrap_or(invoice).id.as_uuid()
+    };
+    let last = found.last().map(row);
     Ok(proto::ListInvoicesReply {
         page: next_page(page, found.len(), last),
         invoices: found.iter().map(|invoice| convert::invoice(invoice, &notes)).collect(),

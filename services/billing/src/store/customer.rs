@@ -26,6 +26,8 @@ pub struct Customer {
     pub referral_code: String,
     /// When their first invoice was settled.
     pub first_settled_at: Option<DateTime<Utc>>,
+    /// Whether their renewals of one day are one invoice, when staff chose for them.
+    pub consolidated: Option<bool>,
 }
 
 struct Row {
@@ -36,6 +38,7 @@ struct Row {
     locale: String,
     referral_code: String,
     first_settled_at: Option<DateTime<Utc>>,
+    consolidated: Option<bool>,
     address: Option<Json<Address>>,
     source: Option<String>,
     standing: Option<Json<Standing>>,
@@ -57,6 +60,7 @@ impl From<Row> for Customer {
             standing: row.standing.map(|standing| standing.0),
             referral_code: row.referral_code,
             first_settled_at: row.first_settled_at,
+            consolidated: row.consolidated,
         }
     }
 }
@@ -111,7 +115,7 @@ pub async fn get_all(tx: &mut PgTransaction<'_>, accounts: &[AccountId]) -> sqlx
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT c.account_id AS "account_id!", c.email AS "email!", c.display_name AS "display_name!",
-                  c.country AS "country!", c.locale AS "locale!", c.referral_code AS "referral_code!", c.first_settled_at,
+                  c.country AS "country!", c.locale AS "locale!", c.referral_code AS "referral_code!", c.first_settled_at, c.consolidated,
                   a.content AS "address?: Json<Address>", a.source AS "source?", a.standing AS "standing?: Json<Standing>"
              FROM customer c LEFT JOIN billing_address a ON a.brand_id = c.brand_id AND a.account_id = c.account_id
             WHERE c.account_id = ANY($1)"#,
@@ -128,7 +132,7 @@ pub async fn lock_all(tx: &mut PgTransaction<'_>, accounts: &[AccountId]) -> sql
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT c.account_id AS "account_id!", c.email AS "email!", c.display_name AS "display_name!",
-                  c.country AS "country!", c.locale AS "locale!", c.referral_code AS "referral_code!", c.first_settled_at,
+                  c.country AS "country!", c.locale AS "locale!", c.referral_code AS "referral_code!", c.first_settled_at, c.consolidated,
                   a.content AS "address?: Json<Address>", a.source AS "source?", a.standing AS "standing?: Json<Standing>"
              FROM customer c LEFT JOIN billing_address a ON a.brand_id = c.brand_id AND a.account_id = c.account_id
             WHERE c.account_id = ANY($1) ORDER BY c.account_id FOR UPDATE OF c"#,
@@ -153,4 +157,20 @@ pub async fn first_settled(tx: &mut PgTransaction<'_>, accounts: &[AccountId], a
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// Keeps what staff chose about the invoices of a customer; false when there is no such customer.
+pub async fn set_consolidated(
+    tx: &mut PgTransaction<'_>,
+    account: AccountId,
+    consolidated: Option<bool>,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "UPDATE customer SET consolidated = $2 WHERE brand_id = ottery_brand() AND account_id = $1",
+        account.as_uuid(),
+        consolidated,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }

@@ -81,8 +81,11 @@ pub async fn notes(
         invoices.iter().map(|(id, issued_at)| (id.as_uuid(), *issued_at)).unzip();
     let rows = sqlx::query!(
         r#"SELECT i.id AS "id!", p.paused_seconds AS "paused_seconds?",
-                  (SELECT max(a.created_at) FROM payment a
-                    WHERE a.brand_id = $1 AND a.invoice_id = i.id AND a.kind = 'saved') AS charged_at,
+                  greatest((SELECT max(a.created_at) FROM payment a
+                             WHERE a.brand_id = $1 AND a.invoice_id = i.id AND a.kind = 'saved'),
+                           (SELECT max(a.created_at) FROM payment_share h
+                              JOIN payment a ON a.brand_id = h.brand_id AND a.id = h.payment_id
+                             WHERE h.brand_id = $1 AND h.invoice_id = i.id AND a.kind = 'saved')) AS charged_at,
                   (SELECT coalesce(max(c.version), 0) FROM dunning_campaign c
                     WHERE c.brand_id = $1 AND c.created_at <= i.issued_at) AS "campaign_version!"
              FROM UNNEST($2::uuid[], $3::timestamptz[]) AS i (id, issued_at)
@@ -146,15 +149,19 @@ pub async fn other_methods(
     let ids: Vec<Uuid> = invoices.iter().map(InvoiceId::as_uuid).collect();
     let rows = sqlx::query!(
         r#"SELECT DISTINCT ON (i.id) i.id AS invoice_id, m.id AS method_id,
-                  EXISTS (SELECT FROM payment p WHERE p.brand_id = i.brand_id AND p.invoice_id = i.id
-                             AND p.method_id = m.id) AS "is_tried!"
+                  EXISTS (SELECT FROM payment p WHERE p.brand_id = i.brand_id AND p.method_id = m.id AND p.id IN (
+                             SELECT o.id FROM payment o WHERE o.brand_id = i.brand_id AND o.invoice_id = i.id
+                             UNION ALL SELECT h.payment_id FROM payment_share h
+                              WHERE h.brand_id = i.brand_id AND h.invoice_id = i.id)) AS "is_tried!"
              FROM invoice i
              JOIN subscription s ON s.brand_id = i.brand_id AND s.id = i.subscription_id
              JOIN payment_method m ON m.brand_id = i.brand_id AND m.account_id = s.account_id
                                   AND m.id IS DISTINCT FROM s.payment_method_id
             WHERE i.brand_id = ottery_brand() AND i.id = ANY($1)
-              AND NOT EXISTS (SELECT FROM payment p WHERE p.brand_id = i.brand_id AND p.invoice_id = i.id
-                                 AND p.method_id = m.id
+              AND NOT EXISTS (SELECT FROM payment p WHERE p.brand_id = i.brand_id AND p.method_id = m.id AND p.id IN (
+                                     SELECT o.id FROM payment o WHERE o.brand_id = i.brand_id AND o.invoice_id = i.id
+                                     UNION ALL SELECT h.payment_id FROM payment_share h
+                                      WHERE h.brand_id = i.brand_id AND h.invoice_id = i.id)
                                  AND (p.state = 'action_required' OR p.state = 'failed' AND p.failure_class <> 'soft'))
             ORDER BY i.id, m.is_default DESC, m.id DESC"#,
         &ids

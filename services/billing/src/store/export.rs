@@ -24,6 +24,8 @@ pub struct After {
     pub year: i32,
     /// Its place in the year.
     pub sequence: i64,
+    /// The part of a consolidated invoice; 1 of any other.
+    pub part: i32,
 }
 
 fn period(start: Option<DateTime<Utc>>, end: Option<DateTime<Utc>>) -> sqlx::Result<Option<Period>> {
@@ -35,7 +37,7 @@ fn period(start: Option<DateTime<Utc>>, end: Option<DateTime<Utc>>) -> sqlx::Res
     }
 }
 
-/// Invoices issued from `from` until before `to`, by number.
+/// Invoices issued from `from` until before `to`, by number; a consolidated one part by part.
 pub async fn invoices(
     tx: &mut PgTransaction<'_>,
     (from, to): (DateTime<Utc>, DateTime<Utc>),
@@ -45,17 +47,18 @@ pub async fn invoices(
     let rows = sqlx::query!(
         r#"SELECT id, account_id, series AS "series!", number_year AS "year!", number_seq AS "sequence!", currency,
                   lines AS "lines: Json<Vec<Line>>", snapshot AS "snapshot: Json<Snapshot>", period_start, period_end,
-                  issued_at AS "issued_at!"
+                  issued_at AS "issued_at!", coalesce(part, 1) AS "part!"
              FROM invoice
             WHERE brand_id = ottery_brand() AND issued_at >= $1 AND issued_at < $2
-              AND (series, number_year, number_seq) > ($3, $4, $5)
-            ORDER BY series, number_year, number_seq LIMIT $6"#,
+              AND (series, number_year, number_seq, coalesce(part, 1)) > ($3, $4, $5, $7)
+            ORDER BY series, number_year, number_seq, coalesce(part, 1) LIMIT $6"#,
         from,
         to,
         after.series,
         after.year,
         after.sequence,
         limit,
+        after.part,
     )
     .fetch_all(&mut **tx)
     .await?;
@@ -65,6 +68,7 @@ pub async fn invoices(
             Ok(Issued {
                 is_credit: false,
                 number: Number { series: row.series, year: row.year, sequence: row.sequence },
+                part: row.part,
                 credited: None,
                 invoice: InvoiceId::from_uuid(row.id),
                 account: AccountId::from_uuid(row.account_id),
@@ -113,6 +117,7 @@ pub async fn credit_notes(
             Ok(Issued {
                 is_credit: true,
                 number: Number { series: row.series, year: row.number_year, sequence: row.number_seq },
+                part: 1,
                 credited: Some(credited),
                 invoice: InvoiceId::from_uuid(row.invoice_id),
                 account: AccountId::from_uuid(row.account_id),

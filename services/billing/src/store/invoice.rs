@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Page, column, currency, unreadable};
-use crate::domain::invoice::{Invoice, Number, Proforma, Purpose, Snapshot, State};
+use crate::domain::invoice::{Invoice, Number, Part, Proforma, Purpose, Snapshot, State};
 use crate::domain::line::{Line, Totals};
 
 struct Row {
@@ -38,6 +38,8 @@ struct Row {
     proforma_year: Option<i32>,
     proforma_seq: Option<i64>,
     proforma_at: Option<DateTime<Utc>>,
+    group_id: Option<Uuid>,
+    part: Option<i32>,
     paid_minor: i64,
     wallet_minor: i64,
     refunded_minor: i64,
@@ -56,6 +58,12 @@ impl TryFrom<Row> for Invoice {
         let proforma = match (row.proforma_series, row.proforma_year, row.proforma_seq, row.proforma_at) {
             (Some(series), Some(year), Some(sequence), Some(at)) => {
                 Some(Proforma { number: Some(Number { series, year, sequence }), at })
+            }
+            _ => None,
+        };
+        let part = match (row.group_id, row.part) {
+            (Some(group), Some(number)) => {
+                Some(Part { group: InvoiceId::from_uuid(group), number: number.unsigned_abs() })
             }
             _ => None,
         };
@@ -91,6 +99,8 @@ impl TryFrom<Row> for Invoice {
             paid: money(row.paid_minor),
             from_wallet: money(row.wallet_minor),
             refunded: money(row.refunded_minor),
+            part,
+            parts: Vec::new(),
         })
     }
 }
@@ -104,20 +114,20 @@ pub async fn insert_all(tx: &mut PgTransaction<'_>, brand: BrandId, invoices: &[
         "INSERT INTO invoice (id, brand_id, account_id, subscription_id, order_id, purpose, state, entity_id, series,
                               number_year, number_seq, currency, subtotal_minor, tax_minor, total_minor, lines, snapshot,
                               period_start, period_end, issued_at, due_at, closed_at, reminders_done, charges_made,
-                              proforma_series, proforma_year, proforma_seq, proforma_at, carried_at)
+                              proforma_series, proforma_year, proforma_seq, proforma_at, carried_at, group_id, part)
          SELECT id, $1, account_id, subscription_id, order_id, purpose, state, entity_id, series,
                 number_year, number_seq, currency, subtotal_minor, tax_minor, subtotal_minor + tax_minor, lines, snapshot,
                 period_start, period_end, issued_at, due_at, closed_at, reminders_done, charges_made,
-                proforma_series, proforma_year, proforma_seq, proforma_at, carried_at
+                proforma_series, proforma_year, proforma_seq, proforma_at, carried_at, group_id, part
            FROM UNNEST($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::uuid[], $9::text[],
                        $10::integer[], $11::bigint[], $12::text[], $13::bigint[], $14::bigint[], $15::jsonb[], $16::jsonb[],
                        $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::timestamptz[], $21::timestamptz[],
                        $22::integer[], $23::integer[], $24::text[], $25::integer[], $26::bigint[], $27::timestamptz[],
-                       $28::timestamptz[])
+                       $28::timestamptz[], $29::uuid[], $30::integer[])
                 AS r (id, account_id, subscription_id, order_id, purpose, state, entity_id, series,
                       number_year, number_seq, currency, subtotal_minor, tax_minor, lines, snapshot,
                       period_start, period_end, issued_at, due_at, closed_at, reminders_done, charges_made,
-                      proforma_series, proforma_year, proforma_seq, proforma_at, carried_at)",
+                      proforma_series, proforma_year, proforma_seq, proforma_at, carried_at, group_id, part)",
         brand.as_uuid(),
         &column(invoices, |invoice| invoice.id.as_uuid()),
         &column(invoices, |invoice| invoice.account.as_uuid()),
@@ -146,6 +156,8 @@ pub async fn insert_all(tx: &mut PgTransaction<'_>, brand: BrandId, invoices: &[
         &column(invoices, |invoice| asked(invoice).map(|number| number.sequence)) as _,
         &column(invoices, |invoice| invoice.proforma.as_ref().map(|proforma| proforma.at)) as _,
         &column(invoices, |invoice| invoice.carried_at) as _,
+        &column(invoices, |invoice| invoice.part.map(|part| part.group.as_uuid())) as _,
+        &column(invoices, |invoice| invoice.part.map(|part| signed(part.number))) as _,
     )
     .execute(&mut **tx)
     .await?;
@@ -236,7 +248,7 @@ pub async fn get(tx: &mut PgTransaction<'_>, id: InvoiceId) -> sqlx::Result<Opti
         r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
                   subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
                   snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
-                  reminders_done, charges_made, carried_at, proforma_series, proforma_year, proforma_seq, proforma_at,
+                  reminders_done, charges_made, carried_at, proforma_series, proforma_year, proforma_seq, proforma_at, group_id, part,
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
                       AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
@@ -273,6 +285,20 @@ pub async fn subscription_of(tx: &mut PgTransaction<'_>, id: InvoiceId) -> sqlx:
     Ok(found.flatten().map(SubscriptionId::from_uuid))
 }
 
+/// The subscription an invoice is for and the consolidated invoice it is a part of, without locking anything; none when there is
+/// no such invoice.
+pub async fn belongs_to(
+    tx: &mut PgTransaction<'_>,
+    id: InvoiceId,
+) -> sqlx::Result<Option<(Option<SubscriptionId>, Option<InvoiceId>)>> {
+    let found = sqlx::query!("SELECT subscription_id, group_id FROM invoice WHERE id = $1", id.as_uuid())
+        .fetch_optional(&mut **tx)
+        .await?;
+    let ids =
+        |row: Option<Uuid>, group: Option<Uuid>| (row.map(SubscriptionId::from_uuid), group.map(InvoiceId::from_uuid));
+    Ok(found.map(|row| ids(row.subscription_id, row.group_id)))
+}
+
 /// The open invoices of these subscriptions, oldest first. Whoever holds the subscriptions' locks keeps them as they are.
 pub async fn open_of(tx: &mut PgTransaction<'_>, subscriptions: &[SubscriptionId]) -> sqlx::Result<Vec<Invoice>> {
     let ids: Vec<Uuid> = subscriptions.iter().map(SubscriptionId::as_uuid).collect();
@@ -281,7 +307,7 @@ pub async fn open_of(tx: &mut PgTransaction<'_>, subscriptions: &[SubscriptionId
         r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
                   subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
                   snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
-                  reminders_done, charges_made, carried_at, proforma_series, proforma_year, proforma_seq, proforma_at,
+                  reminders_done, charges_made, carried_at, proforma_series, proforma_year, proforma_seq, proforma_at, group_id, part,
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
                       AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
@@ -314,7 +340,8 @@ pub async fn any_open(
     }
 }
 
-/// Invoices, newest first; of one account or subscription when given.
+/// Invoices, newest first; of one account or subscription when given. Of a consolidated one only the first part, or the part of
+/// that subscription.
 pub async fn list(
     tx: &mut PgTransaction<'_>,
     account: Option<AccountId>,
@@ -326,13 +353,14 @@ pub async fn list(
         r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
                   subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
                   snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
-                  reminders_done, charges_made, carried_at, proforma_series, proforma_year, proforma_seq, proforma_at,
+                  reminders_done, charges_made, carried_at, proforma_series, proforma_year, proforma_seq, proforma_at, group_id, part,
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
                       AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
                   (SELECT coalesce(sum(c.amount_minor), 0)::bigint FROM credit_note c WHERE c.brand_id = i.brand_id AND c.invoice_id = i.id) AS "refunded_minor!"
              FROM invoice i
             WHERE ($1::uuid IS NULL OR account_id = $1) AND ($2::uuid IS NULL OR subscription_id = $2)
+              AND ($2::uuid IS NOT NULL OR part IS NULL OR part = 1)
               AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4"#,
         account.map(|account| account.as_uuid()),
         subscription.map(|subscription| subscription.as_uuid()),
@@ -344,20 +372,21 @@ pub async fn list(
     rows.into_iter().map(Invoice::try_from).collect()
 }
 
-/// Invoices that were issued, newest first: what a customer sees.
+/// Invoices that were issued, newest first: what a customer sees. Of a consolidated one only the first part.
 pub async fn list_issued(tx: &mut PgTransaction<'_>, account: AccountId, page: Page) -> sqlx::Result<Vec<Invoice>> {
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
                   subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
                   snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
-                  reminders_done, charges_made, carried_at, proforma_series, proforma_year, proforma_seq, proforma_at,
+                  reminders_done, charges_made, carried_at, proforma_series, proforma_year, proforma_seq, proforma_at, group_id, part,
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
                   (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
                       AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
                   (SELECT coalesce(sum(c.amount_minor), 0)::bigint FROM credit_note c WHERE c.brand_id = i.brand_id AND c.invoice_id = i.id) AS "refunded_minor!"
              FROM invoice i
-            WHERE account_id = $1 AND state <> 'draft' AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3"#,
+            WHERE account_id = $1 AND state <> 'draft' AND (part IS NULL OR part = 1)
+              AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3"#,
         account.as_uuid(),
         page.before,
         page.limit,
@@ -365,6 +394,43 @@ pub async fn list_issued(tx: &mut PgTransaction<'_>, account: AccountId, page: P
     .fetch_all(&mut **tx)
     .await?;
     rows.into_iter().map(Invoice::try_from).collect()
+}
+
+/// The parts of these groups, group by group and in their order.
+pub async fn parts_of(tx: &mut PgTransaction<'_>, groups: &[InvoiceId]) -> sqlx::Result<Vec<Invoice>> {
+    if groups.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = groups.iter().map(InvoiceId::as_uuid).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
+                  subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
+                  snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
+                  reminders_done, charges_made, carried_at, proforma_series, proforma_year, proforma_seq, proforma_at, group_id, part,
+                  (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
+                  (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
+                      AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
+                  (SELECT coalesce(sum(c.amount_minor), 0)::bigint FROM credit_note c WHERE c.brand_id = i.brand_id AND c.invoice_id = i.id) AS "refunded_minor!"
+             FROM invoice i WHERE brand_id = ottery_brand() AND group_id = ANY($1) ORDER BY group_id, part"#,
+        &ids
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.into_iter().map(Invoice::try_from).collect()
+}
+
+/// The parts of the group that `id` names or is a part of, in their order; empty for an invoice of its own.
+pub async fn part_ids(tx: &mut PgTransaction<'_>, id: InvoiceId) -> sqlx::Result<Vec<InvoiceId>> {
+    let ids = sqlx::query_scalar!(
+        "SELECT id FROM invoice
+          WHERE brand_id = ottery_brand()
+            AND group_id = coalesce((SELECT group_id FROM invoice WHERE id = $1), $1) ORDER BY part",
+        id.as_uuid()
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(ids.into_iter().map(InvoiceId::from_uuid).collect())
 }
 
 /// Writes a draft anew, or what became of it when it was issued; an issued invoice is left alone. The caller holds its lock.

@@ -73,18 +73,19 @@ pub async fn current(tx: &mut PgTransaction<'_>, account: AccountId) -> sqlx::Re
         .collect())
 }
 
-/// A customer does not want to see what there is about an invoice any more; the next step says it again. False when there is
+/// A customer does not want to see what there is about these invoices any more; the next step says it again. False when there is
 /// nothing of theirs.
 pub async fn dismiss(
     tx: &mut PgTransaction<'_>,
     account: AccountId,
-    invoice: InvoiceId,
+    invoices: &[InvoiceId],
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
+    let ids: Vec<Uuid> = invoices.iter().map(InvoiceId::as_uuid).collect();
     let known = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM dunning_notice n JOIN invoice i ON i.brand_id = n.brand_id AND i.id = n.invoice_id
-             WHERE n.brand_id = ottery_brand() AND n.invoice_id = $1 AND i.account_id = $2) AS "known!""#,
-        invoice.as_uuid(),
+             WHERE n.brand_id = ottery_brand() AND n.invoice_id = ANY($1) AND i.account_id = $2) AS "known!""#,
+        &ids,
         account.as_uuid()
     )
     .fetch_one(&mut **tx)
@@ -92,8 +93,8 @@ pub async fn dismiss(
     if known {
         sqlx::query!(
             "UPDATE dunning_notice SET dismissed_at = $2
-              WHERE brand_id = ottery_brand() AND invoice_id = $1 AND dismissed_at IS NULL",
-            invoice.as_uuid(),
+              WHERE brand_id = ottery_brand() AND invoice_id = ANY($1) AND dismissed_at IS NULL",
+            &ids,
             now
         )
         .execute(&mut **tx)

@@ -27,7 +27,7 @@ pub struct AttemptRequest {
     pub amount: Money,
     /// How.
     pub kind: AttemptKind,
-    /// What it pays of each, when it pays several; the first of them is `invoice`.
+    /// What it pays of each invoice, in that order, when it pays several; `invoice` is one of them.
     pub shares: Vec<Share>,
 }
 
@@ -218,7 +218,11 @@ pub async fn request(
     if requests.is_empty() {
         return Ok(Vec::new());
     }
-    let invoices: Vec<InvoiceId> = requests.iter().map(|request| request.invoice).collect();
+    let all = |request: &AttemptRequest| -> Vec<InvoiceId> {
+        let shares = request.shares.iter().map(|share| share.invoice);
+        std::iter::once(request.invoice).chain(shares).collect()
+    };
+    let invoices: Vec<InvoiceId> = requests.iter().flat_map(all).collect();
     withdraw(tx, brand, &invoices, None, now).await?;
     let mut ids: Vec<PaymentId> = requests.iter().map(|_| PaymentId::new(now)).collect();
     let rows: Vec<_> = requests.iter().zip(&ids).map(|(request, id)| new_row(request, *id)).collect();
@@ -301,7 +305,9 @@ pub async fn cancel_open(
     let ids: Vec<Uuid> = invoices.iter().map(InvoiceId::as_uuid).collect();
     sqlx::query!(
         "UPDATE payment SET state = 'cancelled', finished_at = $3, is_withdrawn = true
-          WHERE brand_id = $1 AND invoice_id = ANY($2) AND state = 'requested' AND kind = 'saved'",
+          WHERE brand_id = $1 AND state = 'requested' AND kind = 'saved'
+            AND (invoice_id = ANY($2)
+                 OR id IN (SELECT s.payment_id FROM payment_share s WHERE s.brand_id = $1 AND s.invoice_id = ANY($2)))",
         brand.as_uuid(),
         &ids,
         now
@@ -341,45 +347,73 @@ pub async fn withdraw(
     errand::plan(tx, brand, errand::Kind::Payment, &open, TimeDelta::zero()).await
 }
 
-/// How the payments of these invoices stand, as far as dunning cares. An open page says nothing: the customer may never
-/// pay there. A method that was refused says something only while it is the one renewals are charged to.
+/// An attempt as far as it says how an invoice stands.
+struct Stand {
+    invoice_id: Uuid,
+    id: Uuid,
+    kind: String,
+    state: String,
+    is_processing: bool,
+    failure_class: String,
+}
+
+impl Stand {
+    fn standing(&self) -> sqlx::Result<Option<Standing>> {
+        let state = State::from_text(&self.state).ok_or_else(|| unreadable("payment", "state", &self.state))?;
+        Ok(match (self.kind.as_str(), state) {
+            ("hosted", State::Pending) if self.is_processing => Some(Standing::InFlight),
+            ("hosted", _) => None,
+            (_, State::Requested | State::Sent | State::Pending | State::Unknown) => Some(Standing::InFlight),
+            // Without the customer it will be refused again; they have been told.
+            (_, State::ActionRequired) => Some(Standing::FailedHard),
+            (_, State::Failed) if self.failure_class == DeclineClass::Soft.as_str() => Some(Standing::Failed),
+            (_, State::Failed) => Some(Standing::FailedHard),
+            (_, State::Succeeded | State::Cancelled) => None,
+        })
+    }
+}
+
+/// How the payments of these invoices stand, as far as dunning cares, alone or with others. An open page says nothing: the
+/// customer may never pay there. A method that was refused says something only while it is the one renewals are charged to.
 pub async fn standings(
     tx: &mut PgTransaction<'_>,
     brand: BrandId,
     invoices: &[InvoiceId],
 ) -> sqlx::Result<HashMap<InvoiceId, Standing>> {
     let ids: Vec<Uuid> = invoices.iter().map(InvoiceId::as_uuid).collect();
-    let rows = sqlx::query!(
-        "SELECT p.invoice_id, p.kind, p.state, p.is_processing, p.failure_class FROM payment p
+    let mut rows = sqlx::query_as!(
+        Stand,
+        "SELECT p.invoice_id, p.id, p.kind, p.state, p.is_processing, p.failure_class FROM payment p
            LEFT JOIN subscription s ON s.id = p.subscription_id
           WHERE p.brand_id = $1 AND p.invoice_id = ANY($2)
-            AND (p.kind = 'hosted' OR p.state IN ('requested', 'sent', 'pending', 'unknown') OR p.method_id = s.payment_method_id)
-          ORDER BY p.invoice_id, p.id",
+            AND (p.kind = 'hosted' OR p.state IN ('requested', 'sent', 'pending', 'unknown') OR p.method_id = s.payment_method_id)",
         brand.as_uuid(),
         &ids
     )
     .fetch_all(&mut **tx)
     .await?;
+    let shared = sqlx::query_as!(
+        Stand,
+        "SELECT h.invoice_id, p.id, p.kind, p.state, p.is_processing, p.failure_class FROM payment_share h
+           JOIN payment p ON p.brand_id = h.brand_id AND p.id = h.payment_id
+           LEFT JOIN subscription s ON s.id = p.subscription_id
+          WHERE h.brand_id = $1 AND h.invoice_id = ANY($2) AND h.invoice_id <> p.invoice_id
+            AND (p.kind = 'hosted' OR p.state IN ('requested', 'sent', 'pending', 'unknown') OR p.method_id = s.payment_method_id)",
+        brand.as_uuid(),
+        &ids
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.extend(shared);
+    rows.sort_unstable_by_key(|row| (row.invoice_id, row.id));
     let mut standings = HashMap::new();
     for row in rows {
-        let state = State::from_text(&row.state).ok_or_else(|| unreadable("payment", "state", &row.state))?;
-        let standing = match (row.kind.as_str(), state) {
-            ("hosted", State::Pending) if row.is_processing => Standing::InFlight,
-            ("hosted", _) => continue,
-            (_, State::Requested | State::Sent | State::Pending | State::Unknown) => Standing::InFlight,
-            // Without the customer it will be refused again; they have been told.
-            (_, State::ActionRequired) => Standing::FailedHard,
-            (_, State::Failed) if row.failure_class == DeclineClass::Soft.as_str() => Standing::Failed,
-            (_, State::Failed) => Standing::FailedHard,
-            (_, State::Succeeded | State::Cancelled) => continue,
-        };
+        let Some(standing) = row.standing()? else { continue };
         let known = standings.entry(InvoiceId::from_uuid(row.invoice_id)).or_insert(standing);
         if *known != Standing::InFlight {
             *known = standing;
         }
     }
-    let processing = super::share::processing(tx, brand, invoices).await?;
-    standings.extend(processing.into_iter().map(|invoice| (invoice, Standing::InFlight)));
     Ok(standings)
 }
 
@@ -409,26 +443,32 @@ pub async fn list_by_invoice(
     _brand: BrandId,
     invoice: InvoiceId,
 ) -> sqlx::Result<Vec<Payment>> {
-    select(tx, None, None, Some(invoice), Page { before: None, limit: 100 }).await
+    select(tx, None, None, Some(&[invoice]), Page { before: None, limit: 100 }).await
 }
 
-/// Attempts, newest first; of one account or invoice when given.
+/// Attempts, newest first; of one account or invoice when given. A consolidated invoice is asked for by its id or a part's.
 pub async fn list(
     tx: &mut PgTransaction<'_>,
     account: Option<AccountId>,
     invoice: Option<InvoiceId>,
     page: Page,
 ) -> sqlx::Result<Vec<Payment>> {
-    select(tx, None, account, invoice, page).await
+    let Some(invoice) = invoice else { return select(tx, None, account, None, page).await };
+    let mut invoices = super::invoice::part_ids(tx, invoice).await?;
+    if invoices.is_empty() {
+        invoices.push(invoice);
+    }
+    select(tx, None, account, Some(&invoices), page).await
 }
 
 async fn select(
     tx: &mut PgTransaction<'_>,
     id: Option<PaymentId>,
     account: Option<AccountId>,
-    invoice: Option<InvoiceId>,
+    invoices: Option<&[InvoiceId]>,
     page: Page,
 ) -> sqlx::Result<Vec<Payment>> {
+    let invoices: Option<Vec<Uuid>> = invoices.map(|ids| ids.iter().map(InvoiceId::as_uuid).collect());
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT id, invoice_id, account_id, subscription_id, kind, state, amount_minor, currency, method_id, return_url,
@@ -441,13 +481,13 @@ async fn select(
                     WHERE r.brand_id = p.brand_id AND r.payment_id = p.id AND r.state = 'succeeded') AS "refunded_minor!"
              FROM payment p
             WHERE brand_id = ottery_brand() AND ($1::uuid IS NULL OR id = $1) AND ($2::uuid IS NULL OR account_id = $2)
-              AND ($3::uuid IS NULL OR invoice_id = $3
-                   OR id IN (SELECT s.payment_id FROM payment_share s WHERE s.brand_id = ottery_brand() AND s.invoice_id = $3))
+              AND ($3::uuid[] IS NULL OR invoice_id = ANY($3)
+                   OR id IN (SELECT s.payment_id FROM payment_share s WHERE s.brand_id = ottery_brand() AND s.invoice_id = ANY($3)))
               AND ($4::uuid IS NULL OR id < $4)
             ORDER BY id DESC LIMIT $5"#,
         id.map(|id| id.as_uuid()),
         account.map(|id| id.as_uuid()),
-        invoice.map(|id| id.as_uuid()),
+        invoices.as_deref(),
         page.before,
         page.limit,
     )

@@ -10,7 +10,7 @@ use crate::domain::rules::{InvoiceRules, UnpaidAtEnd};
 /// What the brand chose; the defaults when it never did.
 pub async fn get(tx: &mut PgTransaction<'_>, brand: BrandId) -> sqlx::Result<InvoiceRules> {
     let row = sqlx::query!(
-        "SELECT unpaid_at_end, bills_time_off, proforma, version FROM invoice_rules WHERE brand_id = $1",
+        "SELECT unpaid_at_end, bills_time_off, proforma, consolidated, version FROM invoice_rules WHERE brand_id = $1",
         brand.as_uuid()
     )
     .fetch_optional(&mut **tx)
@@ -18,7 +18,13 @@ pub async fn get(tx: &mut PgTransaction<'_>, brand: BrandId) -> sqlx::Result<Inv
     let Some(row) = row else { return Ok(InvoiceRules::default()) };
     let unpaid_at_end = UnpaidAtEnd::from_text(&row.unpaid_at_end)
         .ok_or_else(|| unreadable("invoice_rules", "unpaid_at_end", &row.unpaid_at_end))?;
-    Ok(InvoiceRules { unpaid_at_end, bills_time_off: row.bills_time_off, proforma: row.proforma, version: row.version })
+    Ok(InvoiceRules {
+        unpaid_at_end,
+        bills_time_off: row.bills_time_off,
+        proforma: row.proforma,
+        consolidated: row.consolidated,
+        version: row.version,
+    })
 }
 
 /// Keeps them, when the stored version is still the one before; false when somebody else was faster.
@@ -29,11 +35,11 @@ pub async fn put(
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
     let put = sqlx::query!(
-        "INSERT INTO invoice_rules AS known (brand_id, unpaid_at_end, bills_time_off, proforma, version, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6)
+        "INSERT INTO invoice_rules AS known (brand_id, unpaid_at_end, bills_time_off, proforma, version, updated_at, consolidated)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
          ON CONFLICT (brand_id) DO UPDATE
             SET unpaid_at_end = EXCLUDED.unpaid_at_end, bills_time_off = EXCLUDED.bills_time_off,
-                proforma = EXCLUDED.proforma,
+                proforma = EXCLUDED.proforma, consolidated = EXCLUDED.consolidated,
                 version = EXCLUDED.version, updated_at = EXCLUDED.updated_at
           WHERE known.version = EXCLUDED.version - 1",
         brand.as_uuid(),
@@ -42,6 +48,7 @@ pub async fn put(
         rules.proforma,
         rules.version,
         now,
+        rules.consolidated,
     )
     .execute(&mut **tx)
     .await?;

@@ -77,21 +77,3 @@ pub async fn allocated(tx: &mut PgTransaction<'_>, payment: PaymentId) -> sqlx::
     .await?;
     Ok(rows.into_iter().map(|row| (InvoiceId::from_uuid(row.invoice_id), row.amount_minor)).collect())
 }
-
-/// Those of these invoices that an attempt for several is being decided about at its provider.
-pub async fn processing(
-    tx: &mut PgTransaction<'_>,
-    brand: BrandId,
-    invoices: &[InvoiceId],
-) -> sqlx::Result<Vec<InvoiceId>> {
-    let ids: Vec<Uuid> = invoices.iter().map(InvoiceId::as_uuid).collect();
-    let found = sqlx::query_scalar!(
-        "SELECT DISTINCT s.invoice_id FROM payment_share s JOIN payment p ON p.brand_id = s.brand_id AND p.id = s.payment_id
-          WHERE s.brand_id = $1 AND s.invoice_id = ANY($2) AND p.state = 'pending' AND p.is_processing",
-        brand.as_uuid(),
-        &ids
-    )
-    .fetch_all(&mut **tx)
-    .await?;
-    Ok(found.into_iter().map(InvoiceId::from_uuid).collect())
-}

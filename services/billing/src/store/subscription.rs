@@ -224,6 +224,24 @@ pub async fn lock_all(tx: &mut PgTransaction<'_>, ids: &[SubscriptionId]) -> sql
     rows.into_iter().map(Subscription::try_from).collect()
 }
 
+/// What runs of the customers of these subscriptions, and these, by id; nothing is locked.
+pub async fn of_same_customers(
+    tx: &mut PgTransaction<'_>,
+    ids: &[SubscriptionId],
+) -> sqlx::Result<Vec<SubscriptionId>> {
+    let ids: Vec<Uuid> = ids.iter().map(SubscriptionId::as_uuid).collect();
+    let found = sqlx::query_scalar!(
+        "SELECT id FROM subscription
+          WHERE brand_id = ottery_brand() AND account_id = ANY (ARRAY(SELECT account_id FROM subscription WHERE id = ANY($1)))
+            AND (state <> 'ended' OR id = ANY($1))
+          ORDER BY id",
+        &ids
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(found.into_iter().map(SubscriptionId::from_uuid).collect())
+}
+
 /// Subscriptions, newest first; of one account when given.
 pub async fn list(
     tx: &mut PgTransaction<'_>,

@@ -311,3 +311,34 @@ async fn an_invoice_that_lacks_something_says_so_instead_of_being_invalid() {
     assert_eq!(stranger.reason, "INVOICE_NOT_FOUND");
     assert_eq!(world.invoice(id).await.totals.total, Money::new(1190, Currency::EUR));
 }
+
+#[tokio::test]
+async fn a_consolidated_invoice_and_its_credit_note_keep_the_rules() {
+    let world = world().await;
+    let staff = ottery_testkit::actor::owner(world.brand);
+    let rules = billing::domain::rules::InvoiceRules { consolidated: true, ..Default::default() };
+    world.billing.put_invoice_rules(&staff, world.brand, rules).await.unwrap();
+    let account = world.account();
+    let mut all = Vec::new();
+    for minor in [1190, 999, 3333] {
+        let placed = world.order(account, offer(minor, Term::MONTH)).await;
+        world.pay(&world.invoice_of(&placed).await).await;
+        all.push(world.subscription(placed.order.subscription).await);
+    }
+    world.advance_to(all[0].paid_through.unwrap() - chrono::TimeDelta::hours(72)).await;
+    let open = world.open_invoice(all[2].id).await.unwrap();
+    let whole = open.known_as();
+    let mut written = Vec::new();
+    let ubl = world.billing.invoice_ubl(world.brand, whole, None, Some(account)).await.unwrap();
+    assert_eq!(ubl.file_name, "INV-2026-000004.xml");
+    written.push(("a consolidated invoice".to_owned(), ubl.xml));
+    world.billing.cancel(world.brand, all[1].id, None, "", &staff).await.unwrap();
+    let (_, notes) = world.billing.invoice(world.brand, whole, Some(account)).await.unwrap();
+    let ubl = world.billing.invoice_ubl(world.brand, whole, Some(notes[0].id), Some(account)).await.unwrap();
+    assert!(ubl.xml.contains("INV-2026-000004"), "it names the common number");
+    written.push(("the credit note of a part".to_owned(), ubl.xml));
+    world.settle(&world.payment(&open, eur(4523), eur(4523))).await;
+    let ubl = world.billing.invoice_ubl(world.brand, whole, None, Some(account)).await.unwrap();
+    written.push(("paid".to_owned(), ubl.xml));
+    assert_valid(&written);
+}

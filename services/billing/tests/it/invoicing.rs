@@ -423,6 +423,7 @@ async fn case_049_an_ended_subscriptions_open_renewal_is_void_or_given_up_as_the
         unpaid_at_end: policy.into(),
         bills_time_off: false,
         proforma: false,
+        consolidated: false,
         expected_version: 0,
     };
     let before = owner.get_invoice_rules(proto::GetInvoiceRulesRequest {}).await.unwrap().into_inner();
@@ -497,6 +498,7 @@ async fn case_050_nothing_is_billed_while_suspended_and_nothing_for_that_time_on
         unpaid_at_end: proto::invoice_rules::UnpaidAtEnd::Void.into(),
         bills_time_off: true,
         proforma: false,
+        consolidated: false,
         expected_version: 0,
     };
     staff.put_invoice_rules(put).await.unwrap();

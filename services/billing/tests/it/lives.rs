@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use billing::domain::coupon::{Benefit, Coupon, Lasting};
 use billing::domain::invoice::{Invoice, Purpose};
+use billing::domain::rules::InvoiceRules;
 use billing::domain::subscription::{State, Subscription};
 use chrono::{DateTime, TimeDelta, Utc};
 use ottery_kernel::{AccountId, Currency, Money, SubscriptionId, Term};
@@ -193,7 +194,8 @@ impl Town {
     /// Newest first.
     async fn renewals_of(&self, id: SubscriptionId) -> Vec<Invoice> {
         let page = billing::store::Page { before: None, limit: 100 };
-        let (mut invoices, _) = self.world.billing.invoices(self.world.brand, None, Some(id), page).await.unwrap();
+        let mut tx = self.world.tx().await;
+        let mut invoices = billing::store::invoice::list(&mut tx, None, Some(id), page).await.unwrap();
         invoices.retain(|invoice| invoice.purpose == Purpose::Renewal);
         invoices
     }
@@ -242,11 +244,15 @@ fn coupon() -> Coupon {
 }
 
 /// One town whose customers do these deeds, the same for the same seed.
-async fn lives(seed: u8) {
+async fn lives(seed: u8, consolidated: bool) {
     let deeds = std::env::var(DEEDS_VARIABLE).ok().and_then(|deeds| deeds.parse().ok()).unwrap_or(DEEDS);
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let world = world().await;
+    if consolidated {
+        let rules = InvoiceRules { consolidated, ..InvoiceRules::default() };
+        world.billing.put_invoice_rules(&actor::owner(world.brand), world.brand, rules).await.unwrap();
+    }
     let accounts = (0..3).map(|_| world.account()).collect();
     let mut town = Town { world, accounts, subscriptions: Vec::new() };
     for n in 1..=deeds {
@@ -257,14 +263,24 @@ async fn lives(seed: u8) {
         }
     }
     town.look().await;
+    let groups: i64 = sqlx::query_scalar("SELECT count(DISTINCT group_id) FROM invoice")
+        .fetch_one(&town.world.database.admin_pool)
+        .await
+        .unwrap();
+    assert_eq!(groups > 0, consolidated, "{groups} consolidated invoices");
 }
 
 #[tokio::test]
 async fn whatever_customers_do_the_rows_stay_sound() {
-    lives(1).await;
+    lives(1, false).await;
 }
 
 #[tokio::test]
 async fn whatever_other_customers_do_the_rows_stay_sound() {
-    lives(2).await;
+    lives(2, false).await;
+}
+
+#[tokio::test]
+async fn whatever_customers_with_consolidated_invoices_do_the_rows_stay_sound() {
+    lives(3, true).await;
 }

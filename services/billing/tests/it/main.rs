@@ -7,6 +7,7 @@ mod addons;
 mod books;
 mod calls;
 mod changes;
+mod consolidated;
 mod conversions;
 mod coupon_periods;
 mod coupons;

@@ -35,6 +35,7 @@ impl Shop {
             subscription: invoice.subscription,
             amount: invoice.totals.total,
             kind: AttemptKind::OffSession { method },
+            shares: Vec::new(),
         };
         let mut tx = self.world.tx().await;
         let ids =

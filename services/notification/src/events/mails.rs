@@ -2,7 +2,7 @@
 
 use ottery_kit::consume::{Delivery, HandleError};
 use ottery_proto::billing::v1::{
-    DunningSuspended, Invoice, InvoiceFinalised, InvoiceSent, InvoiceSettled, OrderDeclined, PaymentFailed,
+    ConsolidatedSettled, DunningSuspended, Invoice, InvoiceFinalised, InvoiceSent, InvoiceSettled, OrderDeclined, PaymentFailed,
     PriceAnnounced, RefundSucceeded, ReminderDue, Subscription, SubscriptionChanged, VatNumberDecided, invoice,
     payment, subscription, vat_number_decided::Outcome,
 };
@@ -24,6 +24,7 @@ pub const READERS: [(&str, Reader); 13] = [
     ("billing.invoice.finalised.v1", finalised),
     ("billing.invoice.sent.v1", sent),
     ("billing.invoice.settled.v1", settled),
+    ("billing.consolidated.settled.v1", consolidated),
     ("billing.payment.failed.v1", payment_failed),
     ("billing.reminder.due.v1", reminder),
     ("billing.dunning.suspended.v1", suspended),
@@ -156,6 +157,15 @@ fn issued(delivery: &Delivery, invoice: &Invoice) -> Mail {
 
 fn settled(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
     let invoice = delivery.payload::<InvoiceSettled>()?.invoice.ok_or_else(|| missing("invoice"))?;
+    // Of a consolidated invoice there is one receipt, not one for each part.
+    if invoice.consolidated_id.is_empty() { receipt(delivery, &invoice) } else { Ok(None) }
+}
+
+fn consolidated(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
+    receipt(delivery, &delivery.payload::<ConsolidatedSettled>()?.invoice.ok_or_else(|| missing("invoice"))?)
+}
+
+fn receipt(delivery: &Delivery, invoice: &Invoice) -> Result<Option<Mail>, HandleError> {
     if !is_positive(invoice.total.as_ref()) {
         return Ok(None);
     }
@@ -163,9 +173,9 @@ fn settled(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
         "invoice_number": invoice.number, "amount": amount(invoice.total.as_ref()),
         "tax": amount(invoice.tax.as_ref()), "tax_name": invoice.tax_name,
         "paid_at": invoice.closed_at.as_ref().map_or_else(|| delivery.occurred_at.timestamp().into(), |at| instant(Some(at))),
-        "items": items(&invoice),
+        "items": items(invoice),
     });
-    Ok(Some(invoice_mail(delivery, Kind::Receipt, &invoice, vars)))
+    Ok(Some(invoice_mail(delivery, Kind::Receipt, invoice, vars)))
 }
 
 fn payment_failed(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {

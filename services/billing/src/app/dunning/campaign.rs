@@ -8,6 +8,7 @@ use ottery_kit::grpc::{Actor, Problem};
 use serde_json::json;
 use sqlx::postgres::PgTransaction;
 
+use crate::app::consolidated::known;
 use crate::app::schedule::lock_case;
 use crate::app::{Billing, profile};
 use crate::domain::dunning::campaign::{Campaign, Channel, Contact, HaltLimit, Invalid, Patience};
@@ -166,7 +167,10 @@ impl Billing {
                 let missing = || {
                     Problem::not_found("INVOICE_NOT_FOUND", format!("there is no invoice {id}")).on_field("invoice_id")
                 };
-                let invoice = store::invoice::get(&mut tx, id).await?.ok_or_else(missing)?;
+                // All parts of a consolidated invoice are dunned alike.
+                let known = known(&mut tx, id).await?.ok_or_else(missing)?;
+                let open = known.parts.iter().find(|part| part.state == InvoiceState::Open).cloned();
+                let invoice = open.unwrap_or(known);
                 let is_dunned = invoice.state == InvoiceState::Open && invoice.holds_period();
                 let found = match invoice.subscription.filter(|_| is_dunned) {
                     Some(subscription) => lock_case(&mut tx, brand, subscription).await?,

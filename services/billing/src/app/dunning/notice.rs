@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use ottery_kernel::{AccountId, BrandId, InvoiceId, Money};
 use ottery_kit::grpc::Problem;
 
+use crate::app::consolidated::known;
 use crate::app::{Billing, broken};
 use crate::domain::invoice::Invoice;
 use crate::store;
@@ -37,9 +38,13 @@ impl Billing {
     /// When the database fails.
     pub async fn notices(&self, brand: BrandId, account: AccountId) -> Result<(Vec<Shown>, DateTime<Utc>), Problem> {
         let (mut tx, now) = self.begin(brand).await?;
-        let mut shown = Vec::new();
+        let mut shown: Vec<Shown> = Vec::new();
         for notice in store::notice::current(&mut tx, account).await? {
-            let Some(invoice) = store::invoice::get(&mut tx, notice.invoice).await? else { continue };
+            let Some(invoice) = known(&mut tx, notice.invoice).await? else { continue };
+            // Each part of a consolidated invoice has one, and they say the same.
+            if shown.iter().any(|other| other.invoice.id == invoice.id) {
+                continue;
+            }
             let left = invoice.remaining().map_err(broken)?;
             if left.is_positive() {
                 let pay_token = self.pay_token(brand, invoice.id, now)?;
@@ -55,7 +60,11 @@ impl Billing {
     /// When there is nothing of theirs.
     pub async fn dismiss_notice(&self, brand: BrandId, account: AccountId, invoice: InvoiceId) -> Result<(), Problem> {
         let (mut tx, now) = self.begin(brand).await?;
-        if !store::notice::dismiss(&mut tx, account, invoice, now).await? {
+        let mut about = store::invoice::part_ids(&mut tx, invoice).await?;
+        if about.is_empty() {
+            about.push(invoice);
+        }
+        if !store::notice::dismiss(&mut tx, account, &about, now).await? {
             let message = format!("there is no notice about {invoice}");
             return Err(Problem::not_found("NOTICE_NOT_FOUND", message).on_field("invoice_id"));
         }

@@ -128,12 +128,24 @@ async fn keep_page(tx: &mut PgTransaction<'_>, id: PaymentId, page: &Checkout) -
 }
 
 impl Billing {
-    /// A fresh hosted page for an open invoice. Older pages of it are closed; if somebody pays there all the same, the
-    /// money counts. `owner` limits it to that customer's own invoices.
+    /// A fresh hosted page for an open invoice, all parts of a consolidated one. Older pages of it are closed; if somebody pays
+    /// there all the same, the money counts. `owner` limits it to that customer's own invoices.
     ///
     /// # Errors
     /// When the invoice is not open, a charge is under way, or the provider cannot be reached.
     pub async fn pay_invoice(
+        &self,
+        brand: BrandId,
+        id: InvoiceId,
+        owner: Option<AccountId>,
+        return_url: String,
+        cancel_url: String,
+    ) -> Result<(PaymentId, String), Problem> {
+        self.pay_invoices(brand, &[id], owner, return_url, cancel_url).await
+    }
+
+    /// As [`Billing::pay_invoice`], of one that is no consolidated invoice, or the last part of one.
+    pub(super) async fn pay_one(
         &self,
         brand: BrandId,
         id: InvoiceId,
@@ -188,7 +200,7 @@ impl Billing {
 }
 
 /// An invoice together with what was carried forward to it, in the order of their ids; empty when nothing was.
-async fn carried_with(tx: &mut PgTransaction<'_>, invoice: &Invoice) -> Result<Vec<InvoiceId>, Problem> {
+pub(super) async fn carried_with(tx: &mut PgTransaction<'_>, invoice: &Invoice) -> Result<Vec<InvoiceId>, Problem> {
     let Some(subscription) = invoice.subscription.filter(|_| !invoice.is_carried()) else { return Ok(Vec::new()) };
     let kind = |invoice: &Invoice| (invoice.totals.total.currency, invoice.snapshot.seller.id);
     let mut ids = Vec::new();

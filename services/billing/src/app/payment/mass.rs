@@ -2,9 +2,12 @@
 
 use ottery_kernel::{AccountId, BrandId, InvoiceId, Money, PaymentId};
 use ottery_kit::grpc::Problem;
+use sqlx::postgres::PgTransaction;
 
+use super::checkout::carried_with;
 use super::open_checkout;
 use crate::app::collection::not_charging;
+use crate::app::consolidated::known;
 use crate::app::settlement::Owed;
 use crate::app::{Billing, broken};
 use crate::domain::invoice::{Invoice, Purpose};
@@ -31,22 +34,26 @@ impl Billing {
         return_url: String,
         cancel_url: String,
     ) -> Result<(PaymentId, String), Problem> {
-        let mut wanted: Vec<InvoiceId> = ids.to_vec();
-        wanted.sort_unstable();
-        wanted.dedup();
+        let count = |count: usize| {
+            let message = format!("invoice_ids: name 1 to {INVOICES_MAX} invoices, got {count}");
+            Problem::invalid("invoice_ids", "INVOICES_COUNT", message)
+        };
+        if ids.is_empty() || ids.len() > INVOICES_MAX {
+            return Err(count(ids.len()));
+        }
+        let (mut tx, _) = self.begin(brand).await?;
+        let wanted = meant(&mut tx, ids).await?;
+        drop(tx);
         match wanted.as_slice() {
-            [only] => self.pay_invoice(brand, *only, owner, return_url, cancel_url).await,
+            [only] => self.pay_one(brand, *only, owner, return_url, cancel_url).await,
             [_, ..] if wanted.len() <= INVOICES_MAX => {
                 self.pay_together(brand, &wanted, owner, return_url, cancel_url).await
             }
-            _ => {
-                let message = format!("invoice_ids: name 1 to {INVOICES_MAX} invoices, got {}", wanted.len());
-                Err(Problem::invalid("invoice_ids", "INVOICES_COUNT", message))
-            }
+            _ => Err(count(wanted.len())),
         }
     }
 
-    /// One hosted page for these invoices: several, in the order of their ids and each once.
+    /// One hosted page for these invoices: several, each once, paid in their order.
     pub(super) async fn pay_together(
         &self,
         brand: BrandId,
@@ -73,16 +80,27 @@ impl Billing {
             .map(|invoice| Ok(Share { invoice: invoice.id, amount: invoice.remaining().map_err(broken)? }))
             .collect::<Result<Vec<_>, Problem>>()?;
         let account = invoices[0].account;
+        // Of one whole it is known whose method it may replace; of several invoices each has its own.
+        let mut groups: Vec<_> = invoices
+            .iter()
+            .filter(|invoice| !invoice.is_carried())
+            .map(|invoice| invoice.part.map(|part| part.group))
+            .collect();
+        groups.dedup();
+        let subscription = invoices[0].subscription.filter(|_| matches!(groups.as_slice(), [Some(_)]));
+        let save_method = match subscription {
+            Some(id) => store::subscription::get(&mut tx, id).await?.is_some_and(|found| found.method.is_some()),
+            None => false,
+        };
         let amount = Money::sum(shares[0].amount.currency, shares.iter().map(|share| share.amount)).map_err(broken)?;
         self.check_minimum(&mut tx, brand, amount, Instead::CarriedForward).await?;
-        store::payment::withdraw(&mut tx, brand, wanted, None, now).await?;
         let request = AttemptRequest {
             invoice: invoices[0].id,
             account,
-            // For no single one of them; what each pays for is found by its invoice.
-            subscription: None,
+            // Else for no single one of them; what each pays for is found by its invoice.
+            subscription,
             amount,
-            kind: AttemptKind::Hosted { return_url, cancel_url, save_method: false },
+            kind: AttemptKind::Hosted { return_url, cancel_url, save_method },
             shares,
         };
         let payment =
@@ -101,6 +119,38 @@ fn not_top_up(invoice: &Invoice) -> Result<(), Problem> {
         return Err(refused.with("invoice_id", invoice.id));
     }
     Ok(())
+}
+
+/// The invoices that are paid when these are named, each once: of a consolidated one, named by its id or a part's, all parts that
+/// ask for something, in their order, each after what was carried forward to it.
+async fn meant(tx: &mut PgTransaction<'_>, ids: &[InvoiceId]) -> Result<Vec<InvoiceId>, Problem> {
+    let mut wanted: Vec<InvoiceId> = ids.to_vec();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let mut meant: Vec<InvoiceId> = Vec::new();
+    for id in wanted {
+        let mut named = Vec::new();
+        match known(tx, id).await?.filter(|known| !known.parts.is_empty()) {
+            None => named.push(id),
+            Some(whole) => {
+                let asks = |part: &&Invoice| part.is_claim() && part.remaining().is_ok_and(|left| left.is_positive());
+                for part in whole.parts.iter().filter(asks) {
+                    let carried = carried_with(tx, part).await?;
+                    named.extend(if carried.is_empty() { vec![part.id] } else { carried });
+                }
+                // Nothing of it asks: its first part says so.
+                if named.is_empty() {
+                    named.extend(whole.parts.iter().map(|part| part.id).take(1));
+                }
+            }
+        }
+        for id in named {
+            if !meant.contains(&id) {
+                meant.push(id);
+            }
+        }
+    }
+    Ok(meant)
 }
 
 fn payable(invoice: Invoice, owner: Option<AccountId>) -> Result<Invoice, Problem> {

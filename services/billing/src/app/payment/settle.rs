@@ -173,7 +173,8 @@ async fn finish(
         let is_told = match payment.kind {
             AttemptKind::Hosted { .. } => true,
             AttemptKind::OffSession { .. } => {
-                crate::app::dunning::refused(tx, billing, brand, payment.invoice, class, now).await?
+                let invoices = payment.invoices();
+                crate::app::dunning::refused(tx, billing, brand, (payment.invoice, &invoices), class, now).await?
             }
         };
         outbox::append(tx, events::payment::failed(brand, payment, invoice, is_told, now)).await?;

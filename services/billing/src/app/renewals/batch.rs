@@ -7,12 +7,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ottery_kernel::{BrandId, SubscriptionId};
+use ottery_kernel::{AccountId, BrandId, SubscriptionId};
 use ottery_kit::crash;
 use ottery_kit::db::{self, Scope};
 use sqlx::postgres::PgTransaction;
 
 use super::phases::Phases;
+use super::together::is_shared;
 use super::{Means, perform};
 use crate::app::schedule::{Case, cases};
 use crate::app::unit::{Unit, UnitError};
@@ -24,7 +25,7 @@ use crate::store::Plans;
 use crate::store::due::Claim;
 
 /// When a subscription whose step fails is tried again, by the brand's clock.
-const RETRY_DEFECT: TimeDelta = TimeDelta::hours(1);
+pub(super) const RETRY_DEFECT: TimeDelta = TimeDelta::hours(1);
 /// What staff reads about one that was set aside.
 const SUMMARY: &str = "its next billing step fails; the log says why; it is tried again every hour";
 
@@ -112,19 +113,24 @@ impl Billing {
         profile.minimums = self.minimums(&mut tx, brand, &profile.currencies).await?;
         let settings = self.config.dunning(&profile);
         let mut unit = Unit::new(brand, profile, now);
+        let mut apart = Apart::default();
         let mut due: Vec<Option<Step>> = batch
             .cases
             .iter()
             .map(|case| case.next(&settings, now).filter(|(at, _)| *at <= now).map(|(_, step)| step))
             .collect();
+        batch.leave(&mut due, &mut apart, is_shared);
         dunning::admit(&mut tx, brand, &mut batch.cases, &mut due, &settings, now).await?;
         let held = self.hold_for_vat(&mut tx, &unit, &batch.cases, &mut due).await?;
         let steps: Vec<_> = batch.cases.iter().zip(&due).filter_map(|(case, step)| Some((case, (*step)?))).collect();
         let mut means = Means::gather(&mut tx, &mut unit, &steps).await?;
+        batch.leave(&mut due, &mut apart, |case, step| {
+            matches!(step, Step::IssueInvoice) && unit.consolidates(case.subscription.account)
+        });
         phases.end("read");
 
         let count = batch.claims.len();
-        let mut decided = batch.decide(&mut unit, &due, &mut means, &settings);
+        let mut decided = batch.decide(&mut unit, &due, &apart, &mut means, &settings);
         // What waits for a VAT number is looked at again with the answer, or when the wait is over.
         for (claim, next) in &mut decided.planned {
             *next = held.get(&claim.subscription).copied().or(*next);
@@ -148,6 +154,10 @@ impl Billing {
             done.add(&[("step", step)], f64::from(count));
         }
         phases.tell(metrics);
+        crash::point("renewal.apart");
+        for claims in apart.into_values() {
+            self.work_together(brand, &claims).await?;
+        }
         Ok(count)
     }
 
@@ -167,6 +177,9 @@ struct Batch {
     cases: Vec<Case>,
     claims: HashMap<SubscriptionId, Claim>,
 }
+
+/// Claims whose step concerns other subscriptions of their customer, too: they are taken in a transaction of their own.
+type Apart = BTreeMap<AccountId, Vec<Claim>>;
 
 /// What became of a batch.
 #[derive(Default)]
@@ -191,12 +204,36 @@ impl Batch {
         Ok(Self { cases: cases(tx, brand, subscriptions).await?, claims })
     }
 
+    /// Leaves steps that are chosen to a transaction of their own.
+    fn leave(&self, due: &mut [Option<Step>], apart: &mut Apart, chosen: impl Fn(&Case, Step) -> bool) {
+        for (case, step) in self.cases.iter().zip(due) {
+            let subscription = &case.subscription;
+            if let (Some(wanted), Some(claim)) = (*step, self.claims.get(&subscription.id))
+                && chosen(case, wanted)
+            {
+                apart.entry(subscription.account).or_default().push(*claim);
+                *step = None;
+            }
+        }
+    }
+
     /// Decides each subscription by itself and plans its next step by what it will be then.
-    fn decide(self, unit: &mut Unit, due: &[Option<Step>], means: &mut Means, settings: &Settings) -> Decided {
+    fn decide(
+        self,
+        unit: &mut Unit,
+        due: &[Option<Step>],
+        apart: &Apart,
+        means: &mut Means,
+        settings: &Settings,
+    ) -> Decided {
         let mut decided = Decided::default();
         for (mut case, step) in self.cases.into_iter().zip(due) {
             let id = case.subscription.id;
             let Some(claim) = self.claims.get(&id) else { continue };
+            // It stays claimed until its own transaction hands it back.
+            if apart.get(&case.subscription.account).is_some_and(|claims| claims.contains(claim)) {
+                continue;
+            }
             if let Some(step) = *step {
                 if let Err(error) = unit.attempt(|unit| take(unit, &mut case, step, means)) {
                     decided.failed.push((id, error.into()));
@@ -216,6 +253,12 @@ impl Batch {
 pub(super) fn take(unit: &mut Unit, case: &mut Case, step: Step, means: &mut Means) -> Result<(), UnitError> {
     let before = case.clone();
     perform(unit, case, step, means)?;
+    keep_changed(unit, &before, case);
+    Ok(())
+}
+
+/// Keeps of a case what differs from what was before.
+pub(super) fn keep_changed(unit: &mut Unit, before: &Case, case: &mut Case) {
     if case.subscription != before.subscription {
         unit.keep(case.subscription.clone());
     }
@@ -224,11 +267,10 @@ pub(super) fn take(unit: &mut Unit, case: &mut Case, step: Step, means: &mut Mea
         unit.keep_invoice(invoice.clone());
     }
     case.open.retain(|invoice| invoice.state == invoice::State::Open);
-    Ok(())
 }
 
 /// Leaves these to a person.
-async fn set_aside(
+pub(super) async fn set_aside(
     tx: &mut PgTransaction<'_>,
     brand: BrandId,
     failed: &[(SubscriptionId, anyhow::Error)],
@@ -242,7 +284,10 @@ async fn set_aside(
 }
 
 /// Gives the claims back with what is planned, if all of them still stand.
-async fn hand_back(tx: &mut PgTransaction<'_>, planned: &[(Claim, Option<DateTime<Utc>>)]) -> anyhow::Result<()> {
+pub(super) async fn hand_back(
+    tx: &mut PgTransaction<'_>,
+    planned: &[(Claim, Option<DateTime<Utc>>)],
+) -> anyhow::Result<()> {
     let done = store::due::finish(tx, planned).await?;
     anyhow::ensure!(
         done == planned.len() as u64,

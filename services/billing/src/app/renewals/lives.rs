@@ -170,6 +170,7 @@ impl Life {
                 standing: None,
                 referral_code: String::new(),
                 first_settled_at: None,
+                consolidated: None,
             },
             cases: Vec::new(),
             invoices: HashMap::new(),

@@ -15,7 +15,7 @@ use ottery_kernel::{Money, MoneyError, Rounding};
 use serde::{Deserialize, Serialize};
 
 pub use book::{Book, Buyer, Decision, Elsewhere, Settings};
-pub use rounding::on_total;
+pub use rounding::{on_group_total, on_total};
 pub use rule::{Levy, Place, Rule, find};
 pub use words::{reverse_charge, words};
 

@@ -27,13 +27,58 @@ pub fn on_total(lines: &mut [Line], pricing: Pricing, round: Round) -> Result<()
     Ok(())
 }
 
+/// As [`on_total`], of several invoices that are printed as one: each rate is rounded once on the sum of all, each invoice has its
+/// share by the largest remainder, earlier ones first, and so have its lines. An invoice over nothing keeps no tax.
+///
+/// # Errors
+/// When a sum does not fit or a line has another currency.
+pub fn on_group_total(invoices: &mut [&mut Vec<Line>], pricing: Pricing) -> Result<(), MoneyError> {
+    let mut rates: Vec<u32> =
+        invoices.iter().flat_map(|lines| lines.iter().map(|line| line.tax_rate_bp)).filter(|rate| *rate > 0).collect();
+    rates.sort_unstable();
+    rates.dedup();
+    for rate in rates {
+        let mut groups: Vec<Vec<&mut Line>> = invoices
+            .iter_mut()
+            .map(|lines| lines.iter_mut().filter(|line| line.tax_rate_bp == rate).collect::<Vec<_>>())
+            .filter(|lines| !lines.is_empty())
+            .collect();
+        let Some(currency) = groups.first().and_then(|lines| lines.first()).map(|line| line.amount.currency) else {
+            continue;
+        };
+        let bases: Vec<Money> = groups
+            .iter()
+            .map(|lines| {
+                let bases = lines.iter().map(|line| base(line, pricing)).collect::<Result<Vec<_>, _>>()?;
+                Money::sum(currency, bases)
+            })
+            .collect::<Result<_, MoneyError>>()?;
+        let tax = tax_of(Money::sum(currency, bases.iter().copied())?, pricing, rate)?;
+        for (lines, tax) in groups.iter_mut().zip(shared(&bases, tax, pricing, rate)?) {
+            give(lines, tax, pricing, rate)?;
+        }
+    }
+    Ok(())
+}
+
 fn share(lines: &mut [&mut Line], pricing: Pricing, rate_bp: u32) -> Result<(), MoneyError> {
     let Some(currency) = lines.first().map(|line| line.amount.currency) else { return Ok(()) };
     let bases: Vec<Money> = lines.iter().map(|line| base(line, pricing)).collect::<Result<_, _>>()?;
-    let whole = Money::sum(currency, bases.iter().copied())?;
-    let (tax, denominator) = match pricing {
-        Pricing::Inclusive => (inside(whole, rate_bp)?, i128::from(WHOLE_BP) + i128::from(rate_bp)),
-        Pricing::Exclusive => (on_top(whole, rate_bp)?, i128::from(WHOLE_BP)),
+    give(lines, tax_of(Money::sum(currency, bases)?, pricing, rate_bp)?, pricing, rate_bp)
+}
+
+fn tax_of(whole: Money, pricing: Pricing, rate_bp: u32) -> Result<Money, MoneyError> {
+    match pricing {
+        Pricing::Inclusive => inside(whole, rate_bp),
+        Pricing::Exclusive => on_top(whole, rate_bp),
+    }
+}
+
+/// Shares `tax` by the largest remainders of what each base is taxed with exactly.
+fn shared(bases: &[Money], tax: Money, pricing: Pricing, rate_bp: u32) -> Result<Vec<Money>, MoneyError> {
+    let denominator = match pricing {
+        Pricing::Inclusive => i128::from(WHOLE_BP) + i128::from(rate_bp),
+        Pricing::Exclusive => i128::from(WHOLE_BP),
     };
     // Euclid's division rounds down for credits as well, so that what is left over is never negative.
     let exact = |base: &Money| i128::from(base.minor) * i128::from(rate_bp);
@@ -45,11 +90,21 @@ fn share(lines: &mut [&mut Line], pricing: Pricing, rate_bp: u32) -> Result<(), 
     for index in order.into_iter().take(usize::try_from(left).unwrap_or(0)) {
         taxes[index] += 1;
     }
+    taxes
+        .into_iter()
+        .map(|minor| Ok(Money::new(i64::try_from(minor).map_err(|_| MoneyError::Overflow)?, tax.currency)))
+        .collect()
+}
+
+/// Gives lines of one rate their shares of `tax`.
+fn give(lines: &mut [&mut Line], tax: Money, pricing: Pricing, rate_bp: u32) -> Result<(), MoneyError> {
+    let bases: Vec<Money> = lines.iter().map(|line| base(line, pricing)).collect::<Result<_, _>>()?;
+    let taxes = shared(&bases, tax, pricing, rate_bp)?;
     for ((line, base), tax) in lines.iter_mut().zip(bases).zip(taxes) {
-        line.tax = Money::new(i64::try_from(tax).map_err(|_| MoneyError::Overflow)?, currency);
+        line.tax = tax;
         line.amount = match pricing {
             Pricing::Inclusive => base,
-            Pricing::Exclusive => base.checked_add(line.tax)?,
+            Pricing::Exclusive => base.checked_add(tax)?,
         };
     }
     Ok(())
@@ -111,6 +166,33 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn invoices_printed_as_one_have_the_tax_of_the_sum_and_none_of_them_less_than_nothing(
+            prices in proptest::collection::vec((0_i64..100_000, 0_usize..3, any::<bool>()), 2..6), exclusive in any::<bool>(),
+        ) {
+            let pricing = if exclusive { Pricing::Exclusive } else { Pricing::Inclusive };
+            let rates = [700_u32, 1900, 2100];
+            // A price, and sometimes all of it taken off again.
+            let mut parts: Vec<Vec<Line>> = prices
+                .iter()
+                .map(|(minor, rate, is_free)| {
+                    let both = [(*minor, rates[*rate]), (-*minor, rates[*rate])];
+                    lines(pricing, &both[..if *is_free { 2 } else { 1 }])
+                })
+                .collect();
+            on_group_total(&mut parts.iter_mut().collect::<Vec<_>>(), pricing).unwrap();
+            for rate in rates {
+                let sum = prices.iter().filter(|(_, own, is_free)| rates[*own] == rate && !is_free).map(|(minor, ..)| minor).sum();
+                let tax = if exclusive { on_top(eur(sum), rate).unwrap() } else { inside(eur(sum), rate).unwrap() };
+                let printed = parts.iter().flatten().filter(|line| line.tax_rate_bp == rate);
+                prop_assert_eq!(printed.map(|line| line.tax.minor).sum::<i64>(), tax.minor);
+            }
+            for part in &parts {
+                let totals = Totals::of(Currency::EUR, part).unwrap();
+                prop_assert!(totals.tax.minor >= 0 && totals.subtotal.minor >= 0, "{:?}", totals);
+            }
+        }
+
         #[test]
         fn the_shares_add_up_to_the_tax_of_the_sum(prices in proptest::collection::vec((-100_000_i64..100_000, 0_usize..3), 1..9), exclusive in any::<bool>()) {
             let pricing = if exclusive { Pricing::Exclusive } else { Pricing::Inclusive };
