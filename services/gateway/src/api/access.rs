@@ -303,6 +303,8 @@ pub const RULES: &[Rule] = &[
     post("/orders/{id}/decline", Holder("order.manage"), Brand, "order.decline"),
     read("/trial-rules", Holder("brand.read"), Brand),
     write("PUT", "/trial-rules", Holder("brand.update"), Brand, "trial_rules.put"),
+    read("/accounts/{id}/invoicing", Holder("invoice.read"), Brand),
+    write("PUT", "/accounts/{id}/invoicing", Holder("invoice.manage"), Brand, "customer_invoicing.update"),
     post("/accounts/{id}/vat-decision", Holder("order.manage"), Brand, "vat_number.decide"),
     // people
     read("/accounts", Holder("account.read"), Either),

@@ -70,6 +70,27 @@ view! {
 }
 
 view! {
+    /// What one subscription pays of a consolidated invoice. Voiding, writing off and crediting name the part.
+    InvoicePart from billing::InvoicePart {
+        invoice_id: String,
+        subscription_id: String,
+        /// As the lines print it.
+        subscription_name: String,
+        plan_name: String,
+        state: InvoiceState,
+        period_start: Option<Time>,
+        period_end: Option<Time>,
+        total: Option<Money>,
+        tax: Option<Money>,
+        paid: Option<Money>,
+        refunded: Option<Money>,
+        /// Its lines among those of the whole, counted from 1.
+        first_line: u32,
+        line_count: u32,
+    }
+}
+
+view! {
     /// An invoice.
     Invoice from billing::Invoice {
         id: String,
@@ -111,6 +132,10 @@ view! {
         /// When what was owed was too little for a payment of its own: it is asked for with the next invoice.
         carried_at: Option<Time>,
         credit_notes: Vec<CreditNote>,
+        /// Of a consolidated invoice: what each subscription pays of it, in the order in which a part payment pays them.
+        parts: Vec<InvoicePart>,
+        /// When a part is the answer: the consolidated invoice it belongs to.
+        consolidated_id: Option<String>,
     }
 }
 

@@ -122,6 +122,8 @@ view! {
         bills_time_off: bool,
         /// Money is asked for by a pro forma invoice, which becomes the invoice with the first money that comes for it.
         proforma: bool,
+        /// What a customer owes for several subscriptions due on one day of the brand's zone is one invoice.
+        consolidated: bool,
         /// 0 before the first change.
         version: u64,
     }
@@ -139,8 +141,35 @@ pub struct InvoiceRulesInput {
     /// Ask for money by a pro forma invoice, which becomes the invoice with the first money that comes for it.
     #[serde(default)]
     pub proforma: bool,
+    /// Bill what a customer owes for several subscriptions due on one day of the brand's zone by one invoice. Not together with
+    /// `proforma`.
+    #[serde(default)]
+    pub consolidated: bool,
     /// The version that was read; 409 `version_conflict` when somebody else was faster.
     pub version: u64,
+}
+
+words! {
+    /// Whether a customer's renewals of one day are one invoice. `brand`: as the invoice rules say.
+    Consolidation from billing::customer_invoicing::Consolidation { Brand, Always, Never }
+}
+
+view! {
+    /// How one customer is billed.
+    CustomerInvoicing from billing::CustomerInvoicing {
+        account_id: String,
+        consolidation: Consolidation,
+        /// What counts: renewals due on one day are one invoice.
+        consolidated: bool,
+    }
+}
+
+/// How staff wants a customer billed, from the next renewal on.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CustomerInvoicingInput {
+    /// `brand`: as the invoice rules say.
+    pub consolidation: Consolidation,
 }
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -154,6 +183,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(credit))
         .routes(routes!(cancel_order))
         .routes(routes!(rules, put_rules))
+        .routes(routes!(customer, put_customer))
 }
 
 /// Write an invoice.
@@ -327,7 +357,31 @@ async fn put_rules(
         unpaid_at_end: input.unpaid_at_end.into(),
         bills_time_off: input.bills_time_off,
         proforma: input.proforma,
+        consolidated: input.consolidated,
         expected_version: input.version,
     };
     Ok(Json(state.clients.billing(&caller.call()).put_invoice_rules(request).await?.into_inner().into()))
+}
+
+/// Get how a customer is billed.
+#[utoipa::path(get, path = "/accounts/{id}/invoicing", tag = "invoices", operation_id = "get_customer_invoicing", params(("id" = String, Path)), responses((status = 200, body = CustomerInvoicing)))]
+async fn customer(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(account_id): Path<String>,
+) -> Reply<Json<CustomerInvoicing>> {
+    let request = billing::GetCustomerInvoicingRequest { account_id };
+    Ok(Json(state.clients.billing(&caller.call()).get_customer_invoicing(request).await?.into_inner().into()))
+}
+
+/// Change how a customer is billed.
+#[utoipa::path(put, path = "/accounts/{id}/invoicing", tag = "invoices", operation_id = "put_customer_invoicing", params(("id" = String, Path)), request_body = CustomerInvoicingInput, responses((status = 200, body = CustomerInvoicing)))]
+async fn put_customer(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(account_id): Path<String>,
+    Json(input): Json<CustomerInvoicingInput>,
+) -> Reply<Json<CustomerInvoicing>> {
+    let request = billing::PutCustomerInvoicingRequest { account_id, consolidation: input.consolidation.into() };
+    Ok(Json(state.clients.billing(&caller.call()).put_customer_invoicing(request).await?.into_inner().into()))
 }

@@ -5,6 +5,7 @@
 mod addons;
 mod apply;
 mod browser;
+mod consolidated;
 mod coupons;
 mod dunning;
 mod edge;

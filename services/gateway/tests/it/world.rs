@@ -48,7 +48,7 @@ fn identity_config() -> identity::Config {
 }
 
 /// Its payment provider may be on this machine.
-fn billing_config() -> billing::Config {
+pub fn billing_config() -> billing::Config {
     let mut config: billing::Config = defaults(billing::NAME, billing::DEFAULTS);
     config.allow_networks = vec!["127.0.0.0/8".parse().unwrap()];
     config

@@ -145,6 +145,30 @@ pub async fn pay_many(
     pay_invoices(&state, &customer, &ui, invoice_ids, sent.key()?.0).await
 }
 
+/// What each subscription pays of a consolidated invoice.
+fn consolidated(invoice: &Invoice, manner: &Manner) -> Table {
+    let rows = invoice.parts.iter().map(|part| {
+        let (tone, word) = match part.state() {
+            Life::Draft | Life::Unspecified => (Tone::Neutral, "Draft"),
+            Life::Open => (Tone::Warn, "Open"),
+            Life::Void => (Tone::Neutral, "Taken back"),
+            Life::Uncollectible => (Tone::Bad, "Given up"),
+            Life::Closed => (Tone::Good, "Paid"),
+        };
+        let period = match (&part.period_start, &part.period_end) {
+            (Some(from), Some(to)) => format!("{} to {}", manner.date(Some(from)), manner.date(Some(to))),
+            _ => String::new(),
+        };
+        vec![
+            Cell::text(format!("{} ({})", part.plan_name, part.subscription_name)).note(period),
+            Cell::badge(tone, word),
+            Cell::number(manner.money(part.paid.as_ref())),
+            Cell::number(manner.money(part.total.as_ref())),
+        ]
+    });
+    Table::new("Subscriptions", &["Subscription", "State", "#Paid", "#Amount"], "").rows(rows)
+}
+
 /// An invoice's parts, for customers and staff; `address` is its page's.
 pub fn parts(page: Page, invoice: &Invoice, manner: &Manner, address: &str) -> Page {
     let (pdf, ubl) = (format!("{address}/pdf"), format!("{address}/ubl"));
@@ -201,6 +225,9 @@ pub fn parts(page: Page, invoice: &Invoice, manner: &Manner, address: &str) -> P
             ],
         ))
         .with(Block::Table(Table::new("Lines", &["Description", "#Quantity", tax.as_str(), "#Amount"], "").rows(rows)));
+    if !invoice.parts.is_empty() {
+        page = page.with(Block::Table(consolidated(invoice, manner)));
+    }
     if !invoice.credit_notes.is_empty() {
         let rows = invoice.credit_notes.iter().map(|note| {
             vec![

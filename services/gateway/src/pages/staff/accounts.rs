@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use ottery_proto::billing::v1 as billing;
+use ottery_proto::billing::v1::customer_invoicing::Consolidation;
 use ottery_proto::identity::v1 as identity;
 use ottery_proto::provisioning::v1 as provisioning;
 
@@ -172,6 +173,13 @@ async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>)
         }
         Err(status) => page.with(away("Invoices", &status.into())),
     };
+    if desk.may("invoice.manage") {
+        let asked = billing::GetCustomerInvoicingRequest { account_id: desk.id.clone() };
+        // Whoever never bought anything is billed nothing.
+        if let Ok(found) = state.clients.billing(&call).get_customer_invoicing(asked).await {
+            page = page.with(Block::Form(invoicing_form(desk, found.get_ref())));
+        }
+    }
     if desk.may("account.manage") {
         let form = Form::new("", desk.at(&format!("/customers/{}/merge", desk.id)), "Merge")
             .intro("For one person with two accounts: subscriptions, invoices, saved methods and money go to the other one. Invoices keep the name they were issued to. This cannot be undone.")
@@ -222,5 +230,33 @@ pub async fn decide_vat(State(state): State<AppState>, desk: Desk, Body(sent): B
         reference: sent.text("reference"),
     };
     state.clients.billing(&desk.call()).decide_vat_number(asked).await?;
+    Ok(go_done(&desk.at(&format!("/customers/{}", desk.id)), "saved"))
+}
+
+const CONSOLIDATIONS: [(&str, &str, Consolidation); 3] = [
+    ("brand", "as the brand's rules say", Consolidation::Brand),
+    ("always", "always", Consolidation::Always),
+    ("never", "never", Consolidation::Never),
+];
+
+fn invoicing_form(desk: &Desk, found: &billing::CustomerInvoicing) -> Form {
+    let chosen = CONSOLIDATIONS.iter().find(|(.., choice)| *choice == found.consolidation());
+    let choices = CONSOLIDATIONS.map(|(value, label, _)| (value.to_owned(), label.to_owned())).to_vec();
+    Form::new("", desk.at(&format!("/customers/{}/invoicing", desk.id)), "Save")
+        .intro("From the next renewal on; what is issued stays as it is.")
+        .field(
+            Field::select("consolidation", "One invoice for renewals that are due on one day", choices)
+                .value(chosen.map_or("brand", |(value, ..)| *value)),
+        )
+        .folded("How they are billed")
+}
+
+/// `POST /staff/b/{brand}/customers/{id}/invoicing`
+pub async fn put_invoicing(State(state): State<AppState>, desk: Desk, Body(sent): Body<Sent>) -> Reply<Response> {
+    let chosen = CONSOLIDATIONS.iter().find(|(value, ..)| *value == sent.get("consolidation"));
+    let consolidation = chosen.map_or(Consolidation::Unspecified, |(.., choice)| *choice);
+    let asked =
+        billing::PutCustomerInvoicingRequest { account_id: desk.id.clone(), consolidation: consolidation.into() };
+    state.clients.billing(&desk.call()).put_customer_invoicing(asked).await?;
     Ok(go_done(&desk.at(&format!("/customers/{}", desk.id)), "saved"))
 }

@@ -135,6 +135,22 @@ fn reason() -> Field {
     Field::text("reason", "Reason").required()
 }
 
+/// Which part of a consolidated invoice is meant; none of any other.
+pub fn part_field(invoice: &Invoice) -> Option<Field> {
+    let options = invoice
+        .parts
+        .iter()
+        .map(|part| (part.invoice_id.clone(), format!("{} ({})", part.plan_name, part.subscription_name)));
+    let options: Vec<_> = options.collect();
+    (!options.is_empty()).then(|| Field::select("part", "Part", options))
+}
+
+/// The invoice a form is about: the part that was chosen, else the one of its page.
+pub fn meant(sent: &Sent, page: &str) -> String {
+    let part = sent.text("part");
+    if part.is_empty() { page.to_owned() } else { part }
+}
+
 /// An issued invoice: send, credit, take back, give up. `manages` and `refunds`: what its reader may do.
 pub fn issued_forms(
     mut page: Page,
@@ -152,6 +168,7 @@ pub fn issued_forms(
         forms.push(
             Form::new("", format!("{here}/credit"), "Write a credit note")
                 .intro("What is still owed shrinks; what was paid goes to the wallet. One that owes nothing any more is settled and gives what it was for.")
+                .fields(part_field(invoice))
                 .field(Field::text("amount", "Amount, tax contained").half().example("10.00").help("Or lines."))
                 .field(Field::text("line_numbers", "Lines").half().example("1, 3").help("Counted from 1; each whole and once."))
                 .field(reason().help("On the credit note, for the customer to read."))
@@ -161,10 +178,12 @@ pub fn issued_forms(
                 .refused(failed),
         );
     }
-    if manages && is_owed && invoice.paid.as_ref().is_none_or(|paid| paid.minor == 0) {
+    let is_unpaid = invoice.paid.as_ref().is_none_or(|paid| paid.minor == 0);
+    if manages && is_owed && (is_unpaid || !invoice.parts.is_empty()) {
         forms.push(
             Form::new("", format!("{here}/void"), "Make it void")
                 .intro("Its number stays used. The period of a running subscription is billed anew.")
+                .fields(part_field(invoice))
                 .field(reason())
                 .tone(Tone::Bad)
                 .folded("Make it void")
@@ -175,6 +194,7 @@ pub fn issued_forms(
         forms.push(
             Form::new("", format!("{here}/write-off"), "Give it up")
                 .intro("What is still owed becomes a loss. Paid after all, it closes.")
+                .fields(part_field(invoice))
                 .field(reason())
                 .tone(Tone::Bad)
                 .folded("Give it up")

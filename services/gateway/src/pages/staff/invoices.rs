@@ -7,7 +7,7 @@ use ottery_proto::billing::v1::Invoice;
 use ottery_proto::billing::v1::invoice::State as Life;
 
 use super::desk::{Desk, away};
-use super::invoice_form::{draft_forms, issued_forms};
+use super::invoice_form::{draft_forms, issued_forms, part_field};
 use super::orders::payments;
 use crate::api::invoices::e_invoice;
 use crate::pages::account::{invoice_document, invoice_parts, invoice_state, invoice_title};
@@ -79,7 +79,8 @@ pub(super) async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Optio
             billing::ListPaymentsRequest { page: None, account_id: String::new(), invoice_id: invoice.id.clone() };
         page = match state.clients.billing(&desk.call()).list_payments(asked).await {
             Ok(found) => {
-                payments(page, desk, &desk.manner(state), found.get_ref(), format!("{address}/refund"), failed)
+                let to = (format!("{address}/refund"), part_field(&invoice));
+                payments(page, desk, &desk.manner(state), found.get_ref(), to, failed)
             }
             Err(status) => page.with(away("Payments", &status.into())),
         };

@@ -7,7 +7,7 @@ use ottery_proto::billing::v1::invoice_rules::UnpaidAtEnd;
 use ottery_proto::identity::v1::GetAccountRequest;
 
 use super::desk::Desk;
-use super::invoice_form::{amount, in_form, line_fields, lines};
+use super::invoice_form::{amount, in_form, line_fields, lines, meant};
 use super::invoices::render;
 use super::orders::refund_of;
 use crate::api::invoicing::write;
@@ -124,14 +124,14 @@ pub async fn send(State(state): State<AppState>, desk: Desk) -> Reply<Response> 
 
 /// `POST /staff/b/{brand}/invoices/{id}/void`
 pub async fn void(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
-    let request = billing::VoidInvoiceRequest { invoice_id: desk.id.clone(), reason: sent.text("reason") };
+    let request = billing::VoidInvoiceRequest { invoice_id: meant(&sent, &desk.id), reason: sent.text("reason") };
     let result = state.clients.billing(&desk.call()).void_invoice(request).await;
     answer((&state, &desk, &ui), sent, "void", "voided", result.map(drop).map_err(Refusal::from)).await
 }
 
 /// `POST /staff/b/{brand}/invoices/{id}/write-off`
 pub async fn write_off(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
-    let request = billing::WriteOffInvoiceRequest { invoice_id: desk.id.clone(), reason: sent.text("reason") };
+    let request = billing::WriteOffInvoiceRequest { invoice_id: meant(&sent, &desk.id), reason: sent.text("reason") };
     let result = state.clients.billing(&desk.call()).write_off_invoice(request).await;
     answer((&state, &desk, &ui), sent, "write-off", "given-up", result.map(drop).map_err(Refusal::from)).await
 }
@@ -140,9 +140,11 @@ pub async fn write_off(State(state): State<AppState>, desk: Desk, ui: Ui, Body(s
 pub async fn credit(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
     let result = async {
         let currency = read(&state, &desk).await?.total.unwrap_or_default().currency;
-        let numbers = sent.list("line_numbers").iter().map(|number| number.parse()).collect::<Result<_, _>>();
+        let written = sent.list("line_numbers");
+        let numbers = written.iter().map(|number| number.parse()).collect::<Result<_, _>>();
         let request = billing::CreditInvoiceRequest {
-            invoice_id: desk.id.clone(),
+            // Lines are counted over the whole, and tell which part is meant.
+            invoice_id: if written.is_empty() { meant(&sent, &desk.id) } else { desk.id.clone() },
             amount: amount(&sent, "amount", &currency)?,
             line_numbers: numbers.map_err(|_| {
                 Refusal::invalid("line_numbers", "number_invalid", "write numbers of lines, such as 1, 3")
@@ -160,7 +162,7 @@ pub async fn credit(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent
 pub async fn refund(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
     let result = async {
         let invoice = read(&state, &desk).await?;
-        refund_of(&state, &desk, &sent, invoice.id, &invoice.total.unwrap_or_default().currency).await
+        refund_of(&state, &desk, &sent, meant(&sent, &invoice.id), &invoice.total.unwrap_or_default().currency).await
     }
     .await;
     answer((&state, &desk, &ui), sent, "refund", "refunded", result).await
@@ -196,6 +198,10 @@ async fn rules_form(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Fail
                 Field::check("proforma", "Ask by a pro forma invoice first", rules.proforma)
                     .help("It becomes the invoice, with an invoice's number, when it is paid."),
             )
+            .field(
+                Field::check("consolidated", "One invoice for what a customer owes on one day", rules.consolidated)
+                    .help("For renewals of several subscriptions that are due on the same day; not with pro forma invoices."),
+            )
             .field(Field::hidden("version", rules.version.to_string()))
             .refused(failed);
         page.with(Block::Form(form))
@@ -206,6 +212,7 @@ async fn rules_form(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Fail
             vec![
                 ("An open renewal at the end", Cell::text(label.unwrap_or_default())),
                 ("Pro forma first", Cell::text(if rules.proforma { "yes" } else { "no" })),
+                ("One invoice a day", Cell::text(if rules.consolidated { "yes" } else { "no" })),
                 ("Time suspended by us", Cell::text(if rules.bills_time_off { "is billed" } else { "is not billed" })),
             ],
         ))
@@ -226,6 +233,7 @@ pub async fn put_rules(State(state): State<AppState>, desk: Desk, ui: Ui, Body(s
             unpaid_at_end: policy.into(),
             bills_time_off: sent.is_on("bills_time_off"),
             proforma: sent.is_on("proforma"),
+            consolidated: sent.is_on("consolidated"),
             expected_version: sent.number("version")?,
         };
         state.clients.billing(&desk.call()).put_invoice_rules(request).await?;

@@ -142,6 +142,7 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/customers/{id}/wallet/credits", post(wallet::grant))
         .route("/staff/b/{brand}/customers/{id}/wallet/conversions", post(wallet::convert))
         .route("/staff/b/{brand}/customers/{id}/vat", post(accounts::decide_vat))
+        .route("/staff/b/{brand}/customers/{id}/invoicing", post(accounts::put_invoicing))
         .route("/staff/b/{brand}/tickets", get(tickets::list))
         .route("/staff/b/{brand}/tickets/{id}", get(tickets::show))
         .route("/staff/b/{brand}/tickets/{id}/reply", post(tickets::reply))

@@ -156,7 +156,7 @@ async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>)
         page = match state.clients.billing(&call).list_payments(asked).await {
             Ok(found) => {
                 let to = desk.at(&format!("/orders/{}/refund", desk.id));
-                payments(page, desk, &manner, found.get_ref(), to, failed)
+                payments(page, desk, &manner, found.get_ref(), (to, None), failed)
             }
             Err(status) => page.with(away("Payments", &status.into())),
         };
@@ -177,7 +177,7 @@ pub(super) fn payments(
     desk: &Desk,
     manner: &Manner,
     found: &billing::ListPaymentsReply,
-    to: String,
+    (to, part): (String, Option<Field>),
     failed: Option<&Failed>,
 ) -> Page {
     let rows = found.payments.iter().map(|payment| {
@@ -243,6 +243,7 @@ pub(super) fn payments(
             .tone(Tone::Bad)
             .keyed()
             .field(Field::select("payment", "Payment", options))
+            .fields(part)
             .field(Field::text("amount", "Amount").half().example("10.00").help("Empty: everything that is left."))
             .field(Field::select("policy", "The subscription", vec![("keep".into(), "goes on".into()), ("end".into(), "ends now".into())]).half())
             .field(Field::text("reason", "Reason").required().help("On the credit note, for the customer to read."))
