@@ -7,7 +7,7 @@ use ottery_proto::billing::v1 as proto;
 use super::order::{TEXT_MAX, country, idempotency, within};
 use super::{Caller, id};
 use crate::app::Billing;
-use crate::app::merge::Merge;
+use crate::app::merge::{BillingAddress, Merge, Merged};
 use crate::domain::invoice::Buyer;
 
 pub(super) async fn merge(
@@ -32,5 +32,11 @@ pub(super) async fn merge(
         reason: request.reason,
     };
     let merged = app.merge_customers(&caller.actor, caller.brand, merge, call).await?;
-    Ok(proto::MergeCustomersReply { subscriptions: merged.subscriptions, invoices: merged.invoices })
+    let billing_address = match merged.billing_address {
+        BillingAddress::None => proto::merge_customers_reply::BillingAddress::None,
+        BillingAddress::Moved => proto::merge_customers_reply::BillingAddress::Moved,
+        BillingAddress::Kept => proto::merge_customers_reply::BillingAddress::Kept,
+    };
+    let Merged { subscriptions, invoices, .. } = merged;
+    Ok(proto::MergeCustomersReply { subscriptions, invoices, billing_address: billing_address.into() })
 }

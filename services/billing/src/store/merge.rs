@@ -151,3 +151,21 @@ pub async fn give(tx: &mut PgTransaction<'_>, brand: BrandId, from: AccountId, t
         .await?;
     Ok(())
 }
+
+/// What a billing address leaves behind when it was put to another customer: the row, and the questions about its VAT number,
+/// whose answers are for the new one.
+pub async fn give_address(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    from: AccountId,
+    to: AccountId,
+) -> sqlx::Result<()> {
+    let (brand, from, to) = (brand.as_uuid(), from.as_uuid(), to.as_uuid());
+    sqlx::query!("DELETE FROM billing_address WHERE brand_id = $1 AND account_id = $2", brand, from)
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query!("UPDATE vat_check SET account_id = $3 WHERE brand_id = $1 AND account_id = $2", brand, from, to)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}

@@ -1,8 +1,9 @@
 //! Two customers who turn out to be one.
 
-use billing::app::merge::{Merge, Merged};
+use billing::app::merge::{BillingAddress, Merge, Merged};
 use billing::app::order::Idempotency;
 use billing::app::settlement::Settled;
+use billing::domain::address::{Address, Kept};
 use billing::domain::invoice::{Buyer, State};
 use billing::store;
 use chrono::TimeDelta;
@@ -57,7 +58,8 @@ async fn case_051_invoices_keep_the_old_name_balances_move_by_entries_and_subscr
     world.settle(&world.payment(&world.invoice_of(&abroad).await, usd, usd)).await;
     let subscription = world.subscription(paid.order.subscription).await;
 
-    assert_eq!(world.merge(old, new).await.unwrap(), Merged { subscriptions: 3, invoices: 3 });
+    let everything = Merged { subscriptions: 3, invoices: 3, billing_address: BillingAddress::None };
+    assert_eq!(world.merge(old, new).await.unwrap(), everything);
     let kept = world.invoice(invoice.id).await;
     assert_eq!((kept.account, kept.snapshot.buyer.name.as_str()), (new, "Ada"));
     assert_eq!(kept.number, invoice.number);
@@ -130,7 +132,7 @@ async fn a_merge_sent_twice_with_one_key_happens_once_and_answers_the_same() {
     };
     let first = world.merge_with(old, new, call()).await.unwrap();
     assert_eq!(world.merge_with(old, new, call()).await.unwrap(), first);
-    assert_eq!(first, Merged { subscriptions: 1, invoices: 1 });
+    assert_eq!((first.subscriptions, first.invoices), (1, 1));
     world.assert_sound().await;
 }
 
@@ -152,5 +154,82 @@ async fn an_order_placed_while_customers_are_merged_is_moved_or_refused_never_lo
     let left = store::merge::subscriptions(&mut tx, old).await.unwrap();
     assert_eq!(left.is_empty(), merged.is_ok(), "{left:?}");
     drop(tx);
+    world.assert_sound().await;
+}
+
+fn vienna(vat_number: &str) -> Address {
+    Address {
+        company: "Ada GmbH".into(),
+        lines: vec!["Ring 1".into()],
+        city: "Wien".into(),
+        country: "AT".into(),
+        vat_number: vat_number.into(),
+        ..Address::default()
+    }
+}
+
+impl World {
+    /// Staff type an address for the customer.
+    async fn typed(&self, account: AccountId, address: Address) -> Kept {
+        let version = self.address_of(account).await.map_or(0, |kept| kept.version);
+        let staff = actor::owner(self.brand);
+        self.billing.put_billing_address(self.brand, account, address, version, &staff).await.unwrap()
+    }
+
+    async fn address_of(&self, account: AccountId) -> Option<Kept> {
+        self.billing.billing_address(self.brand, account).await.unwrap()
+    }
+
+    /// How many questions about VAT numbers belong to the customer.
+    async fn questions_of(&self, account: AccountId) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM vat_check WHERE account_id = $1")
+            .bind(account.as_uuid())
+            .fetch_one(&self.database.admin_pool)
+            .await
+            .unwrap()
+    }
+}
+
+#[tokio::test]
+async fn case_051_a_billing_address_moves_with_its_vat_number_to_whoever_has_typed_none() {
+    let world = world().await;
+    let (old, new) = (world.account(), world.account());
+    let placed = world.order(old, offer(1190, Term::MONTH)).await;
+    // The other one has ordered, too: where an order said they are is nothing they typed.
+    world.order(new, offer(1190, Term::MONTH)).await;
+    let typed = world.typed(old, vienna("ATU12345675")).await;
+    assert!(typed.standing.is_some(), "the number is being asked about");
+    assert_eq!((world.questions_of(old).await, world.questions_of(new).await), (1, 0));
+    let before = world.address_of(new).await.map_or(0, |kept| kept.version);
+
+    let merged = world.merge(old, new).await.unwrap();
+    assert_eq!(merged.billing_address, BillingAddress::Moved);
+    let moved = world.address_of(new).await.unwrap();
+    assert_eq!((&moved.address, &moved.source, &moved.standing), (&typed.address, &typed.source, &typed.standing));
+    assert_eq!(moved.version, before + 1);
+    assert_eq!(world.address_of(old).await, None);
+    assert_eq!((world.questions_of(old).await, world.questions_of(new).await), (0, 1));
+    // The invoice that was issued keeps what it said; the next one is for the address that moved.
+    let issued = world.invoice_of(&placed).await;
+    assert_eq!(issued.snapshot.buyer.address, None);
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_billing_address_is_kept_by_whoever_has_typed_one_and_staff_are_told() {
+    let world = world().await;
+    let (old, new) = (world.account(), world.account());
+    world.order(old, offer(1190, Term::MONTH)).await;
+    let theirs = world.typed(old, vienna("")).await;
+    let own = world.typed(new, Address { company: "Grace AG".into(), ..vienna("") }).await;
+    let call = || {
+        let scope = KeyScope { brand: Some(world.brand), actor: "acc_1".into(), route: "billing.MergeCustomers" };
+        Some(Idempotency { scope, key: "k-1".into(), hash: [1; 32] })
+    };
+    let merged = world.merge_with(old, new, call()).await.unwrap();
+    assert_eq!(merged.billing_address, BillingAddress::Kept);
+    assert_eq!(world.address_of(new).await.as_ref(), Some(&own));
+    assert_eq!(world.address_of(old).await.as_ref(), Some(&theirs));
+    assert_eq!(world.merge_with(old, new, call()).await.unwrap(), merged, "a repeated call is told the same");
     world.assert_sound().await;
 }

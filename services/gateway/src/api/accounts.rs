@@ -9,7 +9,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::auth::{Account, Realm};
 use super::sessions::Revoked;
-use super::view::{Page, page, view};
+use super::view::{Page, page, view, words};
 use crate::idempotency::IdempotencyKey;
 use crate::limits::{Json, Query};
 use crate::problem::Reply;
@@ -43,6 +43,12 @@ pub struct MergeInput {
     pub reason: String,
 }
 
+words! {
+    /// What became of the billing address of who was merged away: they had typed none, it is the other one's now, or the other
+    /// one has kept their own.
+    MergedAddress from billing::merge_customers_reply::BillingAddress { None, Moved, Kept }
+}
+
 view! {
     /// What went to the other customer.
     Merged from billing::MergeCustomersReply {
@@ -50,6 +56,8 @@ view! {
         subscriptions: u32,
         /// Invoices, open and closed.
         invoices: u32,
+        /// What became of the billing address.
+        billing_address: MergedAddress,
     }
 }
 
@@ -60,8 +68,9 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// Merge a customer into another one.
 ///
 /// For one person with two accounts: subscriptions, invoices, payments, saved methods and balances go to the other account.
-/// Invoices keep the name they were issued to, balances move by entries of their own in the ledger. Nothing can be ordered
-/// under the merged account afterwards; signing in to it stays possible.
+/// Invoices keep the name they were issued to, balances move by entries of their own in the ledger. A billing address moves
+/// when the other account has typed none. Nothing can be ordered under the merged account afterwards; signing in to it stays
+/// possible.
 #[utoipa::path(post, path = "/accounts/{id}/merge", tag = "accounts", operation_id = "merge_customer", params(("id" = String, Path)), request_body = MergeInput, responses((status = 200, body = Merged)))]
 async fn merge(
     State(state): State<AppState>,

@@ -9,8 +9,8 @@ use super::plans::TermView;
 use super::view::{Money, Show, view, words};
 
 words! {
-    /// What the units of an option are. `none`: provisioning hears of them by the key. `connections`: the quantity is how many
-    /// streams may run at a time.
+    /// What the units of an option are. `none`: provisioning hears of them by the key; `isp-lock` binds the line to the internet
+    /// provider it is first used from. `connections`: the quantity is how many streams may run at a time.
     OptionEffect from catalog::plan_option::Effect { None, Connections }
 }
 

@@ -287,6 +287,11 @@ pub(crate) fn done(code: &str) -> Option<Note> {
         "given-up" => ("Given up", "What was owed is a loss in the books."),
         "credited" => ("Credited", "The credit note is listed below."),
         "merged" => ("Merged", "Everything of the other account is here now."),
+        "merged-address" => ("Merged", "Everything of the other account is here now, with its billing address."),
+        "merged-own-address" => (
+            "Merged",
+            "Everything of the other account is here now. Its billing address is not: this one keeps its own; correct it if the other was right.",
+        ),
         "order-cancelled" => ("Cancelled", "Its invoice is void with it."),
         "confirmed" => ("Thank you", "You confirmed who you are; do it again now."),
         _ => return None,

@@ -172,6 +172,7 @@ async fn staff_merges_two_accounts_of_one_person() {
     staff.post(&path, input.clone()).await.refused(400, "idempotency_key_missing");
     let merged = staff.pay(&path, "merge-1", input.clone()).await.expect(200);
     assert_eq!((&merged["subscriptions"], &merged["invoices"]), (&json!(1), &json!(1)));
+    assert_eq!(merged["billing_address"], "none");
     assert_eq!(staff.pay(&path, "merge-1", input.clone()).await.expect(200), merged);
     staff.pay(&path, "merge-2", input).await.refused(409, "customer_merged");
     let count =

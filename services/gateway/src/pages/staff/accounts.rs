@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use ottery_proto::billing::v1 as billing;
 use ottery_proto::billing::v1::customer_invoicing::Consolidation;
+use ottery_proto::billing::v1::merge_customers_reply::BillingAddress;
 use ottery_proto::identity::v1 as identity;
 use ottery_proto::provisioning::v1 as provisioning;
 
@@ -67,7 +68,14 @@ pub async fn merge(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent)
     let input = MergeInput { into_account_id: sent.text("into_account_id"), reason: sent.text("reason") };
     let merged = async { merge_into(&state, &desk.caller, sent.key()?, desk.id.clone(), input).await };
     match merged.await {
-        Ok(_) => Ok(go_done(&desk.at(&format!("/customers/{}", sent.get("into_account_id"))), "merged")),
+        Ok(merged) => {
+            let done = match merged.billing_address() {
+                BillingAddress::Moved => "merged-address",
+                BillingAddress::Kept => "merged-own-address",
+                BillingAddress::None | BillingAddress::Unspecified => "merged",
+            };
+            Ok(go_done(&desk.at(&format!("/customers/{}", sent.get("into_account_id"))), done))
+        }
         Err(refusal) if refusal.is("reauth_required") => Err(refusal),
         Err(refusal) => {
             let action = desk.at(&format!("/customers/{}/merge", desk.id));
