@@ -20,9 +20,7 @@ build: ## Build the release binary
 check: ## Format, lints, documentation, dependency policy, query data: everything but tests
 	$(CARGO) fmt --all --check
 	scripts/deny
-	scripts/prepare --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
+	scripts/prepare --lint
 
 # The tests of testkit need its binary, so that building them builds it, with the same features as everything else.
 test: ## Run what CI runs, with servers of its own

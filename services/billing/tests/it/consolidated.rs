@@ -496,8 +496,8 @@ async fn a_customer_who_is_merged_takes_the_invoice_along() {
 }
 
 impl Shop {
-    /// Three weekly subscriptions of one customer that are charged to this card, with what they owe next.
-    async fn owing(&self, card: &str) -> (Vec<Subscription>, Vec<Invoice>) {
+    /// Three weekly subscriptions of one customer that are charged to this card.
+    async fn household_on(&self, card: &str) -> Vec<Subscription> {
         self.world.consolidate(true).await;
         let account = self.world.account();
         let mut subscriptions = Vec::new();
@@ -511,6 +511,12 @@ impl Shop {
             subscriptions.push(self.world.subscription(placed.order.subscription).await);
             self.world.host.clock.advance(TimeDelta::hours(1));
         }
+        subscriptions
+    }
+
+    /// The same, with what they owe next.
+    async fn owing(&self, card: &str) -> (Vec<Subscription>, Vec<Invoice>) {
+        let subscriptions = self.household_on(card).await;
         let parts = self.world.billed(&subscriptions).await;
         assert_eq!(parts.len(), 3);
         (subscriptions, parts)
@@ -634,4 +640,47 @@ async fn a_page_for_the_whole_is_paid_with_other_invoices_and_a_part_is_never_pa
     assert_eq!((all.amount, all.shares.len()), (eur(3997), 4));
     let by_part = pay(vec![second, whole_id]).await;
     assert_eq!((by_part.amount, by_part.shares.len()), (eur(3897), 3));
+}
+
+#[tokio::test]
+async fn case_030_it_is_the_whole_that_has_to_be_enough_for_a_payment() {
+    let shop = shop().await;
+    let all = shop.household_on(GOOD).await;
+    // More than each part of 12.99, less than all three.
+    shop.world.charge_at_least(1_500).await;
+    let parts = shop.world.billed(&all).await;
+    assert!(parts.iter().all(|part| part.carried_at.is_none()), "{parts:#?}");
+    shop.next_steps(parts[0].due_at.unwrap()).await;
+    let (whole, _) = shop.world.whole(&parts[0]).await;
+    assert_eq!((whole.state, shop.payments_of(whole.id).await.len()), (State::Closed, 1));
+    shop.world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn case_030_a_whole_that_is_too_small_is_served_and_charged_with_the_next_one() {
+    let shop = shop().await;
+    let world = &shop.world;
+    let all = shop.household_on(GOOD).await;
+    world.charge_at_least(5_000).await;
+    let parts = world.billed(&all).await;
+    assert_eq!(parts.iter().filter(|part| part.carried_at == Some(world.now())).count(), 3);
+    assert_eq!(world.lives(&all).await, [Life::Active; 3], "served as if paid");
+    let next = world.subscription(all[2].id).await.paid_through.unwrap();
+    assert!(next > all[2].paid_through.unwrap());
+    let refused = shop.pay_whole(&world.whole(&parts[0]).await.0).await.unwrap_err();
+    assert_eq!(refused.reason, "AMOUNT_CARRIED_FORWARD");
+    world.assert_sound().await;
+
+    shop.next_steps(next).await;
+    for subscription in &all {
+        assert_eq!(world.all_open(subscription.id).await, [], "the old and the new are paid");
+        assert!(world.subscription(subscription.id).await.paid_through.unwrap() > next);
+    }
+    assert_eq!(world.groups().await, (2, 6));
+    let (old, _) = world.whole(&parts[0]).await;
+    let payments = shop.payments_of(old.id).await;
+    assert_eq!(payments.iter().map(|paid| (paid.amount, paid.shares.len())).collect::<Vec<_>>(), [(eur(7794), 6)]);
+    assert_eq!(shop.charges(payments[0].id).await, (1, 1));
+    assert_eq!(shop.balance("receivable").await, 0);
+    world.assert_sound().await;
 }

@@ -18,7 +18,7 @@ const LEAD: TimeDelta = TimeDelta::hours(72);
 
 impl World {
     /// From now on no payment is less.
-    async fn charge_at_least(&self, charge_min: i64) {
+    pub async fn charge_at_least(&self, charge_min: i64) {
         let owner = ottery_testkit::actor::owner(self.brand);
         let version = self.billing.amount_rules(self.brand).await.unwrap().version;
         let rule = AmountRule { charge_min, ..AmountRule::usual(Currency::EUR) };
@@ -33,7 +33,7 @@ impl World {
     }
 
     /// What is open for a subscription, oldest first.
-    async fn all_open(&self, id: SubscriptionId) -> Vec<Invoice> {
+    pub async fn all_open(&self, id: SubscriptionId) -> Vec<Invoice> {
         let mut tx = self.tx().await;
         store::invoice::open_of(&mut tx, &[id]).await.unwrap()
     }
