@@ -1,6 +1,7 @@
 //! What a sandbox consists of.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
@@ -109,6 +110,8 @@ pub struct Settings {
     pub numbers_as_strings: bool,
     /// Seconds after which streams of a disabled line end by themselves.
     pub cache_pass_s: u64,
+    /// The countries of viewers' addresses, as real panels have them from a database. Others are in no country.
+    pub countries: BTreeMap<IpAddr, String>,
 }
 
 impl Default for Settings {
@@ -124,6 +127,7 @@ impl Default for Settings {
             racy: false,
             numbers_as_strings: false,
             cache_pass_s: 60,
+            countries: BTreeMap::new(),
         }
     }
 }

@@ -263,6 +263,7 @@ pub fn entitlement_changed(
         plan_name: offer.plan_name.clone(),
         trial: subscription.state == State::Trialing,
         options: offer.options.iter().map(contract::option::quantity).collect(),
+        country: buyer.map(|buyer| buyer.place().country).unwrap_or_default(),
     };
     let version = i64::try_from(subscription.entitlement_version).unwrap_or(i64::MAX);
     Event::new(ENTITLEMENT_CHANGED, subscription.id, version, brand, now, &payload)

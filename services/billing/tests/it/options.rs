@@ -1,6 +1,7 @@
 //! Options by the unit: from the quote over the invoice to what the panel is told, and back.
 
 use billing::app::change::{ChangeTo, Urls};
+use billing::domain::address::Address;
 use billing::domain::offer::Offer;
 use billing::domain::option::{Choice, Effect, Quantity};
 use billing::domain::proration;
@@ -113,6 +114,34 @@ async fn options_are_on_the_quote_the_invoice_the_renewal_and_reach_the_panel() 
     let lines: Vec<_> = renewal.lines.iter().map(|line| (line.quantity, line.amount)).collect();
     assert_eq!(lines, [(1, eur(1000)), (2, eur(600)), (1, eur(50))], "set-up is charged once");
     assert_eq!(world.subscription(id).await.recurring_price(), Ok(eur(1650)));
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn the_panel_hears_where_the_customer_is_billed_and_of_a_move_with_the_next_period() {
+    let served = served().await;
+    let bought = four_streams(&served).await;
+    let world = &served.world;
+    assert_eq!(entitlement(world).await.country, "DE");
+    let address = Address { country: "FR".into(), ..Address::default() };
+    let me = actor::customer(world.brand, bought.account);
+    world.billing.put_billing_address(world.brand, bought.account, address, 0, &me).await.unwrap();
+    let told = entitlement(world).await;
+    assert_eq!((told.country.as_str(), told.version), ("DE", bought.entitlement_version), "nothing new was said");
+    renew(world, &bought).await;
+    let told = entitlement(world).await;
+    assert_eq!(told.country, "FR");
+    assert!(told.version > bought.entitlement_version);
+
+    // Nobody says where this one is.
+    let price = served.sell_offer(with_options(1000, Term::MONTH));
+    let mut nobody = served.customer(world.account());
+    let quote = nobody.create_quote(quoting(price)).await.unwrap().into_inner();
+    let ask = proto::PlaceOrderRequest { country: String::new(), ..placing(&quote) };
+    let order = nobody.place_order(ask).await.unwrap().into_inner().order.unwrap();
+    world.pay(&world.invoice(order.invoice_id.parse().unwrap()).await).await;
+    let told = entitlement(world).await;
+    assert_eq!((told.subscription_id, told.country.as_str()), (order.subscription_id, ""));
     world.assert_sound().await;
 }
 

@@ -38,6 +38,12 @@ spec:
       max: 1
       prices:
         - {amount: "0.00 EUR", term: {count: 1, unit: Month}}
+    - key: country-lock
+      name: From your country alone
+      effect: None
+      max: 1
+      prices:
+        - {amount: "0.00 EUR", term: {count: 1, unit: Month}}
 "#;
 
 /// A player, and the stream it has begun.
@@ -130,6 +136,11 @@ impl Line<'_> {
         self.system.sandbox(4, &self.control("lines")).await[0]["is_isplock"] == 1
     }
 
+    /// The one country the panel lets it play from; empty for any.
+    async fn country(&self) -> String {
+        self.system.sandbox(4, &self.control("lines")).await[0]["forced_country"].as_str().unwrap().to_owned()
+    }
+
     async fn change(&self, subscription: &str, key: &str, quantity: u32) -> Value {
         let input = json!({ "options": [{ "key": key, "quantity": quantity }] });
         self.shopper.post(&format!("/subscriptions/{subscription}/change"), &input).await
@@ -194,6 +205,11 @@ async fn streams_that_are_paid_for_are_allowed_by_the_panel_and_no_more() {
     let end = end.as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
     system.advance(end + chrono::TimeDelta::minutes(5)).await;
     until("the line to be free", async || (!line.is_bound().await).then_some(())).await;
+
+    // Another one: the line plays from the country the customer is billed in.
+    assert_eq!(line.country().await, "");
+    line.change(subscription, "country-lock", 1).await;
+    until("the line to be locked", async || (line.country().await == "DE").then_some(())).await;
 
     doctor(&folder.path()).await;
     let (status, _) = copy.end("-TERM").await;

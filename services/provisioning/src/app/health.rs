@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 use super::App;
 use super::panels::Connected;
 use super::reconcile::listen;
+use crate::domain::Goal;
 use crate::domain::plan::{self, Action, Rules};
-use crate::driver::{Cause, LineState, PanelError, PanelInfo};
+use crate::driver::{Cause, LineKey, LineState, PanelError, PanelInfo};
 use crate::events::publish;
 use crate::store::panel::{self, Due, Row};
 use crate::store::{due, service, task};
@@ -286,9 +287,35 @@ async fn compare(app: &App, connected: &Connected, brand: BrandId) -> anyhow::Re
         for row in &rows {
             let Some(id) = &row.line_id else { continue };
             let line = lines.get(id).filter(|line| line.username == row.username);
+            let whole = match line {
+                Some(line) if is_silent(connected, row, line) => read_whole(connected, line).await,
+                Some(_) | None => None,
+            };
+            let line = whole.as_ref().or(line);
             if differs(app, connected, row, line)? {
                 note_drift(app, brand, row, line.is_some()).await?;
             }
+        }
+    }
+}
+
+/// Whether a row of the list leaves out a lock we would write, so that the line itself has to be read.
+fn is_silent(connected: &Connected, row: &service::Row, line: &LineState) -> bool {
+    let hides_lock = row.isp_lock.is_some() && line.isp_locked.is_none();
+    let hides_country = row.country_lock.is_some() && line.country.is_none();
+    connected.driver.caps().absolute_expiry && row.wanted == Goal::Active.as_str() && (hides_lock || hides_country)
+}
+
+/// The line itself; nothing when it cannot be read now, and what the list says has to do.
+async fn read_whole(connected: &Connected, line: &LineState) -> Option<LineState> {
+    let place = connected.gate.enter(1).await;
+    let found = connected.driver.find(&LineKey::Id(line.id.clone())).await;
+    drop(place);
+    match found {
+        Ok(found) => found.filter(|found| found.username == line.username),
+        Err(error) => {
+            tracing::warn!(panel.id = %connected.id(), %error, "the locks of a line could not be compared this time");
+            None
         }
     }
 }

@@ -60,13 +60,13 @@ pub async fn retry(app: &App, actor: &Actor, brand: BrandId, id: ServiceId) -> R
         row.username.clear();
         row.password_sealed = None;
     }
-    if row.line_banned {
-        // Whether the ban was lifted is for the panel to say.
+    if row.line_banned || row.country_lock == Some(true) && row.line_id.is_some() {
+        // Whether the ban was lifted, or a country set by hand, is for the panel to say.
         row.verify_at = Some(chrono::DateTime::UNIX_EPOCH);
     }
     service::save(&mut tx, &row).await?;
     let now = ottery_kit::clock::brand_now(&mut tx, brand, &*app.host.clock).await?;
-    task::close_of_service(&mut tx, row.id, now).await?;
+    task::close_of_service(&mut tx, row.id, None, now).await?;
     due::wake(&mut tx, id).await?;
     audit::append(&mut tx, actor, "service.retry", id, None, None).await?;
     tx.commit().await?;

@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod breaker;
+pub mod country;
 pub mod observed;
 pub mod placement;
 pub mod plan;
@@ -10,6 +11,7 @@ pub mod wanted;
 
 pub use backoff::Backoff;
 pub use breaker::{Admission, Breaker, BreakerRules, Trip};
+pub use country::Country;
 pub use observed::{CallKind, CallState, Line, LineFact, Observed, OpenCall};
 pub use placement::{Candidate, Wish};
 pub use plan::{Action, Fields, Pause, Rules, Step, plan};

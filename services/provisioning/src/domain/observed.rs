@@ -28,6 +28,8 @@ pub struct Line {
     pub package: Option<i64>,
     /// Whether it is bound to an internet provider.
     pub isp_locked: bool,
+    /// The one country it plays from; empty for any.
+    pub country: String,
 }
 
 impl From<&LineState> for Line {
@@ -43,6 +45,7 @@ impl From<&LineState> for Line {
             outputs: state.outputs.clone().unwrap_or_default(),
             package: state.package,
             isp_locked: state.isp_locked.unwrap_or(false),
+            country: state.country.clone().unwrap_or_default(),
         }
     }
 }

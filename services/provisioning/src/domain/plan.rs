@@ -209,7 +209,21 @@ pub fn differences(wanted: &Wanted, line: &Line) -> Fields {
         package: line.connections != wanted.connections
             || line.bouquets != wanted.bouquets
             || line.outputs != wanted.outputs
-            || wanted.isp_lock.is_some_and(|lock| lock != line.isp_locked),
+            || wanted.isp_lock.is_some_and(|lock| lock != line.isp_locked)
+            || wanted.locked_to().is_some_and(|country| country != line.country),
+    }
+}
+
+/// Why a line plays from everywhere, or from another country, although it was sold as locked to the customer's: stable code. It
+/// serves its customer all the same, so it is no more than something a person should know.
+#[must_use]
+pub fn unlocked(wanted: &Wanted, line: &Line, rules: &Rules) -> Option<&'static str> {
+    match (wanted.country_lock, wanted.country, rules.time) {
+        (Some(true), None, _) => Some("country_unknown"),
+        (Some(true), Some(country), Time::Packages(_)) if line.country != country.as_str() => {
+            Some("country_of_package")
+        }
+        (Some(true), Some(_), Time::Packages(_) | Time::Absolute) | (Some(false) | None, _, _) => None,
     }
 }
 

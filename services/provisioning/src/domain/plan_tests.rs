@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::Country;
 use crate::driver::Output;
 
 const RULES: Rules = Rules { time: Time::Absolute, settle_s: 200, unknown_deadline_s: 600 };
@@ -20,6 +21,8 @@ fn wanted(goal: Goal) -> Wanted {
         paid_through: noon() + TimeDelta::days(33),
         trial: false,
         isp_lock: None,
+        country_lock: None,
+        country: Country::parse("DE"),
     }
 }
 
@@ -35,6 +38,7 @@ fn agreeing() -> Line {
         outputs: vec![Output::Hls],
         package: Some(4),
         isp_locked: false,
+        country: String::new(),
     }
 }
 
@@ -62,6 +66,50 @@ fn a_lock_to_an_internet_provider_is_written_only_where_the_plan_says_something_
     ] {
         assert_eq!(differs(wanted, seen), is_written, "{wanted:?} {seen}");
     }
+}
+
+#[test]
+fn a_lock_to_a_country_is_written_only_where_the_plan_says_something_about_it() {
+    let action = |country_lock, country, seen_in: &str| {
+        let wanted = Wanted { country_lock, country: Country::parse(country), ..wanted(Goal::Active) };
+        let line = Line { country: seen_in.into(), ..agreeing() };
+        plan(&wanted, &seen(LineFact::Seen(line)), None, noon(), &RULES)
+    };
+    let written = Action::Edit(Fields { expiry: false, package: true });
+    let rests = Action::Rest(Step::Ready);
+    for (lock, country, seen_in, expected) in [
+        (Some(true), "DE", "", &written),
+        (Some(true), "DE", "DE", &rests),
+        // The customer moved, or somebody at the panel set another one or its letters in small.
+        (Some(true), "FR", "DE", &written),
+        (Some(true), "DE", "de", &written),
+        (Some(false), "DE", "DE", &written),
+        (Some(false), "DE", "", &rests),
+        // Nobody knows where the customer is: no lock, and above all no old one.
+        (Some(true), "", "", &rests),
+        (Some(true), "", "DE", &written),
+        (None, "DE", "AT", &rests),
+        (None, "DE", "", &rests),
+    ] {
+        assert_eq!(action(lock, country, seen_in), *expected, "{lock:?} {country} {seen_in}");
+    }
+}
+
+#[test]
+fn a_lock_that_does_not_hold_has_a_reason() {
+    let packages = Rules { time: Time::Packages(30 * 86_400), ..RULES };
+    let reason = |country_lock, country, seen_in: &str, rules: &Rules| {
+        let wanted = Wanted { country_lock, country: Country::parse(country), ..wanted(Goal::Active) };
+        unlocked(&wanted, &Line { country: seen_in.into(), ..agreeing() }, rules)
+    };
+    for rules in [&RULES, &packages] {
+        assert_eq!(reason(Some(true), "", "", rules), Some("country_unknown"));
+        assert_eq!(reason(Some(true), "DE", "DE", rules), None);
+        assert_eq!(reason(Some(false), "", "", rules), None);
+        assert_eq!(reason(None, "", "", rules), None);
+    }
+    assert_eq!(reason(Some(true), "DE", "", &packages), Some("country_of_package"));
+    assert_eq!(reason(Some(true), "DE", "", &RULES), None, "it is written");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::Country;
 use crate::driver::Output;
 
 /// What should be true of the line.
@@ -60,4 +61,19 @@ pub struct Wanted {
     /// Whether it is bound to the internet provider it is first used from; none where the plan has no such option, and whatever
     /// the panel's people have set stays.
     pub isp_lock: Option<bool>,
+    /// Whether it plays only from the customer's country; none where the plan has no such option, and whatever the panel's people
+    /// have set stays.
+    pub country_lock: Option<bool>,
+    /// Where the customer is; none while nobody knows.
+    pub country: Option<Country>,
+}
+
+impl Wanted {
+    /// The one country it is to play from, as panels keep it: empty for any, and nothing where the plan does not say. A customer
+    /// nobody knows the country of is locked to none, because a wrong one would shut them out.
+    #[must_use]
+    pub fn locked_to(&self) -> Option<&'static str> {
+        let is_locked = self.country_lock?;
+        Some(self.country.filter(|_| is_locked).map_or("", Country::as_str))
+    }
 }

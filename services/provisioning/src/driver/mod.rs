@@ -38,7 +38,7 @@ pub trait PanelDriver: Send + Sync {
     /// The one line that matches exactly, or nothing.
     async fn find(&self, key: &LineKey) -> Res<Option<LineState>>;
 
-    /// A page of all lines, ordered by their id. Rows of a list may lack bouquets and outputs.
+    /// A page of all lines, ordered by their id. Rows of a list may lack bouquets, outputs and locks.
     async fn list(&self, cursor: Option<Cursor>) -> Res<Page<LineState>>;
 
     /// Moves the expiry, and reads back.

@@ -118,6 +118,8 @@ pub struct LineSpec {
     pub trial: bool,
     /// Whether it is bound to the internet provider it is first used from.
     pub isp_lock: bool,
+    /// The one country it plays from, ISO 3166-1 alpha-2; empty for any.
+    pub country: String,
 }
 
 /// Where a line is: its id on the panel and the name we gave it. Both must agree before anything is written.
@@ -169,6 +171,8 @@ pub struct LineState {
     pub trial: bool,
     /// Whether it is bound to an internet provider; nothing when the answer did not say.
     pub isp_locked: Option<bool>,
+    /// The one country it plays from, as the panel has it, empty for any; nothing when the answer did not say.
+    pub country: Option<String>,
     /// Streams open now, when the answer says so.
     pub online: Option<u32>,
     /// Notes of both kinds; our mark is in one of them.
@@ -213,6 +217,8 @@ impl LineState {
             Some("outputs")
         } else if self.isp_locked.is_some_and(|locked| locked != spec.isp_lock) {
             Some("isp_lock")
+        } else if self.country.as_ref().is_some_and(|country| *country != spec.country) {
+            Some("country")
         } else if !self.enabled {
             Some("enabled")
         } else {
@@ -269,6 +275,8 @@ pub struct PackageSpec {
     pub expiry: Option<Expiry>,
     /// Whether it is bound to an internet provider; `None` keeps what the panel has.
     pub isp_lock: Option<bool>,
+    /// The one country it plays from, empty for any; `None` keeps what the panel has.
+    pub country: Option<String>,
 }
 
 /// Answer of the connection test.

@@ -12,7 +12,7 @@ use sqlx::postgres::PgTransaction;
 
 use crate::app::App;
 use crate::app::entitlement::{self, Wish};
-use crate::domain::{Goal, Wanted};
+use crate::domain::{Country, Goal, Wanted};
 use crate::driver::Output;
 use crate::store::panel;
 
@@ -20,6 +20,8 @@ use crate::store::panel;
 pub const ENTITLEMENT_CHANGED: &str = "billing.entitlement.changed.v1";
 /// Key of the option that binds a line to one internet provider.
 const ISP_LOCK: &str = "isp-lock";
+/// Key of the option that lets a line play only from its customer's country.
+const COUNTRY_LOCK: &str = "country-lock";
 
 /// Who listens to entitlements. It is state: the newest says everything.
 #[must_use]
@@ -76,7 +78,8 @@ fn wish(delivery: &Delivery, event: EntitlementChanged) -> Result<Wish, HandleEr
         .paid_through
         .and_then(instant)
         .ok_or_else(|| HandleError::permanent("`paid_through` is missing or out of range"))?;
-    let lock = event.options.iter().find(|option| option.key == ISP_LOCK);
+    let lock = |key: &str| event.options.iter().find(|option| option.key == key).map(|option| option.quantity > 0);
+    let (isp_lock, country_lock) = (lock(ISP_LOCK), lock(COUNTRY_LOCK));
     let region = if event.region.is_empty() { mapping.region } else { event.region };
     Ok(Wish {
         brand: delivery.brand()?,
@@ -97,7 +100,9 @@ fn wish(delivery: &Delivery, event: EntitlementChanged) -> Result<Wish, HandleEr
             package: Some(mapping.package_id).filter(|id| *id > 0),
             paid_through,
             trial: event.trial,
-            isp_lock: lock.map(|option| option.quantity > 0),
+            isp_lock,
+            country_lock,
+            country: Country::parse(&event.country),
         },
         causation_id: delivery.envelope.event_id.clone(),
         correlation_id: delivery.envelope.correlation_id.clone(),

@@ -199,7 +199,20 @@ pub fn status_text(step: Step, code: &str) -> &'static str {
     }
 }
 
-/// What a person does about a service that is stuck.
+/// What a person reads of a lock that does not hold.
+#[must_use]
+pub fn unlocked_text(code: &str) -> &'static str {
+    match code {
+        "country_unknown" => {
+            "The line plays from everywhere: it was sold as locked to its customer's country, which nobody knows."
+        }
+        _ => {
+            "The line is not locked to its customer's country: where it plays is decided by the package of the panel's key."
+        }
+    }
+}
+
+/// What a person does about a service that is stuck, or lacks something.
 #[must_use]
 pub fn remedy(code: &str) -> &'static str {
     use crate::driver::PermKind;
@@ -210,7 +223,7 @@ pub fn remedy(code: &str) -> &'static str {
         }
         "names_taken" => "Every name we would give the line is taken by others. Look at the panel's lines, then retry.",
         "panel_disagrees" => {
-            "The panel accepted a change and shows something else. Check bouquets and formats of the plan on the panel, then retry."
+            "The panel accepted a change and shows something else. Check bouquets and formats of the plan and locks of the line on the panel, then retry."
         }
         "purchase_unclear" => {
             "A package was perhaps bought: expiry and credits moved differently. Compare the line and the credit log on the panel, then retry."
@@ -219,6 +232,12 @@ pub fn remedy(code: &str) -> &'static str {
             "The service's panel does not exist any more. Retry to place it anew, or end the subscription."
         }
         "package_missing" => "Name the package in the plan's panel mapping; a reseller key sells nothing without.",
+        "country_unknown" => {
+            "Give the customer a billing address with a country by its two letters (`GB`, not `UK`); the line is locked with the subscription's next renewal or change."
+        }
+        "country_of_package" => {
+            "A reseller key locks no lines. Set the country of the package or of the line on the panel and retry, or serve the plan from a panel with an admin key."
+        }
         other => [
             PermKind::NotFound,
             PermKind::Conflict,

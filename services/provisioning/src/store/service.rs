@@ -6,7 +6,7 @@ use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
 
 use super::Unknown;
-use crate::domain::{CallKind, CallState, Goal, Line, LineFact, Observed, OpenCall, Step, Wanted};
+use crate::domain::{CallKind, CallState, Country, Goal, Line, LineFact, Observed, OpenCall, Step, Wanted};
 use crate::driver::{LineState, Output};
 
 /// A service as it is stored.
@@ -70,6 +70,9 @@ pub struct Row {
     pub updated_at: DateTime<Utc>,
     pub isp_lock: Option<bool>,
     pub line_isp_locked: bool,
+    pub country_lock: Option<bool>,
+    pub country: String,
+    pub line_country: String,
 }
 
 /// A service with what a worker needs beside it.
@@ -178,14 +181,14 @@ pub async fn want(tx: &mut PgTransaction<'_>, new: &Entitlement) -> sqlx::Result
         r#"WITH stored AS (
                INSERT INTO service AS s (id, brand_id, subscription_id, account_id, order_id, email, locale, plan_name,
                    wanted, wanted_version, connections, bouquets, outputs, package, pool, region, paid_through, trial,
-                   isp_lock, step, traceparent, causation_id, correlation_id, created_at, updated_at)
+                   isp_lock, country_lock, country, step, traceparent, causation_id, correlation_id, created_at, updated_at)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-                   $23, 'placing', $19, $20, $21, $22, $22)
+                   $23, $24, $25, 'placing', $19, $20, $21, $22, $22)
                ON CONFLICT (subscription_id) DO UPDATE SET
                    account_id = $4, order_id = $5, email = $6, locale = $7, plan_name = $8, wanted = $9,
                    wanted_version = $10, connections = $11, bouquets = $12, outputs = $13, package = $14, pool = $15,
                    region = $16, paid_through = $17, trial = $18, traceparent = $19, causation_id = $20,
-                   correlation_id = $21, attempts = 0, updated_at = $22, isp_lock = $23
+                   correlation_id = $21, attempts = 0, updated_at = $22, isp_lock = $23, country_lock = $24, country = $25
                WHERE s.wanted_version < $10
                RETURNING s.id, s.brand_id
            ), due AS (
@@ -218,6 +221,8 @@ pub async fn want(tx: &mut PgTransaction<'_>, new: &Entitlement) -> sqlx::Result
         new.correlation_id,
         new.now,
         wanted.isp_lock,
+        wanted.country_lock,
+        wanted.country.map_or("", Country::as_str),
     )
     .fetch_optional(&mut **tx)
     .await?;
@@ -233,7 +238,7 @@ pub async fn save(tx: &mut PgTransaction<'_>, row: &Row) -> sqlx::Result<()> {
              observed_at = $17, verify_at = $18, open_call = $19, open_started_at = $20, open_kind = $21,
              open_state = $22, open_sent_at = $23, open_absent_at = $24, open_expiry = $25, open_credits = $26,
              step = $27, status_code = $28, refused_version = $29, refused_code = $30, attempts = $31, ready_at = $32,
-             version = $33, updated_at = $34, has_task = $35, line_isp_locked = $36
+             version = $33, updated_at = $34, has_task = $35, line_isp_locked = $36, line_country = $37
          WHERE id = $1",
         row.id,
         row.panel_id,
@@ -271,6 +276,7 @@ pub async fn save(tx: &mut PgTransaction<'_>, row: &Row) -> sqlx::Result<()> {
         row.updated_at,
         row.has_task,
         row.line_isp_locked,
+        row.line_country,
     )
     .execute(&mut **tx)
     .await?;
@@ -342,6 +348,8 @@ impl Row {
             paid_through: self.paid_through,
             trial: self.trial,
             isp_lock: self.isp_lock,
+            country_lock: self.country_lock,
+            country: Country::parse(&self.country),
         })
     }
 
@@ -365,6 +373,7 @@ impl Row {
                 outputs: outputs(&self.line_outputs),
                 package: self.line_package,
                 isp_locked: self.line_isp_locked,
+                country: self.line_country.clone(),
             }),
             other => return Err(Unknown { column: "service.line_fact", value: other.to_owned() }),
         };
@@ -420,6 +429,9 @@ impl Row {
         }
         self.line_package = line.package;
         self.line_isp_locked = line.isp_locked.unwrap_or(self.line_isp_locked);
+        if let Some(country) = &line.country {
+            self.line_country.clone_from(country);
+        }
         self.observed_at = Some(now);
     }
 

@@ -52,11 +52,21 @@ pub async fn open(tx: &mut PgTransaction<'_>, brand: BrandId, new: &New, now: Da
     Ok(())
 }
 
-/// Closes every open task of a service: it needs nobody any more.
-pub async fn close_of_service(tx: &mut PgTransaction<'_>, service: Uuid, now: DateTime<Utc>) -> sqlx::Result<()> {
-    sqlx::query!("UPDATE task SET closed_at = $2 WHERE service_id = $1 AND closed_at IS NULL", service, now)
-        .execute(&mut **tx)
-        .await?;
+/// Closes every open task of a service, because it needs nobody any more, but not one of the kind to keep.
+pub async fn close_of_service(
+    tx: &mut PgTransaction<'_>,
+    service: Uuid,
+    keep: Option<&str>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE task SET closed_at = $3 WHERE service_id = $1 AND closed_at IS NULL AND kind IS DISTINCT FROM $2",
+        service,
+        keep,
+        now
+    )
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 

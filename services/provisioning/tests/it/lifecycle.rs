@@ -5,7 +5,7 @@ use ottery_proto::provisioning::v1::ServiceChanged;
 use ottery_proto::provisioning::v1::service::Step;
 use serde_json::json;
 
-use crate::world::{Subscription, World, days};
+use crate::world::{Subscription, World, country_lock, days};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paid_subscription_plays_and_is_told_once() {
@@ -175,14 +175,95 @@ async fn a_simulated_panel_follows_the_brands_test_clock() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn case_097_a_line_changed_by_hand_is_set_right_again() {
+/// A world that compares its lines with the panel's all the time.
+async fn watchful() -> World {
     let mut config = crate::world::config();
     config.health.drift_every_s = 1;
     config.health.probe_every_s = 1;
     let spec = ottery_sandbox::PanelSpec { rate_per_second: 0, ..Default::default() };
     let world = World::with(config, vec![spec]).await;
     world.admin_panel().await;
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_plays_only_from_its_customers_country_and_moves_with_them() {
+    let world = watchful().await;
+    let mut ada = Subscription::locked("DE", 1);
+    world.want(&mut ada, Wanted::Active).await;
+    let credentials = world.credentials(&world.until(&ada, Step::Ready).await).await;
+    let forced = async || world.lines().await[0]["forced_country"].as_str().unwrap().to_owned();
+    assert_eq!(forced().await, "DE");
+    assert!(world.effects("edit_line").await.is_empty(), "the line was made as it was bought");
+    world.players_in("FR").await;
+    assert!(!world.streams(&credentials).await && world.plays(&credentials).await, "the profile answers everybody");
+    world.players_in("DE").await;
+    assert!(world.streams(&credentials).await);
+
+    // Lists of lines do not show the country; changed by hand it is set right again all the same.
+    let line = format!("panels/SANDBOX1/lines/{}", world.lines().await[0]["id"]);
+    world.control(&line, json!({ "forced_country": "AT" })).await;
+    let started = std::time::Instant::now();
+    while forced().await != "DE" {
+        assert!(started.elapsed().as_secs() < 15, "the drift stays");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+
+    ada.country = "FR".into();
+    world.want(&mut ada, Wanted::Active).await;
+    world.until(&ada, Step::Ready).await;
+    assert_eq!(forced().await, "FR");
+    assert!(!world.streams(&credentials).await);
+    ada.options = vec![country_lock(0)];
+    world.want(&mut ada, Wanted::Active).await;
+    world.until(&ada, Step::Ready).await;
+    assert_eq!(forced().await, "");
+    assert!(world.streams(&credentials).await);
+
+    // A plan without the option: whatever the panel's people have set stays, through edits too.
+    ada.options.clear();
+    ada.connections = 3;
+    world.want(&mut ada, Wanted::Active).await;
+    world.until(&ada, Step::Ready).await;
+    world.control(&line, json!({ "forced_country": "ALL" })).await;
+    ada.connections = 4;
+    world.want(&mut ada, Wanted::Active).await;
+    world.until(&ada, Step::Ready).await;
+    assert_eq!((forced().await.as_str(), world.lines().await[0]["max_connections"].as_i64()), ("ALL", Some(4)));
+    world.inv().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_of_an_unknown_country_is_locked_to_none_and_a_person_knows() {
+    let world = World::new().await;
+    world.admin_panel().await;
+    let mut ada = Subscription::locked("DE", 1);
+    world.want(&mut ada, Wanted::Active).await;
+    let credentials = world.credentials(&world.until(&ada, Step::Ready).await).await;
+    assert!(world.tasks().await.is_empty());
+    world.players_in("FR").await;
+    // `UK` is nobody's country: a line locked to it would play nowhere.
+    for unknown in ["", "UK"] {
+        ada.country = unknown.into();
+        world.want(&mut ada, Wanted::Active).await;
+        world.until(&ada, Step::Ready).await;
+        assert_eq!(world.lines().await[0]["forced_country"], "", "{unknown}");
+        assert!(world.streams(&credentials).await);
+        let tasks = world.tasks().await;
+        assert_eq!(tasks.iter().map(|task| task.kind.as_str()).collect::<Vec<_>>(), ["country_lock"], "{unknown}");
+        assert!(tasks[0].remedy.contains("billing address"), "{}", tasks[0].remedy);
+    }
+    ada.country = "GB".into();
+    world.want(&mut ada, Wanted::Active).await;
+    world.until(&ada, Step::Ready).await;
+    assert_eq!(world.lines().await[0]["forced_country"], "GB");
+    assert!(world.tasks().await.is_empty());
+    world.inv().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn case_097_a_line_changed_by_hand_is_set_right_again() {
+    let world = watchful().await;
     let (_, service) = world.ready().await;
     let line = world.lines().await[0]["id"].as_i64().unwrap();
     world.control(&format!("panels/SANDBOX1/lines/{line}"), json!({ "max_connections": 50 })).await;

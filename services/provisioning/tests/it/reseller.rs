@@ -102,3 +102,26 @@ async fn parallel_orders_on_one_reseller_key_lose_no_charge() {
     assert!((each / 10.0).fract() < 1e-9 && each >= 10.0 * 0.5, "{each} credits for ten lines");
     world.inv().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reseller_key_locks_no_line_to_a_country_and_a_person_knows() {
+    let world = World::new().await;
+    world.reseller_panel().await;
+    let mut ada = Subscription::locked("DE", 1);
+    world.want(&mut ada, Wanted::Active).await;
+    let service = world.until(&ada, Step::Ready).await;
+    let line = world.lines().await[0].clone();
+    assert_eq!(line["forced_country"], "");
+    assert_eq!(world.tasks().await[0].kind, "country_lock");
+    // Set by hand, it holds, and staff has it looked at.
+    world.control(&format!("panels/SANDBOX1/lines/{}", line["id"]), json!({ "forced_country": "DE" })).await;
+    let retry = ottery_proto::provisioning::v1::RetryServiceRequest { service_id: service.id.clone() };
+    world.staff().retry_service(retry).await.unwrap();
+    let started = std::time::Instant::now();
+    while !world.calls(&service).await.iter().any(|call| call.action == "read_back") {
+        assert!(started.elapsed().as_secs() < 15, "nobody looks");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(world.tasks().await.is_empty());
+    world.inv().await;
+}

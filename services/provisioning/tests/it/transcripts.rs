@@ -41,6 +41,7 @@ fn alice() -> LineSpec {
         package: None,
         trial: false,
         isp_lock: false,
+        country: String::new(),
     }
 }
 
@@ -208,6 +209,7 @@ async fn another_package_sends_the_whole_line_and_reads_back() {
         connections: 1,
         expiry: Some(Expiry::At(DateTime::from_timestamp(1_801_436_400, 0).unwrap())),
         isp_lock: None,
+        country: None,
     };
     let changed = driver.change_package(&tag(), &line("alice-line"), &package).await.unwrap();
     assert_eq!(changed.bouquets, Some(vec![3]));
@@ -237,6 +239,7 @@ async fn a_lock_to_one_internet_provider_is_sent_and_read_back_and_left_out_when
             connections: 1,
             expiry: None,
             isp_lock: Some(lock),
+            country: None,
         };
         let changed = driver.change_package(&tag(), &line("alice-line"), &package).await.unwrap();
         assert_eq!(changed.isp_locked, Some(lock));
@@ -255,10 +258,62 @@ async fn a_lock_to_one_internet_provider_is_sent_and_read_back_and_left_out_when
         connections: 1,
         expiry: None,
         isp_lock,
+        country: None,
     };
     driver.change_package(&tag(), &line("alice-line"), &keep(Some(true))).await.unwrap();
     driver.change_package(&tag(), &line("alice-line"), &keep(None)).await.ok();
     assert_eq!(replay.sent("edit_line")["is_isplock"], "1");
+}
+
+#[tokio::test]
+async fn a_lock_to_one_country_is_sent_and_read_back_and_sent_empty_when_it_is_taken_away() {
+    let transcript = replay::read("admin-create-line-country-lock");
+    let (replay, driver) = play("admin-create-line-country-lock", Role::Admin).await;
+    let locked = LineSpec { country: "DE".into(), ..alice() };
+    let made = driver.create(&tag(), &locked).await.unwrap();
+    assert_eq!((made.country.as_deref(), made.differs_from(&locked)), (Some("DE"), None));
+    assert_eq!(made.differs_from(&alice()), Some("country"));
+    assert_eq!(replay.sent("create_line"), transcript.exchanges[0].form);
+
+    let plays_from = |country: Option<&str>| PackageSpec {
+        package: None,
+        bouquets: vec![1, 2],
+        outputs: vec![Output::Hls, Output::Ts],
+        connections: 1,
+        expiry: None,
+        isp_lock: None,
+        country: country.map(str::to_owned),
+    };
+    let transcript = replay::read("admin-country-lock-on-and-off");
+    let (replay, driver) = play("admin-country-lock-on-and-off", Role::Admin).await;
+    for (exchange, country) in transcript.exchanges.iter().zip(["DE", ""]) {
+        let changed = driver.change_package(&tag(), &line("alice-line"), &plays_from(Some(country))).await.unwrap();
+        assert_eq!(changed.country.as_deref(), Some(country));
+        let sent = replay.sent("edit_line");
+        for (name, value) in exchange.form.iter().filter(|(name, _)| *name != "api_key") {
+            assert_eq!(sent.get(name), Some(value), "{name}");
+        }
+    }
+    // A plan without the option says nothing, and what the panel's people have set stays.
+    let (replay, driver) = play("admin-edit-line-keeps-country", Role::Admin).await;
+    driver.change_package(&tag(), &line("alice-line"), &plays_from(Some("DE"))).await.unwrap();
+    let kept = driver.change_package(&tag(), &line("alice-line"), &plays_from(None)).await.unwrap();
+    assert_eq!(kept.country.as_deref(), Some("DE"));
+    assert_eq!(replay.sent("edit_line")["forced_country"], "DE");
+}
+
+#[test]
+fn a_row_says_which_country_a_line_is_locked_to() {
+    let country = |forced: serde_json::Value| {
+        let shown = serde_json::json!({ "id": 1, "username": "alice", "exp_date": null, "forced_country": forced });
+        row::line(&shown).unwrap().country
+    };
+    assert_eq!(country("DE".into()).as_deref(), Some("DE"));
+    for none in ["".into(), "ALL".into(), serde_json::Value::Null] {
+        assert_eq!(country(none).as_deref(), Some(""));
+    }
+    let silent = serde_json::json!({ "id": 1, "username": "alice", "exp_date": null });
+    assert_eq!(row::line(&silent).unwrap().country, None);
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ottery_kernel::{AccountId, BrandId, Clock as _, OrderId, SubscriptionId, SystemClock};
 use ottery_kit::Running;
 use ottery_kit::outbox::Event;
-use ottery_proto::billing::v1::EntitlementChanged;
 use ottery_proto::billing::v1::entitlement_changed::Wanted;
+use ottery_proto::billing::v1::{EntitlementChanged, OptionQuantity};
 use ottery_proto::catalog::v1::{ClockAdvanced, PanelMapping};
 use ottery_proto::provisioning::v1 as proto;
 use ottery_proto::provisioning::v1::provisioning_service_client::ProvisioningServiceClient;
@@ -44,6 +44,8 @@ pub struct Subscription {
     pub connections: u32,
     pub bouquets: Vec<i64>,
     pub package: i64,
+    pub options: Vec<OptionQuantity>,
+    pub country: String,
     pub version: u64,
 }
 
@@ -59,9 +61,20 @@ impl Subscription {
             connections: 2,
             bouquets: vec![1, 2],
             package: 1,
+            options: Vec::new(),
+            country: String::new(),
             version: 0,
         }
     }
+
+    /// Somebody in that country, with so many units of the option `country-lock`.
+    pub fn locked(country: &str, quantity: u32) -> Self {
+        Self { country: country.into(), options: vec![country_lock(quantity)], ..Self::new() }
+    }
+}
+
+pub fn country_lock(quantity: u32) -> OptionQuantity {
+    OptionQuantity { key: "country-lock".into(), quantity }
 }
 
 pub fn config() -> Config {
@@ -171,6 +184,8 @@ impl World {
             locale: "en".into(),
             plan_name: "Everything".into(),
             region: region.into(),
+            options: subscription.options.clone(),
+            country: subscription.country.clone(),
             ..EntitlementChanged::default()
         };
         let event = Event::new(
@@ -250,6 +265,18 @@ impl World {
         let form = [("username", &credentials.username), ("password", &credentials.password)];
         let answer = self.http.post(url).form(&form).send().await.unwrap();
         answer.status() == 200 && answer.text().await.unwrap().contains("\"auth\":1")
+    }
+
+    /// Whether the first channel begins to play with these credentials.
+    pub async fn streams(&self, credentials: &proto::Credentials) -> bool {
+        let (server, user, password) = (&credentials.server_url, &credentials.username, &credentials.password);
+        let url = format!("{server}/live/{user}/{password}/101.m3u8");
+        self.http.get(url).send().await.unwrap().status().is_success()
+    }
+
+    /// Where the panel's database says that the test's players are.
+    pub async fn players_in(&self, country: &str) {
+        self.control("panels/SANDBOX1/settings", json!({ "countries": { "127.0.0.1": country } })).await;
     }
 
     pub async fn control(&self, path: &str, body: Value) -> Value {

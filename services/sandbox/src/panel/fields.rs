@@ -70,6 +70,12 @@ pub fn full_line(
         is_restreamer: flag("is_restreamer"),
         is_trial: flag("is_trial"),
         is_isplock: flag("is_isplock"),
+        // A plain text column: an edit that does not send it leaves it.
+        forced_country: match (form.get("forced_country"), old) {
+            (Some(text), _) => text.to_owned(),
+            (None, Some(old)) => old.forced_country.clone(),
+            (None, None) => String::new(),
+        },
         is_stalker: flag("is_stalker"),
         bypass_ua: flag("bypass_ua"),
         allowed_ips: form.list("allowed_ips"),

@@ -160,6 +160,7 @@ impl Panel {
             is_restreamer: false,
             is_trial: seed.is_trial,
             is_isplock: false,
+            forced_country: String::new(),
             is_stalker: false,
             bypass_ua: false,
             allowed_ips: Vec::new(),

@@ -50,6 +50,9 @@ pub struct Line {
     pub is_restreamer: bool,
     pub is_trial: bool,
     pub is_isplock: bool,
+    /// The one country it plays from; empty and `ALL` are any.
+    #[serde(default)]
+    pub forced_country: String,
     pub is_stalker: bool,
     pub bypass_ua: bool,
     pub allowed_ips: Vec<String>,
@@ -92,7 +95,7 @@ impl Line {
             "force_server_id": 0,
             "as_number": null,
             "isp_desc": null,
-            "forced_country": "",
+            "forced_country": self.forced_country,
             "bypass_ua": i64::from(self.bypass_ua),
             "play_token": "",
             "package_id": self.package_id,
@@ -121,6 +124,13 @@ impl Line {
             "package_id": self.package_id,
             "contact": self.contact,
         })
+    }
+
+    /// Whether a viewer in `country` is turned away; one whose country is unknown never is.
+    #[must_use]
+    pub fn shuts_out(&self, country: Option<&str>) -> bool {
+        let forced = self.forced_country.as_str();
+        !matches!(forced, "" | "ALL") && country.is_some_and(|country| country != forced)
     }
 
     /// The word the player API uses.

@@ -1,6 +1,6 @@
 //! The player API and the stream addresses.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{StreamExt, stream};
@@ -26,6 +26,7 @@ use crate::{
 pub enum Denied {
     Unknown,
     State(&'static str),
+    Country,
 }
 
 impl Panel {
@@ -98,6 +99,7 @@ impl Panel {
             let word = match denied {
                 Denied::Unknown => "INVALID_CREDENTIALS".to_owned(),
                 Denied::State(state) => state.to_uppercase(),
+                Denied::Country => "FORCED_COUNTRY_INVALID".to_owned(),
             };
             let page = format!("<html><head><title>SANDBOX</title></head><body><h1>{word}</h1></body></html>");
             return Reply::html(StatusCode::OK, page);
@@ -105,9 +107,19 @@ impl Panel {
         Reply::nginx(StatusCode::NOT_FOUND)
     }
 
-    /// Lets one through or answers with the fake 404.
+    /// Lets one through or answers with the fake 404. From where somebody comes matters for what plays and what lists it, not
+    /// for the profile.
     pub fn admit_or_refuse(&self, request: &Request, username: &str, password: &str) -> Result<Line, Box<Reply>> {
-        self.admit(username, password).map_err(|(denied, _)| Box::new(self.refuse(request, username, &denied)))
+        let admitted = self.admit(username, password).map_err(|(denied, _)| denied).and_then(|line| {
+            let is_shut_out = line.shuts_out(self.country_of(request.peer.ip()).as_deref());
+            if is_shut_out { Err(Denied::Country) } else { Ok(line) }
+        });
+        admitted.map_err(|denied| Box::new(self.refuse(request, username, &denied)))
+    }
+
+    /// The country of an address, as far as this panel has heard of it.
+    fn country_of(&self, ip: IpAddr) -> Option<String> {
+        self.state().settings.countries.get(&ip.to_canonical()).cloned()
     }
 
     fn player_api(&self, request: &Request, form: &Form, username: &str, password: &str, action: &str) -> Reply {

@@ -144,6 +144,8 @@ impl Panel {
             is_restreamer: false,
             is_trial: sale.is_trial,
             is_isplock: form.has("is_isplock"),
+            // Not for resellers to choose; packages here force none.
+            forced_country: String::new(),
             is_stalker: false,
             bypass_ua: form.has("bypass_ua"),
             allowed_ips: form.list("allowed_ips"),

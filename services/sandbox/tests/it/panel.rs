@@ -118,6 +118,33 @@ async fn the_player_sees_its_channels_until_the_line_is_suspended() {
 }
 
 #[tokio::test]
+async fn a_line_of_one_country_plays_from_nowhere_else() {
+    let sandbox = harness::start().await;
+    let mut locked = NEW.to_vec();
+    locked.push(("forced_country", "DE"));
+    sandbox.admin(&locked).await.expect("answers");
+    assert_eq!(sandbox.look("panels/PANELCODE/lines").await[0]["forced_country"], "DE");
+    let status = async |path: &str| sandbox.http.get(sandbox.panel(path)).send().await.expect("answers").status();
+    let plays = async || {
+        let stream = status("/live/alice-line/secret-one/101.m3u8").await;
+        let list = status("/get.php?username=alice-line&password=secret-one&type=m3u").await;
+        assert_eq!(stream.is_redirection(), list.is_success());
+        assert_eq!(status("/player_api.php?username=alice-line&password=secret-one").await, 200);
+        stream.is_redirection()
+    };
+    assert!(plays().await, "who comes from nowhere known is let in");
+    for (country, is_let_in) in [("FR", false), ("DE", true), ("AT", false)] {
+        let countries = json!({"countries": {"127.0.0.1": country}});
+        sandbox.control("panels/PANELCODE/settings", countries).await;
+        assert_eq!(plays().await, is_let_in, "{country}");
+    }
+    for any in ["ALL", ""] {
+        sandbox.control("panels/PANELCODE/lines/1", json!({"forced_country": any})).await;
+        assert!(plays().await, "{any}");
+    }
+}
+
+#[tokio::test]
 async fn too_many_wrong_names_ban_the_caller() {
     let sandbox = harness::start().await;
     sandbox.control("panels/PANELCODE/settings", json!({"flood_guard": true})).await;

@@ -23,6 +23,8 @@ use crate::store::{call, panel, task};
 
 /// Nothing can be planned so often in one transaction; more is a loop.
 const ROUNDS_MAX: usize = 8;
+/// Kind of the task that a lock to a country does not hold; the service goes on, and the task stays as long as that is so.
+const LOCK_TASK: &str = "country_lock";
 /// A service without any panel looks again this often by itself; adding one wakes it.
 const NO_PANEL_WAIT: Duration = Duration::from_secs(30);
 
@@ -278,13 +280,22 @@ impl<'a> Work<'a> {
     async fn rest(&self, tx: &mut PgTransaction<'_>, draft: &mut Draft, step: Step) -> anyhow::Result<Hand> {
         let (now, service) = (draft.held.now, draft.held.row.id);
         draft.set(step, "");
+        let unlocked = match draft.held.row.observed()?.line {
+            LineFact::Seen(line) if step == Step::Ready => {
+                plan::unlocked(&draft.held.row.wanted()?, &line, &self.rules(draft))
+            }
+            LineFact::Seen(_) | LineFact::Never | LineFact::Missing | LineFact::Removed => None,
+        };
         let row = draft.row();
         row.observed_version = row.wanted_version;
         row.refused_version = None;
         row.refused_code.clear();
         row.attempts = 0;
         if std::mem::take(&mut row.has_task) {
-            task::close_of_service(tx, service, now).await?;
+            task::close_of_service(tx, service, unlocked.map(|_| LOCK_TASK), now).await?;
+        }
+        if let Some(code) = unlocked {
+            draft.needs_person(LOCK_TASK, publish::unlocked_text(code).to_owned(), publish::remedy(code));
         }
         let row = draft.row();
         if step == Step::Terminated && row.wanted()?.goal == Goal::Terminated && row.line_fact != "removed" {

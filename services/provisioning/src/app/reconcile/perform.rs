@@ -164,6 +164,7 @@ fn spec(job: &Job) -> LineSpec {
         package: job.wanted.package,
         trial: job.wanted.trial,
         isp_lock: job.wanted.isp_lock == Some(true),
+        country: job.wanted.locked_to().unwrap_or_default().to_owned(),
     }
 }
 
@@ -180,6 +181,7 @@ async fn edit(driver: &dyn PanelDriver, job: &Job, line: &LineRef) -> Result<Lin
         connections: job.wanted.connections,
         expiry: job.fields.expiry.then_some(until),
         isp_lock: job.wanted.isp_lock,
+        country: job.wanted.locked_to().map(str::to_owned),
     };
     driver.change_package(&job.tag, line, &package).await
 }
@@ -224,7 +226,7 @@ pub(crate) fn reply_summary(outcome: &OutcomeKind) -> String {
     let line = |line: &LineState| {
         json!({
             "id": line.id, "enabled": line.enabled, "banned": line.banned, "connections": line.connections,
-            "expires_at": line.expires_at, "bouquets": line.bouquets, "package": line.package,
+            "expires_at": line.expires_at, "bouquets": line.bouquets, "package": line.package, "country": line.country,
         })
         .to_string()
     };

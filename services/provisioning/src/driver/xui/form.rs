@@ -18,6 +18,8 @@ const NAME_MIN: usize = 4;
 const PRESENCE_FLAGS: [&str; 5] = ["is_trial", "is_restreamer", ISP_LOCK, "is_stalker", "bypass_ua"];
 /// Binds a line to the internet provider it is first used from.
 const ISP_LOCK: &str = "is_isplock";
+/// The one country a line plays from. A reseller key cannot write it: there it comes with the package.
+const COUNTRY: &str = "forced_country";
 
 /// Fields in the order in which they are sent.
 #[derive(Clone, Default)]
@@ -129,6 +131,9 @@ pub fn admin_create(tag: &OpTag, line: &LineSpec) -> Result<Form, PanelError> {
     if line.trial {
         form = form.with("is_trial", 1);
     }
+    if !line.country.is_empty() {
+        form = form.with(COUNTRY, &line.country);
+    }
     Ok(locked(form, line))
 }
 
@@ -175,6 +180,8 @@ pub struct Change {
     pub password: Option<Secret>,
     /// Whether it is bound to an internet provider from now on.
     pub isp_lock: Option<bool>,
+    /// The one country it plays from, empty for any.
+    pub country: Option<String>,
 }
 
 /// `edit_line` of the admin API: the fresh row with the change in it, whole.
@@ -234,10 +241,15 @@ pub fn admin_edit(tag: &OpTag, fresh: &LineState, change: &Change) -> Result<For
         None => tag.to_string(),
     };
     form = form.with("admin_notes", notes);
-    for name in ["reseller_notes", "contact", "force_server_id", "forced_country", "isp_desc"] {
+    for name in ["reseller_notes", "contact", "force_server_id", "isp_desc"] {
         if let Some(text) = text(name) {
             form = form.with(name, text);
         }
+    }
+    // A text that is left out stays, so a lock ends by sending it empty. What means the same stays as it is written.
+    let country = change.country.clone().filter(|wanted| fresh.country.as_ref() != Some(wanted));
+    if let Some(country) = country.or_else(|| text(COUNTRY)) {
+        form = form.with(COUNTRY, country);
     }
     for name in PRESENCE_FLAGS {
         let was_set = raw.get(name).and_then(value::flag) == Some(true);

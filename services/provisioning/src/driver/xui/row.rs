@@ -39,10 +39,16 @@ pub fn line(row: &Value) -> Option<LineState> {
         member: number(&["member_id"]),
         trial: field(&["is_trial"]).and_then(value::flag).unwrap_or(false),
         isp_locked: field(&["is_isplock"]).and_then(value::flag),
+        country: field(&["forced_country"]).map(country),
         online: number(&["active_connections", "active_cons"]).and_then(|n| u32::try_from(n).ok()),
         notes: notes.join("\n"),
         raw: Raw(row.clone()),
     })
+}
+
+/// The country a line is locked to, or nothing: `ALL` only lets it play where the panel itself would not.
+fn country(value: &Value) -> String {
+    value::text(value).filter(|text| text != "ALL").unwrap_or_default()
 }
 
 /// The panel's number of a format.

@@ -64,6 +64,7 @@ impl Xui {
                     package: package.package,
                     password: None,
                     isp_lock: package.isp_lock,
+                    country: package.country.clone(),
                 };
                 self.edit(tag, line, &change).await
             }
