@@ -97,6 +97,36 @@ async fn a_customer_tops_the_wallet_up_over_the_api_and_the_brand_says_with_how_
     assert_eq!(staff.get("/api/v1/amount-rules").await.expect(200)["rules"][0]["top_up_max_minor"], 5000);
     customer.get("/api/v1/amount-rules").await.refused(404, "not_found");
 
+    // The same on the page: what is wrong is said at its field, and the form keeps what was typed.
+    let page = format!("/staff/b/{}/amounts", world.brand);
+    let shown = world.owner.get(&page).await;
+    assert!(shown.text.contains("value=\"50.00\""), "{}", shown.text);
+    let currencies: Vec<&str> =
+        ["EUR", "USD", "GBP"].into_iter().filter(|code| shown.text.contains(&format!("top_up_min.{code}"))).collect();
+    let form = |max: &str| -> Vec<(String, String)> {
+        let amounts = currencies.iter().flat_map(|code| {
+            [("top_up_min", "10"), ("top_up_max", max), ("charge_min", "0")]
+                .map(|(name, value)| (format!("{name}.{code}"), value.to_owned()))
+        });
+        amounts.chain([("version".to_owned(), "1".to_owned())]).collect()
+    };
+    let posted = async |max: &str| {
+        let fields = form(max);
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        send(&world.owner, &page, &fields).await
+    };
+    let refused = posted("9,99").await;
+    assert!(
+        refused.text.contains("value=\"9,99\"") && refused.text.contains("at least 10.00, the smallest top-up"),
+        "{}",
+        refused.text
+    );
+    assert_eq!(refused.status.as_u16(), 400);
+    assert_eq!(posted("75.50").await.status.as_u16(), 303);
+    assert_eq!(staff.get("/api/v1/amount-rules").await.expect(200)["rules"][0]["top_up_max_minor"], 7550);
+    let put = |max: i64| json!({ "rules": rule(max), "version": 2 });
+    staff.write(Method::PUT, "/api/v1/amount-rules", put(5000), None).await.expect(200);
+
     let path = "/api/v1/wallet/top-ups";
     let euros = |minor: i64| json!({ "amount": { "currency": "EUR", "minor": minor } });
     customer.post(path, euros(2000)).await.refused(400, "idempotency_key_missing");

@@ -2,9 +2,9 @@
 
 use ottery_kit::consume::{Delivery, HandleError};
 use ottery_proto::billing::v1::{
-    ConsolidatedSettled, DunningSuspended, Invoice, InvoiceFinalised, InvoiceSent, InvoiceSettled, OrderDeclined, PaymentFailed,
-    PriceAnnounced, RefundSucceeded, ReminderDue, Subscription, SubscriptionChanged, VatNumberDecided, invoice,
-    payment, subscription, vat_number_decided::Outcome,
+    ConsolidatedSettled, DunningSuspended, Invoice, InvoiceFinalised, InvoiceSent, InvoiceSettled, OrderDeclined,
+    PaymentFailed, PriceAnnounced, RefundSucceeded, ReminderDue, Subscription, SubscriptionChanged, VatNumberDecided,
+    invoice, payment, subscription, vat_number_decided::Outcome,
 };
 use ottery_proto::common::v1::Money;
 use ottery_proto::identity::v1::{MailRequested, mail_requested::Purpose};

@@ -27,7 +27,7 @@ struct View {
 }
 
 /// Pages of a brand, with what one must be allowed to see them.
-const MENU: [(&str, &str, &str); 22] = [
+const MENU: [(&str, &str, &str); 23] = [
     ("Dashboard", "", ""),
     ("Orders", "/orders", "order.read"),
     ("Screening", "/screening", "order.read"),
@@ -43,6 +43,7 @@ const MENU: [(&str, &str, &str); 22] = [
     ("Dunning", "/dunning", "brand.read"),
     ("Time machine", "/time-machine", "invoice.read"),
     ("Taxes", "/taxes", "brand.read"),
+    ("Amounts", "/amounts", "brand.read"),
     ("Panels", "/panels", "panel.read"),
     ("Payments", "/providers", "brand.read"),
     ("Mails", "/mails", "delivery.read"),

@@ -1,6 +1,7 @@
 //! The staff area: first steps, signing in, and everything an operator does. `/staff/b/{brand}/…` works in that brand.
 
 mod accounts;
+mod amounts;
 mod books;
 pub mod brand_form;
 mod brands;
@@ -78,6 +79,7 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/screening", get(screening::list))
         .route("/staff/b/{brand}/screening/rules", get(screening::rules).post(screening::preview))
         .route("/staff/b/{brand}/screening/rules/save", post(screening::save))
+        .route("/staff/b/{brand}/amounts", get(amounts::page).post(amounts::put))
         .route("/staff/b/{brand}/trials", get(trials::rules).post(trials::put_rules))
         .route("/staff/b/{brand}/time-machine", get(time_machine::list).post(time_machine::ask))
         .route("/staff/b/{brand}/time-machine/{id}", get(time_machine::show))
