@@ -131,11 +131,13 @@ pub async fn claim(pool: &PgPool, limit: i64, lease: Duration) -> sqlx::Result<V
         .collect()
 }
 
-/// How many calls and events of the brand wait to be worked on at this moment.
+/// How many calls and events of the brand wait to be worked on at this moment, or are being made: a charge under way is due again
+/// only when nobody comes back from it.
 pub async fn waiting(tx: &mut PgTransaction<'_>, brand: BrandId) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
         r#"SELECT (SELECT count(*) FROM errand WHERE brand_id = $1 AND due_at <= now())
-                + (SELECT count(*) FROM provider_event_due WHERE brand_id = $1 AND due_at <= now()) AS "count!""#,
+                + (SELECT count(*) FROM provider_event_due WHERE brand_id = $1 AND due_at <= now())
+                + (SELECT count(*) FROM payment WHERE brand_id = $1 AND kind = 'saved' AND state = 'sent') AS "count!""#,
         brand.as_uuid()
     )
     .fetch_one(&mut **tx)
