@@ -148,6 +148,7 @@ impl Billing {
             standing: None,
             referral_code: String::new(),
             first_settled_at: None,
+            consolidated: None,
         };
         store::customer::put(&mut tx, brand, &customer).await?;
         refuse_merged(&mut tx, ask.account, "account_id").await?;
@@ -252,6 +253,8 @@ fn draft(unit: &Unit, ask: &TopUp, now: DateTime<Utc>) -> Result<Invoice, Proble
         reminders_done: 0,
         charges_made: 0,
         carried_at: None,
+        part: None,
+        parts: Vec::new(),
         paid: nothing,
         from_wallet: nothing,
         refunded: nothing,

@@ -98,10 +98,6 @@ impl World {
             .await
             .unwrap()
     }
-
-    async fn told(&self, kind: &str) -> usize {
-        outbox(&self.database.pool).await.iter().filter(|event| event.r#type == kind).count()
-    }
 }
 
 fn minors(invoices: &[Invoice]) -> Vec<i64> {

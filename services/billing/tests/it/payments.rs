@@ -29,7 +29,6 @@ impl Shop {
         let invoice = invoice.expect("a renewal is issued");
         let method = subscription.method.expect("the card was saved").id;
         let request = AttemptRequest {
-            shares: Vec::new(),
             invoice: invoice.id,
             account: invoice.account,
             subscription: invoice.subscription,

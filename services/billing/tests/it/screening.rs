@@ -17,7 +17,6 @@ use ottery_kernel::{AccountId, OrderId, Term};
 use ottery_kit::grpc::Problem;
 use ottery_proto::billing::v1 as proto;
 use ottery_testkit::actor;
-use ottery_testkit::recorder::outbox;
 use uuid::Uuid;
 
 use crate::calls::{placing, quoting, served};
@@ -72,10 +71,6 @@ impl World {
 
     async fn ordered(&self, id: OrderId) -> store::order::Order {
         self.billing.order(self.brand, id, None).await.unwrap().order
-    }
-
-    async fn told(&self, kind: &str) -> usize {
-        outbox(&self.database.pool).await.iter().filter(|event| event.r#type == kind).count()
     }
 }
 

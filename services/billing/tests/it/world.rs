@@ -29,6 +29,7 @@ use ottery_kit::db::{self, Scope};
 use ottery_kit::grpc::Problem;
 use ottery_testkit::TestDatabase;
 use ottery_testkit::host::TestHost;
+use ottery_testkit::recorder::outbox;
 use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
 
@@ -173,6 +174,11 @@ pub fn placing(quote: Uuid, account: AccountId) -> Place {
 }
 
 impl World {
+    /// How many events of this type were told so far.
+    pub async fn told(&self, kind: &str) -> usize {
+        outbox(&self.database.pool).await.iter().filter(|event| event.r#type == kind).count()
+    }
+
     pub fn now(&self) -> DateTime<Utc> {
         self.host.clock.now()
     }

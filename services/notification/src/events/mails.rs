@@ -18,7 +18,7 @@ use crate::domain::mail::{Mail, Params, SecretNeeded, greeting_name};
 type Reader = fn(&Delivery) -> Result<Option<Mail>, HandleError>;
 
 /// The events that are mails of their own.
-pub const READERS: [(&str, Reader); 13] = [
+pub const READERS: [(&str, Reader); 14] = [
     ("identity.mail.requested.v1", requested),
     ("provisioning.service.changed.v1", service),
     ("billing.invoice.finalised.v1", finalised),

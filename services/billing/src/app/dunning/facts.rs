@@ -65,6 +65,7 @@ pub(in crate::app) async fn facts(
             others: others.get(&invoice).map(|other| (invoice, *other)).into_iter().collect(),
             contacted_at: contacts.get(&subscription.account).copied(),
             held_until: holds.get(&subscription.id).copied(),
+            ..Facts::default()
         }
     };
     Ok(subscriptions.iter().map(|subscription| (subscription.id, of(subscription))).collect())

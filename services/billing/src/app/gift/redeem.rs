@@ -80,6 +80,7 @@ impl Billing {
             standing: None,
             referral_code: String::new(),
             first_settled_at: None,
+            consolidated: None,
         };
         store::customer::put(&mut tx, brand, &customer).await?;
         refuse_merged(&mut tx, redeem.account, "account_id").await?;
