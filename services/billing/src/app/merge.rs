@@ -184,6 +184,10 @@ async fn move_address(
     (from, to): (AccountId, AccountId),
     now: DateTime<Utc>,
 ) -> sqlx::Result<BillingAddress> {
+    let typed = store::address::get(tx, brand, from).await?.filter(|kept| kept.source != Source::Order);
+    if typed.is_none() {
+        return Ok(BillingAddress::None);
+    }
     // Due rows before addresses, as whoever types one locks them; renewals that wait for the number look again.
     for account in [from, to] {
         store::due::nudge(tx, brand, account, now).await?;

@@ -209,14 +209,12 @@ impl Claims {
 }
 
 impl Claims {
-    /// What paid is what renewals are charged to from now on: of the subscription that asked, and of those that are billed with
-    /// it and were charged to the same method.
+    /// What paid is what renewals are charged to from now on: of the subscription that asked, and of those that are billed, and
+    /// so charged, with it.
     fn save_method(&mut self, lead: &Invoice, settled: &SettledPayment) {
         let Some(lead_id) = lead.subscription else { return };
-        let usual = |subscription: &Subscription| subscription.method.as_ref().map(|method| method.id);
-        let Some(before) = self.subscriptions.get(&lead_id).map(usual) else { return };
         for (id, subscription) in &mut self.subscriptions {
-            if *id == lead_id || (lead.part.is_some() && usual(subscription) == before) {
+            if *id == lead_id || (lead.part.is_some() && subscription.method.is_some()) {
                 save_method(subscription, settled);
             }
         }

@@ -212,6 +212,8 @@ async fn case_051_a_billing_address_moves_with_its_vat_number_to_whoever_has_typ
     // The invoice that was issued keeps what it said; the next one is for the address that moved.
     let issued = world.invoice_of(&placed).await;
     assert_eq!(issued.snapshot.buyer.address, None);
+    // The scheduler has looked again at what was pushed.
+    world.work_off().await;
     world.assert_sound().await;
 }
 
@@ -231,5 +233,7 @@ async fn a_billing_address_is_kept_by_whoever_has_typed_one_and_staff_are_told()
     assert_eq!(world.address_of(new).await.as_ref(), Some(&own));
     assert_eq!(world.address_of(old).await.as_ref(), Some(&theirs));
     assert_eq!(world.merge_with(old, new, call()).await.unwrap(), merged, "a repeated call is told the same");
+    // The scheduler has looked again at what was pushed.
+    world.work_off().await;
     world.assert_sound().await;
 }

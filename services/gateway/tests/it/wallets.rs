@@ -117,7 +117,7 @@ async fn a_customer_tops_the_wallet_up_over_the_api_and_the_brand_says_with_how_
     };
     let refused = posted("9,99").await;
     assert!(
-        refused.text.contains("value=\"9,99\"") && refused.text.contains("at least 10.00, the smallest top-up"),
+        refused.text.contains("value=\"9,99\"") && refused.text.contains("t least 10.00, the smallest top-up"),
         "{}",
         refused.text
     );
