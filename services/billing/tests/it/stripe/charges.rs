@@ -268,14 +268,14 @@ async fn case_062_whoever_comes_back_pays_in_another_way_and_the_waiting_charge_
 async fn case_075_a_disabled_account_charges_nothing_and_finishes_what_it_began() {
     let till = till().await;
     let first = till.paid_with(GOOD).await;
+    let renewal = till.charge(&first).await;
+    // Somebody stands before a page, and a charge waits.
     let open = till.order().await;
     till.set(&till.account, |terms| terms.is_enabled = false).await;
-    let renewal = till.charge(&first).await;
     till.drain().await;
     let renewal = till.payment(renewal.id).await;
     assert_eq!((renewal.state, renewal.failure.unwrap().code.as_str()), (State::Failed, "account_disabled"));
     assert_eq!(till.charges(renewal.id).await, (0, 0));
-    // Somebody stands before a page that was open already.
     assert_eq!(till.front.card(&open.checkout_ref, GOOD).await, 303);
     till.tell("checkout.session.completed", till.front.session(&open.checkout_ref)).await.expect("taken in");
     till.drain().await;
