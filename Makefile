@@ -11,7 +11,7 @@ OTTERY := $(CARGO) run --locked --profile quick --bin ottery --
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: ## Install what is missing: PostgreSQL, RabbitMQ, Redis, Chromium, fonts, poppler, libfaketime, cargo tools, e-invoice validator
+setup: ## Install what is missing: PostgreSQL, RabbitMQ, Redis, Chromium, fonts, poppler, libfaketime, cargo tools, e-invoice validator, simulators of Stripe
 	@scripts/setup
 
 build: ## Build the release binary

@@ -11,6 +11,8 @@ pub const INVOICE: &str = "/account/invoices/{invoice}";
 pub const INVOICES: &str = "/account/invoices";
 /// A customer's wallet.
 pub const WALLET: &str = "/account/wallet";
+/// A customer's saved payment methods.
+pub const METHODS: &str = "/account/methods";
 /// Page that pays one invoice without signing in; mails lead there.
 pub const PAY: &str = "/pay/{token}";
 /// Page of a subscription.

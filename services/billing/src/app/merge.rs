@@ -241,6 +241,7 @@ fn carried(booking: Booking, standing: &Standing, to: AccountId) -> Result<Booki
         | Account::Refunds
         | Account::Tax
         | Account::BadDebt
+        | Account::Disputes
         | Account::Promotions
         | Account::TopUps
         | Account::Exchange

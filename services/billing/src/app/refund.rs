@@ -1,5 +1,7 @@
 //! Refunds: never more than came, booked when the provider has paid out, with a credit note of their own.
 
+mod twice;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use ottery_kernel::{BrandId, InvoiceId, Money, PaymentId, RefundId};
 use ottery_kit::audit;
@@ -10,7 +12,7 @@ use serde_json::json;
 use sqlx::postgres::PgTransaction;
 
 use super::order::{Idempotency, key_problem};
-use super::payment::lock;
+use super::payment::{Reached, lock};
 use super::settlement::Owed;
 use super::unit::Unit;
 use super::{Billing, broken, credit, profile, schedule, settlement, top_up};
@@ -81,6 +83,7 @@ impl Billing {
             return refund.ok_or_else(|| Problem::not_found("REFUND_NOT_FOUND", "the refund is gone"));
         }
         let (Owed { invoice: lead, .. }, payment) = lock(&mut tx, ask.payment).await?;
+        twice::not_disputed(&mut tx, &payment).await?;
         let invoice = of_which(&payment, ask.invoice)?;
         let left = if lead.has_topped_up() {
             top_up::refund::refundable(&mut tx, &payment).await?
@@ -137,7 +140,7 @@ impl Billing {
             errand::done(&mut tx, id.as_uuid()).await?;
             return Ok(tx.commit().await?);
         };
-        let Some(reached) = self.reach(&mut tx, brand, payment.provider_account).await? else {
+        let Some(reached) = self.reach_told(&mut tx, brand, payment.provider_account).await? else {
             errand::again(&mut tx, id.as_uuid(), TimeDelta::hours(1)).await?;
             return Ok(tx.commit().await?);
         };
@@ -152,15 +155,21 @@ impl Billing {
                 fact.map(|fact| fact.truth).ok_or_else(|| CallError::Ambiguous("the refund is not there".to_owned()))
             })
         } else {
-            // Requested, or unknown: the same key gives the first answer again instead of a second refund.
-            move_to(&mut refund, Command::Send, now)?;
+            // Kept before anything is asked: whatever the answer, a call that may have arrived stays one.
             store::refund::save(&mut tx, &refund).await?;
-            let after = TimeDelta::from_std(self.config.payments.lease()).unwrap_or_default();
-            errand::again(&mut tx, id.as_uuid(), after).await?;
             tx.commit().await?;
-            ottery_kit::crash::point("refund.sent");
             let ask = RefundAsk { refund: id, payment_ref: payment.provider_ref.clone(), amount: refund.amount };
-            reached.provider.refund(&reached.access, &ask).await
+            let found = match refund.state {
+                State::Unknown => reached.provider.find_refund(&reached.access, &ask).await.map_err(unread).transpose(),
+                _ => None,
+            };
+            match found {
+                Some(found) => found,
+                None => match self.send_refund(brand, &reached, &ask).await? {
+                    Some(answer) => answer,
+                    None => return Ok(()),
+                },
+            }
         };
         let (mut tx, now) = self.begin(brand).await?;
         match answer {
@@ -168,6 +177,32 @@ impl Billing {
             Err(error) => self.no_refund_answer(&mut tx, brand, id, &error, tries, now).await?,
         }
         Ok(tx.commit().await?)
+    }
+
+    /// Makes the call, which is written down before. Requested, or unknown: the same key gives the first answer again instead of a
+    /// second refund. None when somebody else came first.
+    async fn send_refund(
+        &self,
+        brand: BrandId,
+        reached: &Reached,
+        ask: &RefundAsk,
+    ) -> Result<Option<Result<Truth, CallError>>, Problem> {
+        let (mut tx, now) = self.begin(brand).await?;
+        let Some((_, mut refund)) = lock_refund(&mut tx, ask.refund).await? else { return Ok(None) };
+        // Whoever made the call never came back from it.
+        if refund.state == State::Sent {
+            move_to(&mut refund, Command::Lose, now)?;
+        }
+        if !matches!(refund.state, State::Requested | State::Unknown) {
+            return Ok(None);
+        }
+        move_to(&mut refund, Command::Send, now)?;
+        store::refund::save(&mut tx, &refund).await?;
+        let after = TimeDelta::from_std(self.config.payments.lease()).unwrap_or_default();
+        errand::again(&mut tx, refund.id.as_uuid(), after).await?;
+        tx.commit().await?;
+        ottery_kit::crash::point("refund.sent");
+        Ok(Some(reached.provider.refund(&reached.access, ask).await))
     }
 
     /// Applies what the provider says about one of its refunds: ours, or one made at its console.
@@ -185,7 +220,8 @@ impl Billing {
             return Ok(());
         }
         let known = store::refund::of_payment(tx, payment.id).await?;
-        let same = known.iter().find(|refund| refund.provider_ref == fact.truth.provider_ref);
+        let same =
+            known.iter().find(|refund| Some(refund.id) == fact.ours || refund.provider_ref == fact.truth.provider_ref);
         // Its answer is still on its way, or was lost.
         let lost = || {
             known.iter().find(|refund| {
@@ -233,6 +269,9 @@ impl Billing {
         let Some((payment, mut refund)) = lock_refund(tx, id).await? else { return Ok(()) };
         if refund.provider_ref.is_empty() {
             refund.provider_ref.clone_from(&truth.provider_ref);
+        }
+        if refund.state == State::Succeeded && truth.state == State::Failed {
+            return twice::returned(tx, brand, &payment, &refund, now).await;
         }
         let moved = move_to(&mut refund, truth.command(), now)?;
         if moved && refund.state == State::Succeeded {
@@ -506,6 +545,14 @@ async fn complain(
 ) -> Result<(), Problem> {
     let summary = format!("refund of {} for {} has not arrived: {why}", refund.amount, refund.payment);
     Ok(store::task::open(tx, brand, TASK, refund.id, &summary, now).await?)
+}
+
+/// Whatever keeps a refund from being read back says nothing about the refund.
+fn unread(error: CallError) -> CallError {
+    match error {
+        CallError::Refused { code } => CallError::Ambiguous(format!("the refund is not read back: {code}")),
+        error @ (CallError::NotSent(_) | CallError::Ambiguous(_) | CallError::Amount(_)) => error,
+    }
 }
 
 fn gap(tries: u32) -> TimeDelta {

@@ -1,5 +1,7 @@
 //! Webhooks: verified, kept once, answered; applied by a worker that asks the provider for the truth.
 
+mod about;
+
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,7 +15,7 @@ use super::Billing;
 use super::payment::{Reached, Teller, apply};
 use crate::domain::payment::{State, Truth};
 use crate::domain::provider::ProviderAccountId;
-use crate::provider::{CallError, Forged, Lookup, Notice, RefundFact, Subject};
+use crate::provider::{CallError, Forged, Lookup, RefundFact, Subject};
 use crate::store;
 use crate::store::payment::{AttemptKind, Payment};
 use crate::store::provider_event::{self, Claim, End, New};
@@ -73,9 +75,10 @@ impl Billing {
         let mut tx = begin(&self.pool, Scope::Brand(brand)).await?;
         let Some(account) = store::provider_account::get(&mut tx, id).await? else { return Ok(Err(None)) };
         let Some(provider) = self.providers.get(&account.provider) else { return Ok(Err(None)) };
-        let secrets = self.webhook_secrets(brand, &account)?;
         let now = store::provider_account::real_now(&mut tx).await?;
+        let secrets = self.webhook_secrets(brand, &account, now)?;
         let notice = match provider.verify_webhook(&webhook.body, &webhook.headers, &secrets, now) {
+            Ok(notice) if notice.is_live == Some(account.is_test) => return Ok(Err(Some(Forged::OtherMode))),
             Ok(notice) => notice,
             Err(forged) => return Ok(Err(Some(forged))),
         };
@@ -124,18 +127,28 @@ impl Billing {
             provider_event::finish(&mut tx, claim, End::Applied, "").await?;
             return Ok(tx.commit().await?);
         };
-        let Some(reached) = self.reach(&mut tx, brand, Some(event.account)).await? else {
+        let Some(reached) = self.reach(&mut tx, brand, event.account).await? else {
             return ignore(tx, claim, "the account is gone").await;
         };
         let Ok(notice) = reached.provider.read_event(&event.body) else {
             return ignore(tx, claim, "unreadable").await;
         };
-        let Some(payment) = ours(&mut tx, &notice, reached.id).await? else {
-            tracing::info!(event.id = %event.event_id, event.kind = %notice.kind, "event about nothing of ours ignored");
-            return ignore(tx, claim, "about nothing of ours").await;
-        };
         drop(tx);
         let work = Work { claim, reached, age: event.age };
+        match &notice.subject {
+            Subject::Setup(_) => return self.apply_page(&work, &notice).await,
+            Subject::Method(_) | Subject::Mandate(_) => return self.apply_method(&work, &notice.subject).await,
+            _ => {}
+        }
+        let payment = match self.ours(&work, &notice).await? {
+            Ok(Some(payment)) => payment,
+            Ok(None) => {
+                tracing::info!(event.id = %event.event_id, event.kind = %notice.kind, "event about nothing of ours ignored");
+                let (tx, _) = self.begin(brand).await?;
+                return ignore(tx, claim, "about nothing of ours").await;
+            }
+            Err(error) => return self.put_off_for(&work, &error).await,
+        };
         match &notice.subject {
             Subject::Payment(reference) => self.apply_payment(&work, &payment, reference).await,
             Subject::Checkout(reference) => {
@@ -144,17 +157,23 @@ impl Billing {
                 self.apply_truth(&work, payment.id, truth).await
             }
             Subject::Refund { refund, payment: reference } => {
-                self.apply_refund(&work, payment, refund, reference).await
+                let fact = work.reached.provider.fetch_refund(&work.reached.access, refund).await;
+                self.apply_refunds(&work, payment, fact.map(|fact| fact.into_iter().collect()), reference).await
             }
-            Subject::Dispute(reference) => {
+            Subject::Refunds(reference) => {
+                let facts = work.reached.provider.refunds_of(&work.reached.access, reference).await;
+                self.apply_refunds(&work, payment, facts, reference).await
+            }
+            Subject::Dispute { dispute, payment: reference } => {
+                self.apply_dispute(&work, &payment, &notice.kind, dispute, reference).await
+            }
+            Subject::Warning(_) => {
                 let (mut tx, now) = self.begin(brand).await?;
-                let summary =
-                    format!("{} at the provider: {reference} about {}; answer it there", notice.kind, payment.id);
-                store::task::open(&mut tx, brand, "dispute", payment.id, &summary, now).await?;
+                self.warn_of_dispute(&mut tx, brand, &payment, now).await?;
                 provider_event::finish(&mut tx, claim, End::Applied, "").await?;
                 Ok(tx.commit().await?)
             }
-            Subject::Other => {
+            Subject::Setup(_) | Subject::Method(_) | Subject::Mandate(_) | Subject::Other => {
                 let (tx, _) = self.begin(brand).await?;
                 ignore(tx, claim, "nothing to do").await
             }
@@ -197,26 +216,27 @@ impl Billing {
         Ok(tx.commit().await?)
     }
 
-    /// A refund's event. When it overtook its payment, that is read and settled first; when it cannot be, the event waits.
-    async fn apply_refund(
+    /// An event about refunds. When it overtook their payment, that is read and settled first; when it cannot be, the event waits.
+    async fn apply_refunds(
         &self,
         work: &Work<'_>,
         payment: Payment,
-        refund: &str,
+        facts: Result<Vec<RefundFact>, CallError>,
         reference: &str,
     ) -> Result<(), Problem> {
         let brand = work.claim.brand;
         let (provider, access) = (&work.reached.provider, &work.reached.access);
-        let fact: Result<Option<RefundFact>, CallError> = provider.fetch_refund(access, refund).await;
         let parent = if payment.state == State::Succeeded {
             None
         } else {
             provider.fetch_payment(access, Lookup::Payment(reference)).await.ok()
         };
         let (mut tx, now) = self.begin(brand).await?;
-        let fact = match fact {
-            Ok(Some(fact)) => fact,
-            Ok(None) => return ignore(tx, work.claim, "the provider knows of no such refund").await,
+        let facts = match facts {
+            Ok(facts) if facts.is_empty() => {
+                return ignore(tx, work.claim, "the provider knows of no such refund").await;
+            }
+            Ok(facts) => facts,
             Err(error) => {
                 work.retry(&mut tx, None, &error.to_string(), now).await?;
                 return Ok(tx.commit().await?);
@@ -228,7 +248,9 @@ impl Billing {
             state = apply(&mut tx, self, brand, payment.id, truth, teller, now).await?.state;
         }
         if state == State::Succeeded {
-            self.mirror_refund(&mut tx, brand, payment.id, &fact, now).await?;
+            for fact in &facts {
+                self.mirror_refund(&mut tx, brand, payment.id, fact, now).await?;
+            }
             provider_event::finish(&mut tx, work.claim, End::Applied, "").await?;
         } else {
             work.retry(&mut tx, Some(payment.id), "its payment has not settled", now).await?;
@@ -279,17 +301,6 @@ fn conflict_gap(tries: u32) -> TimeDelta {
 async fn ignore(mut tx: PgTransaction<'_>, claim: &Claim, why: &str) -> Result<(), Problem> {
     provider_event::finish(&mut tx, claim, End::Ignored, why).await?;
     Ok(tx.commit().await?)
-}
-
-/// The attempt an event is about: one of this brand that this account was, or may have been, told of.
-async fn ours(
-    tx: &mut PgTransaction<'_>,
-    notice: &Notice,
-    account: ProviderAccountId,
-) -> Result<Option<Payment>, Problem> {
-    let Ok(id) = notice.reference.parse::<PaymentId>() else { return Ok(None) };
-    let payment = store::payment::get(tx, id).await?;
-    Ok(payment.filter(|payment| payment.provider_account.is_none_or(|known| known == account)))
 }
 
 #[cfg(test)]

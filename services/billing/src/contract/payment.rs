@@ -3,6 +3,7 @@
 use ottery_proto::billing::v1 as proto;
 
 use super::{money, timestamp};
+use crate::domain::decline::public_code;
 use crate::domain::{payment, refund};
 use crate::store::payment::Payment;
 use crate::store::refund::Refund;
@@ -27,6 +28,7 @@ pub fn payment(payment: &Payment) -> proto::Payment {
         amount: Some(money(payment.received.unwrap_or(payment.amount))),
         provider: payment.provider.clone(),
         provider_reference: payment.provider_ref.clone(),
+        provider_request: payment.provider_request.clone(),
         failure_code: payment.failure.as_ref().map(|failure| failure.code.clone()).unwrap_or_default(),
         method_label: payment.method_label.clone(),
         created_at: Some(timestamp(payment.created_at)),
@@ -34,6 +36,13 @@ pub fn payment(payment: &Payment) -> proto::Payment {
         refunded: Some(money(payment.refunded)),
         invoice_ids: payment.shares.iter().map(ToString::to_string).collect(),
     }
+}
+
+/// A payment attempt as whoever made it reads it: what a bank knows of a stolen card is not for its thief.
+#[must_use]
+pub fn payment_for_customer(of: &Payment) -> proto::Payment {
+    let told = payment(of);
+    proto::Payment { failure_code: public_code(&told.failure_code).to_owned(), ..told }
 }
 
 /// A refund.

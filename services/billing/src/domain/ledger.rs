@@ -34,8 +34,10 @@ pub enum Account {
     Refunds,
     /// Tax owed to the state.
     Tax,
-    /// Claims given up.
+    /// Claims given up, and objections lost.
     BadDebt,
+    /// What a provider took back for a cardholder who objects, until that is decided.
+    Disputes,
     /// What granted credit costs the seller.
     Promotions,
     /// Top-ups between their invoice and the wallet, and on their way back.
@@ -62,6 +64,7 @@ impl fmt::Display for Account {
             Self::Refunds => f.write_str("refunds"),
             Self::Tax => f.write_str("tax"),
             Self::BadDebt => f.write_str("bad_debt"),
+            Self::Disputes => f.write_str("disputes"),
             Self::Promotions => f.write_str("promotions"),
             Self::TopUps => f.write_str("top_ups"),
             Self::Exchange => f.write_str("exchange"),
@@ -101,6 +104,7 @@ impl FromStr for Account {
             None if code == "refunds" => Ok(Self::Refunds),
             None if code == "tax" => Ok(Self::Tax),
             None if code == "bad_debt" => Ok(Self::BadDebt),
+            None if code == "disputes" => Ok(Self::Disputes),
             None if code == "promotions" => Ok(Self::Promotions),
             None if code == "top_ups" => Ok(Self::TopUps),
             None if code == "exchange" => Ok(Self::Exchange),
@@ -443,6 +447,7 @@ mod tests {
             Account::Refunds,
             Account::Tax,
             Account::BadDebt,
+            Account::Disputes,
             Account::Credit(CreditId::fresh()),
             Account::Promotions,
             Account::Deferred,

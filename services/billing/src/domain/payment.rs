@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use chrono::TimeDelta;
+use chrono::{NaiveDate, TimeDelta};
 use ottery_kernel::Money;
 
 /// Where an attempt stands.
@@ -210,6 +210,8 @@ pub struct Capture {
     pub label: String,
     /// What the provider calls the instrument whoever pays with it; none when it does not say.
     pub fingerprint: Option<Fingerprint>,
+    /// The last day the saved method can be charged, when there is one.
+    pub expires_on: Option<NaiveDate>,
 }
 
 /// The same for the same card or account, whoever pays with it. Not printable: it is only ever kept as a keyed hash.
@@ -225,6 +227,21 @@ impl std::fmt::Debug for Fingerprint {
 /// A provider's token for a saved instrument. Not printable: whoever holds it can charge.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SavedToken(pub String);
+
+impl SavedToken {
+    /// What names the instrument in it. A provider that charges a customer's instrument needs both, `customer/instrument`;
+    /// what it tells of an instrument names that alone.
+    #[must_use]
+    pub fn instrument(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// What names the customer in it; empty when nothing does.
+    #[must_use]
+    pub fn customer(&self) -> &str {
+        self.0.rsplit_once('/').map_or("", |(customer, _)| customer)
+    }
+}
 
 impl fmt::Debug for SavedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -21,7 +21,7 @@ pub const REFUND_SUCCEEDED: &str = "billing.refund.succeeded.v1";
 pub fn failed(brand: BrandId, payment: &Payment, invoice: &Invoice, is_told: bool, now: DateTime<Utc>) -> Event {
     let buyer = &invoice.snapshot.buyer;
     let payload = proto::PaymentFailed {
-        payment: Some(contract::payment::payment(payment)),
+        payment: Some(contract::payment::payment_for_customer(payment)),
         subscription_id: payment.subscription.map(|id| id.to_string()).unwrap_or_default(),
         email: buyer.email.clone(),
         locale: buyer.locale.clone(),

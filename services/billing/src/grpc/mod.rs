@@ -9,8 +9,10 @@ mod explain;
 mod export;
 pub mod gift;
 mod invoicing;
+mod method;
 mod order;
 pub mod payment;
+mod provider;
 pub mod reseller;
 mod revenue;
 pub mod screening;
@@ -81,6 +83,17 @@ impl Caller {
             (Some(owner), _) => Ok(Some(owner)),
             (None, "") => Ok(None),
             (None, asked) => id("account_id", asked).map(Some),
+        }
+    }
+
+    /// The one account a call is about: the customer's own, or the one that is named.
+    ///
+    /// # Errors
+    /// When staff names none.
+    pub fn account(&self, asked: &str) -> Result<AccountId, Problem> {
+        match self.owner {
+            Some(owner) => Ok(owner),
+            None => id("account_id", asked),
         }
     }
 }

@@ -1,21 +1,19 @@
-//! Payments, refunds, webhooks and provider accounts at the edge.
+//! Payments, refunds and webhooks at the edge.
 
 use ottery_kernel::InvoiceId;
 use ottery_kit::grpc::{Actor, Problem};
 use ottery_kit::idempotency::request_hash;
-use ottery_kit::secret::Secret;
 use ottery_proto::billing::v1 as proto;
 
 use super::order::idempotency;
 use super::{Caller, id, next_page, page};
 use crate::app::Billing;
-use crate::app::payment::PutAccount;
 use crate::app::refund::Ask;
 use crate::app::webhook::Webhook;
-use crate::contract::{self, money_from, timestamp};
+use crate::contract::{self, money_from};
 use crate::domain::refund::Policy;
 use crate::store;
-use crate::store::provider_account::ProviderAccount;
+use crate::store::payment::Payment;
 
 pub use contract::payment::payment as to_proto;
 
@@ -65,11 +63,13 @@ pub(super) async fn list_payments(
     let page = page(request.page.as_ref())?;
     let (mut tx, _) = app.begin(caller.brand).await?;
     let payments = store::payment::list(&mut tx, account, invoice, page).await?;
+    let shows: fn(&Payment) -> proto::Payment =
+        if caller.owner.is_some() { contract::payment::payment_for_customer } else { contract::payment::payment };
     let shown: Vec<_> = payments.iter().map(|payment| payment.id).collect();
     let refunds = store::refund::of_payments(&mut tx, &shown).await?;
     Ok(proto::ListPaymentsReply {
         page: next_page(page, payments.len(), payments.last().map(|payment| payment.id.as_uuid())),
-        payments: payments.iter().map(contract::payment::payment).collect(),
+        payments: payments.iter().map(shows).collect(),
         refunds: refunds.iter().map(contract::payment::refund).collect(),
     })
 }
@@ -115,53 +115,6 @@ pub(super) async fn ingest_webhook(
     let webhook = Webhook { account: request.provider_account_id, body: request.body, headers: request.headers };
     let duplicate = app.ingest_webhook(&webhook).await?;
     Ok(proto::IngestWebhookReply { duplicate })
-}
-
-pub(super) async fn put_provider_account(
-    app: &Billing,
-    actor: Actor,
-    request: proto::PutProviderAccountRequest,
-) -> Result<proto::ProviderAccount, Problem> {
-    let caller = Caller::staff(actor, "brand.update")?;
-    caller.actor.require_step_up(app.clock.now())?;
-    let id = match request.id.as_str() {
-        "" => None,
-        text => Some(text.parse().map_err(|error| Problem::invalid("id", "ID_INVALID", format!("id: {error}")))?),
-    };
-    let put = PutAccount {
-        id,
-        provider: request.provider,
-        base_url: request.base_url,
-        api_key: Secret::new(request.api_key),
-        webhook_secrets: request.webhook_secrets.into_iter().map(Secret::new).collect(),
-        expected_version: request.expected_version,
-        is_dry_run: request.dry_run,
-    };
-    let account = app.put_provider_account(&caller.actor, caller.brand, put).await?;
-    Ok(shown(app, &account))
-}
-
-pub(super) async fn list_provider_accounts(
-    app: &Billing,
-    actor: Actor,
-    _: proto::ListProviderAccountsRequest,
-) -> Result<proto::ListProviderAccountsReply, Problem> {
-    let caller = Caller::staff(actor, "brand.read")?;
-    let accounts = app.provider_accounts(caller.brand).await?;
-    Ok(proto::ListProviderAccountsReply { accounts: accounts.iter().map(|account| shown(app, account)).collect() })
-}
-
-fn shown(app: &Billing, account: &ProviderAccount) -> proto::ProviderAccount {
-    proto::ProviderAccount {
-        id: account.id.to_string(),
-        provider: account.provider.clone(),
-        base_url: account.base_url.clone(),
-        api_key_hint: account.api_key_hint.clone(),
-        test_mode: app.providers.get(&account.provider).is_some_and(|provider| provider.capabilities().is_test_mode),
-        updated_at: Some(timestamp(account.updated_at)),
-        webhook_path: format!("/webhooks/{}/{}", account.provider, account.id),
-        version: account.version.cast_unsigned(),
-    }
 }
 
 /// An address a browser is sent back to.

@@ -6,7 +6,8 @@ use ottery_proto::billing::v1::billing_service_server::BillingService;
 use tonic::{Request, Response, Status};
 
 use super::{
-    address, books, calendar, customer, explain, export, invoicing, order, payment, revenue, subscription, view, wallet,
+    address, books, calendar, customer, explain, export, invoicing, method, order, payment, provider, revenue,
+    subscription, view, wallet,
 };
 use crate::app::Billing;
 
@@ -462,7 +463,7 @@ impl BillingService for BillingGrpc {
         request: Request<proto::PutProviderAccountRequest>,
     ) -> Result<Response<proto::ProviderAccount>, Status> {
         let actor = actor(&request)?;
-        Ok(Response::new(payment::put_provider_account(&self.app, actor, request.into_inner()).await?))
+        Ok(Response::new(provider::put_provider_account(&self.app, actor, request.into_inner()).await?))
     }
 
     async fn list_provider_accounts(
@@ -470,7 +471,71 @@ impl BillingService for BillingGrpc {
         request: Request<proto::ListProviderAccountsRequest>,
     ) -> Result<Response<proto::ListProviderAccountsReply>, Status> {
         let actor = actor(&request)?;
-        Ok(Response::new(payment::list_provider_accounts(&self.app, actor, request.into_inner()).await?))
+        Ok(Response::new(provider::list_provider_accounts(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn rotate_provider_account(
+        &self,
+        request: Request<proto::RotateProviderAccountRequest>,
+    ) -> Result<Response<proto::ProviderAccount>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(provider::rotate_provider_account(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn test_provider_account(
+        &self,
+        request: Request<proto::TestProviderAccountRequest>,
+    ) -> Result<Response<proto::TestProviderAccountReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(provider::test_provider_account(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn list_pay_ways(
+        &self,
+        request: Request<proto::ListPayWaysRequest>,
+    ) -> Result<Response<proto::ListPayWaysReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(provider::list_pay_ways(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn list_payment_methods(
+        &self,
+        request: Request<proto::ListPaymentMethodsRequest>,
+    ) -> Result<Response<proto::ListPaymentMethodsReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(method::list_payment_methods(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn remove_payment_method(
+        &self,
+        request: Request<proto::RemovePaymentMethodRequest>,
+    ) -> Result<Response<proto::RemovePaymentMethodReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(method::remove_payment_method(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn begin_payment_setup(
+        &self,
+        request: Request<proto::BeginPaymentSetupRequest>,
+    ) -> Result<Response<proto::BeginPaymentSetupReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(method::begin_payment_setup(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn list_disputes(
+        &self,
+        request: Request<proto::ListDisputesRequest>,
+    ) -> Result<Response<proto::ListDisputesReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(method::list_disputes(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn submit_dispute_evidence(
+        &self,
+        request: Request<proto::SubmitDisputeEvidenceRequest>,
+    ) -> Result<Response<proto::Dispute>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(method::submit_dispute_evidence(&self.app, actor, request.into_inner()).await?))
     }
 
     async fn list_coupon_uses(

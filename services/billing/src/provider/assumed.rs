@@ -9,9 +9,10 @@ use ottery_kernel::{Currency, Money, PaymentId, PaymentMethodId};
 use ottery_kit::secret::Secret;
 
 use super::{
-    Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, Forged, Lookup, Notice, PaymentProvider,
+    Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, Forged, Lookup, Notice, PaymentProvider, Probe,
     RefundAsk, RefundFact,
 };
+use crate::domain::decline::Advice;
 use crate::domain::payment::{Capture, Decline, Truth};
 use crate::domain::refund;
 use crate::domain::time_machine::Assumption;
@@ -50,6 +51,7 @@ impl Outcomes {
                 saved: None,
                 label: past.map(|past| past.label.clone()).unwrap_or_default(),
                 fingerprint: None,
+                expires_on: None,
             }),
         }
     }
@@ -88,6 +90,18 @@ impl PaymentProvider for Assumed {
         self.like.minimum(currency)
     }
 
+    fn takes(&self, currency: Currency) -> bool {
+        self.like.takes(currency)
+    }
+
+    fn advice(&self, code: &str) -> Advice {
+        self.like.advice(code)
+    }
+
+    async fn probe(&self, _: &Access) -> Result<Probe, CallError> {
+        Ok(Probe { is_live: None })
+    }
+
     async fn create_checkout(&self, _: &Access, _: &CheckoutAsk) -> Result<Checkout, CallError> {
         Err(CallError::NotSent("nobody pays by hand on a copy".to_owned()))
     }
@@ -108,7 +122,7 @@ impl PaymentProvider for Assumed {
         Ok(match lookup {
             // The page of somebody who has not paid.
             Lookup::Checkout(_) => Truth::Open,
-            Lookup::Reference(id) => known(id).unwrap_or(Truth::Absent),
+            Lookup::Reference { payment, .. } => known(payment).unwrap_or(Truth::Absent),
             Lookup::Payment(_) => Truth::Absent,
         })
     }

@@ -8,172 +8,29 @@ mod minimum;
 mod registry;
 mod sandbox;
 mod signature;
+pub mod stripe;
+mod talk;
 
 use std::collections::HashMap;
 use std::fmt;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
-use ottery_kernel::{Currency, Money, PaymentId, RefundId};
+use chrono::{DateTime, TimeDelta, Utc};
+use ottery_kernel::{Currency, Money};
 use ottery_kit::secret::Secret;
 
+use crate::domain::decline::Advice;
 use crate::domain::payment::{SavedToken, Truth};
-use crate::domain::refund;
+use crate::domain::{dispute, refund};
 
 pub use registry::Providers;
 pub use sandbox::Sandbox;
 pub use signature::{Forged, TOLERANCE, sign, verify};
-
-/// How to reach an account at a provider.
-#[derive(Clone)]
-pub struct Access {
-    /// Where its API is.
-    pub base_url: String,
-    /// The key.
-    pub api_key: Secret,
-}
-
-impl fmt::Debug for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Access").field("base_url", &self.base_url).finish_non_exhaustive()
-    }
-}
-
-/// What a provider can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capabilities {
-    /// Saves an instrument while it is used on the hosted page.
-    pub saves_methods: bool,
-    /// Charges a saved instrument without the customer.
-    pub charges_off_session: bool,
-    /// Refunds a part.
-    pub partial_refunds: bool,
-    /// Real money never moves.
-    pub is_test_mode: bool,
-}
-
-/// A hosted page to be made.
-#[derive(Clone, Debug)]
-pub struct CheckoutAsk {
-    /// Key and reference.
-    pub payment: PaymentId,
-    /// What is to be paid.
-    pub amount: Money,
-    /// Where the page returns to.
-    pub return_url: String,
-    /// Where it returns to when the customer gives up.
-    pub cancel_url: String,
-    /// For the provider's receipt.
-    pub email: String,
-    /// Save the instrument for later.
-    pub save_method: bool,
-}
-
-/// A hosted page that was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checkout {
-    /// The provider's id of the page.
-    pub reference: String,
-    /// Where the customer goes.
-    pub url: String,
-}
-
-/// A charge of a saved instrument.
-#[derive(Clone, Debug)]
-pub struct ChargeAsk {
-    /// Key and reference.
-    pub payment: PaymentId,
-    /// What is to be paid.
-    pub amount: Money,
-    /// The instrument.
-    pub token: SavedToken,
-}
-
-/// Money to be given back.
-#[derive(Clone, Debug)]
-pub struct RefundAsk {
-    /// Key.
-    pub refund: RefundId,
-    /// The provider's id of the payment.
-    pub payment_ref: String,
-    /// How much.
-    pub amount: Money,
-}
-
-/// A refund as the provider has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefundFact {
-    /// The provider's id of the payment.
-    pub payment_ref: String,
-    /// How much.
-    pub amount: Money,
-    /// Where it stands.
-    pub truth: refund::Truth,
-}
-
-/// By what a payment is looked up.
-#[derive(Clone, Copy, Debug)]
-pub enum Lookup<'a> {
-    /// The hosted page.
-    Checkout(&'a str),
-    /// The provider's id of the payment.
-    Payment(&'a str),
-    /// Our id, for when the provider's answer was lost.
-    Reference(PaymentId),
-}
-
-/// Why a call brought no answer to the question.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
-    /// The provider heard nothing, or refused before doing anything: the same call may be made again.
-    #[error("the provider was not reached: {0}")]
-    NotSent(String),
-    /// The provider understood and refuses; making the call again is pointless.
-    #[error("the provider refuses: {code}")]
-    Refused {
-        /// Stable, the provider's.
-        code: String,
-    },
-    /// It may have been done.
-    #[error("the provider's answer was lost: {0}")]
-    Ambiguous(String),
-    /// The amount cannot be written for this provider.
-    #[error("{0} cannot be written in the minor units this provider uses")]
-    Amount(Money),
-}
-
-/// What an event is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// A payment, by the provider's id.
-    Payment(String),
-    /// A hosted page.
-    Checkout(String),
-    /// A refund.
-    Refund {
-        /// The provider's id of the refund.
-        refund: String,
-        /// The provider's id of its payment.
-        payment: String,
-    },
-    /// An objection of the cardholder.
-    Dispute(String),
-    /// Something this service has no use for.
-    Other,
-}
-
-/// A verified event, reduced to what it is about. What it claims is never believed: the provider is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// The provider's id of the event.
-    pub event_id: String,
-    /// The provider's name of what happened.
-    pub kind: String,
-    /// Our reference on the object; empty for none.
-    pub reference: String,
-    /// What it is about.
-    pub subject: Subject,
-}
+pub use stripe::Stripe;
+pub use talk::{
+    Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, ConfirmAsk, Confirmation, Evidence, EvidenceAsk,
+    Lookup, MethodFact, Notice, Probe, RefundAsk, RefundFact, SavedMethod, SetupAsk, SetupTruth, Subject, Trace,
+};
 
 /// A payment provider.
 #[async_trait]
@@ -189,6 +46,44 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
 
     /// The least a payment can be, in our minor units; zero for no limit.
     fn minimum(&self, currency: Currency) -> i64;
+
+    /// Whether it takes this currency at all.
+    fn takes(&self, _currency: Currency) -> bool {
+        true
+    }
+
+    /// Where its API is unless the operator says otherwise; empty when it has no address of its own.
+    fn base_url(&self) -> &'static str {
+        ""
+    }
+
+    /// What its address here is to be told of; empty: everything there is.
+    fn events(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The version of its API whose events are understood; empty when it has none.
+    fn api_version(&self) -> &'static str {
+        ""
+    }
+
+    /// Whether a key moves real money; none when it does not tell.
+    fn is_live_key(&self, _key: &Secret) -> Option<bool> {
+        Some(!self.capabilities().is_test_mode)
+    }
+
+    /// How long it remembers an idempotency key; none: for ever. Later the same call would be made twice.
+    fn key_lifetime(&self) -> Option<TimeDelta> {
+        None
+    }
+
+    /// What its word for a refusal asks for.
+    fn advice(&self, _code: &str) -> Advice {
+        Advice::default()
+    }
+
+    /// Asks the account something harmless, to see that address and key are good.
+    async fn probe(&self, access: &Access) -> Result<Probe, CallError>;
 
     /// Makes a hosted page.
     async fn create_checkout(&self, access: &Access, ask: &CheckoutAsk) -> Result<Checkout, CallError>;
@@ -208,6 +103,61 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
     /// What the provider says about a refund now; none when it knows of none.
     async fn fetch_refund(&self, access: &Access, reference: &str) -> Result<Option<RefundFact>, CallError>;
 
+    /// Takes up a charge again that was refused because the customer has to confirm.
+    async fn confirm(&self, _access: &Access, _ask: &ConfirmAsk) -> Result<Confirmation, CallError> {
+        Err(unsupported())
+    }
+
+    /// Gives a payment up that nobody wants any more, unless the money has come.
+    async fn cancel_payment(&self, access: &Access, reference: &str) -> Result<Truth, CallError> {
+        self.fetch_payment(access, Lookup::Payment(reference)).await
+    }
+
+    /// Our reference on a payment; none when it is not ours.
+    async fn reference_of(&self, _access: &Access, _payment: &str) -> Result<Option<String>, CallError> {
+        Ok(None)
+    }
+
+    /// Whether a refund whose answer was lost was made; none when it was not, or the key alone can tell.
+    async fn find_refund(&self, _access: &Access, _ask: &RefundAsk) -> Result<Option<refund::Truth>, CallError> {
+        Ok(None)
+    }
+
+    /// Every refund of a payment.
+    async fn refunds_of(&self, _access: &Access, _payment: &str) -> Result<Vec<RefundFact>, CallError> {
+        Ok(Vec::new())
+    }
+
+    /// What the provider says about an objection now; none when it tells nothing about them.
+    async fn fetch_dispute(&self, _access: &Access, _reference: &str) -> Result<Option<dispute::Truth>, CallError> {
+        Ok(None)
+    }
+
+    /// Hands evidence in. It is final: the bank decides by it.
+    async fn submit_evidence(&self, _access: &Access, _ask: &EvidenceAsk) -> Result<dispute::Truth, CallError> {
+        Err(unsupported())
+    }
+
+    /// Makes a page on which a method is saved.
+    async fn create_setup(&self, _access: &Access, _ask: &SetupAsk) -> Result<Checkout, CallError> {
+        Err(unsupported())
+    }
+
+    /// What became of such a page.
+    async fn fetch_setup(&self, _access: &Access, _reference: &str) -> Result<SetupTruth, CallError> {
+        Err(unsupported())
+    }
+
+    /// What the provider says about an instrument now; none when it knows of none.
+    async fn fetch_method(&self, _access: &Access, _subject: &Subject) -> Result<Option<MethodFact>, CallError> {
+        Ok(None)
+    }
+
+    /// Forgets an instrument. Doing it twice is no error.
+    async fn detach(&self, _access: &Access, _token: &SavedToken) -> Result<(), CallError> {
+        Ok(())
+    }
+
     /// Checks the signature of a webhook over the raw bytes and reads what it is about.
     ///
     /// # Errors
@@ -225,6 +175,10 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
     /// # Errors
     /// When the body is none of this provider's.
     fn read_event(&self, raw: &[u8]) -> Result<Notice, Forged>;
+}
+
+fn unsupported() -> CallError {
+    CallError::Refused { code: "unsupported".to_owned() }
 }
 
 /// An amount in a provider's minor units; exact or not at all.

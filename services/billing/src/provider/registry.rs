@@ -9,7 +9,7 @@ use ottery_kit::http::{Guard, GuardSettings, GuardedClient, HttpError};
 use tokio::sync::Notify;
 
 use super::assumed::{Assumed, Outcomes};
-use super::{PaymentProvider, Sandbox};
+use super::{PaymentProvider, Sandbox, Stripe};
 
 /// Largest answer of a provider that is read.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -46,7 +46,9 @@ impl Providers {
         };
         let client = GuardedClient::new(&settings)?;
         let sandbox: Arc<dyn PaymentProvider> = Arc::new(Sandbox::new(client.clone()));
-        Ok(Self { client, known: Arc::new(BTreeMap::from([(sandbox.name(), sandbox)])), bell: Arc::default() })
+        let stripe: Arc<dyn PaymentProvider> = Arc::new(Stripe::new(client.clone()));
+        let known = BTreeMap::from([(sandbox.name(), sandbox), (stripe.name(), stripe)]);
+        Ok(Self { client, known: Arc::new(known), bell: Arc::default() })
     }
 
     /// The same names, none of which is ever called: charges end as was assumed.

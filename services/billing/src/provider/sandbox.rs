@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::signature::{self, Forged};
 use super::{
-    Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, Lookup, Notice, PaymentProvider, RefundAsk,
-    RefundFact, Subject, from_provider, to_provider,
+    Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, Lookup, Notice, PaymentProvider, Probe,
+    RefundAsk, RefundFact, Subject, from_provider, to_provider,
 };
 use crate::domain::payment::{Capture, Decline, DeclineClass, Fingerprint, SavedToken, Truth};
 use crate::domain::refund;
@@ -182,6 +182,7 @@ impl Sandbox {
                     saved,
                     label: payment.card.as_ref().map(label).unwrap_or_default(),
                     fingerprint: fingerprint(payment.card),
+                    expires_on: None,
                 }))
             }
             "failed" => Ok(Truth::Declined { provider_ref: payment.id, decline: decline(payment.decline) }),
@@ -264,7 +265,16 @@ impl PaymentProvider for Sandbox {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { saves_methods: true, charges_off_session: true, partial_refunds: true, is_test_mode: true }
+        Capabilities {
+            saves_methods: true,
+            charges_off_session: true,
+            partial_refunds: true,
+            is_test_mode: true,
+            saves_without_payment: false,
+            confirms_charges: false,
+            takes_evidence: false,
+            makes_secret: false,
+        }
     }
 
     fn exponent(&self, currency: Currency) -> u32 {
@@ -281,6 +291,11 @@ impl PaymentProvider for Sandbox {
         super::minimum::of(currency)
     }
 
+    async fn probe(&self, access: &Access) -> Result<Probe, CallError> {
+        let list: Option<List> = self.get(access, "/v1/payments?limit=1").await?;
+        list.map(|_| Probe { is_live: None }).ok_or_else(|| CallError::Refused { code: "not_a_provider".to_owned() })
+    }
+
     async fn create_checkout(&self, access: &Access, ask: &CheckoutAsk) -> Result<Checkout, CallError> {
         let key = ask.payment.to_string();
         let body = json!({
@@ -292,7 +307,7 @@ impl PaymentProvider for Sandbox {
             return Err(refusal(status, &body));
         }
         let page: Page = parse(&body)?;
-        Ok(Checkout { reference: page.id, url: page.url })
+        Ok(Checkout { reference: page.id, url: page.url, customer: String::new() })
     }
 
     async fn expire_checkout(&self, access: &Access, reference: &str) -> Result<(), CallError> {
@@ -321,7 +336,7 @@ impl PaymentProvider for Sandbox {
 
     async fn fetch_payment(&self, access: &Access, lookup: Lookup<'_>) -> Result<Truth, CallError> {
         match lookup {
-            Lookup::Reference(payment) => self.by_reference(access, &payment.to_string()).await,
+            Lookup::Reference { payment, .. } => self.by_reference(access, &payment.to_string()).await,
             Lookup::Payment(id) => match self.get(access, &format!("/v1/payments/{}", segment(id)?)).await? {
                 Some(payment) => self.truth(payment),
                 None => Ok(Truth::Absent),
@@ -359,7 +374,7 @@ impl PaymentProvider for Sandbox {
         let path = format!("/v1/refunds/{}", segment(reference)?);
         let Some(refund) = self.get::<Refund>(access, &path).await? else { return Ok(None) };
         let (payment_ref, amount) = (refund.payment.clone(), self.money(&refund.amount)?);
-        Ok(Some(RefundFact { payment_ref, amount, truth: refund_truth(refund) }))
+        Ok(Some(RefundFact { payment_ref, amount, truth: refund_truth(refund), ours: None }))
     }
 
     fn verify_webhook(
@@ -386,10 +401,10 @@ impl PaymentProvider for Sandbox {
             Some("payment") => Subject::Payment(text("id")),
             Some("checkout") => Subject::Checkout(text("id")),
             Some("refund") => Subject::Refund { refund: text("id"), payment: text("payment") },
-            Some("dispute") => Subject::Dispute(text("id")),
+            Some("dispute") => Subject::Dispute { dispute: text("id"), payment: text("payment") },
             Some(_) | None => Subject::Other,
         };
-        Ok(Notice { event_id: event.id, kind: event.kind, reference: text("reference"), subject })
+        Ok(Notice { event_id: event.id, kind: event.kind, reference: text("reference"), subject, is_live: None })
     }
 }
 

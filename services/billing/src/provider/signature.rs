@@ -25,6 +25,9 @@ pub enum Forged {
     /// None of the signatures is ours.
     #[error("no signature fits a live secret")]
     Wrong,
+    /// It tells of test money on an account for real money, or the other way round.
+    #[error("the event is of the other mode")]
+    OtherMode,
     /// The body is not what this provider sends.
     #[error("the body is no event of this provider")]
     Unreadable,
@@ -38,6 +41,7 @@ impl Forged {
             Self::Unsigned => "unsigned",
             Self::Stale => "stale",
             Self::Wrong => "wrong_signature",
+            Self::OtherMode => "other_mode",
             Self::Unreadable => "unreadable",
         }
     }

@@ -155,7 +155,7 @@ pub async fn other_methods(
                               WHERE h.brand_id = i.brand_id AND h.invoice_id = i.id)) AS "is_tried!"
              FROM invoice i
              JOIN subscription s ON s.brand_id = i.brand_id AND s.id = i.subscription_id
-             JOIN payment_method m ON m.brand_id = i.brand_id AND m.account_id = s.account_id
+             JOIN payment_method m ON m.brand_id = i.brand_id AND m.account_id = s.account_id AND m.removed_at IS NULL
                                   AND m.id IS DISTINCT FROM s.payment_method_id
             WHERE i.brand_id = ottery_brand() AND i.id = ANY($1)
               AND NOT EXISTS (SELECT FROM payment p WHERE p.brand_id = i.brand_id AND p.method_id = m.id AND p.id IN (

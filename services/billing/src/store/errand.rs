@@ -24,6 +24,8 @@ pub enum Kind {
     Refund,
     /// A VAT number.
     VatCheck,
+    /// A page on which a method is saved.
+    Setup,
 }
 
 impl Kind {
@@ -32,18 +34,19 @@ impl Kind {
             Self::Payment => "payment",
             Self::Refund => "refund",
             Self::VatCheck => "vat_check",
+            Self::Setup => "setup",
         }
     }
 
     fn from_text(text: &str) -> Option<Self> {
-        [Self::Payment, Self::Refund, Self::VatCheck].into_iter().find(|kind| kind.as_str() == text)
+        [Self::Payment, Self::Refund, Self::VatCheck, Self::Setup].into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
 /// A claimed errand.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim {
-    /// The payment, refund or question.
+    /// The payment, refund, question or page.
     pub id: Uuid,
     /// Which of them.
     pub kind: Kind,

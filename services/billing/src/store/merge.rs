@@ -137,6 +137,12 @@ pub async fn give(tx: &mut PgTransaction<'_>, brand: BrandId, from: AccountId, t
     )
     .execute(&mut **tx)
     .await?;
+    sqlx::query!("UPDATE dispute SET account_id = $3 WHERE brand_id = $1 AND account_id = $2", brand, from, to)
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query!("UPDATE payment_setup SET account_id = $3 WHERE brand_id = $1 AND account_id = $2", brand, from, to)
+        .execute(&mut **tx)
+        .await?;
     sqlx::query!(
         "UPDATE customer t SET first_settled_at = least(t.first_settled_at, f.first_settled_at) FROM customer f
           WHERE t.brand_id = $1 AND t.account_id = $3 AND f.brand_id = $1 AND f.account_id = $2",

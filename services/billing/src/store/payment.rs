@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::share::{self, Share};
 use super::{Page, errand, json_rows, money, unreadable};
+use crate::domain::decline::Refusals;
 use crate::domain::dunning::Standing;
 use crate::domain::payment::{Decline, DeclineClass, State};
 use crate::domain::provider::ProviderAccountId;
@@ -97,6 +98,10 @@ pub struct Payment {
     pub sent_ago: Option<TimeDelta>,
     /// What went back.
     pub refunded: Money,
+    /// The customer was sent to their bank to confirm it.
+    pub is_resumed: bool,
+    /// What the provider calls the last call that moved it; empty when it names none.
+    pub provider_request: String,
 }
 
 impl Payment {
@@ -137,6 +142,8 @@ struct Row {
     finished_at: Option<DateTime<Utc>>,
     sent_seconds: Option<f64>,
     refunded_minor: i64,
+    is_resumed: bool,
+    provider_request: String,
 }
 
 impl TryFrom<Row> for Payment {
@@ -186,6 +193,8 @@ impl TryFrom<Row> for Payment {
             finished_at: row.finished_at,
             sent_ago: row.sent_seconds.map(|seconds| TimeDelta::milliseconds((seconds * 1000.0) as i64)),
             refunded: money("payment", row.refunded_minor, &row.currency)?,
+            is_resumed: row.is_resumed,
+            provider_request: row.provider_request,
         })
     }
 }
@@ -317,7 +326,8 @@ pub async fn cancel_open(
     withdraw(tx, brand, invoices, None, now).await
 }
 
-/// Withdraws the hosted pages of these invoices, also those that are for others besides, except one.
+/// Withdraws the hosted pages of these invoices, also those that are for others besides, and charges the customer was sent to
+/// confirm, except one.
 pub async fn withdraw(
     tx: &mut PgTransaction<'_>,
     brand: BrandId,
@@ -330,10 +340,11 @@ pub async fn withdraw(
         "UPDATE payment SET is_withdrawn = true,
                 state = CASE state WHEN 'requested' THEN 'cancelled' ELSE state END,
                 finished_at = CASE state WHEN 'requested' THEN $4 ELSE finished_at END
-          WHERE brand_id = $1 AND id IS DISTINCT FROM $3 AND kind = 'hosted' AND NOT is_withdrawn
+          WHERE brand_id = $1 AND id IS DISTINCT FROM $3 AND NOT is_withdrawn
             AND (invoice_id = ANY($2)
                  OR id IN (SELECT s.payment_id FROM payment_share s WHERE s.brand_id = $1 AND s.invoice_id = ANY($2)))
-            AND state IN ('requested', 'sent', 'pending', 'unknown')
+            AND (kind = 'hosted' AND state IN ('requested', 'sent', 'pending', 'unknown')
+                 OR resumed_at IS NOT NULL AND state = 'action_required')
          RETURNING id, state",
         brand.as_uuid(),
         &ids,
@@ -477,6 +488,7 @@ async fn select(
                   cancel_url, save_method, is_withdrawn, is_processing, provider, provider_account_id, checkout_ref,
                   checkout_url, provider_ref, received_minor, received_currency, failure_code, failure_class, method_label,
                   created_at, finished_at, extract(epoch FROM clock_timestamp() - sent_at)::float8 AS sent_seconds,
+                  resumed_at IS NOT NULL AS "is_resumed!", provider_request,
                   (SELECT coalesce(sum(r.amount_minor), 0)::bigint FROM refund r
                     WHERE r.brand_id = p.brand_id AND r.payment_id = p.id AND r.state = 'succeeded') AS "refunded_minor!"
              FROM payment p
@@ -494,6 +506,78 @@ async fn select(
     .fetch_all(&mut **tx)
     .await?;
     rows.into_iter().map(Payment::try_from).collect()
+}
+
+/// The attempt a provider's id of a payment belongs to.
+pub async fn by_provider_ref(
+    tx: &mut PgTransaction<'_>,
+    account: ProviderAccountId,
+    reference: &str,
+) -> sqlx::Result<Option<PaymentId>> {
+    let id = sqlx::query_scalar!(
+        "SELECT id FROM payment
+          WHERE brand_id = ottery_brand() AND provider_account_id = $1 AND provider_ref = $2 AND provider_ref <> ''",
+        account.as_uuid(),
+        reference
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(id.map(PaymentId::from_uuid))
+}
+
+/// The charge of an invoice that waits for the customer to confirm, the newest when there are several.
+pub async fn waiting_for_action(tx: &mut PgTransaction<'_>, invoice: InvoiceId) -> sqlx::Result<Option<PaymentId>> {
+    let id = sqlx::query_scalar!(
+        "SELECT id FROM payment
+          WHERE brand_id = ottery_brand() AND invoice_id = $1 AND kind = 'saved' AND state = 'action_required'
+            AND provider_ref <> '' AND NOT is_withdrawn
+          ORDER BY id DESC LIMIT 1",
+        invoice.as_uuid()
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(id.map(PaymentId::from_uuid))
+}
+
+/// The customer is sent to their bank now.
+pub async fn mark_resumed(tx: &mut PgTransaction<'_>, id: PaymentId, now: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE payment SET resumed_at = $2 WHERE id = $1", id.as_uuid(), now).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Keeps what the provider calls the call that was just made; nothing when it names none. The caller holds the lock.
+pub async fn note_request(tx: &mut PgTransaction<'_>, id: PaymentId, request: &str) -> sqlx::Result<()> {
+    if request.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!("UPDATE payment SET provider_request = $2 WHERE id = $1", id.as_uuid(), request)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// How often a method was refused before this attempt: for its invoice, and since some instant.
+pub async fn refusals(
+    tx: &mut PgTransaction<'_>,
+    payment: &Payment,
+    method: PaymentMethodId,
+    since: DateTime<Utc>,
+) -> sqlx::Result<Refusals> {
+    let row = sqlx::query!(
+        r#"SELECT count(*) FILTER (WHERE invoice_id = $2) AS "of_invoice!",
+                  count(*) FILTER (WHERE created_at >= $4) AS "of_method!"
+             FROM payment
+            WHERE brand_id = ottery_brand() AND method_id = $1 AND id <> $3 AND state IN ('failed', 'action_required')
+              AND failure_class <> '' AND provider_account_id IS NOT NULL"#,
+        method.as_uuid(),
+        payment.invoice.as_uuid(),
+        payment.id.as_uuid(),
+        since
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
+    Ok(Refusals { of_invoice: count(row.of_invoice), of_method: count(row.of_method) })
 }
 
 /// Whether a saved method is being charged for the invoice at this moment.

@@ -1,11 +1,12 @@
 //! Accounts at providers. What is secret is sealed before it gets here.
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::BrandId;
+use ottery_kernel::{AccountId, BrandId};
 use sqlx::PgPool;
 use sqlx::postgres::PgTransaction;
 
-use crate::domain::provider::ProviderAccountId;
+use super::currency;
+use crate::domain::provider::{ProviderAccountId, Terms};
 
 /// An account as stored.
 #[derive(Clone)]
@@ -22,6 +23,12 @@ pub struct ProviderAccount {
     pub api_key_hint: String,
     /// Sealed webhook secrets, the newest last.
     pub secrets_sealed: Vec<Vec<u8>>,
+    /// Until when, in real time, the secret before the newest one is good; none: until it is taken away.
+    pub previous_until: Option<DateTime<Utc>>,
+    /// No real money moves there.
+    pub is_test: bool,
+    /// What it is used for.
+    pub terms: Terms,
     /// When it changed last.
     pub updated_at: DateTime<Utc>,
     /// Grows with every change.
@@ -44,36 +51,73 @@ struct Row {
     api_key_sealed: Vec<u8>,
     api_key_hint: String,
     secrets_sealed: Vec<Vec<u8>>,
+    previous_until: Option<DateTime<Utc>>,
+    is_test: bool,
+    name: String,
+    is_enabled: bool,
+    is_default: bool,
+    countries: Vec<String>,
+    currencies: Vec<String>,
+    suspends_on_dispute: bool,
     updated_at: DateTime<Utc>,
     version: i64,
 }
 
-impl From<Row> for ProviderAccount {
-    fn from(row: Row) -> Self {
-        Self {
+impl TryFrom<Row> for ProviderAccount {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> sqlx::Result<Self> {
+        let currencies = row.currencies.iter().map(|code| currency("provider_account", code));
+        Ok(Self {
             id: ProviderAccountId::from_uuid(row.id),
             provider: row.provider,
             base_url: row.base_url,
             api_key_sealed: row.api_key_sealed,
             api_key_hint: row.api_key_hint,
             secrets_sealed: row.secrets_sealed,
+            previous_until: row.previous_until,
+            is_test: row.is_test,
+            terms: Terms {
+                name: row.name,
+                is_enabled: row.is_enabled,
+                is_default: row.is_default,
+                countries: row.countries,
+                currencies: currencies.collect::<sqlx::Result<_>>()?,
+                suspends_on_dispute: row.suspends_on_dispute,
+            },
             updated_at: row.updated_at,
             version: row.version,
-        }
+        })
     }
 }
 
-/// Creates or replaces an account.
+/// Creates or replaces an account. One that becomes the default takes that from the one that was.
 pub async fn put(tx: &mut PgTransaction<'_>, brand: BrandId, account: &ProviderAccount) -> sqlx::Result<()> {
+    let terms = &account.terms;
+    if terms.is_default {
+        sqlx::query!(
+            "UPDATE provider_account SET is_default = false, version = version + 1, updated_at = $3
+              WHERE brand_id = $1 AND is_default AND id <> $2",
+            brand.as_uuid(),
+            account.id.as_uuid(),
+            account.updated_at
+        )
+        .execute(&mut **tx)
+        .await?;
+    }
+    let currencies: Vec<String> = terms.currencies.iter().map(ToString::to_string).collect();
     sqlx::query!(
         "INSERT INTO provider_account
                 (id, brand_id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, created_at, updated_at,
-                 version)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)
+                 version, previous_until, is_test, name, is_enabled, is_default, countries, currencies, suspends_on_dispute)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
          ON CONFLICT (id) DO UPDATE
             SET base_url = EXCLUDED.base_url, api_key_sealed = EXCLUDED.api_key_sealed,
                 api_key_hint = EXCLUDED.api_key_hint, secrets_sealed = EXCLUDED.secrets_sealed,
-                updated_at = EXCLUDED.updated_at, version = EXCLUDED.version",
+                updated_at = EXCLUDED.updated_at, version = EXCLUDED.version, previous_until = EXCLUDED.previous_until,
+                is_test = EXCLUDED.is_test, name = EXCLUDED.name, is_enabled = EXCLUDED.is_enabled,
+                is_default = EXCLUDED.is_default, countries = EXCLUDED.countries, currencies = EXCLUDED.currencies,
+                suspends_on_dispute = EXCLUDED.suspends_on_dispute",
         account.id.as_uuid(),
         brand.as_uuid(),
         account.provider,
@@ -83,6 +127,14 @@ pub async fn put(tx: &mut PgTransaction<'_>, brand: BrandId, account: &ProviderA
         &account.secrets_sealed,
         account.updated_at,
         account.version,
+        account.previous_until,
+        account.is_test,
+        terms.name,
+        terms.is_enabled,
+        terms.is_default,
+        &terms.countries,
+        &currencies,
+        terms.suspends_on_dispute,
     )
     .execute(&mut **tx)
     .await?;
@@ -108,39 +160,99 @@ pub async fn brand_of(pool: &PgPool, id: ProviderAccountId) -> sqlx::Result<Opti
 pub async fn lock(tx: &mut PgTransaction<'_>, id: ProviderAccountId) -> sqlx::Result<Option<ProviderAccount>> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, updated_at, version
+        "SELECT id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, previous_until, is_test, name, is_enabled,
+                is_default, countries, currencies, suspends_on_dispute, updated_at, version
            FROM provider_account WHERE id = $1 FOR UPDATE",
         id.as_uuid()
     )
     .fetch_optional(&mut **tx)
     .await?;
-    Ok(row.map(Into::into))
+    row.map(TryInto::try_into).transpose()
 }
 
 /// One account.
 pub async fn get(tx: &mut PgTransaction<'_>, id: ProviderAccountId) -> sqlx::Result<Option<ProviderAccount>> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, updated_at, version
+        "SELECT id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, previous_until, is_test, name, is_enabled,
+                is_default, countries, currencies, suspends_on_dispute, updated_at, version
            FROM provider_account WHERE id = $1",
         id.as_uuid()
     )
     .fetch_optional(&mut **tx)
     .await?;
-    Ok(row.map(Into::into))
+    row.map(TryInto::try_into).transpose()
 }
 
-/// The brand's accounts, the oldest first. New attempts use the last one.
+/// The brand's accounts, the oldest first.
 pub async fn list(tx: &mut PgTransaction<'_>, brand: BrandId) -> sqlx::Result<Vec<ProviderAccount>> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, updated_at, version
+        "SELECT id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, previous_until, is_test, name, is_enabled,
+                is_default, countries, currencies, suspends_on_dispute, updated_at, version
            FROM provider_account WHERE brand_id = $1 ORDER BY id",
         brand.as_uuid()
     )
     .fetch_all(&mut **tx)
     .await?;
-    Ok(rows.into_iter().map(Into::into).collect())
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// What the provider calls a customer; empty when it has not heard of them.
+pub async fn customer(
+    tx: &mut PgTransaction<'_>,
+    account: AccountId,
+    provider_account: ProviderAccountId,
+) -> sqlx::Result<String> {
+    let found = sqlx::query_scalar!(
+        "SELECT reference FROM provider_customer
+          WHERE brand_id = ottery_brand() AND account_id = $1 AND provider_account_id = $2",
+        account.as_uuid(),
+        provider_account.as_uuid()
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(found.unwrap_or_default())
+}
+
+/// Keeps what the provider calls a customer. The first name stays: methods belong to it.
+pub async fn keep_customer(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    account: AccountId,
+    provider_account: ProviderAccountId,
+    reference: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO provider_customer (brand_id, account_id, provider_account_id, reference, created_at)
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+        brand.as_uuid(),
+        account.as_uuid(),
+        provider_account.as_uuid(),
+        reference,
+        now
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// The provider knows of no such customer (any more): the next page makes a new one.
+pub async fn forget_customer(
+    tx: &mut PgTransaction<'_>,
+    account: AccountId,
+    provider_account: ProviderAccountId,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "DELETE FROM provider_customer
+          WHERE brand_id = ottery_brand() AND account_id = $1 AND provider_account_id = $2",
+        account.as_uuid(),
+        provider_account.as_uuid()
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 /// The real time, which webhooks are judged by: the clock of a test may stand anywhere.

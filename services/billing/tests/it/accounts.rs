@@ -24,6 +24,7 @@ impl Shop {
             base_url: format!("http://{}", self.sandbox.addresses().payments),
             api_key: Secret::new(key),
             webhook_secrets: secrets.iter().map(|secret| Secret::new(*secret)).collect(),
+            terms: None,
             expected_version: version,
             is_dry_run,
         };

@@ -40,6 +40,7 @@ mod scheduler;
 mod screening;
 mod shop;
 mod stock;
+mod stripe;
 mod taxes;
 mod time_machine;
 mod time_machine_runs;

@@ -64,6 +64,7 @@ impl Shop {
             base_url: format!("http://{}", self.sandbox.addresses().payments),
             api_key: Secret::new("sk_sandbox_demo"),
             webhook_secrets: secrets.iter().map(|secret| Secret::new(*secret)).collect(),
+            terms: None,
             expected_version: self.account_version().await,
             is_dry_run: false,
         };

@@ -12,6 +12,7 @@ pub mod brands;
 pub mod clocks;
 pub mod coupons;
 mod describe;
+pub mod disputes;
 pub mod dunning;
 pub mod explain;
 mod exports;
@@ -22,6 +23,7 @@ pub mod invoicing;
 pub mod keys;
 pub mod ledger;
 pub mod mail;
+pub mod methods;
 pub mod notices;
 mod options;
 pub mod orders;
@@ -75,6 +77,8 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(factors::routes())
         .merge(storefront::routes())
         .merge(orders::routes())
+        .merge(methods::routes())
+        .merge(disputes::routes())
         .merge(subscriptions::routes())
         .merge(exports::routes())
         .merge(price_changes::routes())

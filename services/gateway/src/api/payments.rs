@@ -45,6 +45,8 @@ view! {
         amount: Option<Money>,
         provider: String,
         provider_reference: Option<String>,
+        /// What the provider calls the last call that moved it: what its support asks for first.
+        provider_request: Option<String>,
         /// Stable, for example `insufficient_funds`.
         failure_code: Option<String>,
         method_label: Option<String>,

@@ -5,14 +5,33 @@ use axum::response::{IntoResponse as _, Response};
 use ottery_kit::secret::Secret;
 use ottery_proto::billing::v1 as billing;
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::payments::PROVIDER_TIMEOUT;
 use super::view::{DryRun, List, Time, view};
 use crate::limits::{Json, Query};
 use crate::problem::Reply;
 use crate::session::Caller;
 use crate::state::AppState;
+
+view! {
+    /// What an account is used for.
+    ProviderTerms from billing::ProviderTerms {
+        /// What customers read where they choose how to pay.
+        name: Option<String>,
+        /// Switched off it begins nothing; what was begun by it is finished by it.
+        enabled: bool,
+        /// Asked before the others wherever it serves; one per brand.
+        default_account: bool,
+        /// ISO 3166 codes of customers' countries; empty: all of them.
+        countries: Vec<String>,
+        /// ISO 4217 codes; empty: whatever the provider takes.
+        currencies: Vec<String>,
+        /// A customer who objects to a payment is not served while that is undecided.
+        suspends_on_dispute: bool,
+    }
+}
 
 view! {
     /// An account at a payment provider.
@@ -27,16 +46,120 @@ view! {
         /// Address to enter at the provider, below the brand's host.
         webhook_path: String,
         version: u64,
+        terms: Option<ProviderTerms>,
+        /// How many webhook secrets are stored; 0 while the provider has not been told the address.
+        webhook_secrets: u32,
+        /// Until when the secret before the newest one is taken.
+        previous_secret_until: Option<Time>,
+        /// What the address is to be told of; empty: everything.
+        webhook_events: Vec<String>,
+        /// Of the provider's API, which the address should be made for.
+        api_version: Option<String>,
     }
+}
+
+view! {
+    /// What an account answered.
+    ProviderTest from billing::TestProviderAccountReply {
+        /// Whether address and key are good.
+        good: bool,
+        /// What is wrong.
+        problem: Option<String>,
+    }
+}
+
+view! {
+    /// By what a customer may pay.
+    PayWay from billing::PayWay {
+        provider_account_id: String,
+        provider: String,
+        /// As the operator calls it.
+        name: Option<String>,
+        saves_methods: bool,
+        /// A method can be saved without a payment.
+        saves_without_payment: bool,
+        test_mode: bool,
+    }
+}
+
+/// What an account is used for.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TermsInput {
+    /// What customers read where they choose how to pay; at most 60 characters.
+    #[serde(default)]
+    pub name: String,
+    /// Switched off it begins nothing.
+    #[serde(default = "enabled")]
+    pub enabled: bool,
+    /// Asked before the others wherever it serves; the account that was the default is it no more.
+    #[serde(default)]
+    pub default_account: bool,
+    /// ISO 3166 codes; empty: all countries.
+    #[serde(default)]
+    pub countries: Vec<String>,
+    /// ISO 4217 codes; empty: whatever the provider takes.
+    #[serde(default)]
+    pub currencies: Vec<String>,
+    /// A customer who objects to a payment is not served while that is undecided.
+    #[serde(default)]
+    pub suspends_on_dispute: bool,
+}
+
+const fn enabled() -> bool {
+    true
+}
+
+impl From<TermsInput> for billing::ProviderTerms {
+    fn from(input: TermsInput) -> Self {
+        Self {
+            name: input.name,
+            enabled: input.enabled,
+            default_account: input.default_account,
+            countries: input.countries,
+            currencies: input.currencies,
+            suspends_on_dispute: input.suspends_on_dispute,
+        }
+    }
+}
+
+/// A new webhook secret.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateInput {
+    /// What the provider signs with from now on.
+    #[schema(value_type = String)]
+    pub webhook_secret: Secret,
+    /// How long the secret before it is taken, in hours; 0 for not at all.
+    #[serde(default = "a_day")]
+    #[schema(maximum = 168)]
+    pub overlap_hours: u32,
+    /// The version that was read.
+    pub version: u64,
+}
+
+const fn a_day() -> u32 {
+    24
+}
+
+/// What is to be paid.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PayWayQuery {
+    /// ISO 4217.
+    currency: String,
+    /// ISO 3166 code of the customer's country; left out: unknown.
+    country: Option<String>,
 }
 
 /// An account at a payment provider.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderInput {
-    /// `sandbox`
+    /// `sandbox`, `stripe`
     pub provider: String,
-    /// Where its API is.
+    /// Where its API is; the provider's own address when left out.
     #[serde(default)]
     pub base_url: String,
     /// Its key for us; the stored one is kept when left out.
@@ -47,13 +170,62 @@ pub struct ProviderInput {
     #[serde(default)]
     #[schema(value_type = Vec<String>, max_items = 2)]
     pub webhook_secrets: Vec<Secret>,
+    /// What it is used for; as stored when left out.
+    #[serde(default)]
+    pub terms: Option<TermsInput>,
     /// The version that was read; 0 to create.
     #[serde(default)]
     pub version: u64,
 }
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(update))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(update))
+        .routes(routes!(rotate))
+        .routes(routes!(test))
+        .routes(routes!(pay_ways))
+}
+
+/// Replace the webhook secret of a provider account.
+///
+/// The secret before it is taken for a while yet, so that nothing is missed between the change here and the change there.
+#[utoipa::path(post, path = "/provider-accounts/{id}/rotate", tag = "providers", operation_id = "rotate_provider_account", params(("id" = String, Path)), request_body = RotateInput, responses((status = 200, body = ProviderAccount)))]
+async fn rotate(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(input): Json<RotateInput>,
+) -> Reply<Json<ProviderAccount>> {
+    let request = billing::RotateProviderAccountRequest {
+        id,
+        webhook_secret: input.webhook_secret.expose().to_owned(),
+        overlap_hours: input.overlap_hours,
+        expected_version: input.version,
+    };
+    Ok(Json(state.clients.billing(&caller.call()).rotate_provider_account(request).await?.into_inner().into()))
+}
+
+/// Test a provider account.
+///
+/// Asks the provider something harmless. What is wrong is an answer, too.
+#[utoipa::path(post, path = "/provider-accounts/{id}/test", tag = "providers", operation_id = "test_provider_account", params(("id" = String, Path)), responses((status = 200, body = ProviderTest)))]
+async fn test(State(state): State<AppState>, caller: Caller, Path(id): Path<String>) -> Reply<Json<ProviderTest>> {
+    let call = caller.call().timeout(PROVIDER_TIMEOUT);
+    let request = billing::TestProviderAccountRequest { id };
+    Ok(Json(state.clients.billing(&call).test_provider_account(request).await?.into_inner().into()))
+}
+
+/// List by what customers may pay.
+#[utoipa::path(get, path = "/pay-ways", tag = "storefront", operation_id = "list_pay_ways", params(PayWayQuery), responses((status = 200, body = List<PayWay>)))]
+async fn pay_ways(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<PayWayQuery>,
+) -> Reply<Json<List<PayWay>>> {
+    let request = billing::ListPayWaysRequest { currency: query.currency, country: query.country.unwrap_or_default() };
+    let reply = state.clients.billing(&caller.call()).list_pay_ways(request).await?.into_inner();
+    Ok(Json(List::of(reply.ways)))
 }
 
 /// List provider accounts.
@@ -103,6 +275,7 @@ async fn put(
         webhook_secrets: input.webhook_secrets.iter().map(|secret| secret.expose().to_owned()).collect(),
         expected_version: input.version,
         dry_run: mode.dry_run,
+        terms: input.terms.map(Into::into),
     };
     Ok(state.clients.billing(&caller.call()).put_provider_account(request).await?.into_inner().into())
 }

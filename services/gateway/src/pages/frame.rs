@@ -225,6 +225,8 @@ pub(crate) fn done(code: &str) -> Option<Note> {
     let (title, text) = match code {
         "saved" => ("Saved", ""),
         "created" => ("Created", ""),
+        "account-tested" => ("It works", "The provider answers, and the key is good."),
+        "method-removed" => ("Removed", "Nothing is charged to it any more."),
         "published" => ("Published", "New orders get this version from now on."),
         "archived" => ("Archived", "Existing subscriptions go on; nobody new can buy it."),
         "coupon-archived" => ("Archived", "Nobody new can use it; who has it keeps it."),

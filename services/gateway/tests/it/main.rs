@@ -17,6 +17,7 @@ mod openapi;
 mod options;
 mod pages;
 mod papers;
+mod providers;
 mod resellers;
 mod screening;
 mod sessions;

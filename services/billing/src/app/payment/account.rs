@@ -1,21 +1,17 @@
-//! A brand's accounts at providers: what operators enter, and what calls need of it.
+//! A brand's accounts at providers, as operators enter them.
 
-use std::sync::Arc;
-
-use ottery_kernel::{BrandId, PaymentMethodId};
+use chrono::TimeDelta;
+use ottery_kernel::BrandId;
 use ottery_kit::audit;
 use ottery_kit::grpc::{Actor, Problem};
-use ottery_kit::keyring::{Place, SealError};
 use ottery_kit::secret::Secret;
 use serde_json::json;
-use sqlx::postgres::PgTransaction;
 
+use super::reach::{place, sealed};
 use crate::app::Billing;
-use crate::domain::payment::SavedToken;
-use crate::domain::provider::ProviderAccountId;
-use crate::provider::{Access, PaymentProvider};
+use crate::domain::provider::{ProviderAccountId, Terms};
+use crate::provider::PaymentProvider;
 use crate::store;
-use crate::store::payment_method::Stored;
 use crate::store::provider_account::ProviderAccount;
 
 /// Characters of a key that are shown.
@@ -24,8 +20,12 @@ const HINT_CHARS: usize = 4;
 const SECRETS_MAX: usize = 2;
 /// Longest key or secret.
 const SECRET_BYTES_MAX: usize = 1024;
-/// Purpose of the keyed hash that finds a saved card again.
-const TOKEN_PURPOSE: &str = "billing.payment_method.token";
+/// Longest name.
+const NAME_CHARS_MAX: usize = 60;
+/// Countries, or currencies, of one account.
+const LIST_MAX: usize = 250;
+/// How long a webhook secret may stay good beside a new one.
+const OVERLAP_HOURS_MAX: u32 = 7 * 24;
 
 /// What an operator enters.
 #[derive(Clone, Debug)]
@@ -40,30 +40,25 @@ pub struct PutAccount {
     pub api_key: Secret,
     /// Webhook secrets, the newest last; empty keeps the stored ones.
     pub webhook_secrets: Vec<Secret>,
+    /// What it is used for; none keeps what is stored.
+    pub terms: Option<Terms>,
     /// The version that was read; 0 to create.
     pub expected_version: u64,
     /// Nothing of it stays.
     pub is_dry_run: bool,
 }
 
-/// An account, opened for a call.
+/// A new webhook secret for an account, and how long the one before it stays good.
 #[derive(Clone, Debug)]
-pub(crate) struct Reached {
+pub struct Rotate {
+    /// Which account.
     pub id: ProviderAccountId,
-    pub provider: Arc<dyn PaymentProvider>,
-    pub access: Access,
-}
-
-fn place(brand: BrandId, id: ProviderAccountId, column: &'static str) -> Place<'static> {
-    Place { table: "billing.provider_account", column, row: id.as_uuid(), brand: Some(brand) }
-}
-
-fn token_place(brand: BrandId, id: PaymentMethodId) -> Place<'static> {
-    Place { table: "billing.payment_method", column: "token_sealed", row: id.as_uuid(), brand: Some(brand) }
-}
-
-fn sealed(error: SealError) -> Problem {
-    Problem::internal(&error)
+    /// What the provider signs with from now on.
+    pub webhook_secret: Secret,
+    /// How long the secret before it stays good, in hours; 0 for not at all.
+    pub overlap_hours: u32,
+    /// The version that was read.
+    pub expected_version: u64,
 }
 
 impl Billing {
@@ -77,19 +72,21 @@ impl Billing {
         brand: BrandId,
         put: PutAccount,
     ) -> Result<ProviderAccount, Problem> {
-        if self.providers.get(&put.provider).is_none() {
+        let Some(provider) = self.providers.get(&put.provider) else {
             let known = self.providers.names().join(", ");
             let message = format!(
                 "provider: `{}` is unknown; choose one of: {known}",
                 put.provider.chars().take(40).collect::<String>()
             );
             return Err(Problem::invalid("provider", "PROVIDER_UNKNOWN", message));
-        }
+        };
         check_secrets(&put)?;
+        let terms = put.terms.as_ref().map(|terms| checked(terms, &*provider)).transpose()?;
+        let typed = Some(put.base_url.trim()).filter(|typed| !typed.is_empty()).unwrap_or(provider.base_url());
         let url = self
             .providers
             .guard()
-            .check_resolved(put.base_url.trim())
+            .check_resolved(typed)
             .await
             .map_err(|error| Problem::invalid("base_url", "URL_REFUSED", format!("base_url: {error}")))?;
         let (mut tx, now) = self.begin(brand).await?;
@@ -112,8 +109,10 @@ impl Billing {
             return Err(Problem::conflict("VERSION_CONFLICT", message).with("version", version));
         }
         let base_url = url.as_str().trim_end_matches('/').to_owned();
+        let terms = terms.or_else(|| before.as_ref().map(|stored| stored.terms.clone())).unwrap_or_default();
         if let Some(stored) = &before
             && stored.base_url == base_url
+            && stored.terms == terms
             && self.holds_these_secrets(brand, stored, &put)?
         {
             return Ok(stored.clone());
@@ -130,13 +129,27 @@ impl Billing {
                 (self.seal_api_key(brand, id, text), hint(text))
             }
         };
+        let is_test = match (&before, put.api_key.is_empty()) {
+            (Some(stored), true) => stored.is_test,
+            (Some(_) | None, _) => !moves_real_money(&*provider, &put.api_key)?,
+        };
+        if before.as_ref().is_some_and(|stored| stored.is_test != is_test) {
+            let message = "api_key: this key is of the other mode, in which the customers and cards of this account do not exist; \
+                           add another account for it";
+            return Err(Problem::invalid("api_key", "KEY_MODE", message));
+        }
         let secrets_sealed = match (&before, put.webhook_secrets.is_empty()) {
             (Some(stored), true) => stored.secrets_sealed.clone(),
+            (None, true) if provider.capabilities().makes_secret => Vec::new(),
             (None, true) => return Err(missing("webhook_secrets")),
             (_, false) => {
                 let at = place(brand, id, "secrets_sealed");
                 put.webhook_secrets.iter().map(|secret| keyring.seal(&at, secret.expose().as_bytes())).collect()
             }
+        };
+        let previous_until = match (&before, put.webhook_secrets.is_empty()) {
+            (Some(stored), true) => stored.previous_until,
+            (Some(_) | None, _) => None,
         };
         let account = ProviderAccount {
             id,
@@ -145,6 +158,9 @@ impl Billing {
             api_key_sealed,
             api_key_hint,
             secrets_sealed,
+            previous_until,
+            is_test,
+            terms,
             updated_at: now,
             version: version + 1,
         };
@@ -163,7 +179,7 @@ impl Billing {
     fn holds_these_secrets(&self, brand: BrandId, stored: &ProviderAccount, put: &PutAccount) -> Result<bool, Problem> {
         let at = place(brand, stored.id, "api_key_sealed");
         let api_key = self.host.keyring.open_text(&at, &stored.api_key_sealed).map_err(sealed)?;
-        let webhook_secrets = self.webhook_secrets(brand, stored)?;
+        let webhook_secrets = self.stored_secrets(brand, stored)?;
         Ok((put.api_key.is_empty() || put.api_key == api_key)
             && (put.webhook_secrets.is_empty() || put.webhook_secrets == webhook_secrets))
     }
@@ -177,52 +193,71 @@ impl Billing {
         Ok(store::provider_account::list(&mut tx, brand).await?)
     }
 
-    /// Opens an account for a call: that one, or the newest for a new attempt.
-    pub(crate) async fn reach(
+    /// Replaces the webhook secret. What is signed with the one before it is taken for a while yet, so that nothing is missed
+    /// between the change here and the change there.
+    ///
+    /// # Errors
+    /// When there is no such account, the secret is none, or somebody else changed it meanwhile.
+    pub async fn rotate_provider_account(
         &self,
-        tx: &mut PgTransaction<'_>,
+        actor: &Actor,
         brand: BrandId,
-        id: Option<ProviderAccountId>,
-    ) -> Result<Option<Reached>, Problem> {
-        let account = match id {
-            Some(id) => store::provider_account::get(tx, id).await?,
-            None => store::provider_account::list(tx, brand).await?.pop(),
+        rotate: Rotate,
+    ) -> Result<ProviderAccount, Problem> {
+        check_secret("webhook_secret", &rotate.webhook_secret)?;
+        if rotate.overlap_hours > OVERLAP_HOURS_MAX {
+            let message = format!("overlap_hours: at most {OVERLAP_HOURS_MAX}");
+            return Err(Problem::invalid("overlap_hours", "OVERLAP_TOO_LONG", message));
+        }
+        let (mut tx, now) = self.begin(brand).await?;
+        let before = store::provider_account::lock(&mut tx, rotate.id).await?.ok_or_else(|| unknown(rotate.id))?;
+        if i64::try_from(rotate.expected_version).ok() != Some(before.version) {
+            let message = "the account was changed meanwhile; read it again and repeat";
+            return Err(Problem::conflict("VERSION_CONFLICT", message).with("version", before.version));
+        }
+        let real_now = store::provider_account::real_now(&mut tx).await?;
+        let at = place(brand, rotate.id, "secrets_sealed");
+        let fresh = self.host.keyring.seal(&at, rotate.webhook_secret.expose().as_bytes());
+        let kept = before.secrets_sealed.last().filter(|_| rotate.overlap_hours > 0).cloned();
+        let account = ProviderAccount {
+            previous_until: kept.as_ref().map(|_| real_now + TimeDelta::hours(rotate.overlap_hours.into())),
+            secrets_sealed: kept.into_iter().chain([fresh]).collect(),
+            updated_at: now,
+            version: before.version + 1,
+            ..before.clone()
         };
-        let Some(account) = account else { return Ok(None) };
-        let Some(provider) = self.providers.get(&account.provider) else { return Ok(None) };
-        let at = place(brand, account.id, "api_key_sealed");
-        let api_key = self.host.keyring.open_text(&at, &account.api_key_sealed).map_err(sealed)?;
-        Ok(Some(Reached { id: account.id, provider, access: Access { base_url: account.base_url, api_key } }))
+        store::provider_account::put(&mut tx, brand, &account).await?;
+        audit::append(
+            &mut tx,
+            actor,
+            "provider_account.rotate",
+            rotate.id,
+            Some(shown(&before)),
+            Some(shown(&account)),
+        )
+        .await?;
+        tx.commit().await?;
+        Ok(account)
     }
 
-    /// The live webhook secrets of an account.
-    pub(crate) fn webhook_secrets(&self, brand: BrandId, account: &ProviderAccount) -> Result<Vec<Secret>, Problem> {
-        let at = place(brand, account.id, "secrets_sealed");
-        let open = |bytes: &Vec<u8>| self.host.keyring.open_text(&at, bytes).map_err(sealed);
-        account.secrets_sealed.iter().map(open).collect()
-    }
-
-    /// Opens the token of a saved method.
-    pub(crate) fn open_token(
+    /// Asks the account something harmless: whether address and key are good, and of the mode they should be.
+    ///
+    /// # Errors
+    /// When there is no such account. What is wrong with one is an answer.
+    pub async fn test_provider_account(
         &self,
         brand: BrandId,
-        id: PaymentMethodId,
-        stored: &Stored,
-    ) -> Result<SavedToken, Problem> {
-        let token = self.host.keyring.open_text(&token_place(brand, id), &stored.token_sealed).map_err(sealed)?;
-        Ok(SavedToken(token.expose().to_owned()))
-    }
-
-    /// Seals the key of an account for its row.
-    pub(crate) fn seal_api_key(&self, brand: BrandId, id: ProviderAccountId, key: &str) -> Vec<u8> {
-        self.host.keyring.seal(&place(brand, id, "api_key_sealed"), key.as_bytes())
-    }
-
-    /// Seals a token for its row, and its keyed hash.
-    pub(crate) fn seal_token(&self, brand: BrandId, id: PaymentMethodId, token: &SavedToken) -> (Vec<u8>, [u8; 32]) {
-        let bytes = token.0.as_bytes();
-        let keyring = &self.host.keyring;
-        (keyring.seal(&token_place(brand, id), bytes), keyring.keyed_hash(TOKEN_PURPOSE, bytes))
+        id: ProviderAccountId,
+    ) -> Result<Result<(), String>, Problem> {
+        let (mut tx, _) = self.begin(brand).await?;
+        let account = store::provider_account::get(&mut tx, id).await?.ok_or_else(|| unknown(id))?;
+        let reached = self.reach(&mut tx, brand, id).await?.ok_or_else(|| unknown(id))?;
+        drop(tx);
+        Ok(match reached.provider.probe(&reached.access).await {
+            Ok(probe) if probe.is_live == Some(account.is_test) => Err("the key is of the other mode".to_owned()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        })
     }
 }
 
@@ -231,12 +266,52 @@ fn check_secrets(put: &PutAccount) -> Result<(), Problem> {
         let message = format!("webhook_secrets: at most {SECRETS_MAX} are live at a time");
         return Err(Problem::invalid("webhook_secrets", "TOO_MANY_SECRETS", message));
     }
-    let is_fine = |secret: &Secret| !secret.is_empty() && secret.expose().len() <= SECRET_BYTES_MAX;
-    if !put.webhook_secrets.iter().all(is_fine) || put.api_key.expose().len() > SECRET_BYTES_MAX {
-        let message = format!("keys and secrets have 1 to {SECRET_BYTES_MAX} bytes");
-        return Err(Problem::invalid("webhook_secrets", "SECRET_INVALID", message));
+    put.webhook_secrets.iter().try_for_each(|secret| check_secret("webhook_secrets", secret))?;
+    if put.api_key.is_empty() { Ok(()) } else { check_secret("api_key", &put.api_key) }
+}
+
+fn check_secret(field: &'static str, secret: &Secret) -> Result<(), Problem> {
+    if !secret.is_empty() && secret.expose().len() <= SECRET_BYTES_MAX {
+        return Ok(());
     }
-    Ok(())
+    let message = format!("{field}: keys and secrets have 1 to {SECRET_BYTES_MAX} bytes");
+    Err(Problem::invalid(field, "SECRET_INVALID", message))
+}
+
+fn unknown(id: ProviderAccountId) -> Problem {
+    Problem::not_found("PROVIDER_ACCOUNT_NOT_FOUND", format!("there is no provider account {id}")).on_field("id")
+}
+
+/// Whether a key moves real money.
+fn moves_real_money(provider: &dyn PaymentProvider, key: &Secret) -> Result<bool, Problem> {
+    provider.is_live_key(key).ok_or_else(|| {
+        let message = format!("api_key: this is no secret key of {}", provider.name());
+        Problem::invalid("api_key", "KEY_KIND", message)
+    })
+}
+
+/// Terms as they are kept.
+fn checked(terms: &Terms, provider: &dyn PaymentProvider) -> Result<Terms, Problem> {
+    let name = terms.name.trim();
+    if name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
+        let message = format!("name: at most {NAME_CHARS_MAX} characters on one line");
+        return Err(Problem::invalid("name", "NAME_INVALID", message));
+    }
+    let is_code = |code: &String| code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    if terms.countries.len() > LIST_MAX || !terms.countries.iter().all(is_code) {
+        let message = "countries: codes of two capital letters, such as DE";
+        return Err(Problem::invalid("countries", "COUNTRY_INVALID", message));
+    }
+    if let Some(refused) = terms.currencies.iter().find(|currency| !provider.takes(**currency)) {
+        let message = format!("currencies: {} does not take {refused}", provider.name());
+        return Err(Problem::invalid("currencies", "CURRENCY_UNSUPPORTED", message));
+    }
+    let mut terms = Terms { name: name.to_owned(), ..terms.clone() };
+    terms.countries.sort_unstable();
+    terms.countries.dedup();
+    terms.currencies.sort_unstable();
+    terms.currencies.dedup();
+    Ok(terms)
 }
 
 /// The last characters; nothing of a key so short that they would be most of it.
@@ -247,5 +322,9 @@ fn hint(key: &str) -> String {
 
 /// As audited: no secret, no hint of one.
 fn shown(account: &ProviderAccount) -> serde_json::Value {
-    json!({"provider": account.provider, "base_url": account.base_url, "webhook_secrets": account.secrets_sealed.len()})
+    let terms = &account.terms;
+    json!({"provider": account.provider, "base_url": account.base_url, "webhook_secrets": account.secrets_sealed.len(),
+           "name": terms.name, "enabled": terms.is_enabled, "default": terms.is_default, "countries": terms.countries,
+           "currencies": terms.currencies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+           "suspends_on_dispute": terms.suspends_on_dispute, "test": account.is_test})
 }

@@ -16,6 +16,9 @@ use crate::store;
 use crate::store::errand;
 use crate::store::payment::{AttemptKind, AttemptRequest, Payment};
 
+/// Stripe's word for something that is not there: a page names nothing else of theirs than the customer.
+const GONE: &str = "resource_missing";
+
 /// What the customer is told when there is no page.
 fn away() -> Problem {
     Problem::unavailable(
@@ -50,9 +53,12 @@ async fn open(billing: &Billing, brand: BrandId, id: PaymentId) -> Result<String
     let AttemptKind::Hosted { return_url, cancel_url, save_method } = payment.kind.clone() else {
         return Err(Problem::refused("PAYMENT_NOT_HOSTED", format!("{id} charges a saved method and has no page")));
     };
-    let reached = billing.reach(&mut tx, brand, None).await?.ok_or_else(|| {
-        Problem::refused("NO_PROVIDER", "this brand has no payment provider yet; enter one in its settings")
+    let currency = payment.amount.currency;
+    let reached = billing.route(&mut tx, brand, currency, &invoice.snapshot.buyer.country).await?.ok_or_else(|| {
+        let message = format!("this brand has no payment provider for {currency} yet; enter one in its settings");
+        Problem::refused("NO_PROVIDER", message)
     })?;
+    let customer = store::provider_account::customer(&mut tx, payment.account, reached.id).await?;
     let ask = CheckoutAsk {
         payment: id,
         amount: payment.amount,
@@ -60,6 +66,9 @@ async fn open(billing: &Billing, brand: BrandId, id: PaymentId) -> Result<String
         cancel_url,
         email: invoice.snapshot.buyer.email.clone(),
         save_method: save_method && reached.provider.capabilities().saves_methods,
+        account: payment.account,
+        customer,
+        title: format!("Invoice {}", invoice.number_text()),
     };
     mark_sent(&mut tx, billing, brand, &mut payment, &reached).await?;
     tx.commit().await?;
@@ -71,6 +80,10 @@ async fn open(billing: &Billing, brand: BrandId, id: PaymentId) -> Result<String
         Ok(page) => {
             let teller = Teller { account: reached.id, provider: reached.provider.name(), tries: 0 };
             keep_page(&mut tx, id, &page).await?;
+            if page.customer != ask.customer {
+                store::provider_account::keep_customer(&mut tx, brand, ask.account, reached.id, &page.customer, now)
+                    .await?;
+            }
             let payment = apply(&mut tx, billing, brand, id, Truth::Open, teller, now).await?;
             // Withdrawn while the page was made: the worker closes it, and nobody is sent there.
             if payment.is_withdrawn { Err(away()) } else { Ok(page.url) }
@@ -87,6 +100,9 @@ async fn open(billing: &Billing, brand: BrandId, id: PaymentId) -> Result<String
                     Err(away())
                 }
                 CallError::Refused { code } => {
+                    if code == GONE && !ask.customer.is_empty() {
+                        store::provider_account::forget_customer(&mut tx, ask.account, reached.id).await?;
+                    }
                     settle::fail(&mut tx, billing, brand, id, &code, now).await?;
                     Err(Problem::refused("PROVIDER_REFUSED", "the payment provider refuses this payment")
                         .with("code", code))
@@ -98,6 +114,7 @@ async fn open(billing: &Billing, brand: BrandId, id: PaymentId) -> Result<String
             }
         }
     };
+    store::payment::note_request(&mut tx, id, &reached.access.trace.last()).await?;
     tx.commit().await?;
     url
 }
@@ -141,6 +158,10 @@ impl Billing {
         return_url: String,
         cancel_url: String,
     ) -> Result<(PaymentId, String), Problem> {
+        // The bank waits for a word of the customer about a charge that was made already.
+        if let Some(going_on) = self.confirm_waiting(brand, id, owner, &return_url).await? {
+            return Ok(going_on);
+        }
         self.pay_invoices(brand, &[id], owner, return_url, cancel_url).await
     }
 

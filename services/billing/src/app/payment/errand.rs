@@ -13,6 +13,7 @@ use crate::app::broken;
 use crate::app::settlement::Owed;
 use crate::domain::invoice::{Invoice, State as InvoiceState};
 use crate::domain::payment::{Command, State, Truth};
+use crate::domain::provider::ProviderAccountId;
 use crate::provider::{CallError, ChargeAsk, Lookup};
 use crate::store;
 use crate::store::errand;
@@ -36,6 +37,11 @@ impl Billing {
             (AttemptKind::OffSession { .. }, State::Requested) => {
                 drop(tx);
                 self.charge(brand, id, tries).await
+            }
+            // Somebody was sent to their bank with it, or it is not wanted any more.
+            (_, State::ActionRequired) if payment.is_resumed => {
+                drop(tx);
+                self.look(brand, payment, tries).await
             }
             (AttemptKind::Hosted { .. }, State::Requested)
             | (_, State::ActionRequired | State::Succeeded | State::Failed | State::Cancelled) => {
@@ -73,9 +79,13 @@ impl Billing {
         }
         let stored = store::payment_method::get(&mut tx, method).await?;
         let reached = match &stored {
-            Some(stored) => self.reach(&mut tx, brand, Some(stored.provider_account)).await?,
+            Some(stored) => self.reach(&mut tx, brand, stored.provider_account).await?,
             None => None,
         };
+        if reached.as_ref().is_some_and(|reached| !reached.is_enabled) {
+            settle::fail(&mut tx, self, brand, id, "account_disabled", now).await?;
+            return Ok(tx.commit().await?);
+        }
         let (Some(stored), Some(reached)) = (stored, reached) else {
             settle::fail(&mut tx, self, brand, id, "method_gone", now).await?;
             return Ok(tx.commit().await?);
@@ -107,6 +117,7 @@ impl Billing {
                 }
             }
         }
+        store::payment::note_request(&mut tx, id, &reached.access.trace.last()).await?;
         Ok(tx.commit().await?)
     }
 
@@ -114,18 +125,19 @@ impl Billing {
     async fn look(&self, brand: BrandId, payment: Payment, tries: u32) -> Result<(), Problem> {
         let id = payment.id;
         let (mut tx, _) = self.begin(brand).await?;
-        let Some(reached) = self.reach(&mut tx, brand, payment.provider_account).await? else {
+        let Some(reached) = self.reach_told(&mut tx, brand, payment.provider_account).await? else {
             errand::again(&mut tx, id.as_uuid(), TimeDelta::hours(1)).await?;
             return Ok(tx.commit().await?);
         };
+        let customer = self.customer_of(&mut tx, brand, &payment, reached.id).await?;
         drop(tx);
-        let truth = self.ask(&reached, &payment).await;
+        let truth = self.ask(&reached, &payment, &customer).await;
         let (mut tx, now) = self.begin(brand).await?;
         let is_settled_absence = payment.sent_ago.is_none_or(|ago| ago >= ABSENT_AFTER);
         match truth {
             Ok(Truth::Absent) if payment.state == State::Unknown && is_settled_absence => {
                 drop(tx);
-                return self.never_arrived(brand, &payment, tries).await;
+                return self.never_arrived(brand, &payment, &reached, tries).await;
             }
             Ok(truth) => {
                 let payment = apply(&mut tx, self, brand, id, truth, teller(&reached, tries), now).await?;
@@ -140,13 +152,32 @@ impl Billing {
         Ok(tx.commit().await?)
     }
 
-    async fn ask(&self, reached: &Reached, payment: &Payment) -> Result<Truth, CallError> {
+    /// What the provider calls whoever is charged; empty when it keeps no customers.
+    async fn customer_of(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        brand: BrandId,
+        payment: &Payment,
+        account: ProviderAccountId,
+    ) -> Result<String, Problem> {
+        if let AttemptKind::OffSession { method } = payment.kind
+            && let Some(stored) = store::payment_method::get(tx, method).await?
+        {
+            return Ok(self.open_token(brand, method, &stored)?.customer().to_owned());
+        }
+        Ok(store::provider_account::customer(tx, payment.account, account).await?)
+    }
+
+    async fn ask(&self, reached: &Reached, payment: &Payment, customer: &str) -> Result<Truth, CallError> {
+        if payment.is_withdrawn && payment.is_resumed && payment.checkout_ref.is_empty() {
+            return reached.provider.cancel_payment(&reached.access, &payment.provider_ref).await;
+        }
         let lookup = if !payment.checkout_ref.is_empty() {
             Lookup::Checkout(&payment.checkout_ref)
         } else if !payment.provider_ref.is_empty() {
             Lookup::Payment(&payment.provider_ref)
         } else {
-            Lookup::Reference(payment.id)
+            Lookup::Reference { payment: payment.id, customer }
         };
         if payment.is_withdrawn && !payment.checkout_ref.is_empty() {
             // Whether it could be closed is seen by reading it.
@@ -158,9 +189,25 @@ impl Billing {
     }
 
     /// The provider has never heard of the call. A page nobody was sent to is forgotten; a charge is made again with the
-    /// same key, which even a provider that errs charges once.
-    async fn never_arrived(&self, brand: BrandId, payment: &Payment, tries: u32) -> Result<(), Problem> {
+    /// same key, which even a provider that errs charges once, as long as it remembers the key. Later staff looks.
+    async fn never_arrived(
+        &self,
+        brand: BrandId,
+        payment: &Payment,
+        reached: &Reached,
+        tries: u32,
+    ) -> Result<(), Problem> {
+        let is_forgotten = match (reached.provider.key_lifetime(), payment.sent_ago) {
+            (Some(lifetime), Some(ago)) => ago >= lifetime,
+            (Some(_) | None, _) => false,
+        };
         match payment.kind {
+            AttemptKind::OffSession { .. } if !payment.is_withdrawn && is_forgotten => {
+                let (mut tx, now) = self.begin(brand).await?;
+                let payment = settle::note(&mut tx, self, brand, payment.id, Command::TakeBack, tries, now).await?;
+                settle::complain(&mut tx, brand, &payment, self.config.payments.unknown_max(), now).await?;
+                Ok(tx.commit().await?)
+            }
             AttemptKind::OffSession { .. } if !payment.is_withdrawn => self.charge(brand, payment.id, tries).await,
             AttemptKind::OffSession { .. } | AttemptKind::Hosted { .. } => {
                 let (mut tx, now) = self.begin(brand).await?;

@@ -6,6 +6,7 @@ use sqlx::postgres::PgTransaction;
 
 use crate::app::Billing;
 use crate::domain::minimum::{Instead, Minimums, TooSmall};
+use crate::domain::provider::Route;
 use crate::store;
 
 /// What a caller is told about an amount that is too small.
@@ -26,9 +27,10 @@ impl Billing {
         currencies: &[Currency],
     ) -> Result<Minimums, Problem> {
         let rules = store::amount_rules::get(tx, brand).await?;
-        let account = store::provider_account::list(tx, brand).await?.pop();
-        let provider = account.and_then(|account| self.providers.get(&account.provider));
+        let accounts = store::provider_account::list(tx, brand).await?;
         let least = |currency: &Currency| {
+            let account = self.serving(&accounts, Route { currency: *currency, country: None }).first().copied();
+            let provider = account.and_then(|account| self.providers.get(&account.provider));
             let theirs = provider.as_ref().map_or(0, |provider| provider.minimum(*currency));
             (*currency, theirs.max(rules.of(*currency).charge_min))
         };

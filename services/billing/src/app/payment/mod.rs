@@ -2,19 +2,25 @@
 
 mod account;
 mod checkout;
+mod confirm;
+mod decline;
+mod dispute;
 mod errand;
 mod invariants;
 mod mass;
+mod method;
 mod minimum;
+mod reach;
 mod settle;
+mod setup;
 mod workers;
 
-pub use account::PutAccount;
+pub use account::{PutAccount, Rotate};
 pub use checkout::open_checkout;
 pub use invariants::invariants;
 pub use workers::{waiting, workers};
 
-pub(crate) use account::Reached;
+pub(crate) use reach::Reached;
 pub(crate) use settle::{Teller, apply, lock};
 
 /// Task of a payment whose outcome stays unknown.

@@ -1,11 +1,12 @@
 //! What the provider says becomes what we know: one transaction, whoever asked and however often.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ottery_kernel::{BrandId, PaymentId, PaymentMethodId};
+use ottery_kernel::{BrandId, PaymentId};
 use ottery_kit::grpc::Problem;
 use ottery_kit::outbox;
 use sqlx::postgres::PgTransaction;
 
+use super::confirm;
 use crate::app::settlement::{self, Owed, SettledPayment};
 use crate::app::{Billing, broken};
 use crate::domain::invoice::Invoice;
@@ -13,10 +14,13 @@ use crate::domain::payment::{Capture, Command, Decline, DeclineClass, Outcome, T
 use crate::domain::provider::ProviderAccountId;
 use crate::domain::subscription::Method;
 use crate::events;
+use crate::provider::SavedMethod;
 use crate::store;
 use crate::store::errand;
 use crate::store::payment::{AttemptKind, Payment};
-use crate::store::payment_method::New;
+
+/// Looks at a charge whose holder was sent to their bank: about a day.
+const CONFIRM_LOOKS_MAX: u32 = 24;
 
 /// Who says it.
 #[derive(Clone, Copy, Debug)]
@@ -76,14 +80,16 @@ pub(crate) async fn apply(
             }
         }
         Truth::Declined { provider_ref, decline } => {
+            let decline = super::decline::judge(tx, billing, &payment, decline, now).await?;
             let command = match (&payment.kind, decline.class) {
                 (AttemptKind::OffSession { .. }, DeclineClass::Action) => Command::NeedAction,
                 _ => Command::Fail,
             };
             if move_to(&mut payment, command, now)? {
                 payment.is_processing = false;
-                payment.failure = Some(decline);
                 payment.provider_ref = provider_ref;
+                super::decline::follow(tx, billing, brand, &payment, &decline, now).await?;
+                payment.failure = Some(decline);
             }
         }
         Truth::Expired => {
@@ -160,7 +166,10 @@ async fn finish(
     store::payment::save(tx, payment).await?;
     let id = payment.id.as_uuid();
     let is_idle = matches!((&payment.kind, payment.state), (AttemptKind::Hosted { .. }, State::Requested));
-    match next_look(payment.state, if is_change { 0 } else { tries }).filter(|_| !is_idle) {
+    // Whom we sent to the bank may never come back.
+    let is_watched = confirm::is_watched(payment) && !is_change && tries < CONFIRM_LOOKS_MAX;
+    let state = if is_watched { State::Pending } else { payment.state };
+    match next_look(state, if is_change { 0 } else { tries }).filter(|_| !is_idle) {
         None => errand::done(tx, id).await?,
         Some(after) if is_change => errand::plan(tx, brand, errand::Kind::Payment, &[id], after).await?,
         Some(after) => errand::again(tx, id, after).await?,
@@ -253,24 +262,8 @@ async fn saved_method(
     else {
         return Ok(None);
     };
-    let fresh = PaymentMethodId::new(now);
-    let (token_sealed, token_hash) = billing.seal_token(brand, fresh, token);
-    store::payment_method::lock(tx, payment.account).await?;
-    let known = store::payment_method::find(tx, payment.account, provider_account, &token_hash).await?;
-    let id = if let Some(id) = known {
-        id
-    } else {
-        let new = New {
-            id: fresh,
-            account: payment.account,
-            provider_account,
-            token_sealed: &token_sealed,
-            token_hash: &token_hash,
-            label: &capture.label,
-        };
-        store::payment_method::insert(tx, brand, &new, now).await?;
-        fresh
-    };
+    let saved = SavedMethod { token: token.clone(), label: capture.label.clone(), expires_on: capture.expires_on };
+    let id = billing.keep_method(tx, brand, payment.account, provider_account, &saved, now).await?;
     Ok(Some(Method { id, label: capture.label.clone() }))
 }
 

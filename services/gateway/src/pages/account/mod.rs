@@ -5,6 +5,7 @@ mod billing;
 mod calendar;
 mod entry;
 mod invoices;
+pub mod methods;
 mod notices;
 mod overview;
 mod security;
@@ -75,6 +76,9 @@ pub fn router() -> Router<AppState> {
         .route("/account/wallet.csv", get(wallet::csv))
         .route("/account/wallet/top-up", post(wallet::top_up))
         .route("/account/wallet/redeem", post(wallet::redeem))
+        .route("/account/methods", get(methods::show))
+        .route("/account/methods/add", post(methods::add))
+        .route("/account/methods/remove", post(methods::remove))
         .route("/account/billing", get(billing::page).post(billing::save))
         .route("/account/tickets", get(tickets::list))
         .route("/account/tickets/new", get(tickets::new_page).post(tickets::open))
@@ -97,12 +101,13 @@ struct View {
     page: Page,
 }
 
-const MENU: [(&str, &str); 9] = [
+const MENU: [(&str, &str); 10] = [
     ("Overview", "/account"),
     ("Services", "/account/services"),
     ("Subscriptions", "/account/subscriptions"),
     ("Invoices", "/account/invoices"),
     ("Wallet", "/account/wallet"),
+    ("Payment methods", "/account/methods"),
     ("Billing address", "/account/billing"),
     ("Support", "/account/tickets"),
     ("Recommend us", "/account/affiliate"),

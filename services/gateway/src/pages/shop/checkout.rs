@@ -14,6 +14,7 @@ use crate::device::{self, Device};
 use crate::limits::{self, Form as Body};
 use crate::links;
 use crate::pages::access::{self, Entry};
+use crate::pages::account::methods;
 use crate::pages::addons;
 use crate::pages::block::{Block, Cell, Failed, Field, Form, Link, Sent, Tone};
 use crate::pages::frame::{Frame, Page, Ui, draw_as, go, manner, quoted, with_cookie};
@@ -327,6 +328,16 @@ fn renewal(quote: &billing::Quote, wanted: &Wanted, manner: &Manner) -> String {
     }
 }
 
+/// The ways to pay that serve this order, as customers read them; nothing when nothing is paid today.
+async fn pay_by(state: &AppState, visitor: &Visitor, quote: &billing::Quote) -> String {
+    let Some(due) = quote.due_now.as_ref().filter(|due| due.minor > 0) else { return String::new() };
+    let country = visitor.caller.account().map(|account| account.country.clone()).unwrap_or_default();
+    let ways = methods::ways(state, &visitor.caller, &due.currency, &country).await;
+    let mut names: Vec<&str> = ways.iter().map(methods::way_name).collect();
+    names.dedup();
+    names.join(", ")
+}
+
 async fn show_review(
     state: &AppState,
     visitor: &Visitor,
@@ -342,6 +353,7 @@ async fn show_review(
     let email = visitor.caller.account().map(|account| account.email.clone()).unwrap_or_default();
     let due = manner.money(quote.due_now.as_ref());
     let renewal = renewal(&quote, wanted, &manner);
+    let pay_by = pay_by(state, visitor, &quote).await;
     let is_free = quote.due_now.as_ref().is_some_and(|due| due.minor == 0);
     let submit = match (is_free, wanted.is_trial) {
         (_, true) => "Start free trial".to_owned(),
@@ -384,6 +396,7 @@ async fn show_review(
                         .note(format!("{} at a time", text::counted(u64::from(streams(&quote, wanted)), "stream"))),
                 ),
                 ("Renewal", Cell::text(renewal)),
+                ("You pay by", Cell::text(pay_by)),
                 ("Billing address", billed_to(&quote)),
             ],
         ))

@@ -23,6 +23,7 @@ mod plan_form;
 mod plans;
 mod price_change;
 mod price_override;
+mod providers;
 mod records;
 mod resellers;
 mod revenue;
@@ -90,7 +91,9 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/panels/{id}", get(panels::show).post(panels::save))
         .route("/staff/b/{brand}/panels/{id}/probe", post(panels::probe))
         .route("/staff/b/{brand}/panels/{id}/delete", post(panels::delete))
-        .route("/staff/b/{brand}/providers", get(records::providers).post(records::put_provider))
+        .route("/staff/b/{brand}/providers", get(providers::show).post(providers::put))
+        .route("/staff/b/{brand}/providers/test", post(providers::test))
+        .route("/staff/b/{brand}/providers/rotate", post(providers::rotate))
         .route("/staff/b/{brand}/orders", get(orders::list))
         .route("/staff/b/{brand}/orders/{id}", get(orders::show))
         .route("/staff/b/{brand}/orders/{id}/refund", post(orders::refund))

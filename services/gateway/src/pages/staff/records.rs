@@ -1,4 +1,4 @@
-//! What the system wrote down: mails, ledger, affiliates, audit; and the payment provider's account.
+//! What the system wrote down: mails, ledger, affiliates, audit.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -10,9 +10,9 @@ use ottery_proto::notification::v1::delivery::State as Sending;
 
 use super::desk::Desk;
 use crate::limits::Form as Body;
-use crate::pages::block::{Block, Cell, Failed, Field, Form, Sent, Table, Tone};
+use crate::pages::block::{Block, Cell, Field, Form, Sent, Table, Tone};
 use crate::pages::frame::{Page, Ui, go_done};
-use crate::problem::{Refusal, Reply};
+use crate::problem::Reply;
 use crate::state::AppState;
 
 /// `GET /staff/b/{brand}/mails`
@@ -168,91 +168,4 @@ pub async fn audit(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<R
         .rows(rows)
         .next(&desk.at("/audit"), &found.page.unwrap_or_default().next_cursor);
     desk.show(&ui, page.with(Block::Table(table)))
-}
-
-/// `GET /staff/b/{brand}/providers`
-pub async fn providers(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Response> {
-    render_providers(&state, &desk, &ui, None).await
-}
-
-async fn render_providers(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) -> Reply<Response> {
-    let found = state
-        .clients
-        .billing(&desk.call())
-        .list_provider_accounts(billing::ListProviderAccountsRequest {})
-        .await?
-        .into_inner();
-    let manner = desk.manner(state);
-    let host = desk.brand.hosts.first().cloned().unwrap_or_default();
-    let rows = found.accounts.iter().map(|one| {
-        vec![
-            Cell::text(&one.provider).note(one.base_url.clone()),
-            if one.test_mode { Cell::badge(Tone::Warn, "SANDBOX") } else { Cell::badge(Tone::Good, "Live") },
-            Cell::code(&one.api_key_hint),
-            Cell::code(format!("{host}{}", one.webhook_path)).copied(),
-            Cell::text(manner.moment(one.updated_at.as_ref())),
-        ]
-    });
-    let mut options = vec![(String::new(), "a new account".to_owned())];
-    options.extend(found.accounts.iter().map(|one| (id_as_read(one), format!("{} ({})", one.provider, one.base_url))));
-    let last = found.accounts.last();
-    let form = Form::new("Connect a payment provider", desk.at("/providers"), "Save")
-        .intro("Secrets can be written, never read. Two webhook secrets may be live while you change them.")
-        .field(Field::select("id", "Change", options).value(last.map(id_as_read).unwrap_or_default()).half())
-        .field(
-            Field::select("provider", "Provider", vec![("sandbox".into(), "Sandbox".into())]).value("sandbox").half(),
-        )
-        .field(
-            Field::text("base_url", "Address of its API")
-                .required()
-                .value(last.map(|one| one.base_url.clone()).unwrap_or_default()),
-        )
-        .field(Field::password("api_key", "API key", "off").help("Empty keeps the stored one."))
-        .field(
-            Field::password("webhook_secrets", "Webhook secrets", "off")
-                .help("With commas between them, the newest last."),
-        )
-        .refused(failed);
-    let table = Table::new(
-        "",
-        &["Provider", "Mode", "API key", "Webhook address", "Changed"],
-        "No payment provider yet: nobody can pay.",
-    )
-    .rows(rows);
-    desk.show(ui, Page::new("Payments").refused(failed).with(Block::Table(table)).with(Block::Form(form)))
-}
-
-/// Which account, as it was when the form was drawn: somebody else's change in between must not be overwritten.
-fn id_as_read(account: &billing::ProviderAccount) -> String {
-    format!("{} {}", account.id, account.version)
-}
-
-/// `POST /staff/b/{brand}/providers`
-pub async fn put_provider(
-    State(state): State<AppState>,
-    desk: Desk,
-    ui: Ui,
-    Body(sent): Body<Sent>,
-) -> Reply<Response> {
-    let chosen = sent.text("id");
-    let (id, version) = chosen.split_once(' ').unwrap_or_default();
-    let asked = billing::PutProviderAccountRequest {
-        id: id.to_owned(),
-        provider: sent.text("provider"),
-        base_url: sent.text("base_url"),
-        api_key: sent.text("api_key"),
-        webhook_secrets: sent.list("webhook_secrets"),
-        expected_version: version.parse().unwrap_or(0),
-        dry_run: false,
-    };
-    match state.clients.billing(&desk.call()).put_provider_account(asked).await {
-        Ok(_) => Ok(go_done(&desk.at("/providers"), "saved")),
-        Err(status) => {
-            let refusal = Refusal::from(status);
-            if refusal.is("reauth_required") {
-                return Err(refusal);
-            }
-            render_providers(&state, &desk, &ui, Some(&Failed { action: desk.at("/providers"), sent, refusal })).await
-        }
-    }
 }

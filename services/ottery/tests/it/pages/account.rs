@@ -2,12 +2,13 @@
 
 use super::walk::Walk;
 
-const PAGES: [(&str, &str); 8] = [
+const PAGES: [(&str, &str); 9] = [
     ("overview", "/account"),
     ("services", "/account/services"),
     ("subscriptions", "/account/subscriptions"),
     ("invoices", "/account/invoices"),
     ("wallet", "/account/wallet"),
+    ("methods", "/account/methods"),
     ("tickets", "/account/tickets"),
     ("affiliate", "/account/affiliate"),
     ("security", "/account/security"),

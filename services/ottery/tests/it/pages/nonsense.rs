@@ -189,6 +189,8 @@ pub async fn of_staff(walk: &mut Walk, brand: &str) {
         "/panels/x/probe",
         "/panels/x/delete",
         "/providers",
+        "/providers/test",
+        "/providers/rotate",
         "/orders/x/refund",
         "/orders/x/retry",
         "/subscriptions/x/suspend",

@@ -1,0 +1,146 @@
+//! Provider accounts, and by what customers may pay, at the edge.
+
+use ottery_kernel::Currency;
+use ottery_kit::grpc::{Actor, Problem};
+use ottery_kit::secret::Secret;
+use ottery_proto::billing::v1 as proto;
+
+use super::Caller;
+use crate::app::Billing;
+use crate::app::payment::{PutAccount, Rotate};
+use crate::contract::timestamp;
+use crate::domain::provider::{ProviderAccountId, Route, Terms};
+use crate::store::provider_account::ProviderAccount;
+
+pub(super) async fn put_provider_account(
+    app: &Billing,
+    actor: Actor,
+    request: proto::PutProviderAccountRequest,
+) -> Result<proto::ProviderAccount, Problem> {
+    let caller = Caller::staff(actor, "brand.update")?;
+    caller.actor.require_step_up(app.clock.now())?;
+    let put = PutAccount {
+        id: if request.id.is_empty() { None } else { Some(account_id(&request.id)?) },
+        provider: request.provider,
+        base_url: request.base_url,
+        api_key: Secret::new(request.api_key),
+        webhook_secrets: request.webhook_secrets.into_iter().map(Secret::new).collect(),
+        terms: request.terms.map(terms_from).transpose()?,
+        expected_version: request.expected_version,
+        is_dry_run: request.dry_run,
+    };
+    let account = app.put_provider_account(&caller.actor, caller.brand, put).await?;
+    Ok(shown(app, &account))
+}
+
+pub(super) async fn list_provider_accounts(
+    app: &Billing,
+    actor: Actor,
+    _: proto::ListProviderAccountsRequest,
+) -> Result<proto::ListProviderAccountsReply, Problem> {
+    let caller = Caller::staff(actor, "brand.read")?;
+    let accounts = app.provider_accounts(caller.brand).await?;
+    Ok(proto::ListProviderAccountsReply { accounts: accounts.iter().map(|account| shown(app, account)).collect() })
+}
+
+pub(super) async fn rotate_provider_account(
+    app: &Billing,
+    actor: Actor,
+    request: proto::RotateProviderAccountRequest,
+) -> Result<proto::ProviderAccount, Problem> {
+    let caller = Caller::staff(actor, "brand.update")?;
+    caller.actor.require_step_up(app.clock.now())?;
+    let rotate = Rotate {
+        id: account_id(&request.id)?,
+        webhook_secret: Secret::new(request.webhook_secret),
+        overlap_hours: request.overlap_hours,
+        expected_version: request.expected_version,
+    };
+    let account = app.rotate_provider_account(&caller.actor, caller.brand, rotate).await?;
+    Ok(shown(app, &account))
+}
+
+pub(super) async fn test_provider_account(
+    app: &Billing,
+    actor: Actor,
+    request: proto::TestProviderAccountRequest,
+) -> Result<proto::TestProviderAccountReply, Problem> {
+    let caller = Caller::staff(actor, "brand.update")?;
+    let tested = app.test_provider_account(caller.brand, account_id(&request.id)?).await?;
+    Ok(match tested {
+        Ok(()) => proto::TestProviderAccountReply { good: true, problem: String::new() },
+        Err(problem) => proto::TestProviderAccountReply { good: false, problem },
+    })
+}
+
+pub(super) async fn list_pay_ways(
+    app: &Billing,
+    actor: Actor,
+    request: proto::ListPayWaysRequest,
+) -> Result<proto::ListPayWaysReply, Problem> {
+    let brand = actor.brand_or_problem()?;
+    let currency = currency_of(&request.currency)?;
+    let country = Some(request.country.as_str()).filter(|country| !country.is_empty());
+    let accounts = app.provider_accounts(brand).await?;
+    let ways = app.serving(&accounts, Route { currency, country }).into_iter().filter_map(|account| {
+        let able = app.providers.get(&account.provider)?.capabilities();
+        Some(proto::PayWay {
+            provider_account_id: account.id.to_string(),
+            provider: account.provider.clone(),
+            name: account.terms.name.clone(),
+            saves_methods: able.saves_methods,
+            saves_without_payment: able.saves_without_payment,
+            test_mode: account.is_test,
+        })
+    });
+    Ok(proto::ListPayWaysReply { ways: ways.collect() })
+}
+
+pub(super) fn currency_of(code: &str) -> Result<Currency, Problem> {
+    code.parse().map_err(|error| Problem::invalid("currency", "CURRENCY_INVALID", format!("currency: {error}")))
+}
+
+fn account_id(text: &str) -> Result<ProviderAccountId, Problem> {
+    text.parse().map_err(|error| Problem::invalid("id", "ID_INVALID", format!("id: {error}")))
+}
+
+fn terms_from(terms: proto::ProviderTerms) -> Result<Terms, Problem> {
+    let currencies = terms.currencies.iter().map(|code| {
+        code.parse().map_err(|error| Problem::invalid("currencies", "CURRENCY_INVALID", format!("currencies: {error}")))
+    });
+    Ok(Terms {
+        name: terms.name,
+        is_enabled: terms.enabled,
+        is_default: terms.default_account,
+        currencies: currencies.collect::<Result<_, Problem>>()?,
+        countries: terms.countries,
+        suspends_on_dispute: terms.suspends_on_dispute,
+    })
+}
+
+fn shown(app: &Billing, account: &ProviderAccount) -> proto::ProviderAccount {
+    let provider = app.providers.get(&account.provider);
+    let terms = &account.terms;
+    proto::ProviderAccount {
+        id: account.id.to_string(),
+        provider: account.provider.clone(),
+        base_url: account.base_url.clone(),
+        api_key_hint: account.api_key_hint.clone(),
+        test_mode: account.is_test,
+        updated_at: Some(timestamp(account.updated_at)),
+        webhook_path: format!("/webhooks/{}/{}", account.provider, account.id),
+        version: account.version.cast_unsigned(),
+        terms: Some(proto::ProviderTerms {
+            name: terms.name.clone(),
+            enabled: terms.is_enabled,
+            default_account: terms.is_default,
+            countries: terms.countries.clone(),
+            currencies: terms.currencies.iter().map(ToString::to_string).collect(),
+            suspends_on_dispute: terms.suspends_on_dispute,
+        }),
+        webhook_secrets: u32::try_from(account.secrets_sealed.len()).unwrap_or(u32::MAX),
+        previous_secret_until: account.previous_until.map(timestamp),
+        webhook_events: provider.iter().flat_map(|one| one.events()).map(ToString::to_string).collect(),
+        api_version: provider.map(|one| one.api_version().to_owned()).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,259 @@
+//! Accounts at payment providers: added, tested, rotated, switched off. Their secrets go in and never come out.
+
+use axum::extract::State;
+use axum::response::Response;
+use ottery_proto::billing::v1 as billing;
+
+use super::desk::Desk;
+use crate::api::payments::PROVIDER_TIMEOUT;
+use crate::limits::Form as Body;
+use crate::pages::block::{Block, Cell, Failed, Field, Form, Sent, Table, Tone};
+use crate::pages::frame::{Page, Ui, go_done};
+use crate::problem::{Refusal, Reply};
+use crate::state::AppState;
+
+/// Providers an account can be at, as the form offers them.
+const PROVIDERS: [(&str, &str); 2] = [("stripe", "Stripe"), ("sandbox", "Sandbox")];
+/// How long the secret before a new one is taken, as the form offers it, in hours.
+const OVERLAPS: [(&str, &str); 4] = [("24", "a day"), ("72", "three days"), ("168", "a week"), ("0", "not at all")];
+
+/// `GET /staff/b/{brand}/providers`
+pub async fn show(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Response> {
+    draw(&state, &desk, &ui, None).await
+}
+
+async fn draw(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) -> Reply<Response> {
+    let asked = billing::ListProviderAccountsRequest {};
+    let found = state.clients.billing(&desk.call()).list_provider_accounts(asked).await?.into_inner();
+    let manner = desk.manner(state);
+    let host = desk.brand.hosts.first().cloned().unwrap_or_default();
+    let rows = found.accounts.iter().map(|one| {
+        let until = one.previous_secret_until.as_ref();
+        let secrets = match (one.webhook_secrets, until) {
+            (0, _) => {
+                Cell::badge(Tone::Warn, "No secret yet").note("Tell the provider the address, then enter its secret.")
+            }
+            (_, Some(_)) => Cell::code(format!("{host}{}", one.webhook_path))
+                .copied()
+                .note(format!("The secret before is taken until {}", manner.moment(until))),
+            (_, None) => Cell::code(format!("{host}{}", one.webhook_path)).copied(),
+        };
+        vec![
+            Cell::text(titled(one)).note(one.base_url.clone()),
+            standing(one),
+            Cell::text(served(one)),
+            Cell::code(&one.api_key_hint),
+            secrets,
+            Cell::text(manner.moment(one.updated_at.as_ref())),
+        ]
+    });
+    let table = Table::new(
+        "",
+        &["Account", "Mode", "Serves", "API key", "Webhook address", "Changed"],
+        "No payment provider yet: nobody can pay.",
+    )
+    .rows(rows);
+    let mut page = Page::new("Payments").refused(failed).with(Block::Table(table));
+    for one in found.accounts.iter().filter(|one| one.webhook_secrets == 0) {
+        page = page.with(told(one, &host));
+    }
+    page = page.with(Block::Form(account_form(desk, &found.accounts, failed)));
+    if !found.accounts.is_empty() {
+        page = page.with(Block::Form(test_form(desk, &found.accounts, failed))).with(Block::Form(rotate_form(
+            desk,
+            &found.accounts,
+            failed,
+        )));
+    }
+    desk.show(ui, page)
+}
+
+fn titled(one: &billing::ProviderAccount) -> String {
+    let terms = one.terms.clone().unwrap_or_default();
+    let provider =
+        PROVIDERS.iter().find(|(name, _)| *name == one.provider).map_or(one.provider.as_str(), |(_, word)| word);
+    let name = if terms.name.is_empty() { provider.to_owned() } else { format!("{} ({provider})", terms.name) };
+    if terms.default_account { format!("{name}, default") } else { name }
+}
+
+fn standing(one: &billing::ProviderAccount) -> Cell {
+    let is_enabled = one.terms.as_ref().is_none_or(|terms| terms.enabled);
+    match (is_enabled, one.test_mode) {
+        (false, _) => Cell::badge(Tone::Neutral, "Switched off"),
+        (true, true) if one.provider == "sandbox" => Cell::badge(Tone::Warn, "SANDBOX"),
+        (true, true) => Cell::badge(Tone::Warn, "TEST"),
+        (true, false) => Cell::badge(Tone::Good, "Live"),
+    }
+}
+
+/// `EUR, USD in AT, DE`
+fn served(one: &billing::ProviderAccount) -> String {
+    let terms = one.terms.clone().unwrap_or_default();
+    let some = |list: &[String], all: &str| if list.is_empty() { all.to_owned() } else { list.join(", ") };
+    format!("{} in {}", some(&terms.currencies, "all currencies"), some(&terms.countries, "all countries"))
+}
+
+/// What is to be entered at the provider.
+fn told(one: &billing::ProviderAccount, host: &str) -> Block {
+    let mut facts = vec![("Address", Cell::code(format!("https://{host}{}", one.webhook_path)).copied())];
+    if !one.api_version.is_empty() {
+        facts.push(("API version", Cell::code(&one.api_version).copied()));
+    }
+    if !one.webhook_events.is_empty() {
+        facts.push(("Events", Cell::code(one.webhook_events.join(", ")).copied()));
+    }
+    Block::facts(format!("Tell {} this address", titled(one)), facts)
+}
+
+/// Which account, as it was when the form was drawn: somebody else's change in between must not be overwritten.
+fn id_as_read(account: &billing::ProviderAccount) -> String {
+    format!("{} {}", account.id, account.version)
+}
+
+fn choices(accounts: &[billing::ProviderAccount]) -> Vec<(String, String)> {
+    accounts.iter().map(|one| (id_as_read(one), format!("{}: {}", titled(one), one.base_url))).collect()
+}
+
+fn words(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(value, word)| ((*value).to_owned(), (*word).to_owned())).collect()
+}
+
+fn account_form(desk: &Desk, accounts: &[billing::ProviderAccount], failed: Option<&Failed>) -> Form {
+    let mut options = vec![(String::new(), "a new account".to_owned())];
+    options.extend(choices(accounts));
+    let last = accounts.last();
+    let terms = last
+        .and_then(|one| one.terms.clone())
+        .unwrap_or(billing::ProviderTerms { enabled: true, ..billing::ProviderTerms::default() });
+    Form::new("Connect a payment provider", desk.at("/providers"), "Save")
+        .intro("Secrets can be written, never read. The fields show the newest account; what you save is the account you choose.")
+        .field(Field::select("id", "Change", options).value(last.map(id_as_read).unwrap_or_default()).half())
+        .field(
+            Field::select("provider", "Provider", words(&PROVIDERS))
+                .value(last.map_or("sandbox", |one| one.provider.as_str()))
+                .half(),
+        )
+        .field(
+            Field::text("base_url", "Address of its API")
+                .help("Empty for the provider's own.")
+                .value(last.map(|one| one.base_url.clone()).unwrap_or_default()),
+        )
+        .field(Field::password("api_key", "API key", "off").help("Empty keeps the stored one."))
+        .field(
+            Field::password("webhook_secrets", "Webhook secrets", "off").help(
+                "With commas between them, the newest last. Empty keeps the stored ones. Stripe makes its secret when you tell it \
+                 the address: save without one first.",
+            ),
+        )
+        .field(Field::text("name", "Name for customers").help("Where they choose how to pay, such as Card.").value(terms.name).half())
+        .field(
+            Field::text("countries", "Countries")
+                .help("Codes with commas between them, such as DE, AT. Empty for all.")
+                .value(terms.countries.join(", "))
+                .half(),
+        )
+        .field(
+            Field::text("currencies", "Currencies")
+                .help("Codes with commas between them, such as EUR. Empty for all.")
+                .value(terms.currencies.join(", "))
+                .half(),
+        )
+        .field(Field::check("enabled", "Begins new payments", terms.enabled))
+        .field(Field::check("default_account", "Asked before the others wherever it serves", terms.default_account))
+        .field(Field::check("suspends_on_dispute", "Whoever disputes a payment is not served meanwhile", terms.suspends_on_dispute))
+        .refused(failed)
+}
+
+fn test_form(desk: &Desk, accounts: &[billing::ProviderAccount], failed: Option<&Failed>) -> Form {
+    Form::new("Test an account", desk.at("/providers/test"), "Test")
+        .intro("Asks the provider something harmless: whether address and key are good.")
+        .tone(Tone::Info)
+        .field(Field::select("account", "Account", choices(accounts)))
+        .refused(failed)
+}
+
+fn rotate_form(desk: &Desk, accounts: &[billing::ProviderAccount], failed: Option<&Failed>) -> Form {
+    Form::new("Replace a webhook secret", desk.at("/providers/rotate"), "Replace")
+        .intro("What is signed with the secret before is taken for a while yet, so that nothing is missed.")
+        .tone(Tone::Info)
+        .field(Field::select("rotated", "Account", choices(accounts)))
+        .field(Field::password("webhook_secret", "New secret", "off").required())
+        .field(Field::select("overlap_hours", "The secret before is taken for", words(&OVERLAPS)).value("24"))
+        .refused(failed)
+}
+
+/// What a form was about, and the version it was drawn from.
+fn chosen(sent: &Sent, field: &str) -> (String, u64) {
+    let chosen = sent.text(field);
+    let (id, version) = chosen.split_once(' ').unwrap_or_default();
+    (id.to_owned(), version.parse().unwrap_or(0))
+}
+
+/// The page with what was wrong above the form it was wrong in.
+async fn refused(state: &AppState, desk: &Desk, ui: &Ui, form: &str, sent: Sent, refusal: Refusal) -> Reply<Response> {
+    if refusal.is("reauth_required") {
+        return Err(refusal);
+    }
+    draw(state, desk, ui, Some(&Failed { action: desk.at(form), sent, refusal })).await
+}
+
+/// `POST /staff/b/{brand}/providers`
+pub async fn put(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+    let (id, expected_version) = chosen(&sent, "id");
+    let upper = |name: &str| sent.list(name).iter().map(|code| code.to_uppercase()).collect();
+    let asked = billing::PutProviderAccountRequest {
+        id,
+        provider: sent.text("provider"),
+        base_url: sent.text("base_url"),
+        api_key: sent.text("api_key"),
+        webhook_secrets: sent.list("webhook_secrets"),
+        expected_version,
+        dry_run: false,
+        terms: Some(billing::ProviderTerms {
+            name: sent.text("name"),
+            enabled: sent.is_on("enabled"),
+            default_account: sent.is_on("default_account"),
+            countries: upper("countries"),
+            currencies: upper("currencies"),
+            suspends_on_dispute: sent.is_on("suspends_on_dispute"),
+        }),
+    };
+    match state.clients.billing(&desk.call()).put_provider_account(asked).await {
+        Ok(_) => Ok(go_done(&desk.at("/providers"), "saved")),
+        Err(status) => refused(&state, &desk, &ui, "/providers", sent, status.into()).await,
+    }
+}
+
+/// `POST /staff/b/{brand}/providers/test`
+pub async fn test(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+    let (id, _) = chosen(&sent, "account");
+    let call = desk.call().timeout(PROVIDER_TIMEOUT);
+    let tested = state.clients.billing(&call).test_provider_account(billing::TestProviderAccountRequest { id }).await;
+    match tested.map(tonic::Response::into_inner) {
+        Ok(answer) if answer.good => Ok(go_done(&desk.at("/providers"), "account-tested")),
+        Ok(answer) => {
+            let refusal = Refusal::invalid("account", "account_not_good", answer.problem);
+            refused(&state, &desk, &ui, "/providers/test", sent, refusal).await
+        }
+        Err(status) => refused(&state, &desk, &ui, "/providers/test", sent, status.into()).await,
+    }
+}
+
+/// `POST /staff/b/{brand}/providers/rotate`
+pub async fn rotate(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+    let (id, expected_version) = chosen(&sent, "rotated");
+    let overlap_hours = match sent.number("overlap_hours") {
+        Ok(hours) => hours,
+        Err(refusal) => return refused(&state, &desk, &ui, "/providers/rotate", sent, refusal).await,
+    };
+    let asked = billing::RotateProviderAccountRequest {
+        id,
+        webhook_secret: sent.text("webhook_secret"),
+        overlap_hours,
+        expected_version,
+    };
+    match state.clients.billing(&desk.call()).rotate_provider_account(asked).await {
+        Ok(_) => Ok(go_done(&desk.at("/providers"), "saved")),
+        Err(status) => refused(&state, &desk, &ui, "/providers/rotate", sent, status.into()).await,
+    }
+}
