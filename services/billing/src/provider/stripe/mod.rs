@@ -73,7 +73,13 @@ impl Stripe {
 
     /// The name of a customer; made now when Stripe has not heard of them. A second call of a kind, and harmless: nothing is
     /// charged by it, and its key finds the same customer again.
-    async fn customer(&self, access: &Access, known: &str, account: AccountId, email: &str) -> Result<String, CallError> {
+    async fn customer(
+        &self,
+        access: &Access,
+        known: &str,
+        account: AccountId,
+        email: &str,
+    ) -> Result<String, CallError> {
         if !known.is_empty() {
             return Ok(known.to_owned());
         }
@@ -285,7 +291,9 @@ impl PaymentProvider for Stripe {
     }
 
     async fn fetch_setup(&self, access: &Access, reference: &str) -> Result<SetupTruth, CallError> {
-        let Some(page) = self.find::<Session>(access, &ask::page(reference)?).await? else { return Ok(SetupTruth::Failed) };
+        let Some(page) = self.find::<Session>(access, &ask::page(reference)?).await? else {
+            return Ok(SetupTruth::Failed);
+        };
         let intent: SetupIntent = match (page.status.as_deref(), page.setup_intent) {
             (Some("expired"), _) => return Ok(SetupTruth::Failed),
             (Some("complete"), Some(Expandable::Object(intent))) => *intent,
@@ -373,10 +381,12 @@ mod tests {
     #[test]
     fn secure_s19_what_python_signs_is_known_here() {
         // Made with Python's hmac, as localstripe makes its own.
-        let body = br#"{"id":"evt_1","type":"payment_intent.succeeded","livemode":false,"data":{"object":{"id":"pi_1"}}}"#;
+        let body =
+            br#"{"id":"evt_1","type":"payment_intent.succeeded","livemode":false,"data":{"object":{"id":"pi_1"}}}"#;
         let now = DateTime::from_timestamp(1_795_769_701, 0).unwrap();
         let secrets = [Secret::new("whsec_test")];
-        let header = |signature: &str| HashMap::from([("Stripe-Signature".to_owned(), format!("t=1795769701,v1={signature}"))]);
+        let header =
+            |signature: &str| HashMap::from([("Stripe-Signature".to_owned(), format!("t=1795769701,v1={signature}"))]);
         let verify = |signature: &str| stripe().verify_webhook(body, &header(signature), &secrets, now);
         let signed = "66ea2d6e2920fbe318b5233bf8ce0156692c419e46af58d78c7a60aee1b68416";
         assert_eq!(verify(signed).unwrap().subject, Subject::Payment("pi_1".into()));
