@@ -172,7 +172,7 @@ pub async fn apply_success(
             unit.touch(&before[id], subscription, "method_saved").map_err(broken)?;
         }
     }
-    finish_all(tx, billing, unit, claims.subscriptions.into_values().collect()).await?;
+    Box::pin(finish_all(tx, billing, unit, claims.subscriptions.into_values().collect())).await?;
     Ok((if applied.is_positive() { Settled::Applied } else { Settled::ToWallet }, state))
 }
 

@@ -598,7 +598,7 @@ async fn a_declined_charge_is_dunned_once_and_all_are_late_and_suspended_togethe
     let reminders: Vec<(String, u32)> = events
         .iter()
         .filter(|event| event.r#type == "billing.reminder.due.v1")
-        .map(|event| payload::<proto::ReminderDue>(event))
+        .map(payload::<proto::ReminderDue>)
         .map(|told| (told.invoice.unwrap().id, told.step))
         .collect();
     assert!(reminders.iter().all(|(id, _)| *id == whole.id.to_string()), "about the whole: {reminders:?}");

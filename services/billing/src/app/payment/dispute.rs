@@ -77,7 +77,7 @@ impl Billing {
             matches!(dispute.state, State::NeedsResponse | State::UnderReview | State::Appealed | State::Lost);
         let is_over = matches!(dispute.state, State::Won | State::Closed);
         let stops = is_fought && reached.suspends_on_dispute && !dispute.has_suspended;
-        if !stops && !(is_over && dispute.has_suspended) {
+        if !(stops || is_over && dispute.has_suspended) {
             return Ok(());
         }
         let (mut unit, mut case) = subscription::open(tx, brand, id, None, now).await?;

@@ -36,12 +36,12 @@ impl Billing {
         match (&payment.kind, payment.state) {
             (AttemptKind::OffSession { .. }, State::Requested) => {
                 drop(tx);
-                self.charge(brand, id, tries).await
+                Box::pin(self.charge(brand, id, tries)).await
             }
             // Somebody was sent to their bank with it, or it is not wanted any more.
             (_, State::ActionRequired) if payment.is_resumed => {
                 drop(tx);
-                self.look(brand, payment, tries).await
+                Box::pin(self.look(brand, payment, tries)).await
             }
             (AttemptKind::Hosted { .. }, State::Requested)
             | (_, State::ActionRequired | State::Succeeded | State::Failed | State::Cancelled) => {
@@ -54,11 +54,11 @@ impl Billing {
                 let (mut tx, now) = self.begin(brand).await?;
                 let payment = settle::note(&mut tx, self, brand, id, Command::Lose, tries, now).await?;
                 tx.commit().await?;
-                self.look(brand, payment, tries).await
+                Box::pin(self.look(brand, payment, tries)).await
             }
             (_, State::Pending | State::Unknown) => {
                 drop(tx);
-                self.look(brand, payment, tries).await
+                Box::pin(self.look(brand, payment, tries)).await
             }
         }
     }
@@ -101,7 +101,7 @@ impl Billing {
         let (mut tx, now) = self.begin(brand).await?;
         match answer {
             Ok(truth) => {
-                apply(&mut tx, self, brand, id, truth, teller(&reached, tries), now).await?;
+                Box::pin(apply(&mut tx, self, brand, id, truth, teller(&reached, tries), now)).await?;
             }
             Err(error) => {
                 tracing::warn!(payment.id = %id, provider = reached.provider.name(), %error, "charge without outcome");
@@ -137,10 +137,10 @@ impl Billing {
         match truth {
             Ok(Truth::Absent) if payment.state == State::Unknown && is_settled_absence => {
                 drop(tx);
-                return self.never_arrived(brand, &payment, &reached, tries).await;
+                return Box::pin(self.never_arrived(brand, &payment, &reached, tries)).await;
             }
             Ok(truth) => {
-                let payment = apply(&mut tx, self, brand, id, truth, teller(&reached, tries), now).await?;
+                let payment = Box::pin(apply(&mut tx, self, brand, id, truth, teller(&reached, tries), now)).await?;
                 settle::complain(&mut tx, brand, &payment, self.config.payments.unknown_max(), now).await?;
             }
             Err(error) => {
@@ -208,7 +208,9 @@ impl Billing {
                 settle::complain(&mut tx, brand, &payment, self.config.payments.unknown_max(), now).await?;
                 Ok(tx.commit().await?)
             }
-            AttemptKind::OffSession { .. } if !payment.is_withdrawn => self.charge(brand, payment.id, tries).await,
+            AttemptKind::OffSession { .. } if !payment.is_withdrawn => {
+                Box::pin(self.charge(brand, payment.id, tries)).await
+            }
             AttemptKind::OffSession { .. } | AttemptKind::Hosted { .. } => {
                 let (mut tx, now) = self.begin(brand).await?;
                 settle::note(&mut tx, self, brand, payment.id, Command::Cancel, tries, now).await?;

@@ -67,7 +67,8 @@ pub(crate) async fn apply(
         teller.provider.clone_into(&mut payment.provider);
     }
     match truth {
-        Truth::Captured(capture) => return captured(tx, billing, brand, owed, payment, capture, now).await,
+        // Boxed, as each step of a payment that calls a large one is: unoptimised, one within the other is more than a stack.
+        Truth::Captured(capture) => return Box::pin(captured(tx, billing, brand, owed, payment, capture, now)).await,
         Truth::Open => {
             move_to(&mut payment, Command::Wait, now)?;
             payment.is_processing = false;
@@ -183,13 +184,14 @@ async fn finish(
             AttemptKind::Hosted { .. } => true,
             AttemptKind::OffSession { .. } => {
                 let invoices = payment.invoices();
-                crate::app::dunning::refused(tx, billing, brand, (payment.invoice, &invoices), class, now).await?
+                let lead = (payment.invoice, invoices.as_slice());
+                Box::pin(crate::app::dunning::refused(tx, billing, brand, lead, class, now)).await?
             }
         };
         outbox::append(tx, events::payment::failed(brand, payment, invoice, is_told, now)).await?;
     }
     for invoice in payment.invoices() {
-        settlement::reopen_plan(tx, billing, brand, invoice, now).await?;
+        Box::pin(settlement::reopen_plan(tx, billing, brand, invoice, now)).await?;
     }
     Ok(())
 }
@@ -236,7 +238,7 @@ async fn captured(
         provider: payment.provider.clone(),
         method,
     };
-    settlement::apply_success(tx, billing, brand, owed, &settled, now).await?;
+    Box::pin(settlement::apply_success(tx, billing, brand, owed, &settled, now)).await?;
     let closed = store::invoice::closed_of(tx, &payment.invoices()).await?;
     store::payment::withdraw(tx, brand, &closed, Some(payment.id), now).await?;
     store::task::resolve(tx, brand, super::UNKNOWN_TASK, payment.id, now).await?;
