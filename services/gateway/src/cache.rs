@@ -3,14 +3,16 @@
 
 mod slot;
 
+use std::convert::Infallible;
+use std::hash::Hash;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use moka::sync::Cache;
 use ottery_kernel::BrandId;
 use ottery_kit::grpc::{Actor, CallContext, Code, Problem};
 use ottery_proto::catalog::v1::{ListPlansRequest, Plan, ResolveHostRequest};
 use ottery_proto::common::v1::PageRequest;
+use quick_cache::sync::Cache;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
@@ -21,9 +23,9 @@ use crate::request::RequestInfo;
 use slot::Slot;
 
 /// Host names remembered; others are asked for again.
-const HOSTS_MAX: u64 = 10_000;
+const HOSTS_MAX: usize = 10_000;
 /// Brands whose plans are remembered.
-const BRANDS_MAX: u64 = 5_000;
+const BRANDS_MAX: usize = 5_000;
 /// Pages of plans a brand may have.
 const PLAN_PAGES_MAX: usize = 20;
 const PAGE_SIZE: u32 = 100;
@@ -34,8 +36,8 @@ type Host = Slot<Option<Arc<Brand>>>;
 /// What the storefront reads all the time.
 #[derive(Clone, Debug)]
 pub struct CatalogCache {
-    hosts: Cache<Arc<str>, Arc<Host>>,
-    plans: Cache<BrandId, Arc<Slot<Arc<Plans>>>>,
+    hosts: Arc<Cache<Arc<str>, Arc<Host>>>,
+    plans: Arc<Cache<BrandId, Arc<Slot<Arc<Plans>>>>>,
     /// Hosts that were asked for before this instant are asked for again.
     hosts_from: Arc<RwLock<Instant>>,
     ttl: Duration,
@@ -92,8 +94,8 @@ impl std::ops::Deref for Plans {
 impl CatalogCache {
     pub(crate) fn new(clients: Clients, ttl: Duration) -> Self {
         Self {
-            hosts: Cache::new(HOSTS_MAX),
-            plans: Cache::new(BRANDS_MAX),
+            hosts: Arc::new(Cache::new(HOSTS_MAX)),
+            plans: Arc::new(Cache::new(BRANDS_MAX)),
             hosts_from: Arc::new(RwLock::new(Instant::now())),
             ttl,
             clients,
@@ -114,10 +116,7 @@ impl CatalogCache {
         if host.is_empty() || host.len() > 253 {
             return Err(misdirected());
         }
-        let slot = match self.hosts.get(host.as_ref()) {
-            Some(slot) => slot,
-            None => self.hosts.get_with(host.clone(), Arc::default),
-        };
+        let slot = slot_of(&self.hosts, host);
         let forgotten = *self.hosts_from.read().unwrap_or_else(PoisonError::into_inner);
         let not_before = self.oldest().map_or(forgotten, |oldest| oldest.max(forgotten));
         let load = async || {
@@ -137,10 +136,7 @@ impl CatalogCache {
     /// # Errors
     /// When catalog cannot be asked.
     pub async fn plans(&self, brand: &Brand, request: &RequestInfo) -> Result<Arc<Plans>, Refusal> {
-        let slot = match self.plans.get(&brand.id) {
-            Some(slot) => slot,
-            None => self.plans.get_with(brand.id, Arc::default),
-        };
+        let slot = slot_of(&self.plans, &brand.id);
         slot.get(self.oldest(), async || self.load_plans(&request.call(Actor::anonymous(Some(brand.id)))).await).await
     }
 
@@ -193,6 +189,14 @@ impl CatalogCache {
     /// A brand came, went or changed.
     pub fn forget_hosts(&self) {
         *self.hosts_from.write().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
+
+/// The slot of this key; everybody gets the same one.
+fn slot_of<K: Clone + Eq + Hash, T>(slots: &Cache<K, Arc<Slot<T>>>, key: &K) -> Arc<Slot<T>> {
+    match slots.get_or_insert_with(key, || Ok::<_, Infallible>(Arc::default())) {
+        Ok(slot) => slot,
+        Err(never) => match never {},
     }
 }
 

@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
 use ottery_kernel::BrandId;
-use ottery_kit::grpc::scope;
+use ottery_kit::grpc::scope_with;
 use ottery_kit::telemetry::{Counter, Histogram, Level, Metrics, Series, set_parent};
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -185,7 +185,8 @@ async fn pass(
         if SLOW_ROUTES.iter().any(|end| route.ends_with(end)) { SLOW_TIMEOUT } else { state.config.http.timeout() };
     let deadline = Instant::now() + timeout;
     // Whatever a handler calls may not take longer than the request itself; without a context a call is ours.
-    let context = info.own_call(None).deadline(deadline);
+    let caller = info.clone();
+    let context = move || caller.own_call(None).deadline(deadline);
     let work = async {
         if class != RouteClass::Webhook {
             *budget = Some(limits::client(state, info).await?);
@@ -203,7 +204,7 @@ async fn pass(
         csrf::check(request.method(), class, request.headers(), info)?;
         Ok(next.run(request).await)
     };
-    match tokio::time::timeout_at(deadline, scope(context, work)).await {
+    match tokio::time::timeout_at(deadline, scope_with(context, work)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Refusal::new(
             StatusCode::GATEWAY_TIMEOUT,

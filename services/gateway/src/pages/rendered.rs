@@ -3,17 +3,19 @@
 //! A page kept here knows nothing of whoever asks: no account, no token, no nonce. What it does depend on is all in its
 //! [`PageKey`], compared in full, so that no two brands can ever share one.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use moka::sync::Cache;
 use ottery_kernel::BrandId;
+use quick_cache::sync::Cache;
+use quick_cache::{Equivalent, Weighter};
 
 use super::assets::hash;
 use super::frame::{Ui, done};
@@ -30,57 +32,89 @@ const KEPT_FOR: Duration = Duration::from_secs(60);
 /// Best for text that is compressed once and sent often, without making a change of the catalog slow.
 const COMPRESSION: Compression = Compression::new(6);
 
-/// Everything a page depends on.
+/// Pages of a usual size that fit into that.
+const PAGES: usize = 4_096;
+
+/// Everything a page depends on. A visitor's request lends its texts; only who gets a page rendered copies them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PageKey {
+pub struct PageKey<'a> {
     brand: BrandId,
     brand_version: u64,
     /// State of the brand's test clock, and its second.
     clock: Option<(i32, i64)>,
     catalog: u64,
-    authority: Arc<str>,
+    authority: Cow<'a, str>,
     is_demo: bool,
-    path: String,
-    locale: String,
-    currency: String,
-    term: String,
+    path: Cow<'a, str>,
+    locale: Cow<'a, str>,
+    currency: Cow<'a, str>,
+    term: Cow<'a, str>,
     theme: &'static str,
-    done: String,
+    done: Cow<'a, str>,
 }
 
-impl PageKey {
+impl<'a> PageKey<'a> {
     /// The page at the visitor's address, in the visitor's colours, with these plans shown as chosen, in the brand's own way of
     /// writing numbers.
     #[must_use]
-    pub fn new(brand: &Brand, plans: &Plans, ui: &Ui, choice: &Choice) -> Self {
+    pub fn new(brand: &'a Brand, plans: &Plans, ui: &'a Ui, choice: &'a Choice) -> Self {
         let clock = brand.test_clock.as_ref();
         Self {
             brand: brand.id,
             brand_version: brand.version,
             clock: clock.map(|clock| (clock.state, clock.now.as_ref().map_or(0, |now| now.seconds))),
             catalog: plans.edition(),
-            authority: ui.request.authority.clone(),
+            authority: (*ui.request.authority).into(),
             is_demo: ui.is_demo,
-            path: ui.path.clone(),
-            locale: brand.default_locale.clone(),
-            currency: choice.currency.clone(),
-            term: choice.term.clone(),
+            path: ui.path.as_str().into(),
+            locale: brand.default_locale.as_str().into(),
+            currency: choice.currency.as_str().into(),
+            term: choice.term.as_str().into(),
             theme: ui.theme,
             // Words that say nothing may not make pages of their own.
-            done: done(ui.query.get("done")).map(|_| ui.query.text("done")).unwrap_or_default(),
+            done: Some(ui.query.get("done")).filter(|code| done(code).is_some()).unwrap_or_default().into(),
+        }
+    }
+
+    fn into_owned(self) -> PageKey<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        PageKey {
+            brand: self.brand,
+            brand_version: self.brand_version,
+            clock: self.clock,
+            catalog: self.catalog,
+            authority: owned(self.authority),
+            is_demo: self.is_demo,
+            path: owned(self.path),
+            locale: owned(self.locale),
+            currency: owned(self.currency),
+            term: owned(self.term),
+            theme: self.theme,
+            done: owned(self.done),
         }
     }
 
     /// Bytes of its texts.
     fn len(&self) -> usize {
-        let texts = [&self.path, &self.locale, &self.currency, &self.term, &self.done];
-        self.authority.len() + texts.iter().map(|text| text.len()).sum::<usize>()
+        let texts = [&self.authority, &self.path, &self.locale, &self.currency, &self.term, &self.done];
+        texts.iter().map(|text| text.len()).sum()
+    }
+}
+
+/// A key with lent texts, as what it looks for.
+#[derive(Hash)]
+struct Wanted<'a>(&'a PageKey<'a>);
+
+impl Equivalent<PageKey<'static>> for Wanted<'_> {
+    fn equivalent(&self, key: &PageKey<'static>) -> bool {
+        self.0 == key
     }
 }
 
 /// A page in both forms, each with its tag.
 #[derive(Debug)]
 struct Kept {
+    made_at: Instant,
     plain: Form,
     gzip: Form,
 }
@@ -100,25 +134,34 @@ impl Kept {
         let zipped = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish());
         let zipped = zipped.map_err(|error| Refusal::internal(&error))?;
         Ok(Self {
+            made_at: Instant::now(),
             plain: Form { bytes: text.into(), tag: tag("")? },
             gzip: Form { bytes: zipped.into(), tag: tag("-gzip")? },
         })
     }
 
     /// Bytes this entry takes; visitors choose parts of its key, so that counts as well.
-    fn weight(&self, key: &PageKey) -> u32 {
-        u32::try_from(self.plain.bytes.len() + self.gzip.bytes.len() + key.len()).unwrap_or(u32::MAX)
+    fn weight(&self, key: &PageKey<'_>) -> u64 {
+        (self.plain.bytes.len() + self.gzip.bytes.len() + key.len()) as u64
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Bytewise;
+
+impl Weighter<PageKey<'static>, Arc<Kept>> for Bytewise {
+    fn weight(&self, key: &PageKey<'static>, kept: &Arc<Kept>) -> u64 {
+        kept.weight(key)
     }
 }
 
 /// Pages that are the same for everybody.
 #[derive(Clone, Debug)]
-pub struct Rendered(Cache<PageKey, Arc<Kept>>);
+pub struct Rendered(Arc<Cache<PageKey<'static>, Arc<Kept>, Bytewise>>);
 
 impl Default for Rendered {
     fn default() -> Self {
-        let pages = Cache::builder().max_capacity(BYTES_MAX).weigher(|key, kept: &Arc<Kept>| kept.weight(key));
-        Self(pages.time_to_live(KEPT_FOR).build())
+        Self(Arc::new(Cache::with_weighter(PAGES, BYTES_MAX, Bytewise)))
     }
 }
 
@@ -127,12 +170,17 @@ impl Rendered {
     ///
     /// # Errors
     /// Those of `render`.
-    pub fn answer(&self, key: PageKey, headers: &HeaderMap, render: impl FnOnce() -> Reply<String>) -> Reply<Response> {
-        let kept = match self.0.get(&key) {
+    pub fn answer(
+        &self,
+        key: PageKey<'_>,
+        headers: &HeaderMap,
+        render: impl FnOnce() -> Reply<String>,
+    ) -> Reply<Response> {
+        let kept = match self.0.get(&Wanted(&key)).filter(|kept| kept.made_at.elapsed() < KEPT_FOR) {
             Some(kept) => kept,
             None => {
                 let made = Arc::new(Kept::of(render()?)?);
-                self.0.insert(key, made.clone());
+                self.0.insert(key.into_owned(), made.clone());
                 made
             }
         };
@@ -214,15 +262,14 @@ mod tests {
 
     #[test]
     fn two_pages_that_may_differ_never_share_a_key() {
-        let usual = || PageKey::new(&brand(1, 1), &plans(1), &ui("a.example", "/plans", ""), &choice("", ""));
+        let usual = key;
         assert_eq!(usual(), usual());
         let clock = |state: catalog::test_clock::State, seconds| {
             let mut brand = brand(1, 1);
             let now = Some(prost_types::Timestamp { seconds, nanos: 0 });
             brand.content.test_clock = Some(catalog::TestClock { state: state.into(), now, ..Default::default() });
-            PageKey::new(&brand, &plans(1), &ui("a.example", "/plans", ""), &choice("", ""))
+            of(&brand, 1, &ui("a.example", "/plans", ""), choice("", ""))
         };
-        let of = |brand: &Brand, version, ui: &Ui, choice: Choice| PageKey::new(brand, &plans(version), ui, &choice);
         let mut german = brand(1, 1);
         german.content.default_locale = "de".into();
         let here = ui("a.example", "/plans", "");
@@ -253,15 +300,19 @@ mod tests {
 
     #[test]
     fn what_visitors_make_up_makes_no_page_of_its_own_and_is_counted_where_it_does() {
-        let of = |address: &str| PageKey::new(&brand(1, 1), &plans(1), &ui("a.example", address, ""), &choice("", ""));
-        assert_eq!(of("/plans?done=nonsense"), of("/plans"));
+        let at = |address: &str| of(&brand(1, 1), 1, &ui("a.example", address, ""), choice("", ""));
+        assert_eq!(at("/plans?done=nonsense"), at("/plans"));
         let long = "x".repeat(5_000);
         let kept = Kept::of("<p>Hello</p>".into()).unwrap();
-        assert_eq!(kept.weight(&of(&format!("/plans/{long}"))) - kept.weight(&of("/plans/")), 5_000);
+        assert_eq!(kept.weight(&at(&format!("/plans/{long}"))) - kept.weight(&at("/plans/")), 5_000);
     }
 
-    fn key() -> PageKey {
-        PageKey::new(&brand(1, 1), &plans(1), &ui("a.example", "/plans", ""), &choice("", ""))
+    fn of(brand: &Brand, version: u64, ui: &Ui, choice: Choice) -> PageKey<'static> {
+        PageKey::new(brand, &plans(version), ui, &choice).into_owned()
+    }
+
+    fn key() -> PageKey<'static> {
+        of(&brand(1, 1), 1, &ui("a.example", "/plans", ""), choice("", ""))
     }
 
     fn asking(given: &[(header::HeaderName, &'static str)]) -> HeaderMap {
@@ -313,6 +364,18 @@ mod tests {
         let mut headers = asking(&[(header::ACCEPT_ENCODING, "gzip")]);
         headers.insert(header::IF_NONE_MATCH, HeaderValue::try_from(&tag).unwrap());
         assert_eq!(pages.answer(key(), &headers, make).unwrap().status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn a_page_is_rendered_again_when_it_was_kept_long_enough() {
+        let pages = Rendered::default();
+        let mut old = Kept::of("<p>A minute ago</p>".into()).unwrap();
+        old.made_at = Instant::now().checked_sub(KEPT_FOR).unwrap();
+        pages.0.insert(key(), Arc::new(old));
+        let now = pages.answer(key(), &HeaderMap::new(), || Ok("<p>Now</p>".to_owned())).unwrap();
+        assert_eq!(body(now).await, "<p>Now</p>");
+        let kept = pages.answer(key(), &HeaderMap::new(), || panic!("rendered again")).unwrap();
+        assert_eq!(body(kept).await, "<p>Now</p>");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! On whose behalf and until when a call is made.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ottery_kernel::BrandId;
@@ -92,19 +93,32 @@ impl CallContext {
     }
 }
 
+/// Makes the context of a piece of work.
+type Make = Arc<dyn Fn() -> CallContext + Send + Sync>;
+
 tokio::task_local! {
-    static CURRENT: CallContext;
+    /// None while a context is being made: what is made there belongs to nothing yet.
+    static CURRENT: Option<Make>;
 }
 
 /// Runs work in which every call made without its own context uses this one, and none outlives its deadline.
 pub fn scope<F: Future>(context: CallContext, work: F) -> impl Future<Output = F::Output> {
-    CURRENT.scope(context, work)
+    scope_with(move || context.clone(), work)
+}
+
+/// As [`scope`], with a context that is made when it is needed: most answers of the edge are given without a call.
+pub fn scope_with<F: Future>(
+    make: impl Fn() -> CallContext + Send + Sync + 'static,
+    work: F,
+) -> impl Future<Output = F::Output> {
+    CURRENT.scope(Some(Arc::new(make)), work)
 }
 
 /// The context of the work this task is in.
 #[must_use]
 pub fn current() -> Option<CallContext> {
-    CURRENT.try_with(Clone::clone).ok()
+    let make = CURRENT.try_with(Clone::clone).ok().flatten()?;
+    Some(CURRENT.sync_scope(None, || make()))
 }
 
 /// A new request id: time-ordered, `req_` and 32 digits. Every request of the edge gets one, so the random part is this
@@ -123,6 +137,31 @@ pub fn new_request_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_context_is_made_when_it_is_needed_and_belongs_to_no_other() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let made = Arc::new(AtomicUsize::new(0));
+        let counted = made.clone();
+        let until = Instant::now() + Duration::from_secs(1);
+        let make = move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            // Asks for the present context itself, as every new one does.
+            CallContext::new(Actor { request_id: "req_1".into(), ..Actor::service("gateway", None) }).deadline(until)
+        };
+        scope(CallContext::service().request_id("req_outer"), async {
+            scope_with(make, async {
+                assert_eq!(made.load(Ordering::SeqCst), 0);
+                let inner = CallContext::service();
+                assert_eq!((inner.request_id.as_str(), inner.deadline), ("req_1", Some(until)));
+            })
+            .await;
+            assert_eq!(CallContext::service().request_id, "req_outer");
+        })
+        .await;
+        assert_eq!(made.load(Ordering::SeqCst), 1);
+        assert!(current().is_none());
+    }
 
     #[test]
     fn a_request_id_is_unique_and_says_when() {

@@ -20,7 +20,7 @@ pub use balance::Directory;
 pub use breaker::{Breaker, BreakerSettings};
 pub use budget::RetryBudget;
 pub use client::{Channel, ChannelSettings};
-pub use context::{CallContext, scope};
+pub use context::{CallContext, scope, scope_with};
 pub use deadline::DEFAULT_TIMEOUT;
 pub use identity::{ActorVerifier, KeyError, ServiceIdentity, ServiceKeys};
 pub use problem::Problem;

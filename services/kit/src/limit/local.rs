@@ -42,8 +42,12 @@ impl LocalLimiter {
     pub fn check_now(&self, key: &str, rate: Rate) -> Decision {
         let now_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let full_at_us = buckets.full_at_us.get(key).copied().unwrap_or(0);
-        let (decision, full_at_us) = rate.take(full_at_us, now_us);
+        if let Some(known) = buckets.full_at_us.get_mut(key) {
+            let (decision, full_at_us) = rate.take(*known, now_us);
+            *known = full_at_us;
+            return decision;
+        }
+        let (decision, full_at_us) = rate.take(0, now_us);
         if decision.is_allowed() {
             buckets.remember(key, full_at_us, now_us);
         }
@@ -52,11 +56,8 @@ impl LocalLimiter {
 }
 
 impl Buckets {
+    /// Keeps a bucket that was not there.
     fn remember(&mut self, key: &str, full_at_us: u64, now_us: u64) {
-        if let Some(known) = self.full_at_us.get_mut(key) {
-            *known = full_at_us;
-            return;
-        }
         if self.full_at_us.len() >= self.sweep_at {
             // A full bucket is as good as none; the next sweep waits until as many have come again.
             self.full_at_us.retain(|_, full_at| *full_at > now_us);
