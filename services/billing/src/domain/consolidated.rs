@@ -128,10 +128,14 @@ pub fn view(parts: Vec<Invoice>) -> Result<Option<Invoice>, MoneyError> {
     Ok(Some(merged))
 }
 
-/// The lines of a part, each with the name of its subscription.
+/// The lines of a part, each with the name of its subscription, and with its time: the whole has none that add-ons could share.
 fn named_lines(part: &Invoice) -> Vec<Line> {
     let name = part.subscription.map(short_name).unwrap_or_default();
-    let named = |line: &Line| Line { description: format!("{} ({name})", line.description), ..line.clone() };
+    let named = |line: &Line| Line {
+        description: format!("{} ({name})", line.description),
+        period: line.period.or_else(|| line.how.time()),
+        ..line.clone()
+    };
     part.lines.iter().map(named).collect()
 }
 

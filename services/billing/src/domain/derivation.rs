@@ -238,6 +238,13 @@ impl Derivation {
         self
     }
 
+    /// The time all of it stands for; none when some of it stands for none or for another.
+    #[must_use]
+    pub fn time(&self) -> Option<Period> {
+        let first = self.0.first()?.period?;
+        self.0.iter().all(|addend| addend.period == Some(first)).then_some(first)
+    }
+
     /// Both together.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {

@@ -92,7 +92,11 @@ fn form(desk: &Desk, plans: &[Plan], manner: &Manner) -> Form {
         )
         .field(Field::text("per_person_max", "For one person").half().help("Empty: no limit."))
         .field(Field::text("prefix", "Prefix").half().example("XMAS"))
-        .field(Field::new("date", "expires_at", "Last day").half().help("Empty: they never end."))
+        .field(
+            Field::new("date", "expires_at", "Last day")
+                .half()
+                .help("Empty: they never end. What was sold and is left is earned then."),
+        )
         .folded("New batch")
 }
 
