@@ -76,6 +76,15 @@ impl Billing {
         let Some(account) = store::provider_account::get(&mut tx, id).await? else { return Ok(Err(None)) };
         let Some(provider) = self.providers.get(&account.provider) else { return Ok(Err(None)) };
         let now = store::provider_account::real_now(&mut tx).await?;
+        if provider.prepares_webhooks() {
+            // Nobody waits for the network inside a transaction.
+            drop(tx);
+            provider.prepare_webhook(&webhook.headers, now).await.map_err(|error| {
+                tracing::warn!(provider = provider.name(), %error, "a webhook could not be checked yet");
+                Problem::unavailable("WEBHOOK_UNCHECKED", "what the signature is checked with cannot be reached")
+            })?;
+            tx = begin(&self.pool, Scope::Brand(brand)).await?;
+        }
         let secrets = self.webhook_secrets(brand, &account, now)?;
         let notice = match provider.verify_webhook(&webhook.body, &webhook.headers, &secrets, now) {
             Ok(notice) if notice.is_live == Some(account.is_test) => return Ok(Err(Some(Forged::OtherMode))),

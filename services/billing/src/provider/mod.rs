@@ -5,6 +5,7 @@
 
 pub mod assumed;
 mod minimum;
+pub mod paypal;
 mod registry;
 mod sandbox;
 mod signature;
@@ -23,6 +24,7 @@ use crate::domain::decline::Advice;
 use crate::domain::payment::{SavedToken, Truth};
 use crate::domain::{dispute, refund};
 
+pub use paypal::PayPal;
 pub use registry::Providers;
 pub use sandbox::Sandbox;
 pub use signature::{Forged, TOLERANCE, sign, verify};
@@ -70,6 +72,11 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
     /// Whether a key moves real money; none when it does not tell.
     fn is_live_key(&self, _key: &Secret) -> Option<bool> {
         Some(!self.capabilities().is_test_mode)
+    }
+
+    /// Whether real money moves at an address; none when the key tells.
+    fn is_live_address(&self, _base_url: &str) -> Option<bool> {
+        None
     }
 
     /// How long it remembers an idempotency key; none: for ever. Later the same call would be made twice.
@@ -155,6 +162,16 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
 
     /// Forgets an instrument. Doing it twice is no error.
     async fn detach(&self, _access: &Access, _token: &SavedToken) -> Result<(), CallError> {
+        Ok(())
+    }
+
+    /// Whether [`prepare_webhook`](Self::prepare_webhook) is to be asked before a webhook is checked.
+    fn prepares_webhooks(&self) -> bool {
+        false
+    }
+
+    /// Fetches what the signature of a webhook is checked with, where that is not at hand. Nothing it is told is believed.
+    async fn prepare_webhook(&self, _headers: &HashMap<String, String>, _now: DateTime<Utc>) -> Result<(), CallError> {
         Ok(())
     }
 

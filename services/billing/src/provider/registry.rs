@@ -9,7 +9,7 @@ use ottery_kit::http::{Guard, GuardSettings, GuardedClient, HttpError};
 use tokio::sync::Notify;
 
 use super::assumed::{Assumed, Outcomes};
-use super::{PaymentProvider, Sandbox, Stripe};
+use super::{PayPal, PaymentProvider, Sandbox, Stripe};
 
 /// Largest answer of a provider that is read.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -47,7 +47,9 @@ impl Providers {
         let client = GuardedClient::new(&settings)?;
         let sandbox: Arc<dyn PaymentProvider> = Arc::new(Sandbox::new(client.clone()));
         let stripe: Arc<dyn PaymentProvider> = Arc::new(Stripe::new(client.clone()));
-        let known = BTreeMap::from([(sandbox.name(), sandbox), (stripe.name(), stripe)]);
+        let paypal: Arc<dyn PaymentProvider> = Arc::new(PayPal::new(client.clone()));
+        let known = [sandbox, stripe, paypal].map(|provider| (provider.name(), provider));
+        let known = BTreeMap::from(known);
         Ok(Self { client, known: Arc::new(known), bell: Arc::default() })
     }
 

@@ -129,9 +129,11 @@ impl Billing {
                 (self.seal_api_key(brand, id, text), hint(text))
             }
         };
-        let is_test = match (&before, put.api_key.is_empty()) {
-            (Some(stored), true) => stored.is_test,
-            (Some(_) | None, _) => !moves_real_money(&*provider, &put.api_key)?,
+        let is_live_key = if put.api_key.is_empty() { None } else { Some(moves_real_money(&*provider, &put.api_key)?) };
+        let is_test = match (provider.is_live_address(&base_url).or(is_live_key), &before) {
+            (Some(is_live), _) => !is_live,
+            (None, Some(stored)) => stored.is_test,
+            (None, None) => return Err(missing("api_key")),
         };
         if before.as_ref().is_some_and(|stored| stored.is_test != is_test) {
             let message = "api_key: this key is of the other mode, in which the customers and cards of this account do not exist; \
