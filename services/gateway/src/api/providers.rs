@@ -157,12 +157,12 @@ pub struct PayWayQuery {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderInput {
-    /// `sandbox`, `stripe`
+    /// `paypal`, `sandbox`, `stripe`
     pub provider: String,
     /// Where its API is; the provider's own address when left out.
     #[serde(default)]
     pub base_url: String,
-    /// Its key for us; the stored one is kept when left out.
+    /// Its key for us, of PayPal `client id:secret`; the stored one is kept when left out.
     #[serde(default)]
     #[schema(value_type = String)]
     pub api_key: Secret,
