@@ -23,7 +23,8 @@ const HARD: [&str; 10] = [
     "VAULT_ID_NOT_FOUND",
 ];
 /// It was done, or is being done, by an earlier call: what came of that is read back.
-const UNSETTLED: [&str; 6] = [
+const UNSETTLED: [&str; 7] = [
+    "CAPTURE_FULLY_REFUNDED",
     "DUPLICATE_INVOICE_ID",
     "DUPLICATE_REQUEST_ID",
     "ORDER_ALREADY_CAPTURED",
