@@ -54,7 +54,8 @@ pub fn capture(order: &str) -> Result<Call, CallError> {
     Ok(Call { body: Body::None, ..Call::post(path, format!("capture:{order}"), Value::Null) })
 }
 
-/// Marks an order as one nobody may pay any more. PayPal has no call that closes one; ours never captures it then.
+/// Marks an order as one nobody may pay any more. PayPal has no call that closes one, and takes this only before an order waits for
+/// its payer or once they have approved; a marked one is never captured.
 pub fn withdraw(order: &str) -> Result<Call, CallError> {
     let path = "/purchase_units/@reference_id=='default'/custom_id";
     let body = json!([{"op": "replace", "path": path, "value": WITHDRAWN}]);

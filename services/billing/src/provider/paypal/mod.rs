@@ -315,12 +315,13 @@ impl PaymentProvider for PayPal {
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
             return Err(CallError::NotSent(format!("status {}", status.as_u16())));
         }
-        // A redirect, or nothing there: no certificate, and none tomorrow.
-        let is_there = status == StatusCode::OK;
-        let chain =
-            if is_there { response.bytes().await.map_err(|error| call::lost(&error))?.to_vec() } else { Vec::new() };
-        let chain = if chain.len() <= CHAIN_BYTES_MAX { chain } else { Vec::new() };
-        self.certificates.keep(claimed.certificate, chain, now);
+        // A redirect, or nothing there: no certificate, and the signature fits none.
+        if status == StatusCode::OK {
+            let chain = response.bytes().await.map_err(|error| call::lost(&error))?.to_vec();
+            if chain.len() <= CHAIN_BYTES_MAX {
+                self.certificates.keep(claimed.certificate, chain, now);
+            }
+        }
         Ok(())
     }
 

@@ -101,7 +101,7 @@ impl Certificates {
         kept.iter().find(fresh).map(|(_, _, chain)| chain.clone())
     }
 
-    /// Keeps a chain that was read now. One that nobody vouches for is kept too: it is not read again for every forgery.
+    /// Keeps a chain that was read now, whoever vouches for it: that is judged each time.
     pub fn keep(&self, url: &str, pem: Vec<u8>, now: DateTime<Utc>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(known, _, _)| known != url);

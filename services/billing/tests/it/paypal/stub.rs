@@ -162,6 +162,7 @@ impl Held {
             ("POST", ["v2", "checkout", "orders"]) => self.make(body),
             ("GET", ["v2", "checkout", "orders", id]) => found(self.orders.get(*id)),
             ("PATCH", ["v2", "checkout", "orders", id]) => match self.orders.get_mut(*id) {
+                Some(order) if order["status"] == "PAYER_ACTION_REQUIRED" => error(422, "INVALID_ORDER_STATUS"),
                 Some(order) => {
                     order["purchase_units"][0]["custom_id"] = body[0]["value"].clone();
                     (204, Value::Null)
