@@ -4,4 +4,5 @@ mod stub;
 mod till;
 
 mod charges;
+mod described;
 mod pages;

@@ -34,6 +34,7 @@ struct Held {
     faults: VecDeque<(String, u16, String)>,
     lost: VecDeque<String>,
     seen: Vec<Seen>,
+    answers: Vec<(String, u16, Value)>,
     capture_status: Option<String>,
     count: usize,
 }
@@ -98,6 +99,11 @@ impl Stub {
         self.held(|held| held.seen.iter().filter(|seen| seen.call.starts_with(begins)).cloned().collect())
     }
 
+    /// What was answered, by call and status.
+    pub fn answers(&self) -> Vec<(String, u16, Value)> {
+        self.held(|held| held.answers.clone())
+    }
+
     /// The captures under our reference.
     pub fn captures(&self, reference: &str) -> usize {
         self.held(|held| held.captures.values().filter(|capture| capture["custom_id"] == reference).count())
@@ -117,6 +123,7 @@ async fn handle(State(held): State<Arc<Mutex<Held>>>, request: Request) -> Respo
     let call = format!("{} {}", parts.method, parts.uri.path());
     let mut held = held.lock().expect("nobody panicked");
     let (status, answer) = held.answer(&call, &key, &authorization, &body);
+    held.answers.push((call, status, answer.clone()));
     (StatusCode::from_u16(status).expect("a status"), axum::Json(answer)).into_response()
 }
 
