@@ -17,6 +17,8 @@ use crate::provider::{Access, CallError};
 
 /// How long before its end a token is not used any more.
 const EARLY: Duration = Duration::from_secs(60);
+/// How long one is used at most, whatever PayPal says of it.
+const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 /// Accounts whose tokens are kept; more are asked for again.
 const KEPT_MAX: usize = 1024;
 
@@ -58,7 +60,7 @@ impl Tokens {
     fn place(&self, access: &Access) -> Place {
         let mut hash = Sha256::new();
         hash.update(access.base_url.as_bytes());
-        hash.update([0]);
+        hash.update([0_u8]);
         hash.update(access.api_key.expose().as_bytes());
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= KEPT_MAX {
@@ -77,14 +79,14 @@ impl Tokens {
         }
         *kept = None;
         let (text, lifetime) = ask(client, access).await?;
-        *kept = Some(Token { text: text.clone(), until: Instant::now() + lifetime.saturating_sub(EARLY) });
+        *kept = Some(Token { text: text.clone(), until: Instant::now() + lifetime.min(LONG).saturating_sub(EARLY) });
         Ok(text)
     }
 }
 
 /// No money moves by it, so whatever goes wrong, nothing was done.
 async fn ask(client: &GuardedClient, access: &Access) -> Result<(String, Duration), CallError> {
-    let not_sent = |why: String| CallError::NotSent(why);
+    let not_sent = CallError::NotSent;
     let (id, secret) = halves(&access.api_key).ok_or_else(|| not_sent("the key is no `id:secret`".to_owned()))?;
     let url = format!("{}/v1/oauth2/token", access.base_url.trim_end_matches('/'));
     let request = client.request(Method::POST, &url).map_err(|error| not_sent(error.to_string()))?;
