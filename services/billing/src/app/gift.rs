@@ -1,8 +1,9 @@
-//! Codes in batches: made, handed out once, made void. What is redeemed is in [`redeem`].
+//! Codes in batches: made, handed out once, made void. What is redeemed is in [`redeem`], what comes to an end in `over`.
 //!
 //! A code that was sold is owed to whoever has it from its issue on (`gift_codes`, against `gift_sales`, what whoever sells them
 //! owes); one that is given away costs nothing before somebody redeems it.
 
+mod over;
 pub mod redeem;
 
 use chrono::{DateTime, Utc};
@@ -11,13 +12,13 @@ use ottery_kit::audit;
 use ottery_kit::grpc::{Actor, Problem};
 use ottery_kit::keyring::Place;
 use ottery_kit::secret::Secret;
+use over::{End, end, expire};
 use serde_json::{Value, json};
-use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
 
 use super::collection::reason;
 use super::order::Idempotency;
-use super::{Billing, broken, once, profile};
+use super::{Billing, broken, once, profile, stock};
 use crate::domain::gift::{Batch, Code, Gives, Kind, Stored};
 use crate::domain::gift_sheet;
 use crate::domain::ledger::{Account, Booking};
@@ -82,10 +83,10 @@ fn seed_place(brand: BrandId, id: Uuid) -> Place<'static> {
 
 impl Billing {
     /// Makes a batch of codes. Sent twice with the same key it is made once. The codes themselves are read by
-    /// [`download_gifts`](Self::download_gifts).
+    /// [`download_gifts`](Self::download_gifts). Codes for a plan of which only so many are sold hold a place each.
     ///
     /// # Errors
-    /// When something of it is out of range, or the plan is not sold.
+    /// When something of it is out of range, the plan is not sold, or fewer of it are left than there would be codes.
     pub async fn create_gifts(
         &self,
         actor: &Actor,
@@ -93,11 +94,12 @@ impl Billing {
         new: NewBatch,
         call: Option<Idempotency>,
     ) -> Result<Batch, Problem> {
-        let (value, gives) = match new.worth {
-            Worth::Money(value, credit_days) => (value, Gives::Money { credit_days }),
+        let (value, gives, limit) = match new.worth {
+            Worth::Money(value, credit_days) => (value, Gives::Money { credit_days }, None),
             Worth::Plan(price) => {
-                let offer = self.sold(brand, price).await?.offer;
-                (offer.price, Gives::Plan { offer: Box::new(offer) })
+                let sold = self.sold(brand, price).await?;
+                let limit = sold.sale.limit();
+                (sold.offer.price, Gives::Plan { offer: Box::new(sold.offer) }, limit)
             }
         };
         let (mut tx, now) = self.begin(brand).await?;
@@ -117,7 +119,9 @@ impl Billing {
             expires_at: new.expires_at,
             created_by: actor.subject.clone(),
             created_at: now,
+            holds: limit.as_ref().map(|limit| limit.plan),
             voided_at: None,
+            expired_at: None,
             is_downloaded: false,
         };
         batch.check(now).map_err(|why| Problem::invalid(why.field(), "GIFT_BATCH_INVALID", why.to_string()))?;
@@ -144,6 +148,9 @@ impl Billing {
                 .post(Account::GiftSales, Account::GiftCodes, all)
                 .map_err(broken)?;
             store::ledger::book(&mut tx, brand, booking).await?;
+        }
+        if let Some(limit) = &limit {
+            stock::take_for_codes(&mut tx, brand, limit, batch.count).await?;
         }
         audit::append(&mut tx, actor, "gift.create", batch_id(batch.id), None, Some(shown(&batch))).await?;
         once::keep(&mut tx, call.as_ref(), batch.id).await?;
@@ -196,7 +203,7 @@ impl Billing {
         Ok((batch, codes))
     }
 
-    /// Makes all codes of a batch void that nobody has redeemed. Again: nothing happens.
+    /// Makes all codes of a batch void that nobody has redeemed. Again, or when they have expired: nothing happens.
     ///
     /// # Errors
     /// When there is none.
@@ -204,8 +211,9 @@ impl Billing {
         let why = reason(why)?;
         let (mut tx, now) = self.begin(brand).await?;
         let before = store::gift::get(&mut tx, id).await?.ok_or_else(|| no_batch(id))?;
+        expire(&mut tx, brand, &before, now).await?;
         let count = store::gift::void_batch(&mut tx, id, now).await?;
-        self.take_back(&mut tx, brand, (&before, count), batch_id(id), now).await?;
+        end(&mut tx, brand, (&before, count), (End::Voided, batch_id(id)), now).await?;
         let after = json!({ "codes": count, "reason": why });
         audit::append(&mut tx, actor, "gift.void", batch_id(id), None, Some(after)).await?;
         let batch = store::gift::get(&mut tx, id).await?.ok_or_else(|| no_batch(id))?;
@@ -216,39 +224,18 @@ impl Billing {
     /// Makes one code void.
     ///
     /// # Errors
-    /// When it was redeemed or void before.
+    /// When it was redeemed, void or over before.
     pub async fn void_gift(&self, actor: &Actor, brand: BrandId, id: Uuid, why: &str) -> Result<(), Problem> {
         let why = reason(why)?;
         let (mut tx, now) = self.begin(brand).await?;
-        let Some(batch) = store::gift::void_code(&mut tx, id, now).await? else {
-            let message = format!("{} is redeemed or void, or there is none", code_id(id));
+        let batch = store::gift::batch_of(&mut tx, id).await?.filter(|batch| !batch.is_over(now));
+        let (Some(batch), true) = (batch, store::gift::void_code(&mut tx, id, now).await?) else {
+            let message = format!("{} is redeemed, void or over, or there is none", code_id(id));
             return Err(Problem::refused("CODE_STATE", message).on_field("code_id"));
         };
-        let batch = store::gift::get(&mut tx, batch).await?.ok_or_else(|| no_batch(batch))?;
-        self.take_back(&mut tx, brand, (&batch, 1), code_id(id), now).await?;
+        end(&mut tx, brand, (&batch, 1), (End::Voided, code_id(id)), now).await?;
         let after = json!({ "batch": batch_id(batch.id), "reason": why });
         audit::append(&mut tx, actor, "gift.void_code", code_id(id), None, Some(after)).await?;
         Ok(tx.commit().await?)
-    }
-
-    /// So many codes of a batch that were sold and are void are owed to nobody any more. `voided` is the one code, or the batch with
-    /// all that was left of it: each is booked once.
-    async fn take_back(
-        &self,
-        tx: &mut PgTransaction<'_>,
-        brand: BrandId,
-        (batch, count): (&Batch, u64),
-        voided: String,
-        now: DateTime<Utc>,
-    ) -> Result<(), Problem> {
-        if batch.kind == Kind::Promotion || count == 0 {
-            return Ok(());
-        }
-        let entity = profile(tx, brand).await?.entity.id;
-        let sum = batch.value.checked_mul(i64::try_from(count).unwrap_or(i64::MAX)).map_err(broken)?;
-        let booking = Booking::new(entity, "gift.voided", voided, now)
-            .post(Account::GiftCodes, Account::GiftSales, sum)
-            .map_err(broken)?;
-        Ok(store::ledger::book(tx, brand, booking).await?)
     }
 }

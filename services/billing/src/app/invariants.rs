@@ -344,8 +344,8 @@ async fn top_ups(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
     Ok(findings)
 }
 
-/// What is owed for codes that were sold is what those are worth that nobody has redeemed or made void; who redeemed one got
-/// something for it.
+/// What is owed for codes that were sold is what those are worth that nobody has redeemed or made void and that have not expired; who
+/// redeemed one got something for it, and what will expire waits for it.
 async fn gifts(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
     let mut findings = Found::new();
     let owed = sqlx::query!(
@@ -354,7 +354,7 @@ async fn gifts(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
                UNION ALL SELECT currency, -amount_minor FROM transfer WHERE state = 'posted' AND debit = 'gift_codes'
                UNION ALL SELECT b.currency, -b.value_minor FROM gift_code c
                            JOIN gift_batch b ON b.brand_id = c.brand_id AND b.id = c.batch_id
-                          WHERE b.kind = 'sold' AND c.redeemed_at IS NULL AND c.voided_at IS NULL
+                          WHERE b.kind = 'sold' AND c.redeemed_at IS NULL AND c.voided_at IS NULL AND c.expired_at IS NULL
            ) AS sides GROUP BY currency HAVING sum(amount) <> 0"#
     )
     .fetch_all(&mut **tx)
@@ -370,6 +370,14 @@ async fn gifts(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
     .fetch_all(&mut **tx)
     .await?;
     findings.extend(unpaid.into_iter().map(|id| found("gift.redeemed", format!("code {id} was redeemed for nothing"))));
+    let forgotten = sqlx::query_scalar!(
+        "SELECT b.id FROM gift_batch b
+          WHERE b.expires_at IS NOT NULL AND b.voided_at IS NULL AND b.expired_at IS NULL
+            AND NOT EXISTS (SELECT FROM gift_due d WHERE d.batch_id = b.id) LIMIT 20"
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    findings.extend(forgotten.into_iter().map(|id| found("gift.due", format!("batch {id} will never expire"))));
     Ok(findings)
 }
 
@@ -430,12 +438,15 @@ async fn closed_months(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
     Ok(findings)
 }
 
-/// As many places are counted as are held.
+/// As many places are counted as are held, by subscriptions and by codes nobody has redeemed.
 async fn stock(tx: &mut PgTransaction<'_>) -> sqlx::Result<Found> {
     let rows = sqlx::query!(
-        r#"SELECT c.plan_id, c.taken, count(h.subscription_id) AS "held!" FROM stock_counter c
-             LEFT JOIN stock_hold h ON h.plan_id = c.plan_id AND h.released_at IS NULL
-            GROUP BY c.plan_id HAVING c.taken <> count(h.subscription_id) LIMIT 20"#
+        r#"SELECT c.plan_id, c.taken, held.count AS "held!" FROM stock_counter c, LATERAL (
+               SELECT (SELECT count(*) FROM stock_hold h WHERE h.plan_id = c.plan_id AND h.released_at IS NULL)
+                    + (SELECT count(*) FROM gift_batch b JOIN gift_code g ON g.brand_id = b.brand_id AND g.batch_id = b.id
+                        WHERE b.stock_plan_id = c.plan_id AND g.redeemed_at IS NULL AND g.voided_at IS NULL AND g.expired_at IS NULL)
+                      AS count) AS held
+            WHERE c.taken <> held.count LIMIT 20"#
     )
     .fetch_all(&mut **tx)
     .await?;

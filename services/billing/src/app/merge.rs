@@ -246,7 +246,8 @@ fn carried(booking: Booking, standing: &Standing, to: AccountId) -> Result<Booki
         | Account::TopUps
         | Account::Exchange
         | Account::GiftCodes
-        | Account::GiftSales => return Ok(booking),
+        | Account::GiftSales
+        | Account::GiftBreakage => return Ok(booking),
     };
     if standing.net.is_positive() {
         booking.post(theirs, standing.account.clone(), standing.net)

@@ -109,6 +109,28 @@ pub(super) async fn take(
     Ok(())
 }
 
+/// Takes as many places as there are codes in a batch for the plan; all or none.
+///
+/// # Errors
+/// When fewer are left.
+pub(super) async fn take_for_codes(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    limit: &Limit,
+    count: u32,
+) -> Result<(), Problem> {
+    if store::stock::take_for_codes(tx, brand, limit.plan, limit.count, count).await? {
+        return Ok(());
+    }
+    let taken = store::stock::taken(tx, &[limit.plan]).await?.first().map_or(0, |(_, taken)| *taken);
+    let left = (i64::from(limit.count) - taken).max(0);
+    let message = format!(
+        "count: {count} codes hold {count} places of the plan `{}`, and {left} of {} are left; make fewer codes, or raise its stock",
+        limit.name, limit.count
+    );
+    Err(Problem::refused("SOLD_OUT", message).on_field("count").with("left", left))
+}
+
 impl Billing {
     /// How many of these plans are ordered or sold while their number is limited; those of which none is are left out.
     ///

@@ -9,7 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ottery_kernel::{AccountId, BrandId, InvoiceId, Money, PaymentId};
+use ottery_kernel::{AccountId, BrandId, InvoiceId, Money, PaymentId, PaymentMethodId};
 use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
 
@@ -49,9 +49,11 @@ pub enum By {
         return_url: String,
         /// Where it returns to when the customer gives up.
         cancel_url: String,
+        /// Whether what pays there is kept for later.
+        save_method: bool,
     },
-    /// With the customer's saved method.
-    Saved,
+    /// With a saved method of the customer; the usual one when none is named.
+    Saved(Option<PaymentMethodId>),
 }
 
 /// What a customer asks for.
@@ -115,7 +117,7 @@ impl Billing {
     /// room. Sent twice with the same key it is asked for once.
     ///
     /// # Errors
-    /// When the brand does not take that amount, or the customer has saved no method to charge.
+    /// When the brand does not take that amount, the customer has saved no method to charge, or the one that is named is not theirs.
     pub async fn top_up(&self, brand: BrandId, ask: TopUp, call: Option<Idempotency>) -> Result<Asked, Problem> {
         let (mut tx, now) = self.begin(brand).await?;
         if let Some(Made { invoice, payment }) = once::made(&mut tx, call.as_ref()).await? {
@@ -131,7 +133,10 @@ impl Billing {
         })?;
         let method = match ask.by {
             By::Page { .. } => None,
-            By::Saved => Some(store::payment_method::default_of(&mut tx, ask.account).await?.ok_or_else(no_method)?.0),
+            By::Saved(None) => {
+                Some(store::payment_method::default_of(&mut tx, ask.account).await?.ok_or_else(no_method)?.0)
+            }
+            By::Saved(Some(named)) => Some(own_method(&mut tx, ask.account, named).await?),
         };
         let mut unit = Unit::new(brand, profile, now);
         let mut unpaid = Vec::new();
@@ -167,12 +172,12 @@ impl Billing {
             amount: ask.amount,
             kind: match (method, ask.by) {
                 (Some(method), _) => AttemptKind::OffSession { method },
-                (None, By::Page { return_url, cancel_url }) => AttemptKind::Hosted {
+                (None, By::Page { return_url, cancel_url, save_method }) => AttemptKind::Hosted {
                     return_url: with_invoice(return_url),
                     cancel_url: with_invoice(cancel_url),
-                    save_method: false,
+                    save_method,
                 },
-                (None, By::Saved) => return Err(no_method()),
+                (None, By::Saved(_)) => return Err(no_method()),
             },
             shares: Vec::new(),
         });
@@ -266,6 +271,20 @@ fn draft(unit: &Unit, ask: &TopUp, now: DateTime<Utc>) -> Result<Invoice, Proble
 fn no_method() -> Problem {
     let message = "there is no saved method to charge; pay on the provider's page instead";
     Problem::refused("NO_SAVED_METHOD", message).on_field("saved_method")
+}
+
+/// A method that is named, when it is this customer's and can be charged. One of somebody else has the same answer as none.
+async fn own_method(
+    tx: &mut PgTransaction<'_>,
+    account: AccountId,
+    named: PaymentMethodId,
+) -> Result<PaymentMethodId, Problem> {
+    if store::payment_method::owner(tx, named).await? == Some(account) {
+        return Ok(named);
+    }
+    let message =
+        format!("there is no saved method {named}; name one of the customer's own, or pay on the provider's page");
+    Err(Problem::not_found("PAYMENT_METHOD_NOT_FOUND", message).on_field("payment_method_id"))
 }
 
 async fn there(tx: &mut PgTransaction<'_>, id: InvoiceId) -> Result<Invoice, Problem> {

@@ -216,8 +216,8 @@ impl Billing {
         Ok(now.with_timezone(&profile(&mut tx, brand).await?.zone).date_naive())
     }
 
-    /// Takes out of the books what is left of credits that have expired, and takes back top-ups nobody has paid, for all
-    /// brands that have some due. Returns how many were looked at.
+    /// Takes out of the books what is left of credits that have expired, takes back top-ups nobody has paid, and ends codes nobody
+    /// has redeemed in time, for all brands that have some due. Returns how many were looked at.
     ///
     /// # Errors
     /// When the database is away.
@@ -237,6 +237,14 @@ impl Billing {
                 Ok(count) => done += count,
                 Err(error) => {
                     tracing::error!(brand.id = %brand, reason = %error.reason, error = %error.message, "top-ups could not expire");
+                }
+            }
+        }
+        for brand in store::gift::due_brands(&self.pool, self.clock.now(), BRANDS_MAX).await? {
+            match self.expire_gifts(brand).await {
+                Ok(count) => done += count,
+                Err(error) => {
+                    tracing::error!(brand.id = %brand, reason = %error.reason, error = %error.message, "codes could not expire");
                 }
             }
         }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, Mac as _};
-use ottery_kernel::{AccountId, Money};
+use ottery_kernel::{AccountId, Money, PlanId};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use uuid::Uuid;
@@ -176,8 +176,12 @@ pub struct Batch {
     pub created_by: String,
     /// When.
     pub created_at: DateTime<Utc>,
+    /// The plan of which each code that nobody has redeemed holds a place; none: there is no limit to keep.
+    pub holds: Option<PlanId>,
     /// When all that were left were made void.
     pub voided_at: Option<DateTime<Utc>>,
+    /// When all that were left expired.
+    pub expired_at: Option<DateTime<Utc>>,
     /// Whether the codes were handed out; nobody can read them afterwards.
     pub is_downloaded: bool,
 }
@@ -224,6 +228,12 @@ impl Invalid {
 }
 
 impl Batch {
+    /// Whether its time is up at `now`.
+    #[must_use]
+    pub fn is_over(&self, now: DateTime<Utc>) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+
     /// Whether codes can be made of it at `now`.
     ///
     /// # Errors
@@ -248,7 +258,7 @@ impl Batch {
             (Kind::Sold, Gives::Money { credit_days: Some(_) }) => return Err(Invalid::SoldExpires),
             _ => {}
         }
-        if self.expires_at.is_some_and(|end| end <= now) {
+        if self.is_over(now) {
             return Err(Invalid::Past);
         }
         Ok(())
@@ -270,13 +280,15 @@ pub struct Stored {
     pub redeemed_at: Option<DateTime<Utc>>,
     /// When it was made void.
     pub voided_at: Option<DateTime<Utc>>,
+    /// When it expired.
+    pub expired_at: Option<DateTime<Utc>>,
 }
 
 impl Stored {
-    /// Whether nobody has redeemed it and nobody has made it void.
+    /// Whether nobody has redeemed it, nobody has made it void, and it has not expired.
     #[must_use]
     pub const fn is_free(&self) -> bool {
-        self.redeemed_at.is_none() && self.voided_at.is_none()
+        self.redeemed_at.is_none() && self.voided_at.is_none() && self.expired_at.is_none()
     }
 }
 

@@ -48,6 +48,8 @@ pub enum Account {
     GiftCodes,
     /// What whoever sells codes owes for them.
     GiftSales,
+    /// Codes that were sold and expired: earned, without anything to do for it.
+    GiftBreakage,
 }
 
 impl fmt::Display for Account {
@@ -70,6 +72,7 @@ impl fmt::Display for Account {
             Self::Exchange => f.write_str("exchange"),
             Self::GiftCodes => f.write_str("gift_codes"),
             Self::GiftSales => f.write_str("gift_sales"),
+            Self::GiftBreakage => f.write_str("gift_breakage"),
         }
     }
 }
@@ -110,6 +113,7 @@ impl FromStr for Account {
             None if code == "exchange" => Ok(Self::Exchange),
             None if code == "gift_codes" => Ok(Self::GiftCodes),
             None if code == "gift_sales" => Ok(Self::GiftSales),
+            None if code == "gift_breakage" => Ok(Self::GiftBreakage),
             Some(_) | None => Err(AccountError::Unknown(code.chars().take(64).collect())),
         }
     }
@@ -455,6 +459,7 @@ mod tests {
             Account::Exchange,
             Account::GiftCodes,
             Account::GiftSales,
+            Account::GiftBreakage,
         ] {
             assert_eq!(account.to_string().parse(), Ok(account));
         }

@@ -60,6 +60,7 @@ fn batch(found: &Batch) -> proto::GiftBatch {
         expires_at: found.expires_at.map(convert::timestamp),
         created_at: Some(convert::timestamp(found.created_at)),
         voided_at: found.voided_at.map(convert::timestamp),
+        expired_at: found.expired_at.map(convert::timestamp),
         downloaded: found.is_downloaded,
     }
 }
@@ -71,6 +72,7 @@ fn code(found: &Stored) -> proto::GiftCode {
         redeemed_by: found.redeemed_by.as_ref().map(AccountId::to_string).unwrap_or_default(),
         redeemed_at: found.redeemed_at.map(convert::timestamp),
         voided_at: found.voided_at.map(convert::timestamp),
+        expired_at: found.expired_at.map(convert::timestamp),
     }
 }
 

@@ -82,12 +82,20 @@ pub(super) async fn top_up(
         let message = "email: the invoice needs an address such as `me@example.com`";
         return Err(Problem::invalid("email", "EMAIL_INVALID", message));
     }
-    let by = if request.saved_method {
-        By::Saved
+    let named = match request.payment_method_id.as_str() {
+        "" => None,
+        text => Some(id("payment_method_id", text)?),
+    };
+    let by = if request.saved_method || named.is_some() {
+        By::Saved(named)
     } else {
         web_address("return_url", &request.return_url)?;
         web_address("cancel_url", &request.cancel_url)?;
-        By::Page { return_url: request.return_url.clone(), cancel_url: request.cancel_url.clone() }
+        By::Page {
+            return_url: request.return_url.clone(),
+            cancel_url: request.cancel_url.clone(),
+            save_method: request.save_method,
+        }
     };
     let ask = TopUp {
         account: whose(&caller, &request.account_id)?,
@@ -104,7 +112,7 @@ pub(super) async fn top_up(
     let asked = app.top_up(caller.brand, ask, call).await?;
     let checkout_url = match by {
         By::Page { .. } => payment::open_checkout(app, caller.brand, asked.payment).await?,
-        By::Saved => String::new(),
+        By::Saved(_) => String::new(),
     };
     Ok(proto::TopUpWalletReply {
         invoice: Some(convert::invoice(&asked.invoice, &[])),

@@ -1,7 +1,8 @@
 //! Batches of codes and their codes. Whoever redeems or voids one holds its lock, which comes before the customer's.
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{AccountId, BrandId, EntityId, OrderId};
+use ottery_kernel::{AccountId, BrandId, EntityId, OrderId, PlanId};
+use sqlx::PgPool;
 use sqlx::postgres::PgTransaction;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -23,7 +24,9 @@ struct BatchRow {
     expires_at: Option<DateTime<Utc>>,
     created_by: String,
     created_at: DateTime<Utc>,
+    stock_plan_id: Option<Uuid>,
     voided_at: Option<DateTime<Utc>>,
+    expired_at: Option<DateTime<Utc>>,
     is_downloaded: bool,
 }
 
@@ -43,7 +46,9 @@ impl TryFrom<BatchRow> for Batch {
             expires_at: row.expires_at,
             created_by: row.created_by,
             created_at: row.created_at,
+            holds: row.stock_plan_id.map(PlanId::from_uuid),
             voided_at: row.voided_at,
+            expired_at: row.expired_at,
             is_downloaded: row.is_downloaded,
         })
     }
@@ -63,8 +68,8 @@ pub async fn insert(
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "INSERT INTO gift_batch (id, brand_id, entity_id, name, kind, gives, value_minor, currency, count, prefix,
-                                 per_person_max, expires_at, created_by, created_at, seed_sealed)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                                 per_person_max, expires_at, created_by, created_at, seed_sealed, stock_plan_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         batch.id,
         brand.as_uuid(),
         entity.as_uuid(),
@@ -80,9 +85,20 @@ pub async fn insert(
         batch.created_by,
         batch.created_at,
         seed_sealed,
+        batch.holds.map(|plan| plan.as_uuid()),
     )
     .execute(&mut **tx)
     .await?;
+    if let Some(due_at) = batch.expires_at {
+        sqlx::query!(
+            "INSERT INTO gift_due (batch_id, brand_id, due_at) VALUES ($1, $2, $3)",
+            batch.id,
+            brand.as_uuid(),
+            due_at
+        )
+        .execute(&mut **tx)
+        .await?;
+    }
     Ok(())
 }
 
@@ -113,7 +129,7 @@ pub async fn get(tx: &mut PgTransaction<'_>, id: Uuid) -> sqlx::Result<Option<Ba
     let row = sqlx::query_as!(
         BatchRow,
         r#"SELECT id, name, kind, gives AS "gives: Json<Gives>", value_minor, currency, count, prefix, per_person_max, expires_at,
-                  created_by, created_at, voided_at, seed_sealed IS NULL AS "is_downloaded!"
+                  created_by, created_at, stock_plan_id, voided_at, expired_at, seed_sealed IS NULL AS "is_downloaded!"
              FROM gift_batch WHERE brand_id = ottery_brand() AND id = $1"#,
         id
     )
@@ -127,7 +143,7 @@ pub async fn list(tx: &mut PgTransaction<'_>, page: Page) -> sqlx::Result<Vec<Ba
     let rows = sqlx::query_as!(
         BatchRow,
         r#"SELECT id, name, kind, gives AS "gives: Json<Gives>", value_minor, currency, count, prefix, per_person_max, expires_at,
-                  created_by, created_at, voided_at, seed_sealed IS NULL AS "is_downloaded!"
+                  created_by, created_at, stock_plan_id, voided_at, expired_at, seed_sealed IS NULL AS "is_downloaded!"
              FROM gift_batch WHERE brand_id = ottery_brand() AND ($1::uuid IS NULL OR id < $1) ORDER BY id DESC LIMIT $2"#,
         page.before,
         page.limit
@@ -153,7 +169,7 @@ pub async fn take_seed(tx: &mut PgTransaction<'_>, id: Uuid) -> sqlx::Result<Opt
 /// The code with this hash and its batch, locked.
 pub async fn lock(tx: &mut PgTransaction<'_>, hash: &[u8]) -> sqlx::Result<Option<(Stored, Batch)>> {
     let found = sqlx::query!(
-        "SELECT id, batch_id, last_four, redeemed_by, redeemed_at, voided_at FROM gift_code
+        "SELECT id, batch_id, last_four, redeemed_by, redeemed_at, voided_at, expired_at FROM gift_code
           WHERE brand_id = ottery_brand() AND code_hash = $1 FOR UPDATE",
         hash
     )
@@ -167,6 +183,7 @@ pub async fn lock(tx: &mut PgTransaction<'_>, hash: &[u8]) -> sqlx::Result<Optio
         redeemed_by: row.redeemed_by.map(AccountId::from_uuid),
         redeemed_at: row.redeemed_at,
         voided_at: row.voided_at,
+        expired_at: row.expired_at,
     };
     Ok(get(tx, stored.batch).await?.map(|batch| (stored, batch)))
 }
@@ -207,15 +224,18 @@ pub async fn redeem(
 /// A batch is over; returns how many of its codes nobody had redeemed.
 pub async fn void_batch(tx: &mut PgTransaction<'_>, id: Uuid, now: DateTime<Utc>) -> sqlx::Result<u64> {
     sqlx::query!(
-        "UPDATE gift_batch SET voided_at = $2 WHERE brand_id = ottery_brand() AND id = $1 AND voided_at IS NULL",
+        "UPDATE gift_batch SET voided_at = $2
+          WHERE brand_id = ottery_brand() AND id = $1 AND voided_at IS NULL AND expired_at IS NULL",
         id,
         now
     )
     .execute(&mut **tx)
     .await?;
+    done(tx, &[id]).await?;
     let voided = sqlx::query!(
         "UPDATE gift_code SET voided_at = $2
-          WHERE brand_id = ottery_brand() AND batch_id = $1 AND redeemed_at IS NULL AND voided_at IS NULL",
+          WHERE brand_id = ottery_brand() AND batch_id = $1
+            AND redeemed_at IS NULL AND voided_at IS NULL AND expired_at IS NULL",
         id,
         now
     )
@@ -224,22 +244,100 @@ pub async fn void_batch(tx: &mut PgTransaction<'_>, id: Uuid, now: DateTime<Utc>
     Ok(voided.rows_affected())
 }
 
-/// A code is over, unless it was redeemed or void before; returns its batch when it was neither.
-pub async fn void_code(tx: &mut PgTransaction<'_>, id: Uuid, now: DateTime<Utc>) -> sqlx::Result<Option<Uuid>> {
-    sqlx::query_scalar!(
-        "UPDATE gift_code SET voided_at = $2
-          WHERE brand_id = ottery_brand() AND id = $1 AND redeemed_at IS NULL AND voided_at IS NULL RETURNING batch_id",
+/// The batch of a code, without locking anything.
+pub async fn batch_of(tx: &mut PgTransaction<'_>, code: Uuid) -> sqlx::Result<Option<Batch>> {
+    let batch = sqlx::query_scalar!("SELECT batch_id FROM gift_code WHERE brand_id = ottery_brand() AND id = $1", code)
+        .fetch_optional(&mut **tx)
+        .await?;
+    match batch {
+        Some(batch) => get(tx, batch).await,
+        None => Ok(None),
+    }
+}
+
+/// The time of a batch is up; returns how many of its codes nobody had redeemed or made void.
+pub async fn expire_batch(tx: &mut PgTransaction<'_>, id: Uuid, now: DateTime<Utc>) -> sqlx::Result<u64> {
+    sqlx::query!(
+        "UPDATE gift_batch SET expired_at = $2
+          WHERE brand_id = ottery_brand() AND id = $1 AND voided_at IS NULL AND expired_at IS NULL",
         id,
         now
     )
-    .fetch_optional(&mut **tx)
+    .execute(&mut **tx)
+    .await?;
+    let expired = sqlx::query!(
+        "UPDATE gift_code SET expired_at = $2
+          WHERE brand_id = ottery_brand() AND batch_id = $1
+            AND redeemed_at IS NULL AND voided_at IS NULL AND expired_at IS NULL",
+        id,
+        now
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(expired.rows_affected())
+}
+
+/// Brands with batches that expire by their clock; `now` is the time of brands without a test clock.
+pub async fn due_brands(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> sqlx::Result<Vec<BrandId>> {
+    let brands = sqlx::query_scalar!(
+        "SELECT due.brand_id FROM gift_due due LEFT JOIN brand_clock clock USING (brand_id)
+          WHERE due.due_at <= coalesce(clock.now, $1) GROUP BY due.brand_id ORDER BY min(due.due_at) LIMIT $2",
+        now,
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(brands.into_iter().map(BrandId::from_uuid).collect())
+}
+
+/// How many batches of the brand are due.
+pub async fn due_count(pool: &PgPool, brand: BrandId, now: DateTime<Utc>) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM gift_due WHERE brand_id = $1 AND due_at <= $2"#,
+        brand.as_uuid(),
+        now
+    )
+    .fetch_one(pool)
     .await
+}
+
+/// Batches that are due, in the order of their ids, as everybody locks them; locks nothing.
+pub async fn due(tx: &mut PgTransaction<'_>, now: DateTime<Utc>, limit: i64) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        "SELECT batch_id FROM gift_due WHERE brand_id = ottery_brand() AND due_at <= $1 ORDER BY batch_id LIMIT $2",
+        now,
+        limit
+    )
+    .fetch_all(&mut **tx)
+    .await
+}
+
+/// These will not expire any more.
+pub async fn done(tx: &mut PgTransaction<'_>, batches: &[Uuid]) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM gift_due WHERE brand_id = ottery_brand() AND batch_id = ANY($1)", batches)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// A code is void, unless it was redeemed, void or expired before; true when it was none of it.
+pub async fn void_code(tx: &mut PgTransaction<'_>, id: Uuid, now: DateTime<Utc>) -> sqlx::Result<bool> {
+    let voided = sqlx::query!(
+        "UPDATE gift_code SET voided_at = $2
+          WHERE brand_id = ottery_brand() AND id = $1
+            AND redeemed_at IS NULL AND voided_at IS NULL AND expired_at IS NULL",
+        id,
+        now
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(voided.rows_affected() == 1)
 }
 
 /// The codes of a batch, newest first.
 pub async fn codes(tx: &mut PgTransaction<'_>, batch: Uuid, page: Page) -> sqlx::Result<Vec<Stored>> {
     let rows = sqlx::query!(
-        "SELECT id, last_four, redeemed_by, redeemed_at, voided_at FROM gift_code
+        "SELECT id, last_four, redeemed_by, redeemed_at, voided_at, expired_at FROM gift_code
           WHERE brand_id = ottery_brand() AND batch_id = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3",
         batch,
         page.before,
@@ -256,6 +354,7 @@ pub async fn codes(tx: &mut PgTransaction<'_>, batch: Uuid, page: Page) -> sqlx:
             redeemed_by: row.redeemed_by.map(AccountId::from_uuid),
             redeemed_at: row.redeemed_at,
             voided_at: row.voided_at,
+            expired_at: row.expired_at,
         })
         .collect())
 }

@@ -105,6 +105,29 @@ impl TryFrom<Row> for Invoice {
     }
 }
 
+/// Reads invoices, with what settled them; the text says which ones and in which order. What is read stands here, once.
+macro_rules! invoices {
+    ($which:literal, $($argument:expr),+ $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
+                      subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
+                      snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
+                      reminders_done, charges_made, carried_at, proforma_series, proforma_year, proforma_seq, proforma_at,
+                      group_id, part,
+                      (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a
+                        WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
+                      (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a
+                        WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
+                          AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
+                      (SELECT coalesce(sum(c.amount_minor), 0)::bigint FROM credit_note c
+                        WHERE c.brand_id = i.brand_id AND c.invoice_id = i.id) AS "refunded_minor!"
+                 FROM invoice i "# + $which,
+            $($argument),+
+        )
+    };
+}
+
 /// Keeps new invoices, in one statement.
 pub async fn insert_all(tx: &mut PgTransaction<'_>, brand: BrandId, invoices: &[Invoice]) -> sqlx::Result<()> {
     if invoices.is_empty() {
@@ -243,21 +266,7 @@ pub async fn allocate(tx: &mut PgTransaction<'_>, brand: BrandId, allocations: &
 
 /// One invoice.
 pub async fn get(tx: &mut PgTransaction<'_>, id: InvoiceId) -> sqlx::Result<Option<Invoice>> {
-    let row = sqlx::query_as!(
-        Row,
-        r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
-                  subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
-                  snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
-                  reminders_done, charges_made, carried_at, proforma_series, proforma_year, proforma_seq, proforma_at, group_id, part,
-                  (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
-                  (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
-                      AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
-                  (SELECT coalesce(sum(c.amount_minor), 0)::bigint FROM credit_note c WHERE c.brand_id = i.brand_id AND c.invoice_id = i.id) AS "refunded_minor!"
-             FROM invoice i WHERE id = $1"#,
-        id.as_uuid()
-    )
-    .fetch_optional(&mut **tx)
-    .await?;
+    let row = invoices!("WHERE id = $1", id.as_uuid()).fetch_optional(&mut **tx).await?;
     row.map(Invoice::try_from).transpose()
 }
 
@@ -302,21 +311,10 @@ pub async fn belongs_to(
 /// The open invoices of these subscriptions, oldest first. Whoever holds the subscriptions' locks keeps them as they are.
 pub async fn open_of(tx: &mut PgTransaction<'_>, subscriptions: &[SubscriptionId]) -> sqlx::Result<Vec<Invoice>> {
     let ids: Vec<Uuid> = subscriptions.iter().map(SubscriptionId::as_uuid).collect();
-    let rows = sqlx::query_as!(
-        Row,
-        r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
-                  subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
-                  snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
-                  reminders_done, charges_made, carried_at, proforma_series, proforma_year, proforma_seq, proforma_at, group_id, part,
-                  (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
-                  (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
-                      AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
-                  (SELECT coalesce(sum(c.amount_minor), 0)::bigint FROM credit_note c WHERE c.brand_id = i.brand_id AND c.invoice_id = i.id) AS "refunded_minor!"
-             FROM invoice i WHERE brand_id = ottery_brand() AND subscription_id = ANY($1) AND state = 'open' ORDER BY id"#,
-        &ids
-    )
-    .fetch_all(&mut **tx)
-    .await?;
+    let rows =
+        invoices!("WHERE brand_id = ottery_brand() AND subscription_id = ANY($1) AND state = 'open' ORDER BY id", &ids)
+            .fetch_all(&mut **tx)
+            .await?;
     rows.into_iter().map(Invoice::try_from).collect()
 }
 
@@ -348,20 +346,10 @@ pub async fn list(
     subscription: Option<SubscriptionId>,
     page: Page,
 ) -> sqlx::Result<Vec<Invoice>> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
-                  subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
-                  snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
-                  reminders_done, charges_made, carried_at, proforma_series, proforma_year, proforma_seq, proforma_at, group_id, part,
-                  (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
-                  (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
-                      AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
-                  (SELECT coalesce(sum(c.amount_minor), 0)::bigint FROM credit_note c WHERE c.brand_id = i.brand_id AND c.invoice_id = i.id) AS "refunded_minor!"
-             FROM invoice i
-            WHERE ($1::uuid IS NULL OR account_id = $1) AND ($2::uuid IS NULL OR subscription_id = $2)
+    let rows = invoices!(
+        "WHERE ($1::uuid IS NULL OR account_id = $1) AND ($2::uuid IS NULL OR subscription_id = $2)
               AND ($2::uuid IS NOT NULL OR part IS NULL OR part = 1)
-              AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4"#,
+              AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
         account.map(|account| account.as_uuid()),
         subscription.map(|subscription| subscription.as_uuid()),
         page.before,
@@ -374,19 +362,9 @@ pub async fn list(
 
 /// Invoices that were issued, newest first: what a customer sees. Of a consolidated one only the first part.
 pub async fn list_issued(tx: &mut PgTransaction<'_>, account: AccountId, page: Page) -> sqlx::Result<Vec<Invoice>> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
-                  subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
-                  snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
-                  reminders_done, charges_made, carried_at, proforma_series, proforma_year, proforma_seq, proforma_at, group_id, part,
-                  (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
-                  (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
-                      AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
-                  (SELECT coalesce(sum(c.amount_minor), 0)::bigint FROM credit_note c WHERE c.brand_id = i.brand_id AND c.invoice_id = i.id) AS "refunded_minor!"
-             FROM invoice i
-            WHERE account_id = $1 AND state <> 'draft' AND (part IS NULL OR part = 1)
-              AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3"#,
+    let rows = invoices!(
+        "WHERE account_id = $1 AND state <> 'draft' AND (part IS NULL OR part = 1)
+              AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3",
         account.as_uuid(),
         page.before,
         page.limit,
@@ -402,21 +380,9 @@ pub async fn parts_of(tx: &mut PgTransaction<'_>, groups: &[InvoiceId]) -> sqlx:
         return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = groups.iter().map(InvoiceId::as_uuid).collect();
-    let rows = sqlx::query_as!(
-        Row,
-        r#"SELECT id, account_id, subscription_id, order_id, purpose, state, series, number_year, number_seq, currency,
-                  subtotal_minor, tax_minor, total_minor, lines AS "lines: Json<Vec<Line>>",
-                  snapshot AS "snapshot: Json<Snapshot>", period_start, period_end, issued_at, due_at, closed_at,
-                  reminders_done, charges_made, carried_at, proforma_series, proforma_year, proforma_seq, proforma_at, group_id, part,
-                  (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS "paid_minor!",
-                  (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id
-                      AND a.source IN ('wallet', 'release')) AS "wallet_minor!",
-                  (SELECT coalesce(sum(c.amount_minor), 0)::bigint FROM credit_note c WHERE c.brand_id = i.brand_id AND c.invoice_id = i.id) AS "refunded_minor!"
-             FROM invoice i WHERE brand_id = ottery_brand() AND group_id = ANY($1) ORDER BY group_id, part"#,
-        &ids
-    )
-    .fetch_all(&mut **tx)
-    .await?;
+    let rows = invoices!("WHERE brand_id = ottery_brand() AND group_id = ANY($1) ORDER BY group_id, part", &ids)
+        .fetch_all(&mut **tx)
+        .await?;
     rows.into_iter().map(Invoice::try_from).collect()
 }
 

@@ -525,14 +525,18 @@ pub async fn by_provider_ref(
     Ok(id.map(PaymentId::from_uuid))
 }
 
-/// The charge of an invoice that waits for the customer to confirm, the newest when there are several.
-pub async fn waiting_for_action(tx: &mut PgTransaction<'_>, invoice: InvoiceId) -> sqlx::Result<Option<PaymentId>> {
+/// The charge of any of these invoices, alone or with others, that waits for the customer to confirm; the newest when there are several.
+pub async fn waiting_for_action(tx: &mut PgTransaction<'_>, invoices: &[InvoiceId]) -> sqlx::Result<Option<PaymentId>> {
+    let ids: Vec<Uuid> = invoices.iter().map(InvoiceId::as_uuid).collect();
     let id = sqlx::query_scalar!(
         "SELECT id FROM payment
-          WHERE brand_id = ottery_brand() AND invoice_id = $1 AND kind = 'saved' AND state = 'action_required'
+          WHERE brand_id = ottery_brand() AND kind = 'saved' AND state = 'action_required'
             AND provider_ref <> '' AND NOT is_withdrawn
+            AND id IN (SELECT p.id FROM payment p WHERE p.brand_id = ottery_brand() AND p.invoice_id = ANY($1)
+                       UNION ALL
+                       SELECT s.payment_id FROM payment_share s WHERE s.brand_id = ottery_brand() AND s.invoice_id = ANY($1))
           ORDER BY id DESC LIMIT 1",
-        invoice.as_uuid()
+        &ids
     )
     .fetch_optional(&mut **tx)
     .await?;

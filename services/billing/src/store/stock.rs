@@ -26,6 +26,40 @@ pub async fn take(
     if taken.rows_affected() == 0 {
         return Ok(false);
     }
+    hand_over(tx, brand, plan, subscription, now).await?;
+    Ok(true)
+}
+
+/// Takes a place for each of so many codes when that many of `limit` are left; false when they are not. The counter stays
+/// locked until the commit.
+pub async fn take_for_codes(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    plan: PlanId,
+    limit: u32,
+    count: u32,
+) -> sqlx::Result<bool> {
+    let taken = sqlx::query!(
+        "INSERT INTO stock_counter AS known (plan_id, brand_id, taken) SELECT $1, $2, $4::bigint WHERE $4 <= $3::bigint
+         ON CONFLICT (plan_id) DO UPDATE SET taken = known.taken + $4 WHERE known.taken + $4 <= $3",
+        plan.as_uuid(),
+        brand.as_uuid(),
+        i64::from(limit),
+        i64::from(count),
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(taken.rows_affected() == 1)
+}
+
+/// A place that is counted already is held by this subscription from now on.
+pub async fn hand_over(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    plan: PlanId,
+    subscription: SubscriptionId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
     sqlx::query!(
         "INSERT INTO stock_hold (subscription_id, plan_id, brand_id, taken_at) VALUES ($1, $2, $3, $4)",
         subscription.as_uuid(),
@@ -35,7 +69,15 @@ pub async fn take(
     )
     .execute(&mut **tx)
     .await?;
-    Ok(true)
+    Ok(())
+}
+
+/// Gives the places of so many codes back. The caller has ended them, which happens once.
+pub async fn give_back_codes(tx: &mut PgTransaction<'_>, plan: PlanId, count: i64) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE stock_counter SET taken = taken - $2 WHERE plan_id = $1", plan.as_uuid(), count)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 /// Gives the places of these subscriptions back; those that were given back before stay so.

@@ -188,7 +188,8 @@ pub async fn next_due(
     let row = sqlx::query!(
         "SELECT least((SELECT min(due_at) FROM due WHERE brand_id = $1 AND due_at < 'infinity'),
                       (SELECT min(due_at) FROM wallet_credit_due WHERE brand_id = $1),
-                      (SELECT min(due_at) FROM top_up_due WHERE brand_id = $1)) AS at,
+                      (SELECT min(due_at) FROM top_up_due WHERE brand_id = $1),
+                      (SELECT min(due_at) FROM gift_due WHERE brand_id = $1)) AS at,
                 (SELECT min(next_day) FROM deferral WHERE brand_id = $1) AS day",
         brand.as_uuid()
     )

@@ -1,10 +1,12 @@
 //! Add-ons: bought with a plan or later, paid with it, cancelled alone, over when it is over.
 
 use billing::app::change::{ChangeTo, Urls};
-use billing::domain::invoice::Purpose;
+use billing::domain::invoice::{Invoice, Purpose, State as InvoiceState};
 use billing::domain::offer::Offer;
+use billing::domain::portion::Wanted as Portion;
 use billing::domain::proration::{Effect, Warning};
 use billing::domain::subscription::{EndCause, State, Subscription};
+use chrono::TimeDelta;
 use ottery_kernel::{ChangeTiming, PlanId, PlanVersionId, PriceId, Term, TermUnit};
 use ottery_kit::grpc::Problem;
 use ottery_proto::billing::v1 as proto;
@@ -231,5 +233,140 @@ async fn with_a_year_the_add_on_is_paid_by_the_year_and_options_stay_beside_it()
     world.pay(&world.invoice(changed.invoice.unwrap()).await).await;
     let after = world.subscription(bought.id).await;
     assert_eq!((after.offer.addons[0].cycle.term, after.renewal_price()), (Term::YEAR, Ok(eur(13_000))));
+    world.assert_sound().await;
+}
+
+/// Two of a customer who are billed together: one with the add-on from its beginning, one that gets it in the middle of its month.
+struct Pair {
+    served: Served,
+    addon: PlanId,
+    one: Subscription,
+    two: Subscription,
+}
+
+async fn pair() -> Pair {
+    let served = served().await;
+    let world = &served.world;
+    world.host.clock.set(berlin("2027-01-10 09:00"));
+    world.consolidate(true).await;
+    let (account, addon) = (world.account(), served.add_on(sport(world)));
+    let mut bought = Vec::new();
+    for addons in [&[addon][..], &[]] {
+        let quote = served.quoted_with(served.sell(1000, Term::MONTH), addons).await.unwrap();
+        let order = served.customer(account).place_order(placing(&quote)).await.unwrap().into_inner().order.unwrap();
+        world.pay(&world.invoice(order.invoice_id.parse().unwrap()).await).await;
+        bought.push(world.subscription(order.subscription_id.parse().unwrap()).await);
+    }
+    let (two, one) = (bought.pop().unwrap(), bought.pop().unwrap());
+    Pair { served, addon, one, two }
+}
+
+impl Pair {
+    fn world(&self) -> &World {
+        &self.served.world
+    }
+
+    async fn change(&self, subscription: &Subscription, to: ChangeTo) -> Option<Invoice> {
+        let owner = Some(subscription.account);
+        let changed = self.world().billing.change_plan(self.world().brand, subscription.id, owner, to, None);
+        match changed.await.unwrap().invoice {
+            Some(id) => Some(self.world().invoice(id).await),
+            None => None,
+        }
+    }
+
+    /// What both owe for their next month, once it is billed.
+    async fn billed(&self) -> [Invoice; 2] {
+        self.world().advance_to(self.one.paid_through.unwrap() - TimeDelta::hours(72)).await;
+        let open = async |id| self.world().open_invoice(id).await.expect("it is billed");
+        [open(self.one.id).await, open(self.two.id).await]
+    }
+}
+
+fn minors(invoice: &Invoice) -> Vec<i64> {
+    invoice.lines.iter().map(|line| line.amount.minor).collect()
+}
+
+#[tokio::test]
+async fn an_add_on_that_was_bridged_is_a_line_of_its_part_and_ends_with_the_others() {
+    let pair = pair().await;
+    let world = pair.world();
+    let period = pair.two.period.unwrap();
+    world.advance_to(period.start() + period.duration() / 2).await;
+    let bridge = pair.change(&pair.two, to_addons(&[pair.addon], &[])).await.unwrap();
+    assert_eq!((bridge.part, bridge.totals.total), (None, eur(400)), "half a month, and the set-up");
+    assert_eq!(bridge.lines[0].period.unwrap().end(), period.end(), "until the end of what is paid");
+    world.pay(&bridge).await;
+
+    let parts = pair.billed().await;
+    assert_eq!(parts.iter().map(|part| part.part.unwrap().number).collect::<Vec<_>>(), [1, 2]);
+    for part in &parts {
+        assert_eq!((minors(part), part.totals.total), (vec![1000, 400], eur(1400)));
+        assert!(part.lines.iter().all(|line| line.period == part.period), "one time for both: {part:#?}");
+    }
+    let (whole, _) = world.whole(&parts[1]).await;
+    assert_eq!((minors(&whole), whole.totals.total), (vec![1000, 400, 1000, 400], eur(2800)));
+    let name = billing::domain::consolidated::short_name(pair.two.id);
+    assert_eq!(whole.lines[3].description, format!("Sport, 1 month ({name})"));
+    let explained = world.billing.explain_invoice(world.brand, whole.id, Some(whole.account)).await.unwrap();
+    assert_adds_up(&explained);
+    world.assert_sound().await;
+
+    world.settle(&world.payment(&parts[0], eur(2800), eur(2800))).await;
+    for subscription in [&pair.one, &pair.two] {
+        let renewed = world.subscription(subscription.id).await;
+        assert_eq!((renewed.state, renewed.offer.addons.len()), (State::Active, 1));
+        assert!(renewed.paid_through > subscription.paid_through);
+    }
+    let told = entitlement(world).await;
+    assert_eq!((told.connections, told.mapping.unwrap().bouquet_ids), (3, vec![1, 2, 7]));
+    world.assert_sound().await;
+
+    // Staff take back the add-on alone, as a line counted over the whole.
+    let staff = actor::owner(world.brand);
+    let line = Portion::Lines(vec![4]);
+    let note = world.billing.credit_invoice(&staff, world.brand, whole.id, line, "No sport", None).await.unwrap();
+    assert_eq!((note.invoice, note.amount, note.lines.clone()), (parts[1].id, eur(400), vec![2]));
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn an_add_on_that_is_dropped_is_not_in_the_next_whole_and_the_other_keeps_its_own() {
+    let pair = pair().await;
+    let world = pair.world();
+    assert_eq!(pair.change(&pair.one, to_addons(&[], &[pair.addon])).await, None, "with the renewal");
+    let parts = pair.billed().await;
+    assert_eq!((minors(&parts[0]), minors(&parts[1])), (vec![1000], vec![1000]));
+    assert_eq!(world.whole(&parts[0]).await.0.totals.total, eur(2000));
+    world.settle(&world.payment(&parts[0], eur(2000), eur(2000))).await;
+    assert_eq!(world.subscription(pair.one.id).await.offer.addons, []);
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn case_109_an_add_on_bought_while_the_whole_is_open_prices_its_part_anew_and_leaves_the_other() {
+    let pair = pair().await;
+    let world = pair.world();
+    let parts = pair.billed().await;
+    let whole = world.whole(&parts[0]).await.0;
+    assert_eq!(whole.remaining(), Ok(eur(2400)));
+    let bridge = pair.change(&pair.two, to_addons(&[pair.addon], &[])).await.unwrap();
+    let (left, notes) = world.whole(&parts[0]).await;
+    assert_eq!((left.remaining(), left.totals.total), (Ok(eur(1400)), eur(2400)), "what was printed stays");
+    assert_eq!(notes.iter().map(|note| note.amount).collect::<Vec<_>>(), [eur(1000)]);
+    world.assert_sound().await;
+    world.pay(&bridge).await;
+    world.work_off().await;
+    let anew = world.open_invoice(pair.two.id).await.unwrap();
+    assert_eq!((anew.part, minors(&anew), anew.period), (None, vec![1000, 400], parts[1].period));
+    world.settle(&world.payment(&parts[0], eur(1400), eur(1400))).await;
+    world.pay(&anew).await;
+    assert_eq!(world.whole(&parts[0]).await.0.state, InvoiceState::Closed);
+
+    // The month after they are billed together again.
+    let next = world.subscription(pair.one.id).await.paid_through.unwrap();
+    world.advance_to(next - TimeDelta::hours(72)).await;
+    let together = world.open_invoice(pair.two.id).await.unwrap();
+    assert_eq!(minors(&world.whole(&together).await.0), [1000, 400, 1000, 400]);
     world.assert_sound().await;
 }

@@ -44,7 +44,7 @@ fn one_day() -> [DateTime<Utc>; 3] {
 }
 
 impl World {
-    async fn consolidate(&self, consolidated: bool) {
+    pub async fn consolidate(&self, consolidated: bool) {
         let rules = self.billing.invoice_rules(self.brand).await.unwrap();
         let wanted = InvoiceRules { consolidated, ..rules };
         self.billing.put_invoice_rules(&owner(self.brand), self.brand, wanted).await.unwrap();
@@ -74,7 +74,7 @@ impl World {
     }
 
     /// The whole some part belongs to.
-    async fn whole(&self, part: &Invoice) -> (Invoice, Vec<CreditNote>) {
+    pub async fn whole(&self, part: &Invoice) -> (Invoice, Vec<CreditNote>) {
         self.billing.invoice(self.brand, part.known_as(), Some(part.account)).await.unwrap()
     }
 
@@ -92,7 +92,7 @@ impl World {
     }
 
     /// How many groups there are, and their parts.
-    async fn groups(&self) -> (i64, i64) {
+    pub async fn groups(&self) -> (i64, i64) {
         sqlx::query_as("SELECT count(DISTINCT group_id), count(group_id) FROM invoice")
             .fetch_one(&self.database.admin_pool)
             .await

@@ -3,9 +3,11 @@
 use billing::app::gift::redeem::{Redeem, Redeemed};
 use billing::app::gift::{NewBatch, Worth};
 use billing::app::merge::Merge;
+use billing::app::time_machine::Journey;
 use billing::domain::gift::{Batch, Gives, Kind};
 use billing::domain::invoice::State;
 use billing::domain::subscription::State as Life;
+use billing::domain::time_machine::Assumption;
 use billing::store;
 use chrono::TimeDelta;
 use futures::future::join_all;
@@ -13,6 +15,7 @@ use ottery_kernel::{AccountId, Currency, Money, Term};
 use ottery_kit::grpc::Problem;
 use uuid::Uuid;
 
+use crate::time_machine::{Silently, with_scratch};
 use crate::world::{World, eur, offer, placing, world};
 
 fn wanted(kind: Kind, minor: i64, count: u32) -> NewBatch {
@@ -244,6 +247,100 @@ async fn a_code_for_a_plan_is_a_paid_term_that_ends_by_itself_unless_its_custome
         assert_eq!((renewal.state, renewal.remaining().unwrap()), (State::Open, eur(1_190)));
         world.assert_sound().await;
     }
+}
+
+/// What is owed for codes, earned by codes that expired, and owed by whoever sells them.
+async fn owed_earned_claimed(world: &World) -> (i64, i64, i64) {
+    (-world.booked("gift_codes").await, -world.booked("gift_breakage").await, world.booked("gift_sales").await)
+}
+
+#[tokio::test]
+async fn what_was_sold_and_expires_is_earned_when_it_does_and_owed_to_nobody() {
+    let world = world().await;
+    let owner = ottery_testkit::actor::owner(world.brand);
+    let end = world.now() + TimeDelta::days(10);
+    let new = NewBatch { expires_at: Some(end), ..wanted(Kind::Sold, 1_000, 4) };
+    let (batch, codes) = world.made(new).await;
+    // Given away: nothing was owed, and nothing is earned.
+    let promotion = NewBatch { expires_at: Some(end), ..wanted(Kind::Promotion, 700, 3) };
+    let (_, given) = world.made(promotion).await;
+    world.redeem(world.account(), &codes[0]).await.unwrap();
+    let page = store::Page { before: None, limit: 10 };
+    let (_, stored) = world.billing.gift_codes(world.brand, batch.id, page).await.unwrap();
+    let lost = stored.iter().find(|code| codes[1].ends_with(&code.last_four)).unwrap();
+    world.billing.void_gift(&owner, world.brand, lost.id, "lost").await.unwrap();
+    assert_eq!(owed_earned_claimed(&world).await, (2_000, 0, 3_000));
+
+    world.host.clock.set(end - TimeDelta::seconds(1));
+    assert_eq!(world.billing.expire_all().await.unwrap(), 0, "a second is left");
+    assert!(world.billing.still_due(world.brand, world.now()).await.unwrap().is_none());
+    world.host.clock.set(end);
+    let waiting = world.billing.still_due(world.brand, world.now()).await.unwrap();
+    assert_eq!(waiting.as_deref(), Some("2 batches of codes to expire"));
+    // However many look at once, it is booked once.
+    let workers = join_all((0..4).map(|_| world.billing.expire_gifts(world.brand))).await;
+    assert!(workers.iter().all(Result::is_ok), "{workers:?}");
+    assert_eq!(world.billing.expire_all().await.unwrap(), 0);
+    assert_eq!(owed_earned_claimed(&world).await, (0, 2_000, 3_000));
+    let booked: Vec<_> = world.books().await.into_iter().filter(|row| row.starts_with("gift.expired")).collect();
+    assert_eq!(booked, ["gift.expired gift_codes gift_breakage 20.00"]);
+    world.assert_sound().await;
+
+    for code in [&codes[2], &codes[3], &given[0]] {
+        assert!(world.redeem(world.account(), code).await.unwrap_err().is("CODE_UNKNOWN"));
+    }
+    // Over is over: nobody makes it void as well, and no book moves.
+    let (batch, stored) = world.billing.gift_codes(world.brand, batch.id, page).await.unwrap();
+    assert_eq!((batch.expired_at, batch.voided_at), (Some(end), None));
+    assert_eq!(stored.iter().filter(|code| code.expired_at == Some(end)).count(), 2);
+    let expired = stored.iter().find(|code| code.expired_at.is_some()).unwrap();
+    assert!(world.billing.void_gift(&owner, world.brand, expired.id, "x").await.unwrap_err().is("CODE_STATE"));
+    let voided = world.billing.void_gifts(&owner, world.brand, batch.id, "x").await.unwrap();
+    assert_eq!(voided.voided_at, None);
+    assert_eq!(owed_earned_claimed(&world).await, (0, 2_000, 3_000));
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn who_makes_codes_void_after_their_end_before_the_worker_came_finds_them_expired() {
+    let world = world().await;
+    let owner = ottery_testkit::actor::owner(world.brand);
+    let end = world.now() + TimeDelta::days(10);
+    let new = || NewBatch { expires_at: Some(end), ..wanted(Kind::Sold, 1_000, 2) };
+    let ((late, _), (early, _)) = (world.made(new()).await, world.made(new()).await);
+    world.billing.void_gifts(&owner, world.brand, early.id, "not sold").await.unwrap();
+    assert_eq!(owed_earned_claimed(&world).await, (2_000, 0, 2_000));
+    world.host.clock.set(end);
+    let page = store::Page { before: None, limit: 10 };
+    let (_, stored) = world.billing.gift_codes(world.brand, late.id, page).await.unwrap();
+    assert!(world.billing.void_gift(&owner, world.brand, stored[0].id, "x").await.unwrap_err().is("CODE_STATE"));
+    let found = world.billing.void_gifts(&owner, world.brand, late.id, "too late").await.unwrap();
+    assert_eq!((found.expired_at, found.voided_at), (Some(end), None));
+    assert_eq!(owed_earned_claimed(&world).await, (0, 2_000, 2_000));
+    world.billing.expire_all().await.unwrap();
+    assert_eq!(owed_earned_claimed(&world).await, (0, 2_000, 2_000));
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn codes_expire_in_the_copy_of_the_time_machine_as_they_will() {
+    let mut world = world().await;
+    let scratch = with_scratch(&mut world.billing).await;
+    let end = world.now() + TimeDelta::days(3);
+    world.made(NewBatch { expires_at: Some(end), ..wanted(Kind::Sold, 1_000, 2) }).await;
+    let journey = Journey::begin(&world.billing, world.brand, Assumption::Succeed).await.unwrap();
+    journey.live_until(world.now() + TimeDelta::days(5), TimeDelta::hours(1), &mut Silently).await.unwrap();
+    let booked = "SELECT kind, debit, credit, amount_minor, booked_at FROM transfer WHERE kind = 'gift.expired'";
+    type Row = (String, String, String, i64, chrono::DateTime<chrono::Utc>);
+    let foreseen: Vec<Row> = sqlx::query_as(booked).fetch_all(&scratch.admin_pool).await.unwrap();
+    assert_eq!(foreseen, [("gift.expired".into(), "gift_codes".into(), "gift_breakage".into(), 2_000, end)]);
+    journey.end().await.unwrap();
+    assert_eq!(owed_earned_claimed(&world).await, (2_000, 0, 2_000), "nothing has happened yet");
+    world.host.clock.set(end);
+    world.billing.expire_all().await.unwrap();
+    let happened: Vec<Row> = sqlx::query_as(booked).fetch_all(&world.database.admin_pool).await.unwrap();
+    assert_eq!(happened, foreseen);
+    world.assert_sound().await;
 }
 
 #[tokio::test]

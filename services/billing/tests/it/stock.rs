@@ -1,5 +1,8 @@
 //! Plans that are sold in limited number, for a time, not any more, or once.
 
+use billing::app::gift::redeem::{Redeem, Redeemed};
+use billing::app::gift::{NewBatch, Worth};
+use billing::domain::gift::{Batch, Kind};
 use billing::domain::offer::Offer;
 use billing::domain::subscription::{EndCause, State};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -198,5 +201,113 @@ async fn a_pass_that_becomes_a_plan_renews_from_then_on() {
     let bought = world.subscription(id).await;
     assert_eq!((bought.cancel_at, bought.renewal_price()), (None, Ok(eur(1000))));
     assert_eq!(renew(world, &bought).await.totals.total, eur(1000));
+    world.assert_sound().await;
+}
+
+impl Served {
+    /// So many codes for a plan.
+    async fn codes(&self, price: PriceId, count: u32, expires_at: Option<DateTime<Utc>>) -> Result<Batch, Problem> {
+        let world = &self.world;
+        let new = NewBatch {
+            name: "A month".into(),
+            kind: Kind::Sold,
+            worth: Worth::Plan(price),
+            count,
+            prefix: String::new(),
+            per_person_max: 0,
+            expires_at,
+        };
+        world.billing.create_gifts(&actor::owner(world.brand), world.brand, new, None).await
+    }
+
+    async fn printed(&self, batch: &Batch) -> Vec<String> {
+        let world = &self.world;
+        let csv = world.billing.download_gifts(&actor::owner(world.brand), world.brand, batch.id).await.unwrap();
+        csv.lines().skip(1).map(|row| row.split(',').next().unwrap().to_owned()).collect()
+    }
+
+    async fn redeemed(&self, code: &str) -> Result<Redeemed, Problem> {
+        let (world, account) = (&self.world, self.world.account());
+        let buyer = crate::world::placing(uuid::Uuid::nil(), account).buyer;
+        let redeem = Redeem { code: code.to_owned(), account, buyer };
+        world.billing.redeem_gift(&actor::customer(world.brand, account), world.brand, redeem).await
+    }
+}
+
+#[tokio::test]
+async fn codes_for_a_plan_hold_its_places_until_they_are_redeemed_void_or_expired() {
+    let served = served().await;
+    let world = &served.world;
+    let sold = offer(1000, Term::MONTH);
+    served.limit(&sold, limited(5));
+    let price = served.sell_offer(sold.clone());
+    let end = world.now() + TimeDelta::days(10);
+    let batch = served.codes(price, 3, Some(end)).await.unwrap();
+    assert_eq!((batch.holds, served.taken(&sold).await), (Some(sold.plan_id), 3));
+    world.assert_sound().await;
+    let many = served.codes(price, 3, None).await.unwrap_err();
+    assert_eq!((many.reason.as_ref(), many.field.as_deref()), ("SOLD_OUT", Some("count")));
+    assert!(many.message.contains("2 of 5 are left; make fewer codes"), "{}", many.message);
+    assert_eq!(served.taken(&sold).await, 3, "all or none");
+
+    // Two more are bought in the shop: it is sold out, and every code is still good.
+    for _ in 0..2 {
+        let account = world.account();
+        let quote = served.quoted(account, price).await.unwrap();
+        let order = served.ordered(account, &quote).await.unwrap();
+        world.pay(&world.invoice(order.invoice_id.parse().unwrap()).await).await;
+    }
+    assert_eq!(served.quoted(world.account(), price).await.unwrap_err().reason, "SOLD_OUT");
+    let codes = served.printed(&batch).await;
+    assert!(matches!(served.redeemed(&codes[0]).await.unwrap(), Redeemed::Plan { .. }));
+    assert_eq!(served.taken(&sold).await, 5, "the place is the subscription's now");
+    world.assert_sound().await;
+
+    let page = billing::store::Page { before: None, limit: 10 };
+    let (_, stored) = world.billing.gift_codes(world.brand, batch.id, page).await.unwrap();
+    let free = stored.iter().find(|code| code.is_free() && codes[1].ends_with(&code.last_four)).unwrap();
+    world.billing.void_gift(&actor::owner(world.brand), world.brand, free.id, "lost").await.unwrap();
+    assert_eq!(served.taken(&sold).await, 4);
+    world.host.clock.set(end);
+    world.billing.expire_gifts(world.brand).await.unwrap();
+    assert_eq!(served.taken(&sold).await, 3, "two of the shop, one by a code");
+    world.assert_sound().await;
+    let again = served.codes(price, 2, None).await.unwrap();
+    assert_eq!(served.taken(&sold).await, 5);
+    world.billing.void_gifts(&actor::owner(world.brand), world.brand, again.id, "over").await.unwrap();
+    world.billing.void_gifts(&actor::owner(world.brand), world.brand, again.id, "over").await.unwrap();
+    assert_eq!(served.taken(&sold).await, 3, "given back once");
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn codes_and_orders_that_want_the_last_places_at_once_never_get_more_than_there_are() {
+    let served = served().await;
+    let world = &served.world;
+    let sold = offer(1000, Term::MONTH);
+    served.limit(&sold, limited(7));
+    let price = served.sell_offer(sold.clone());
+    let mut buyers = Vec::new();
+    for _ in 0..6 {
+        let account = world.account();
+        buyers.push((account, served.quoted(account, price).await.unwrap()));
+    }
+    let orders = futures::future::join_all(buyers.iter().map(|(account, quote)| served.ordered(*account, quote)));
+    let batches = futures::future::join_all((0..6).map(|_| served.codes(price, 2, None)));
+    let (orders, batches) = tokio::join!(orders, batches);
+    let made: Vec<Batch> = batches.into_iter().filter_map(Result::ok).collect();
+    let placed = orders.iter().filter(|order| order.is_ok()).count();
+    let taken = served.taken(&sold).await;
+    assert_eq!(taken, u64::try_from(placed + 2 * made.len()).unwrap());
+    assert!((6..=7).contains(&taken), "{taken}: all that fits, and no more");
+    world.assert_sound().await;
+
+    // One code that many try at once takes its place along once.
+    let others = offer(1000, Term::MONTH);
+    served.limit(&others, limited(1));
+    let batch = served.codes(served.sell_offer(others.clone()), 1, None).await.unwrap();
+    let code = served.printed(&batch).await.remove(0);
+    let tries = futures::future::join_all((0..10).map(|_| served.redeemed(&code))).await;
+    assert_eq!((tries.iter().filter(|one| one.is_ok()).count(), served.taken(&others).await), (1, 1));
     world.assert_sound().await;
 }

@@ -337,6 +337,126 @@ async fn what_is_predicted_for_a_thousand_subscriptions_is_what_advancing_the_te
     journey.end().await.unwrap();
 }
 
+/// Customers with several subscriptions that are due on one day: with good cards, with cards that are refused or want to be confirmed,
+/// with money in the wallet, late, about to end, and one who is billed apart.
+async fn households(shop: &Shop, tokens: &[Token]) {
+    let world = &shop.world;
+    let staff = ottery_testkit::actor::owner(world.brand);
+    for n in 0..24_usize {
+        let token = match n % 6 {
+            0 | 1 => Some(&tokens[GOOD]),
+            2 => Some(&tokens[SOFT]),
+            3 => Some(&tokens[HARD]),
+            4 => Some(&tokens[CONFIRMS]),
+            _ => None,
+        };
+        // The card is known by a week it paid or was refused for, before what is predicted begins.
+        let first = shop.customer(offer(390, week()), token).await;
+        let known = world.subscription(first).await;
+        let mut last = first;
+        for (minor, term) in [(400, week()), (990, Term::MONTH), (1190, Term::MONTH)] {
+            let placed = world.order(known.account, offer(minor, term)).await;
+            let paid = world.payment_of(&world.invoice_of(&placed).await);
+            world.settle(&SettledPayment { method: known.method.clone(), ..paid }).await;
+            last = placed.order.subscription;
+        }
+        match n {
+            6 | 11 => {
+                let grant = Grant {
+                    account: known.account,
+                    amount: eur(2_500),
+                    reason: "An evening without picture".into(),
+                    expires_at: Some(world.now() + TimeDelta::days(30)),
+                };
+                world.billing.grant_credit(&staff, world.brand, grant, None).await.expect("granted");
+            }
+            7 => {
+                world.billing.cancel(world.brand, last, None, "", &staff).await.expect("cancelled");
+            }
+            12 => {
+                let own = Some(false);
+                world.billing.put_customer_invoicing(&staff, world.brand, known.account, own).await.expect("chosen");
+            }
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_predicted_for_consolidated_invoices_is_what_advancing_the_test_clock_does() {
+    let mut shop = shop().await;
+    let _scratch = with_scratch(&mut shop.world.billing).await;
+    let mut tokens = Vec::new();
+    for card in CARDS {
+        tokens.push(shop.token(card).await);
+    }
+    shop.world.consolidate(true).await;
+    let mut settings = config();
+    settings.renewals.poll_ms = 5;
+    settings.payments.poll_ms = 20;
+    let _told = shop.world.host.record(&["billing.#"]).await;
+    let service = billing::build(settings, shop.world.host.of(billing::NAME)).await.expect("billing starts");
+    let _running = shop.world.host.start(vec![service]).await;
+    shop.pass(shop.world.now()).await;
+    households(&shop, &tokens).await;
+    // Weeks in which every card that will be refused is refused for the first time.
+    for _ in 0..24 {
+        shop.pass(shop.world.now() + HALF_DAY).await;
+    }
+    let world = &shop.world;
+    let begins = world.now();
+    let groups = world.groups().await;
+    assert!(groups.0 > 10, "{groups:?}");
+
+    let known = store::time_machine::known(&mut world.tx().await, begins).await.unwrap();
+    let since = Since { at: begins, event: shop.last_event().await };
+    let (calls, before) = (shop.calls().await, book(&world.billing, world.brand).await);
+    let to = begins + TimeDelta::days(42);
+    let journey = Journey::begin(&world.billing, world.brand, Assumption::AsBefore).await.expect("a copy");
+    journey.live_until(to, HALF_DAY, &mut Silently).await.expect("lived through");
+    let predicted = sorted(journey.entries(None).await.expect("readable"));
+    let foreseen = wholes(&journey.billing, world.brand).await;
+    assert_eq!(shop.calls().await, calls, "the provider was called");
+    assert_eq!(book(&world.billing, world.brand).await, before, "the book was changed");
+
+    let mut now = begins;
+    while now < to {
+        now += HALF_DAY;
+        shop.pass(now).await;
+    }
+    let happened = sorted(happened(&world.database.pool, world.brand, &known, since, None).await.expect("readable"));
+    for (predicted, happened) in predicted.iter().zip(&happened) {
+        assert_eq!(predicted, happened);
+    }
+    assert_eq!(predicted.len(), happened.len());
+    assert_eq!(book(&journey.billing, world.brand).await, book(&world.billing, world.brand).await);
+    // The same ones are on one paper, too: which subscriptions, in which order, due when.
+    let really = wholes(&world.billing, world.brand).await;
+    assert_eq!(foreseen, really);
+    assert!(i64::try_from(really.len()).unwrap() > groups.0 + 40, "{} wholes, {groups:?} before", really.len());
+    let outcomes: HashSet<&str> = of(&happened, Kind::Charge).iter().map(|entry| entry.outcome.as_str()).collect();
+    for outcome in ["succeeded", "declined_soft", "declined_hard", "must_confirm"] {
+        assert!(outcomes.contains(outcome), "{outcomes:?}");
+    }
+    for kind in [Kind::Suspension, Kind::End, Kind::Mail] {
+        assert_eq!(of(&predicted, kind).is_empty(), of(&happened, kind).is_empty());
+    }
+    assert!(!of(&happened, Kind::Suspension).is_empty() && !of(&happened, Kind::End).is_empty());
+    journey.end().await.unwrap();
+}
+
+/// The consolidated invoices of a book by what they are made of, each once.
+async fn wholes(billing: &Billing, brand: BrandId) -> Vec<String> {
+    let mut tx = db::begin(&billing.pool, db::Scope::Brand(brand)).await.expect("a transaction");
+    sqlx::query_scalar(
+        "SELECT string_agg(concat_ws(' ', part, subscription_id, period_start, total_minor, due_at, issued_at), ', ' ORDER BY part)
+           FROM invoice WHERE group_id IS NOT NULL GROUP BY group_id ORDER BY 1",
+    )
+    .fetch_all(&mut *tx)
+    .await
+    .expect("readable")
+}
+
 #[tokio::test]
 async fn the_role_of_the_copy_reaches_its_database_and_nothing_else() {
     let mut world = world().await;

@@ -10,6 +10,7 @@ use billing::domain::invoice::{Purpose, State};
 use billing::domain::payment::State as PaymentState;
 use billing::domain::refund::{Policy, State as RefundState};
 use billing::domain::time_machine::Assumption;
+use billing::store::payment::AttemptKind;
 use billing::store::refund::Refund;
 use chrono::TimeDelta;
 use futures::future::join_all;
@@ -26,10 +27,12 @@ use crate::time_machine::{Silently, with_scratch};
 use crate::world::{World, eur, offer, placing, world};
 
 const GOOD: &str = "4242424242424242";
+/// Pays on the page and is refused when it is charged later.
+const OTHER: &str = "4000000000000341";
 
 pub fn page() -> By {
     let address = "https://tv.example/account/invoices/{invoice}".to_owned();
-    By::Page { return_url: address.clone(), cancel_url: address }
+    By::Page { return_url: address.clone(), cancel_url: address, save_method: false }
 }
 
 impl World {
@@ -179,12 +182,12 @@ async fn an_amount_outside_the_brands_limits_is_refused_with_what_is_taken() {
 async fn a_saved_method_is_charged_and_a_repeated_call_charges_it_once() {
     let shop = shop().await;
     let world = &shop.world;
-    let stranger = world.ask_top_up(world.account(), eur(1000), By::Saved).await.unwrap_err();
+    let stranger = world.ask_top_up(world.account(), eur(1000), By::Saved(None)).await.unwrap_err();
     assert_eq!((stranger.reason.as_ref(), stranger.field.as_deref()), ("NO_SAVED_METHOD", Some("saved_method")));
     let account = shop.paid_with(GOOD).await.account;
     let scope = KeyScope { brand: Some(world.brand), actor: account.to_string(), route: "billing.TopUpWallet" };
     let call = || Some(Idempotency { scope: scope.clone(), key: "key-1".into(), hash: [7; 32] });
-    let ask = || TopUp { account, buyer: placing(Uuid::nil(), account).buyer, amount: eur(1000), by: By::Saved };
+    let ask = || TopUp { account, buyer: placing(Uuid::nil(), account).buyer, amount: eur(1000), by: By::Saved(None) };
     let first = world.billing.top_up(world.brand, ask(), call()).await.unwrap();
     let again = world.billing.top_up(world.brand, ask(), call()).await.unwrap();
     assert_eq!((first.invoice.id, first.payment), (again.invoice.id, again.payment));
@@ -194,6 +197,48 @@ async fn a_saved_method_is_charged_and_a_repeated_call_charges_it_once() {
     assert_eq!(world.spendable(account).await, eur(1000));
     let overview = world.billing.wallet_overview(world.brand, account).await.unwrap();
     assert!(overview.saved.is_some_and(|label| label.contains("4242")));
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn another_saved_method_than_the_usual_one_pays_and_only_ones_own() {
+    let shop = shop().await;
+    let world = &shop.world;
+    let account = shop.paid_with(GOOD).await.account;
+    let first = world.billing.payment_methods(world.brand, account).await.unwrap().remove(0);
+    // A new one that is typed on the page is kept when asked for, and is the usual one from then on.
+    let By::Page { return_url, cancel_url, .. } = page() else { panic!("a page") };
+    let by = By::Page { return_url, cancel_url, save_method: true };
+    let asked = world.ask_top_up(account, eur(700), by).await.unwrap();
+    let url = open_checkout(&world.billing, world.brand, asked.payment).await.expect("a page");
+    assert_eq!(shop.card(&url, OTHER).await, 303);
+    shop.hear("payment.succeeded", asked.payment).await;
+    shop.drain().await;
+    let methods = world.billing.payment_methods(world.brand, account).await.unwrap();
+    assert_eq!(methods.len(), 2);
+    assert!(methods[0].is_default && methods[0].id != first.id && methods[1].id == first.id);
+
+    let other = world.ask_top_up(account, eur(1000), By::Saved(Some(first.id))).await.unwrap();
+    let kind = shop.payment(other.payment).await.kind;
+    assert!(matches!(kind, AttemptKind::OffSession { method } if method == first.id), "{kind:?}");
+    shop.drain().await;
+    assert_eq!(shop.payment(other.payment).await.state, PaymentState::Succeeded);
+    assert_eq!(shop.payment(other.payment).await.method_label, first.label);
+    assert_eq!(world.spendable(account).await, eur(1700));
+
+    // Somebody else's, one that was taken away, and none at all have one answer, and nothing is written.
+    let refused = async |account, id| {
+        let refused = world.ask_top_up(account, eur(1000), By::Saved(Some(id))).await.unwrap_err();
+        (refused.reason.to_string(), refused.field.unwrap_or_default().to_string())
+    };
+    let before = shop.count("payment").await;
+    let stranger = shop.paid_with(GOOD).await.account;
+    let expected = ("PAYMENT_METHOD_NOT_FOUND".to_owned(), "payment_method_id".to_owned());
+    assert_eq!(refused(stranger, first.id).await, expected);
+    world.billing.remove_payment_method(world.brand, first.id, Some(account)).await.unwrap();
+    assert_eq!(refused(account, first.id).await, expected);
+    assert_eq!(refused(account, ottery_kernel::PaymentMethodId::new(world.now())).await, expected);
+    assert_eq!(shop.count("payment").await, before + 1, "the stranger's own order alone");
     world.assert_sound().await;
 }
 
@@ -259,7 +304,7 @@ async fn one_nobody_pays_expires_without_a_trace_and_money_that_comes_later_is_i
 async fn a_payment_being_decided_keeps_a_top_up_from_expiring() {
     let shop = shop().await;
     let (world, account) = (&shop.world, shop.paid_with(GOOD).await.account);
-    let asked = world.ask_top_up(account, eur(1000), By::Saved).await.unwrap();
+    let asked = world.ask_top_up(account, eur(1000), By::Saved(None)).await.unwrap();
     world.host.clock.advance(TimeDelta::hours(25));
     assert_eq!(world.billing.expire_all().await.unwrap(), 1);
     assert_eq!(world.invoice(asked.invoice.id).await.state, State::Open);

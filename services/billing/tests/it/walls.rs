@@ -8,7 +8,7 @@ use sqlx::Row as _;
 use crate::world::world;
 
 /// Tables that work across brands and hold nothing of a tenant but ids.
-const PLATFORM: [&str; 11] = [
+const PLATFORM: [&str; 12] = [
     "known_brand",
     "due",
     "invoice_number",
@@ -17,6 +17,7 @@ const PLATFORM: [&str; 11] = [
     "suspension_guard",
     "wallet_credit_due",
     "top_up_due",
+    "gift_due",
     "recognition_due",
     "reseller_brand",
     "time_machine_turn",

@@ -46,6 +46,8 @@ view! {
         expires_at: Option<Time>,
         created_at: Option<Time>,
         voided_at: Option<Time>,
+        /// When those that nobody had redeemed expired; what was owed for them is earned then.
+        expired_at: Option<Time>,
         /// The codes were handed out, and nobody can read them any more.
         downloaded: bool,
     }
@@ -60,6 +62,7 @@ view! {
         redeemed_by: Option<String>,
         redeemed_at: Option<Time>,
         voided_at: Option<Time>,
+        expired_at: Option<Time>,
     }
 }
 
@@ -80,7 +83,8 @@ pub struct GiftBatchInput {
     /// One term of a plan at this price. It ends with the term unless its customer goes on.
     #[serde(default)]
     pub price_id: Option<String>,
-    /// 1 to 10,000.
+    /// 1 to 10,000. Of a plan that is sold in limited number each holds a place until it is redeemed, void or expired: 409 `sold_out`
+    /// with `left` when fewer are left.
     pub count: u32,
     /// Up to 8 letters and digits before each; means nothing.
     #[serde(default)]
@@ -88,7 +92,7 @@ pub struct GiftBatchInput {
     /// How many one person may redeem; 0: all of them.
     #[serde(default)]
     pub per_person_max: u32,
-    /// From here on none can be redeemed.
+    /// From here on none can be redeemed; what was sold and is left is earned then.
     #[serde(default)]
     pub expires_at: Option<Time>,
 }

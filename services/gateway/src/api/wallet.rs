@@ -161,9 +161,15 @@ pub struct TopUpInput {
     pub account_id: Option<String>,
     /// Within `top_up_limits` of the wallet; refused as `top_up_amount` with `min` and `max`.
     pub amount: Money,
-    /// Charge the saved method instead of opening a page; 409 `no_saved_method` without one.
+    /// Charge the usual saved method instead of opening a page; 409 `no_saved_method` without one.
     #[serde(default)]
     pub saved_method: bool,
+    /// Charge this saved method of the customer; 404 `payment_method_not_found` when it is not theirs.
+    #[serde(default)]
+    pub payment_method_id: Option<String>,
+    /// Keep what pays on the provider's page for later, where the provider can.
+    #[serde(default)]
+    pub save_method: bool,
     /// Path the provider's page returns to; `{invoice}` is replaced. The wallet's page when left out.
     #[serde(default)]
     pub return_path: Option<String>,
@@ -290,6 +296,8 @@ async fn top_up(
         locale: account.locale,
         amount: Some(input.amount.into()),
         saved_method: input.saved_method,
+        payment_method_id: input.payment_method_id.unwrap_or_default(),
+        save_method: input.save_method,
         return_url: back.clone(),
         cancel_url: back,
     };

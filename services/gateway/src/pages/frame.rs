@@ -258,6 +258,7 @@ pub(crate) fn done(code: &str) -> Option<Note> {
         "removed" => ("Second factor is off", ""),
         "charging" => ("On its way", "Your saved method is being charged; the money shows up here in a moment."),
         "redeemed" => ("Redeemed", "It is in your wallet and pays your next invoices."),
+        "code-redeemed" => ("Redeemed", "It pays this order; what is left stays in your wallet."),
         "codes-void" => ("Void", "Nobody can redeem what was left of them."),
         "converted" => ("Converted", "The audit chain says who did it, at which rate and why."),
         "granted" => ("Granted", "It pays the customer's next invoice."),

@@ -132,6 +132,95 @@ async fn the_desk_makes_codes_and_a_customer_redeems_one_on_the_wallets_page() {
 }
 
 #[tokio::test]
+async fn a_gift_code_is_redeemed_at_the_checkout_and_what_is_left_to_pay_is_shown() {
+    let world = world().await;
+    let customer = world.redeemer("ada@example.com").await;
+    let price = world.plan["current"]["prices"][0]["id"].as_str().unwrap();
+    let coupon = json!({ "code": "SUMMER", "kind": "percent", "percent_bp": 2000, "duration": "once" });
+    world.owner_here().post("/api/v1/coupons", coupon).await.expect(201);
+    let five = json!({
+        "name": "Voucher", "kind": "sold", "value": { "currency": "EUR", "minor": 500 }, "count": 2,
+    });
+    let (_, codes) = world.codes("key-1", five).await;
+    let at = format!("/checkout?price={price}&coupon=SUMMER");
+    let page = customer.get(&at).await;
+    assert!(page.text.contains("Gift or voucher code") && page.text.contains("Pay €7.99"), "{}", page.text);
+    assert!(!page.text.contains("From your wallet"), "{}", page.text);
+
+    let action = "/checkout/redeem";
+    let applied = hidden(&page.text, action, "coupon");
+    assert_eq!((hidden(&page.text, action, "price").as_str(), applied.as_str()), (price, "SUMMER"));
+    let typed = |code: &str| {
+        let fields = [("price", price), ("trial", ""), ("coupon", &applied), ("code", code)];
+        fields.map(|(name, value)| (name.to_owned(), value.to_owned()))
+    };
+    let redeem = async |code: &str| {
+        let fields = typed(code);
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        send(&customer, action, &fields).await
+    };
+    // What is wrong is said at the field, with the way out, and the price is what it was.
+    let refused = redeem("SUMMER").await;
+    assert_eq!(refused.status.as_u16(), 400, "{}", refused.text);
+    for text in ["A coupon goes into the field above", "value=\"SUMMER\"", "Pay €7.99", "checkout-redeem-code"] {
+        assert!(refused.text.contains(text), "`{text}` is not in {}", refused.text);
+    }
+    let (_, void) = world
+        .codes(
+            "key-2",
+            json!({
+                "name": "Void", "kind": "promotion", "value": { "currency": "EUR", "minor": 500 }, "count": 1,
+            }),
+        )
+        .await;
+    let batches = world.owner_here().get("/api/v1/gift-batches").await.expect(200);
+    let batch = batches["items"].as_array().unwrap().iter().find(|batch| batch["name"] == "Void").unwrap().clone();
+    let path = format!("/api/v1/gift-batches/{}/void", batch["id"].as_str().unwrap());
+    world.owner_here().post(&path, json!({ "reason": "over" })).await.expect(200);
+    let unknown = redeem(&void[0]).await;
+    assert_eq!(unknown.status.as_u16(), 404, "{}", unknown.text);
+    assert!(unknown.text.contains("ask whoever gave it to you"), "{}", unknown.text);
+
+    let done = redeem(&codes[0]).await;
+    assert_eq!(done.status.as_u16(), 303, "{}", done.text);
+    let back = done.header("location").to_owned();
+    assert!(back.contains("coupon=SUMMER") && back.ends_with("done=code-redeemed"), "{back}");
+    let page = customer.get(&back).await.text;
+    for text in ["It pays this order", "From your wallet", "−€5.00", "Pay €2.99"] {
+        assert!(page.contains(text), "`{text}` is not in {page}");
+    }
+    // The second one pays the rest, and the order asks for no payment.
+    redeem(&codes[1]).await;
+    let page = customer.get(&at).await.text;
+    assert!(page.contains("Pay €7.99 from your wallet") && page.contains("Nothing today"), "{page}");
+    let field = |name| hidden(&page, "/checkout/place", name);
+    let (key, quote) = (field("idempotency_key"), field("quote"));
+    let fields = [
+        ("price", price),
+        ("coupon", "SUMMER"),
+        ("quote", quote.as_str()),
+        ("idempotency_key", key.as_str()),
+        ("consent", "on"),
+    ];
+    let placed = send(&customer, "/checkout/place", &fields).await;
+    assert!(placed.header("location").starts_with("/orders/"), "{}", placed.text);
+    let order = format!("/api/v1{}", placed.header("location"));
+    assert_eq!(customer.get(&order).await.expect(200)["order"]["state"], "paid");
+    let wallet = customer.get("/api/v1/wallet").await.expect(200);
+    assert_eq!(wallet["wallets"][0]["available"]["minor"], 201);
+
+    // A code for a plan is an order of its own.
+    let plan = json!({ "name": "A month", "kind": "promotion", "price_id": price, "count": 1 });
+    let (_, codes) = world.codes("key-3", plan).await;
+    let started = redeem(&codes[0]).await;
+    assert!(started.header("location").starts_with("/orders/"), "{}", started.text);
+    // Nobody redeems without an account.
+    let visitor = world.browser(SHOP);
+    let turned_away = send(&visitor, action, &[("price", price), ("code", "x")]).await;
+    assert!(turned_away.header("location").contains("sign-in"), "{}", turned_away.text);
+}
+
+#[tokio::test]
 async fn secure_s25_codes_are_tried_a_few_times_a_minute_by_address_and_by_account() {
     let mut config = config();
     config.limits.gift_codes_per_minute = 3;

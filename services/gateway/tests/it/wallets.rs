@@ -183,6 +183,63 @@ async fn a_customer_tops_the_wallet_up_on_its_page() {
 }
 
 #[tokio::test]
+async fn a_customer_chooses_which_saved_method_pays_a_top_up() {
+    let world = world().await;
+    let till = Till::of(&world).await;
+    let customer = world.browser(SHOP);
+    customer.sign_up("ada@example.com").await;
+    world.quote(&customer, world.plan["current"]["prices"][0]["id"].as_str().unwrap()).await;
+    let action = "/account/wallet/top-up";
+    let page = customer.get("/account/wallet").await.text;
+    assert!(page.contains("Remember what I type") && !page.contains("Pay with"), "{page}");
+    let path = "/api/v1/wallet/top-ups";
+    let euros = |more: Value| {
+        let mut input = json!({ "amount": { "currency": "EUR", "minor": 1000 } });
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        input
+    };
+    let made = customer.pay(path, "key-1", euros(json!({ "save_method": true }))).await.expect(201);
+    till.pay(made["checkout_url"].as_str().unwrap(), &customer).await;
+    until_available(&customer, 1000).await;
+    let methods = customer.get("/api/v1/payment-methods").await.expect(200);
+    let method = methods["items"][0]["id"].as_str().unwrap().to_owned();
+
+    let charged = customer.pay(path, "key-2", euros(json!({ "payment_method_id": method }))).await.expect(201);
+    assert_eq!(charged["checkout_url"], Value::Null);
+    until_available(&customer, 2000).await;
+    let page = customer.get("/account/wallet").await.text;
+    for text in ["Pay with", "Visa ending 4242", "Another one, on the payment page", &method] {
+        assert!(page.contains(text), "`{text}` is not in {page}");
+    }
+    let typed = |page: &str, method: &str| {
+        let key = hidden(page, action, "idempotency_key");
+        [("idempotency_key", key.as_str()), ("amount", "10"), ("currency", "EUR"), ("payment_method_id", method)]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    };
+    let top_up = async |browser: &Browser, fields: [(String, String); 4]| {
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        send(browser, action, &fields).await
+    };
+    let done = top_up(&customer, typed(&page, &method)).await;
+    assert!(done.header("location").contains("done=charging"), "{}", done.text);
+    until_available(&customer, 3000).await;
+
+    // Somebody else's is not there.
+    let stranger = world.browser(SHOP);
+    stranger.sign_up("eve@example.com").await;
+    let input = euros(json!({ "payment_method_id": method }));
+    let refused = stranger.pay(path, "key-3", input).await;
+    refused.refused(404, "payment_method_not_found");
+    assert_eq!(refused.json()["field"], "payment_method_id");
+    let page = stranger.get("/account/wallet").await.text;
+    let refused = top_up(&stranger, typed(&page, &method)).await;
+    assert_eq!(refused.status.as_u16(), 404, "{}", refused.text);
+    assert!(refused.text.contains("no saved method"), "{}", refused.text);
+    let wrong = customer.pay(path, "key-4", euros(json!({ "payment_method_id": "x" }))).await;
+    assert_eq!((wrong.status.as_u16(), &wrong.json()["field"]), (400, &json!("payment_method_id")));
+}
+
+#[tokio::test]
 async fn case_026_staff_converts_a_wallet_over_the_api_and_at_the_desk() {
     let world = world().await;
     let path = format!("/api/v1/brands/{}", world.brand);

@@ -65,12 +65,11 @@ impl Billing {
             Code::read(&redeem.code).map_err(|error| Problem::invalid("code", "CODE_MISTYPED", error.to_string()))?;
         let (mut tx, now) = self.begin(brand).await?;
         let (stored, batch) = store::gift::lock(&mut tx, &self.gift_hash(&code)).await?.ok_or_else(unknown)?;
-        let is_over = batch.expires_at.is_some_and(|end| end <= now);
         if stored.redeemed_by == Some(redeem.account) {
             let message = "you have redeemed this code already; it is in your wallet or among your subscriptions";
             return Err(Problem::refused("CODE_USED_BY_YOU", message).on_field("code"));
         }
-        if !stored.is_free() || is_over {
+        if !stored.is_free() || batch.is_over(now) {
             return Err(unknown());
         }
         let customer = Customer {
@@ -115,6 +114,9 @@ impl Billing {
                     }
                 };
                 let (order, subscription) = (placed.order.id, placed.order.subscription);
+                if let Some(plan) = batch.holds {
+                    store::stock::hand_over(&mut tx, brand, plan, subscription, now).await?;
+                }
                 (credit, Some(order), Redeemed::Plan { order, subscription })
             }
         };

@@ -4,10 +4,12 @@ use ottery_kernel::{AccountId, BrandId, InvoiceId, Money, PaymentId};
 use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
 
+use super::mass::asked_with;
 use super::settle::{self, Teller};
 use super::{Reached, apply};
 use crate::app::settlement::Owed;
 use crate::app::{Billing, broken};
+use crate::domain::invoice::Invoice;
 use crate::domain::payment::{State, next_look};
 use crate::provider::{ConfirmAsk, Confirmation};
 use crate::store;
@@ -17,7 +19,8 @@ use crate::store::payment::{AttemptKind, Payment};
 impl Billing {
     /// The charge of an invoice that waits for its holder, and where they confirm it; none when there is none, or it is better
     /// paid in another way: they were there before, the amount is another one now, the method is gone, or the provider cannot
-    /// do it.
+    /// do it. A charge for several invoices (a consolidated one, or what was carried forward) is taken up when exactly these
+    /// would be asked for.
     pub(super) async fn confirm_waiting(
         &self,
         brand: BrandId,
@@ -26,12 +29,13 @@ impl Billing {
         return_url: &str,
     ) -> Result<Option<(PaymentId, String)>, Problem> {
         let (mut tx, now) = self.begin(brand).await?;
-        let Some(id) = store::payment::waiting_for_action(&mut tx, invoice).await? else { return Ok(None) };
+        let wanted = asked_with(&mut tx, invoice).await?;
+        let Some(id) = store::payment::waiting_for_action(&mut tx, &wanted).await? else { return Ok(None) };
         let (Owed { invoice, .. }, payment) = settle::lock(&mut tx, id).await?;
-        if owner.is_some_and(|owner| owner != invoice.account) || !invoice.is_claim() || !payment.shares.is_empty() {
+        if owner.is_some_and(|owner| owner != invoice.account) || !is_for(&payment, wanted) {
             return Ok(None);
         }
-        let owed = invoice.remaining().map_err(broken)?;
+        let Some(owed) = claimed(&mut tx, &invoice, &payment).await? else { return Ok(None) };
         let Some((reached, ask)) = self.confirmable(&mut tx, brand, &payment, owed, return_url).await? else {
             return Ok(None);
         };
@@ -82,6 +86,25 @@ impl Billing {
         };
         Ok(Some((reached, ask)))
     }
+}
+
+/// Whether an attempt is for these invoices, no more and no less.
+fn is_for(payment: &Payment, mut wanted: Vec<InvoiceId>) -> bool {
+    let mut invoices = payment.invoices();
+    invoices.sort_unstable();
+    wanted.sort_unstable();
+    invoices == wanted
+}
+
+/// What is left to pay on everything an attempt is for; none when one of it asks for nothing any more. The caller holds the locks.
+async fn claimed(tx: &mut PgTransaction<'_>, first: &Invoice, payment: &Payment) -> Result<Option<Money>, Problem> {
+    let mut sum = Money::zero(payment.amount.currency);
+    for id in payment.invoices() {
+        let found = if id == first.id { Some(first.clone()) } else { store::invoice::get(tx, id).await? };
+        let Some(invoice) = found.filter(Invoice::is_claim) else { return Ok(None) };
+        sum = sum.checked_add(invoice.remaining().map_err(broken)?).map_err(broken)?;
+    }
+    Ok(Some(sum))
 }
 
 /// Whether a charge waits for its holder whom we sent to the bank, so that somebody has to look how it ended.

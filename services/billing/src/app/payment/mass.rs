@@ -153,6 +153,15 @@ async fn meant(tx: &mut PgTransaction<'_>, ids: &[InvoiceId]) -> Result<Vec<Invo
     Ok(meant)
 }
 
+/// The invoices a page for this one is for: those that are meant, and with a single one what was carried forward to it.
+pub(super) async fn asked_with(tx: &mut PgTransaction<'_>, id: InvoiceId) -> Result<Vec<InvoiceId>, Problem> {
+    let wanted = meant(tx, &[id]).await?;
+    let [only] = wanted.as_slice() else { return Ok(wanted) };
+    let Some(invoice) = store::invoice::get(tx, *only).await? else { return Ok(wanted) };
+    let together = carried_with(tx, &invoice).await?;
+    Ok(if together.is_empty() { wanted } else { together })
+}
+
 fn payable(invoice: Invoice, owner: Option<AccountId>) -> Result<Invoice, Problem> {
     if owner.is_some_and(|owner| owner != invoice.account) {
         let message = format!("there is no invoice {}", invoice.id);

@@ -79,6 +79,10 @@ impl Billing {
         if expiring > 0 {
             return Ok(Some(format!("{expiring} top-ups to expire")));
         }
+        let expiring = store::gift::due_count(&self.pool, brand, now).await?;
+        if expiring > 0 {
+            return Ok(Some(format!("{expiring} batches of codes to expire")));
+        }
         if store::deferral::is_due(&self.pool, brand, now).await? {
             return Ok(Some("revenue to recognise".to_owned()));
         }

@@ -2,7 +2,8 @@
 //!
 //! A life is a list of deeds: the scheduler takes the next step (in time or late), the customer orders, pays, pays a part, tops
 //! the wallet up, renews early, cancels, resumes, pauses, changes the plan, its options and add-ons. After every deed the books, invoices and periods
-//! must be as they always have to be. A life that fails is shrunk to the deeds that matter.
+//! must be as they always have to be. A life that fails is shrunk to the deeds that matter. Half of the customers get consolidated
+//! invoices, and half of those a tax that is rounded on the total.
 //!
 //! `OTTERY_LIVES_STEPS` says how many deeds there are together (100 000 unless it does): a million takes some minutes.
 
@@ -19,6 +20,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::batch::take;
+use super::together::{Account as Together, group_of};
 use super::{Means, issue};
 use crate::app::change::offered;
 use crate::app::order::{Place, draft, draft_of, new_subscription, number_draft, start_trial};
@@ -28,6 +30,7 @@ use crate::config::tests::defaults;
 use crate::domain::addon::Product;
 use crate::domain::addon::tests::sport;
 use crate::domain::address::Source;
+use crate::domain::consolidated;
 use crate::domain::coupon::{Benefit, Coupon, Lasting, Redeemed};
 use crate::domain::dunning::{Settings, Step};
 use crate::domain::invoice::{Buyer, Invoice, Purpose, State as InvoiceState};
@@ -39,8 +42,8 @@ use crate::domain::profile::{Entity, Profile};
 use crate::domain::proration::Effect;
 use crate::domain::quote::{Asked, Quote};
 use crate::domain::rules::InvoiceRules;
-use crate::domain::subscription::{Command, State, SuspendCause};
-use crate::domain::tax::{Settings as TaxSettings, inside};
+use crate::domain::subscription::{Command, State, Subscription, SuspendCause};
+use crate::domain::tax::{Round, Settings as TaxSettings, inside};
 use crate::domain::wallet::Purse;
 use crate::store::customer::Customer;
 use crate::store::quote::Stored;
@@ -109,6 +112,21 @@ enum Deed {
     },
 }
 
+/// How somebody is billed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bills {
+    /// An invoice for each subscription.
+    Apart,
+    /// One for what is due on a day.
+    Together,
+    /// The same, of a seller who rounds tax on the total.
+    TogetherOnTotal,
+}
+
+fn bills() -> impl Strategy<Value = Bills> {
+    prop_oneof![2 => Just(Bills::Apart), 1 => Just(Bills::Together), 1 => Just(Bills::TogetherOnTotal)]
+}
+
 fn deed() -> impl Strategy<Value = Deed> {
     let which = any::<u8>();
     prop_oneof![
@@ -148,7 +166,7 @@ struct Life {
 }
 
 impl Life {
-    fn new() -> Self {
+    fn new(bills: Bills) -> Self {
         // Shortly before the end of a month, in a zone that changes its clocks.
         let now = Utc.with_ymd_and_hms(2027, 1, 30, 22, 17, 5).unwrap();
         let buyer = Buyer {
@@ -158,8 +176,12 @@ impl Life {
             locale: "en".into(),
             address: None,
         };
-        let profile = profile(now);
-        Self {
+        let mut profile = profile(now);
+        if bills == Bills::TogetherOnTotal {
+            profile.entity.tax.round = Round::Total;
+        }
+        let is_together = bills != Bills::Apart;
+        let mut life = Self {
             now,
             settings: defaults().dunning(&profile),
             profile,
@@ -170,7 +192,7 @@ impl Life {
                 standing: None,
                 referral_code: String::new(),
                 first_settled_at: None,
-                consolidated: None,
+                consolidated: Some(is_together),
             },
             cases: Vec::new(),
             invoices: HashMap::new(),
@@ -179,7 +201,16 @@ impl Life {
             changed: Vec::new(),
             given_back: BTreeSet::new(),
             deeds: 0,
+        };
+        if is_together {
+            // Begun on one day, which random lives seldom do.
+            for offer in [0, 4, 8] {
+                life.live(&Deed::Order { offer, streams: 0, addon: offer == 4, coupon: None, trial: false });
+                life.live(&Deed::Pay { which: offer / 4, part: 100 });
+                life.check();
+            }
         }
+        life
     }
 
     fn unit(&self) -> Unit {
@@ -407,6 +438,11 @@ impl Life {
         self.now = self.now.max(at + TimeDelta::hours(late_hours.into()));
         // What the others have to do by then comes first or later; each looks at its own.
         let (_, step) = self.cases[place].next(&self.settings, self.now).unwrap();
+        let group = group_of(&self.cases[place], step);
+        if group.is_some() || (step == Step::IssueInvoice && self.customer.consolidated == Some(true)) {
+            self.step_together(place, step, group);
+            return true;
+        }
         let (mut unit, mut means, mut case) = (self.unit(), self.means(), self.cases[place].clone());
         let before = case.subscription.clone();
         let (preview, with_setup) = (before.renewal_price().unwrap(), before.is_setup_due);
@@ -428,6 +464,38 @@ impl Life {
         true
     }
 
+    /// A step that is taken for several subscriptions at once, as their customer's transaction does.
+    fn step_together(&mut self, place: usize, step: Step, group: Option<InvoiceId>) {
+        let (mut unit, mut means) = (self.unit(), self.means());
+        let before: Vec<Subscription> = self.cases.iter().map(|case| case.subscription.clone()).collect();
+        let known: BTreeSet<InvoiceId> = self.invoices.keys().copied().collect();
+        let parts = group.map(|group| self.parts_of(group)).unwrap_or_default();
+        let mut account = Together::new(self.cases.clone(), parts);
+        unit.attempt(|unit| account.perform(unit, place, step, &mut means)).unwrap();
+        self.write(unit);
+        self.cases = account.cases;
+        for new in self.invoices.values().filter(|invoice| !known.contains(&invoice.id)) {
+            let before = before.iter().find(|before| new.subscription == Some(before.id)).unwrap();
+            assert_eq!(
+                new.period.unwrap().start(),
+                before.paid_through.unwrap(),
+                "renewals go on where the paid time ends"
+            );
+            if !before.is_setup_due {
+                let preview = before.renewal_price().unwrap();
+                assert_eq!(new.totals.total, preview, "a part costs what was shown before");
+            }
+        }
+    }
+
+    /// The parts of a consolidated invoice, in their order.
+    fn parts_of(&self, group: InvoiceId) -> Vec<Invoice> {
+        let is_ours = |invoice: &&Invoice| invoice.part.is_some_and(|part| part.group == group);
+        let mut parts: Vec<Invoice> = self.invoices.values().filter(is_ours).cloned().collect();
+        parts.sort_by_key(|part| part.part.map(|part| part.number));
+        parts
+    }
+
     fn newest_of(&self, id: SubscriptionId, known: &BTreeSet<InvoiceId>) -> &Invoice {
         let new =
             self.invoices.values().filter(|invoice| invoice.subscription == Some(id) && !known.contains(&invoice.id));
@@ -439,6 +507,10 @@ impl Life {
         let Some(place) = self.choose(which) else { return false };
         let mut case = self.cases[place].clone();
         let Some(invoice) = case.open.first_mut() else { return false };
+        if let Some(part_of) = invoice.part {
+            self.pay_whole(part_of.group, part);
+            return true;
+        }
         let left = invoice.remaining().unwrap();
         let amount = Money::new((left.minor * i64::from(part) / 100).max(1), left.currency);
         let mut unit = self.unit();
@@ -455,6 +527,46 @@ impl Life {
         self.write(unit);
         self.cases[place] = case;
         true
+    }
+
+    /// Pays so many hundredths of what is left of a consolidated invoice: its parts in their order.
+    fn pay_whole(&mut self, group: InvoiceId, part: u8) {
+        let mut cases = self.cases.clone();
+        let is_ours = |invoice: &Invoice| invoice.part.is_some_and(|part| part.group == group);
+        let mut open: Vec<_> = cases
+            .iter_mut()
+            .flat_map(|case| {
+                let Case { subscription, open, .. } = case;
+                // One subscription has one part of a group.
+                open.iter_mut().find(|invoice| is_ours(invoice)).map(|invoice| (subscription, invoice))
+            })
+            .collect();
+        open.sort_by_key(|(_, invoice)| invoice.part.map(|part| part.number));
+        let left: i64 = open.iter().map(|(_, invoice)| invoice.remaining().unwrap().minor).sum();
+        let mut money = (left * i64::from(part) / 100).max(1);
+        let mut unit = self.unit();
+        let payment = ottery_kernel::PaymentId::new(self.now);
+        for (subscription, invoice) in open {
+            let own = invoice.remaining().unwrap();
+            let amount = Money::new(own.minor.min(money), own.currency);
+            if amount.is_zero() {
+                break;
+            }
+            money -= amount.minor;
+            let booking = unit
+                .booking(invoice, "payment.settled", payment)
+                .post(Account::Provider("sandbox".into()), Account::Receivable(invoice.account), amount)
+                .unwrap();
+            unit.book(booking);
+            unit.allocate(invoice, "payment", payment.to_string(), amount).unwrap();
+            unit.settle_if_paid(invoice, Some(subscription), Some(payment)).unwrap();
+            unit.keep_invoice(invoice.clone());
+        }
+        for case in &mut cases {
+            case.open.retain(|invoice| invoice.state == InvoiceState::Open);
+        }
+        self.write(unit);
+        self.cases = cases;
     }
 
     fn renew_early(&mut self, which: u8) -> bool {
@@ -568,8 +680,14 @@ impl Life {
             assert!(!matches!(account, Account::Wallet(_)) || *net <= 0, "a wallet is overdrawn by {net}");
         }
         assert!(sums.values().all(|sum| *sum == 0), "the books differ by {sums:?}");
+        let mut groups = BTreeSet::new();
         for id in std::mem::take(&mut self.changed) {
-            sound(&self.invoices[&id]);
+            let invoice = &self.invoices[&id];
+            sound(invoice);
+            groups.extend(invoice.part.map(|part| part.group));
+        }
+        for group in groups {
+            self.check_whole(group);
         }
         for case in &self.cases {
             let subscription = &case.subscription;
@@ -584,6 +702,41 @@ impl Life {
             for open in &case.open {
                 let kept = &self.invoices[&open.id];
                 assert_eq!((open.state, open.paid), (kept.state, kept.paid), "the case is as the rows are");
+            }
+        }
+    }
+
+    /// What a consolidated invoice says adds up, and its parts fit.
+    fn check_whole(&self, group: InvoiceId) {
+        let parts = self.parts_of(group);
+        let numbers: Vec<u32> = parts.iter().filter_map(|part| part.part.map(|part| part.number)).collect();
+        assert!(numbers.len() > 1 && numbers.iter().copied().eq((1..).take(numbers.len())), "{numbers:?}");
+        let subscriptions: BTreeSet<_> = parts.iter().map(|part| part.subscription).collect();
+        assert_eq!(subscriptions.len(), parts.len(), "a subscription is billed once");
+        assert!(parts.iter().all(|part| part.due_at == parts[0].due_at), "all are due together: {parts:#?}");
+        let total: i64 = parts.iter().map(|part| part.totals.total.minor).sum();
+        let open: i64 = parts
+            .iter()
+            .filter(|part| part.state == InvoiceState::Open)
+            .map(|part| part.remaining().unwrap().minor)
+            .sum();
+        let whole = consolidated::view(parts).unwrap().unwrap();
+        sound(&whole);
+        assert_eq!(whole.totals.total.minor, total, "the whole is its parts");
+        if whole.state == InvoiceState::Open {
+            assert!(open <= whole.remaining().unwrap().minor, "what is given up is missing of the whole: {whole:#?}");
+        } else {
+            assert_eq!(open, 0, "{whole:#?}");
+        }
+        if self.profile.entity.tax.round == Round::Total {
+            let mut by_rate: BTreeMap<u32, (i64, i64)> = BTreeMap::new();
+            for line in &whole.lines {
+                let sum = by_rate.entry(line.tax_rate_bp).or_default();
+                *sum = (sum.0 + line.amount.minor, sum.1 + line.tax.minor);
+            }
+            for (rate, (amount, tax)) in by_rate {
+                let expected = inside(Money::new(amount, whole.totals.total.currency), rate).unwrap();
+                assert_eq!(tax, expected.minor, "each rate is rounded once for all parts");
             }
         }
     }
@@ -716,7 +869,7 @@ fn coupon(choice: u8) -> Coupon {
 #[test]
 fn whatever_customers_do_the_books_balance_and_no_period_is_billed_twice_or_skipped() {
     let steps: u64 = std::env::var(STEPS_VARIABLE).ok().and_then(|steps| steps.parse().ok()).unwrap_or(STEPS);
-    let lived = AtomicU64::new(0);
+    let (lived, consolidated) = (AtomicU64::new(0), AtomicU64::new(0));
     let config = ProptestConfig {
         cases: LIVES,
         max_shrink_iters: 4_000,
@@ -725,8 +878,8 @@ fn whatever_customers_do_the_books_balance_and_no_period_is_billed_twice_or_skip
     };
     // What is not possible when its turn comes does not count, so nobody knows before how many lives it takes.
     while lived.load(Ordering::Relaxed) < steps {
-        proptest!(config.clone(), |(deeds in proptest::collection::vec(deed(), DEEDS))| {
-            let mut life = Life::new();
+        proptest!(config.clone(), |(bills in bills(), deeds in proptest::collection::vec(deed(), DEEDS))| {
+            let mut life = Life::new(bills);
             for deed in &deeds {
                 if life.live(deed) {
                     life.check();
@@ -734,7 +887,13 @@ fn whatever_customers_do_the_books_balance_and_no_period_is_billed_twice_or_skip
             }
             life.look_back();
             prop_assert!(life.deeds > 0, "nobody can do nothing all their life");
+            let parts = life.invoices.values().filter(|invoice| invoice.part.is_some()).count() as u64;
+            prop_assert!(bills != Bills::Apart || parts == 0);
+            consolidated.fetch_add(parts, Ordering::Relaxed);
             lived.fetch_add(life.deeds, Ordering::Relaxed);
         });
     }
+    // More than every customer's first one.
+    let parts = consolidated.load(Ordering::Relaxed);
+    assert!(parts * 100 > lived.load(Ordering::Relaxed), "{parts} parts of consolidated invoices");
 }

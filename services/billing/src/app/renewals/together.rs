@@ -33,7 +33,7 @@ pub(super) fn is_shared(case: &Case, step: Step) -> bool {
 }
 
 /// The consolidated invoice a step is about.
-fn group_of(case: &Case, step: Step) -> Option<InvoiceId> {
+pub(super) fn group_of(case: &Case, step: Step) -> Option<InvoiceId> {
     let (Step::Charge(id) | Step::ChargeOther { invoice: id, .. } | Step::Remind { invoice: id, .. }) = step else {
         return None;
     };
@@ -72,7 +72,7 @@ impl Billing {
         let groups: Vec<InvoiceId> = groups.into_iter().collect();
         let parts = store::invoice::parts_of(&mut tx, &groups).await?;
 
-        let mut account = Account { cases, parts, touched: BTreeSet::new() };
+        let mut account = Account::new(cases, parts);
         let mut failed: Vec<(SubscriptionId, anyhow::Error)> = Vec::new();
         for (index, step) in due.into_iter().enumerate() {
             // What an earlier one did was done for this one, too.
@@ -117,8 +117,8 @@ fn due_step(case: &Case, settings: &Settings, now: DateTime<Utc>) -> Option<Step
 }
 
 /// The subscriptions of one customer, locked.
-struct Account {
-    cases: Vec<Case>,
+pub(super) struct Account {
+    pub(super) cases: Vec<Case>,
     /// All parts of the consolidated invoices that are worked on, as they were before.
     parts: Vec<Invoice>,
     /// Which of the cases were changed.
@@ -126,7 +126,19 @@ struct Account {
 }
 
 impl Account {
-    fn perform(&mut self, unit: &mut Unit, index: usize, step: Step, means: &mut Means) -> Result<(), UnitError> {
+    /// All subscriptions of the customer, and all parts of the invoices the steps are about.
+    pub(super) const fn new(cases: Vec<Case>, parts: Vec<Invoice>) -> Self {
+        Self { cases, parts, touched: BTreeSet::new() }
+    }
+
+    /// Takes a step of one of them, and with it what is done for others at once.
+    pub(super) fn perform(
+        &mut self,
+        unit: &mut Unit,
+        index: usize,
+        step: Step,
+        means: &mut Means,
+    ) -> Result<(), UnitError> {
         let account = self.cases[index].subscription.account;
         match (step, group_of(&self.cases[index], step)) {
             // Too little of the whole is left for a payment.

@@ -16,7 +16,7 @@ use crate::store;
 use crate::validator::Assumed;
 
 /// Tables with a `brand_id` whose rows of the brand are copied. Every table is either here or in [`LEFT`], but for [`NUMBERS`].
-pub const COPIED: [&str; 46] = [
+pub const COPIED: [&str; 47] = [
     "allocation",
     "amount_rules",
     "billing_address",
@@ -32,6 +32,7 @@ pub const COPIED: [&str; 46] = [
     "errand",
     "gift_batch",
     "gift_code",
+    "gift_due",
     "invoice",
     "invoice_rules",
     "known_brand",

@@ -76,6 +76,9 @@ async fn work_off(billing: &Billing, brand: BrandId, now: DateTime<Utc>) -> anyh
         if store::top_up::due_count(&billing.pool, brand, now).await? > 0 {
             worked += billing.expire_top_ups(brand).await?;
         }
+        if store::gift::due_count(&billing.pool, brand, now).await? > 0 {
+            worked += billing.expire_gifts(brand).await?;
+        }
         while store::deferral::is_due(&billing.pool, brand, now).await? {
             worked += billing.recognise(brand).await?;
         }

@@ -11,3 +11,4 @@ mod peers;
 mod refunds;
 mod till;
 mod webhooks;
+mod wholes;

@@ -5,7 +5,7 @@ use axum::response::Response;
 use ottery_kernel::Currency;
 use ottery_kit::grpc::CallContext;
 use ottery_proto::billing::v1 as billing;
-use ottery_proto::billing::v1::{TopUpLimit, Wallet, WalletStatement};
+use ottery_proto::billing::v1::{PaymentMethod, TopUpLimit, Wallet, WalletStatement};
 use ottery_proto::common::v1::Money;
 
 use super::show as page_of;
@@ -30,7 +30,6 @@ const REDEEM: &str = "/account/wallet/redeem";
 pub struct Found {
     wallets: Vec<Wallet>,
     limits: Vec<TopUpLimit>,
-    saved: String,
     statement: Option<WalletStatement>,
     currency: String,
 }
@@ -55,7 +54,7 @@ fn currency_of(wallet: &Wallet) -> &str {
 pub async fn find(state: &AppState, call: &CallContext, account_id: &str, ui: &Ui) -> Reply<Found> {
     let asked = billing::GetWalletRequest { account_id: account_id.to_owned() };
     let reply = state.clients.billing(call).get_wallet(asked).await?.into_inner();
-    let (wallets, limits, saved) = (reply.wallets, reply.top_up_limits, reply.saved_method_label);
+    let (wallets, limits) = (reply.wallets, reply.top_up_limits);
     let mut currency = ui.query.text("currency");
     if currency.is_empty() {
         currency = wallets.first().map(currency_of).unwrap_or_default().to_owned();
@@ -71,7 +70,7 @@ pub async fn find(state: &AppState, call: &CallContext, account_id: &str, ui: &U
         };
         Some(state.clients.billing(call).get_wallet_statement(asked).await?.into_inner())
     };
-    Ok(Found { wallets, limits, saved, statement, currency })
+    Ok(Found { wallets, limits, statement, currency })
 }
 
 /// The parts of a wallet's page, for customers and staff; `address` is the page's.
@@ -143,7 +142,7 @@ pub fn sheet(found: Found) -> Reply<Response> {
 }
 
 /// What can be put into the wallet, and how.
-fn form(found: &Found, manner: &Manner, failed: Option<&Failed>) -> Option<Form> {
+fn form(found: &Found, methods: &[PaymentMethod], manner: &Manner, failed: Option<&Failed>) -> Option<Form> {
     let said = found
         .limits
         .iter()
@@ -162,17 +161,25 @@ fn form(found: &Found, manner: &Manner, failed: Option<&Failed>) -> Option<Form>
         .keyed()
         .field(Field::text("amount", "Amount").half().required().example("20.00"))
         .field(Field::select("currency", "Currency", codes).half());
-    if !found.saved.is_empty() {
-        form = form.field(Field::check("saved", format!("Pay with {}", found.saved), true));
+    if !methods.is_empty() {
+        // The usual one comes first.
+        let mut ways: Vec<_> = methods.iter().map(|one| (one.id.clone(), one.label.clone())).collect();
+        ways.push((String::new(), "Another one, on the payment page".to_owned()));
+        form = form.field(Field::select("payment_method_id", "Pay with", ways));
     }
-    Some(form.refused(failed))
+    let remember = Field::check("save_method", "Remember what I type on the payment page", false)
+        .help("It can be chosen here the next time, and renewals can be charged to it.");
+    Some(form.field(remember).refused(failed))
 }
 
 async fn render(state: &AppState, customer: &Customer, ui: &Ui, failed: Option<&Failed>) -> Reply<Response> {
     let found = find(state, &customer.caller.call(), "", ui).await?;
+    let asked = billing::ListPaymentMethodsRequest { account_id: customer.account.id.clone() };
+    let methods =
+        state.clients.billing(&customer.caller.call()).list_payment_methods(asked).await?.into_inner().methods;
     let manner = manner(state, &customer.brand);
     let mut page = parts(Page::new("Wallet").refused(failed), &found, &manner, links::WALLET);
-    if let Some(form) = form(&found, &manner, failed) {
+    if let Some(form) = form(&found, &methods, &manner, failed) {
         page = page.with(Block::Form(form));
     }
     let code = Form::new("Redeem a code", REDEEM, "Redeem")
@@ -234,7 +241,9 @@ async fn send(state: &AppState, customer: &Customer, ui: &Ui, sent: &Sent) -> Re
         country: account.country.clone(),
         locale: account.locale.clone(),
         amount: Some(amount(sent)?),
-        saved_method: sent.is_on("saved"),
+        saved_method: false,
+        payment_method_id: sent.text("payment_method_id"),
+        save_method: sent.is_on("save_method"),
         return_url: back.clone(),
         cancel_url: back,
     };

@@ -7,12 +7,12 @@ use axum::response::Response;
 use ottery_proto::billing::v1 as billing;
 use ottery_proto::billing::v1::OptionQuantity;
 use ottery_proto::catalog::v1::{PlanVersion, Price, plan_option};
+use ottery_proto::common::v1::Money;
 
-use super::words;
+use super::{code, words};
 use crate::brand::Brand;
 use crate::device::{self, Device};
 use crate::limits::{self, Form as Body};
-use crate::links;
 use crate::pages::access::{self, Entry};
 use crate::pages::account::methods;
 use crate::pages::addons;
@@ -47,15 +47,16 @@ struct Leave {
     order: String,
 }
 
+const PLACE: &str = "/checkout/place";
 /// Longest code that is looked up; what is longer is none.
 const CODE_MAX: usize = 64;
 
-struct Wanted {
+pub(super) struct Wanted {
     version: PlanVersion,
     price: Price,
     is_trial: bool,
     /// As it was typed; empty for none.
-    coupon: String,
+    pub(super) coupon: String,
     /// Options that were chosen.
     options: Vec<OptionQuantity>,
     /// Add-ons that can be bought with it.
@@ -63,12 +64,12 @@ struct Wanted {
     /// Those that were chosen.
     addons: Vec<String>,
     /// The browser; none while nobody is signed in.
-    device: Option<Device>,
+    pub(super) device: Option<Device>,
 }
 
 impl Wanted {
     /// Price, trial and options, without the coupon.
-    fn kept(&self) -> Vec<(String, String)> {
+    pub(super) fn kept(&self) -> Vec<(String, String)> {
         let trial = if self.is_trial { "1" } else { "" };
         let mut kept = vec![("price".to_owned(), self.price.id.clone()), ("trial".to_owned(), trial.to_owned())];
         kept.extend(options::pairs(&self.options));
@@ -82,18 +83,18 @@ impl Wanted {
         hidden
     }
 
-    fn href(&self) -> String {
+    pub(super) fn href(&self) -> String {
         let said = self.hidden().into_iter().filter(|(_, value)| !value.is_empty());
         let said: Vec<String> = said.map(|(name, value)| format!("{name}={}", quoted(&value))).collect();
         format!("/checkout?{}", said.join("&"))
     }
 }
 
-fn fields(pairs: Vec<(String, String)>) -> impl Iterator<Item = Field> {
+pub(super) fn fields(pairs: Vec<(String, String)>) -> impl Iterator<Item = Field> {
     pairs.into_iter().map(|(name, value)| Field::hidden(name, value))
 }
 
-async fn wanted(state: &AppState, brand: &Brand, ui: &Ui, asked: &Sent) -> Reply<Wanted> {
+pub(super) async fn wanted(state: &AppState, brand: &Brand, ui: &Ui, asked: &Sent) -> Reply<Wanted> {
     let plans = state.catalog.plans(brand, &ui.request).await?;
     let id = asked.get("price");
     let found = plans.iter().find_map(|plan| {
@@ -136,7 +137,7 @@ pub async fn review(State(state): State<AppState>, visitor: Visitor, ui: Ui, hea
 }
 
 /// The review; without the trial, and why, when the person had one before.
-async fn review_or_plain(
+pub(super) async fn review_or_plain(
     state: &AppState,
     visitor: &Visitor,
     ui: &Ui,
@@ -147,7 +148,7 @@ async fn review_or_plain(
         Some(failed) if failed.refusal.is("trial_used") => failed,
         failed => match show_review(state, visitor, ui, &wanted, failed.as_ref()).await {
             Err(refusal) if wanted.is_trial && refusal.is("trial_used") => {
-                Failed { action: "/checkout/place".into(), sent: Sent::default(), refusal }
+                Failed { action: PLACE.into(), sent: Sent::default(), refusal }
             }
             shown => return shown,
         },
@@ -240,20 +241,6 @@ async fn quote_or_plain(
     }
 }
 
-/// A form of its own, so that the price is shown anew before anything is ordered.
-fn coupon_form(wanted: &Wanted, applied: &str, refused: Option<&Refusal>) -> Form {
-    let help = if applied.is_empty() { "" } else { "It is taken off. Empty the field to go on without it." };
-    let field = Field { autocomplete: "off", ..Field::text("coupon", "Coupon code") }.value(applied).help(help);
-    let mut form = Form::new("", "/checkout", "Apply").tone(Tone::Info);
-    form.is_get = true;
-    let failed = refused.map(|refusal| Failed {
-        action: form.action.clone(),
-        sent: Sent::from(vec![("coupon".to_owned(), wanted.coupon.clone())]),
-        refusal: refusal.clone(),
-    });
-    form.fields(fields(wanted.kept())).field(field).refused(failed.as_ref())
-}
-
 /// Choosing options shows the price anew, like a coupon does.
 fn options_form(quote: &billing::Quote, wanted: &Wanted, manner: &Manner) -> Option<Block> {
     let shown = options::of_chosen(&quote.options);
@@ -329,8 +316,8 @@ fn renewal(quote: &billing::Quote, wanted: &Wanted, manner: &Manner) -> String {
 }
 
 /// The ways to pay that serve this order, as customers read them; nothing when nothing is paid today.
-async fn pay_by(state: &AppState, visitor: &Visitor, quote: &billing::Quote) -> String {
-    let Some(due) = quote.due_now.as_ref().filter(|due| due.minor > 0) else { return String::new() };
+async fn pay_by(state: &AppState, visitor: &Visitor, due: Option<&Money>) -> String {
+    let Some(due) = due.filter(|due| due.minor > 0) else { return String::new() };
     let country = visitor.caller.account().map(|account| account.country.clone()).unwrap_or_default();
     let ways = methods::ways(state, &visitor.caller, &due.currency, &country).await;
     let mut names: Vec<&str> = ways.iter().map(methods::way_name).collect();
@@ -349,16 +336,18 @@ async fn show_review(
     let manner = manner(state, brand);
     let (quote, coupon_refused) = quote_or_plain(state, visitor, wanted).await?;
     // What is wrong with the coupon is said beside its field, once.
-    let failed = failed.filter(|_| coupon_refused.is_none());
+    let failed = failed.filter(|failed| coupon_refused.is_none() || failed.action != PLACE);
     let email = visitor.caller.account().map(|account| account.email.clone()).unwrap_or_default();
-    let due = manner.money(quote.due_now.as_ref());
+    let split = code::split(state, visitor, quote.due_now.as_ref()).await?;
+    let due = manner.money(split.rest.as_ref());
     let renewal = renewal(&quote, wanted, &manner);
-    let pay_by = pay_by(state, visitor, &quote).await;
-    let is_free = quote.due_now.as_ref().is_some_and(|due| due.minor == 0);
-    let submit = match (is_free, wanted.is_trial) {
-        (_, true) => "Start free trial".to_owned(),
-        (true, false) => "Order without paying".to_owned(),
-        (false, false) => format!("Pay {due}"),
+    let pay_by = pay_by(state, visitor, split.rest.as_ref()).await;
+    let is_free = split.rest.as_ref().is_some_and(|rest| rest.minor == 0);
+    let submit = match (is_free, wanted.is_trial, &split.wallet) {
+        (_, true, _) => "Start free trial".to_owned(),
+        (true, false, Some(all)) => format!("Pay {} from your wallet", manner.money(Some(all))),
+        (true, false, None) => "Order without paying".to_owned(),
+        (false, false, _) => format!("Pay {due}"),
     };
     let consent = if wanted.is_trial {
         format!(
@@ -370,7 +359,7 @@ async fn show_review(
     } else {
         "Start at once. I know that my right to withdraw ends when access is ready.".to_owned()
     };
-    let form = Form::new("", "/checkout/place", submit)
+    let form = Form::new("", PLACE, submit)
         .fields(fields(wanted.kept()))
         .field(Field::hidden("coupon", &quote.coupon))
         .field(Field::hidden("quote", &quote.id))
@@ -383,8 +372,6 @@ async fn show_review(
         .field(Field { is_required: true, ..Field::check("consent", consent, false) })
         .refused(failed);
     let page = vat_notice(&quote, &manner).into_iter().fold(Page::new("Review and pay"), Page::with);
-    // What it puts into the wallet pays this order.
-    let page = page.aside("Redeem a gift code first", links::WALLET);
     let page = page
         .with(Block::facts(
             "",
@@ -401,7 +388,8 @@ async fn show_review(
             ],
         ))
         .with_some(options_form(&quote, wanted, &manner))
-        .with(Block::Form(coupon_form(wanted, &quote.coupon, coupon_refused.as_ref())))
+        .with(Block::Form(code::coupon_form(wanted, &quote.coupon, coupon_refused.as_ref())))
+        .with(Block::Form(code::gift_form(wanted, &quote.coupon, failed)))
         .with(Block::Form(form));
     let mut totals = vec![
         ("Net".to_owned(), manner.money(quote.subtotal.as_ref())),
@@ -410,6 +398,10 @@ async fn show_review(
     ];
     if quote.tax.as_ref().is_none_or(|tax| tax.minor == 0) {
         totals.drain(..2);
+    }
+    if let Some(wallet) = &split.wallet {
+        let taken = Money { minor: -wallet.minor, ..wallet.clone() };
+        totals.push(("From your wallet".to_owned(), manner.money(Some(&taken))));
     }
     let mut lines = lines_of(&quote, &manner);
     if wanted.is_trial {
@@ -511,7 +503,7 @@ pub async fn place(
     wanted.device = Some(device);
     if !sent.is_on("consent") {
         let refusal = Refusal::invalid("consent", "consent_missing", "Please tick this box to go on.");
-        let failed = Failed { action: "/checkout/place".into(), sent, refusal };
+        let failed = Failed { action: PLACE.into(), sent, refusal };
         return show_review(&state, &visitor, &ui, &wanted, Some(&failed)).await;
     }
     let origin = ui.request.origin();
@@ -544,7 +536,7 @@ pub async fn place(
         }
         Err(status) => {
             // A new offer is made for the page; what changed since is said above it.
-            let failed = Failed { action: "/checkout/place".into(), sent: Sent::default(), refusal: status.into() };
+            let failed = Failed { action: PLACE.into(), sent: Sent::default(), refusal: status.into() };
             review_or_plain(&state, &visitor, &ui, wanted, Some(failed)).await
         }
     }

@@ -1,6 +1,7 @@
 //! The storefront: what visitors and search engines see.
 
 pub mod checkout;
+mod code;
 pub mod offer;
 pub mod order;
 mod pay;
@@ -26,6 +27,7 @@ pub fn router() -> Router<AppState> {
         .route("/checkout", get(checkout::review))
         .route("/checkout/account", post(checkout::account))
         .route("/checkout/sign-in", post(checkout::sign_in))
+        .route("/checkout/redeem", post(code::redeem))
         .route("/checkout/place", post(checkout::place))
         .route("/pay/{token}", get(pay::show).post(pay::pay))
         .route("/orders/{id}", get(order::show))

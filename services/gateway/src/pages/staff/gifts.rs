@@ -23,7 +23,8 @@ use crate::state::AppState;
 const PLANS_MAX: u32 = 100;
 
 fn state_of(batch: &GiftBatch, manner: &Manner) -> (Tone, &'static str) {
-    let is_over = text::instant(batch.expires_at.as_ref()).is_some_and(|end| end <= manner.now);
+    let is_over =
+        batch.expired_at.is_some() || text::instant(batch.expires_at.as_ref()).is_some_and(|end| end <= manner.now);
     match (batch.voided_at.is_some(), is_over, batch.downloaded) {
         (true, _, _) => (Tone::Neutral, "Void"),
         (false, true, _) => (Tone::Neutral, "Over"),
@@ -72,9 +73,15 @@ fn form(desk: &Desk, plans: &[Plan], manner: &Manner) -> Form {
         .field(
             Field::select("kind", "Kind", kinds)
                 .half()
-                .help("What was sold is owed in the books until it is redeemed."),
+                .help("What was sold is owed in the books until it is redeemed or expires."),
         )
-        .field(Field::text("count", "How many").half().required().example("100"))
+        .field(
+            Field::text("count", "How many")
+                .half()
+                .required()
+                .example("100")
+                .help("Each holds a place of a plan that is sold in limited number."),
+        )
         .field(Field::select("price_id", "What one gives", prices))
         .field(Field::text("amount", "Amount of money").half().example("25.00").help("For the wallet only."))
         .field(Field::select("currency", "Currency", currencies).half())
@@ -177,10 +184,11 @@ async fn batch(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) 
         ],
     ));
     let rows = found.codes.iter().map(|code| {
-        let (tone, word) = match (code.redeemed_at.is_some(), code.voided_at.is_some()) {
-            (true, _) => (Tone::Good, "Redeemed"),
-            (false, true) => (Tone::Neutral, "Void"),
-            (false, false) => (Tone::Info, "Free"),
+        let (tone, word) = match (&code.redeemed_at, &code.voided_at, &code.expired_at) {
+            (Some(_), _, _) => (Tone::Good, "Redeemed"),
+            (None, Some(_), _) => (Tone::Neutral, "Void"),
+            (None, None, Some(_)) => (Tone::Neutral, "Expired"),
+            (None, None, None) => (Tone::Info, "Free"),
         };
         let who = if code.redeemed_by.is_empty() {
             Cell::text("")
@@ -191,14 +199,16 @@ async fn batch(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) 
             Cell::code(format!("…{}", code.last_four)),
             Cell::badge(tone, word),
             who,
-            Cell::text(manner.moment(code.redeemed_at.as_ref().or(code.voided_at.as_ref()))),
+            Cell::text(
+                manner.moment(code.redeemed_at.as_ref().or(code.voided_at.as_ref()).or(code.expired_at.as_ref())),
+            ),
         ]
     });
     let table = Table::new("Codes", &["Ends with", "State", "By", "When"], "")
         .rows(rows)
         .next(&here, &found.page.unwrap_or_default().next_cursor);
     page = page.with(Block::Table(table));
-    if batch.voided_at.is_none() {
+    if batch.voided_at.is_none() && batch.expired_at.is_none() {
         let form = Form::new("", format!("{here}/void"), "Make void")
             .intro("What nobody has redeemed can be redeemed no more; what was redeemed stays.")
             .field(Field::text("reason", "Reason").required().help("For the audit."))

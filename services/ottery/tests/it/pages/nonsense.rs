@@ -102,6 +102,7 @@ pub async fn of_a_customer(walk: &mut Walk, order: &str) {
     let posts = [
         "/checkout/account",
         "/checkout/sign-in",
+        "/checkout/redeem",
         "/checkout/place",
         "/account/sign-in",
         "/account/sign-in/code",

@@ -83,6 +83,9 @@ pub async fn buy(walk: &mut Walk, world: &World) -> String {
     walk.tab.fill("#checkout-coupon", "NOBODY").await;
     walk.tab.press("form[action='/checkout'] button").await;
     walk.here("review-coupon-refused", 400).await;
+    walk.tab.fill("#checkout-redeem-code", "NOBODY").await;
+    walk.tab.press("form[action='/checkout/redeem'] button").await;
+    walk.here("review-gift-refused", 400).await;
     walk.tab.send(PLACE).await;
     walk.here("review-refused", 400).await;
     walk.tab.click("[name=consent]").await;
