@@ -33,6 +33,16 @@ impl PanelError {
         Self::Permanent(Perm { kind, detail: detail.into() })
     }
 
+    /// The failure of a read-back: the write before it was confirmed, so "not applied" is not possible any more and the
+    /// outcome has to be looked up.
+    #[must_use]
+    pub fn unread(self, hint: ReadBack) -> Self {
+        match self {
+            Self::Retryable { cause, .. } | Self::Ambiguous { cause, .. } => Self::Ambiguous { cause, hint },
+            refused @ Self::Permanent(_) => refused,
+        }
+    }
+
     /// Surely not applied.
     #[must_use]
     pub const fn retryable(cause: Cause) -> Self {

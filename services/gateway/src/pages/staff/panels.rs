@@ -63,12 +63,23 @@ pub async fn list(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
     desk.show(&ui, Page::new("Panels").action("Add panel", desk.at("/panels/new")).with(Block::Table(table)))
 }
 
+/// Kinds of panels as provisioning knows them.
+fn kinds() -> Vec<(String, String)> {
+    [
+        ("xui", "XUI.ONE / XC_VM, admin key"),
+        ("xui-reseller", "XUI.ONE / XC_VM, reseller key"),
+        ("xtream", "Xtream Codes / Xtream UI"),
+    ]
+    .map(|(kind, title)| (kind.to_owned(), title.to_owned()))
+    .into()
+}
+
 fn fields(panel: &Panel) -> Vec<Field> {
     let key = Field::password("api_key", "API key", "off");
     let line = |name: &str, label: &str, value: &str| Field::text(name, label).value(value).half();
     vec![
         line("name", "Name", &panel.name).required(),
-        Field::select("driver", "Kind", vec![("xui".into(), "XUI.one / XC_VM".into())])
+        Field::select("driver", "Kind", kinds())
             .value(if panel.driver.is_empty() { "xui" } else { &panel.driver })
             .half(),
         Field::text("base_url", "Admin API")
