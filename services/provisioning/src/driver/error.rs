@@ -276,9 +276,11 @@ impl PermKind {
         match self {
             Self::BadCredentials => {
                 "Enter the API key of an enabled panel user whose role fits the access code (admin key with an admin \
-                 access code, reseller key with a reseller access code)."
+                 access code, reseller key with a reseller access code); on Xtream Codes, the panel's api_pass."
             }
-            Self::IpNotAllowed => "Add our egress address to the allowed addresses of the access code on the panel.",
+            Self::IpNotAllowed => {
+                "Add our egress address to the allowed addresses on the panel: of the access code, or of the API on Xtream Codes."
+            }
             Self::IpBanned => {
                 "Remove our egress address from the panel's block list, exclude it from flood protection, then test the \
                  connection; no call is made until the test succeeds."

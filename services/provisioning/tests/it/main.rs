@@ -9,3 +9,4 @@ mod reseller;
 mod secrets;
 mod transcripts;
 mod world;
+mod xtream;

@@ -93,7 +93,7 @@ fn fields(panel: &Panel) -> Vec<Field> {
             .example("http://tv.example:8080")
             .help("Where customers' players connect."),
         if panel.id.is_empty() {
-            key.required()
+            key.help("Xtream panels may have none.")
         } else {
             key.help(format!(
                 "Stored: {}. Empty keeps it.",

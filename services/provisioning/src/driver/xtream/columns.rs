@@ -78,8 +78,7 @@ pub fn expiry(expiry: Expiry) -> Result<Column, PanelError> {
 /// [`PermKind::Unsupported`] for a lock whose column this panel's lines do not have.
 pub fn package(fresh: &LineState, package: &PackageSpec) -> Result<Vec<Column>, PanelError> {
     check_limits(package.connections, &package.outputs)?;
-    let mut columns =
-        vec![(BOUQUET, ids_text(&package.bouquets)), (CONNECTIONS, package.connections.to_string())];
+    let mut columns = vec![(BOUQUET, ids_text(&package.bouquets)), (CONNECTIONS, package.connections.to_string())];
     if let Some(until) = package.expiry {
         columns.push(expiry(until)?);
     }

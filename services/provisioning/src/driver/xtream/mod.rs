@@ -57,7 +57,10 @@ impl Xtream {
     /// The line, checked to be the one we mean: another one may have taken over its name and password.
     async fn read_own(&self, line: &LineRef) -> Res<LineState> {
         let found = self.read_pair(&line.username, &line.password).await?.ok_or_else(|| {
-            PanelError::permanent(PermKind::NotFound, format!("no line {} with the name and password we gave it", line.id))
+            PanelError::permanent(
+                PermKind::NotFound,
+                format!("no line {} with the name and password we gave it", line.id),
+            )
         })?;
         if found.id == line.id && found.username == line.username {
             Ok(found)
