@@ -8,6 +8,7 @@ use super::model::Output;
 const NAME_MAX: usize = 50;
 /// Shorter names are refused by most user groups.
 const NAME_MIN: usize = 4;
+
 /// Names and passwords travel in the paths of players' addresses, so they are plain.
 ///
 /// # Errors

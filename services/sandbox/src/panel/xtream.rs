@@ -17,7 +17,6 @@ use crate::{
 };
 
 const ROLE: &str = "xtream";
-const RANDOM_LEN: usize = 10;
 /// Columns of newer panels, and formats, which are in a table of their own.
 const NOT_IN_ROW: [&str; 5] = ["allowed_outputs", "package_id", "access_token", "contact", "play_token"];
 
@@ -68,7 +67,7 @@ impl Panel {
     fn xtream_create(&self, form: &Form) -> Value {
         let chosen = |name: &str| {
             form.filled(&format!("user_data[{name}]"))
-                .map_or_else(|| self.context.chance.word(RANDOM_LEN), str::to_owned)
+                .map_or_else(|| self.context.chance.word(fields::RANDOM_LEN), str::to_owned)
         };
         let (username, password) = (chosen("username"), chosen("password"));
         let mut state = self.state();
