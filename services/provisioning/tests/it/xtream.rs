@@ -219,3 +219,40 @@ async fn xtream_fault_f17_every_kind_of_write_survives_a_lost_answer() {
     assert_eq!(world.effects("user/create").await.len(), 1);
     world.inv().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn xtream_a_line_changed_by_hand_is_set_right_although_the_panel_lists_none() {
+    let mut config = crate::world::config();
+    config.health.drift_every_s = 1;
+    config.health.probe_every_s = 1;
+    let spec = ottery_sandbox::PanelSpec { rate_per_second: 0, ..Default::default() };
+    let world = World::with(config, vec![spec]).await;
+    xtream_panel(&world).await;
+    let (_subscription, service) = world.ready().await;
+    let line = world.credentials(&service).await;
+    let url = format!("http://{}/SANDBOX1/api.php", world.sandbox.addresses().panel);
+    let by_hand = [
+        ("action", "user"),
+        ("sub", "edit"),
+        ("username", &line.username),
+        ("password", &line.password),
+        ("user_data[max_connections]", "9"),
+    ];
+    let answer = world.http.post(&url).form(&by_hand).send().await.unwrap().text().await.unwrap();
+    assert_eq!(answer, r#"{"result":true}"#);
+    let started = std::time::Instant::now();
+    while world.lines().await[0]["max_connections"] != 2 {
+        assert!(started.elapsed().as_secs() < 15, "the drift stays");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    world.inv().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn xtream_a_short_key_is_taken_and_nothing_of_it_is_shown() {
+    let world = World::new().await;
+    let panel = world.put_panel(world.panel_input("SANDBOX1", "xtream"), "abc").await;
+    assert_eq!(panel.api_key_hint, "…");
+    let none = proto::Panel { name: "No key".into(), ..world.panel_input("SANDBOX1", "xtream") };
+    assert_eq!(world.put_panel(none, "").await.api_key_hint, "none");
+}
