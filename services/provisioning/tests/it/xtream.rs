@@ -234,8 +234,8 @@ async fn xtream_a_line_changed_by_hand_is_set_right_although_the_panel_lists_non
     let by_hand = [
         ("action", "user"),
         ("sub", "edit"),
-        ("username", &line.username),
-        ("password", &line.password),
+        ("username", line.username.as_str()),
+        ("password", line.password.as_str()),
         ("user_data[max_connections]", "9"),
     ];
     let answer = world.http.post(&url).form(&by_hand).send().await.unwrap().text().await.unwrap();
