@@ -50,7 +50,7 @@ pub async fn invariants(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
     let mut findings = ottery_kit::doctor::invariants(pool).await?;
     let undue = sqlx::query_scalar!(
         "SELECT count(*) FROM commission c FULL JOIN due d ON d.commission_id = c.id \
-         WHERE (c.state = 'pending') IS DISTINCT FROM (d.commission_id IS NOT NULL)"
+         WHERE (c.state = 'pending' AND NOT c.is_held) IS DISTINCT FROM (d.commission_id IS NOT NULL)"
     )
     .fetch_one(pool)
     .await?
@@ -72,6 +72,19 @@ pub async fn invariants(pool: &PgPool) -> anyhow::Result<Vec<Finding>> {
         findings.push(Finding::error(
             "commission.reversed",
             format!("{unreversed} commissions of fully refunded invoices were not taken back"),
+        ));
+    }
+    let unheld = sqlx::query_scalar!(
+        "SELECT count(*) FROM commission c WHERE c.state = 'pending' AND c.is_held IS DISTINCT FROM EXISTS \
+         (SELECT FROM dispute d WHERE d.brand_id = c.brand_id AND d.invoice_id = c.invoice_id AND d.is_open)"
+    )
+    .fetch_one(pool)
+    .await?
+    .unwrap_or(0);
+    if unheld > 0 {
+        findings.push(Finding::error(
+            "commission.held",
+            format!("{unheld} pending commissions are held without an open dispute, or not held with one"),
         ));
     }
     Ok(findings)

@@ -44,7 +44,7 @@ impl App {
         let mut count = 0;
         for before in commission::lock_due(&mut tx, now, BATCH).await? {
             if let Some(after) = before.approve(now) {
-                commission::update(&mut tx, &after).await?;
+                commission::update(&mut tx, brand, &after).await?;
                 publish::changed(&mut tx, brand, &after, Some(before.state), now).await?;
                 count += 1;
             }

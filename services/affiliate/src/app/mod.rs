@@ -13,7 +13,7 @@ use sqlx::PgPool;
 
 pub use approve::{due, run_approvals};
 pub use error::AppError;
-pub use refer::{refund_succeeded, settled};
+pub use refer::{dispute_changed, refund_succeeded, settled};
 
 use crate::domain::{Commission, CommissionState, code};
 use crate::store::affiliate::{self, Affiliate};

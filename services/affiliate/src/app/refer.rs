@@ -1,15 +1,15 @@
 //! What billing's events mean for commissions. Each runs in the consumer's transaction.
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{BrandId, InvoiceId, RefundId};
+use ottery_kernel::{BrandId, DisputeId, InvoiceId, RefundId};
 use sqlx::postgres::PgTransaction;
 
-use crate::domain::{CommissionState, Referral, Verdict, judge};
+use crate::domain::{Disputed, Referral, Verdict, judge};
 use crate::events::publish;
 use crate::store::{affiliate, commission};
 
-/// An invoice with a referral code was settled: a commission, a flag, or nothing. A refund that was heard of before takes
-/// its share at once.
+/// An invoice with a referral code was settled: a commission, a flag, or nothing. A refund or dispute that was heard
+/// of before counts at once.
 pub async fn settled(
     tx: &mut PgTransaction<'_>,
     brand: BrandId,
@@ -25,7 +25,7 @@ pub async fn settled(
         Verdict::Earned(earned) => {
             if commission::insert(tx, brand, &earned).await? {
                 publish::changed(tx, brand, &earned, None, now).await?;
-                take_back(tx, brand, referral.invoice, now).await?;
+                follow(tx, brand, referral.invoice, now).await?;
             }
             Ok(())
         }
@@ -43,26 +43,38 @@ pub async fn refund_succeeded(
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     if commission::remember_refund(tx, brand, refund, invoice, amount_minor, invoice_total_minor).await? {
-        take_back(tx, brand, invoice, now).await?;
+        follow(tx, brand, invoice, now).await?;
     }
     Ok(())
 }
 
-async fn take_back(
+/// A dispute began, moved or was decided. Words that are overtaken change nothing.
+pub async fn dispute_changed(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    dispute: DisputeId,
+    version: i64,
+    shares: &[Disputed],
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    for share in shares {
+        if commission::remember_dispute(tx, brand, dispute, version, share).await? {
+            follow(tx, brand, share.invoice, now).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn follow(
     tx: &mut PgTransaction<'_>,
     brand: BrandId,
     invoice: InvoiceId,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
-    let Some((refunded, total)) = commission::refunded(tx, invoice).await? else { return Ok(()) };
+    // Locked first, read afterwards: what others committed meanwhile must count.
     let Some(before) = commission::lock_of_invoice(tx, invoice).await? else { return Ok(()) };
-    let Some(after) = before.refunded(refunded, total) else { return Ok(()) };
-    // What was paid out already is staff's to settle; it stays visible as reversed part of a paid commission.
-    let after = if before.state == CommissionState::Paid {
-        crate::domain::Commission { state: before.state, ..after }
-    } else {
-        after
-    };
-    commission::update(tx, &after).await?;
+    let Some(claims) = commission::claims(tx, invoice).await? else { return Ok(()) };
+    let Some(after) = before.follow(claims) else { return Ok(()) };
+    commission::update(tx, brand, &after).await?;
     publish::changed(tx, brand, &after, Some(before.state), now).await
 }

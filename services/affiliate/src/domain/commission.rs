@@ -1,4 +1,5 @@
-//! Commissions: earned on the first settled invoice of a referred customer, taken back by refunds.
+//! Commissions: earned on the first settled invoice of a referred customer, taken back by refunds and lost
+//! disputes, and held while a dispute is open.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ottery_kernel::{AccountId, AffiliateId, CommissionId, InvoiceId, Money, Rounding};
@@ -50,7 +51,7 @@ pub struct Commission {
     pub base: Money,
     /// The share.
     pub amount: Money,
-    /// The part that refunds took back.
+    /// The part that refunds and lost disputes took back.
     pub reversed: Money,
     /// Where it stands.
     pub state: CommissionState,
@@ -60,6 +61,32 @@ pub struct Commission {
     pub created_at: DateTime<Utc>,
     /// End of the hold window.
     pub approve_after: DateTime<Utc>,
+    /// A dispute is open: not approved before it is decided.
+    pub is_held: bool,
+}
+
+/// What refunds and disputes say of an invoice, gross.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// Refunded, or lost in disputes.
+    pub gone_minor: i64,
+    /// The invoice's total.
+    pub total_minor: i64,
+    /// A dispute is open.
+    pub is_disputed: bool,
+}
+
+/// How a dispute stands for one invoice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disputed {
+    /// Which.
+    pub invoice: InvoiceId,
+    /// Not decided yet.
+    pub is_open: bool,
+    /// Lost for good, gross.
+    pub lost_minor: i64,
+    /// The invoice's total.
+    pub total_minor: i64,
 }
 
 /// A settled invoice that carries a referral code.
@@ -135,6 +162,7 @@ pub fn judge(
         version: 1,
         created_at: now,
         approve_after: now + TimeDelta::days(i64::from(hold_days)),
+        is_held: false,
     }))
 }
 
@@ -151,24 +179,35 @@ fn same_person(a: &str, b: &str) -> bool {
 }
 
 impl Commission {
-    /// Takes back the share of everything refunded so far: `refunded` of an invoice of `total`, both gross. Saying it again
-    /// changes nothing, and it never takes back more than was earned.
+    /// Follows what refunds and disputes say now: takes the share of what is gone back, never more than was earned, and waits
+    /// for what is not decided. Saying it again changes nothing. What comes back, when a lost dispute is won after all, is
+    /// pending once more. What was paid out already is staff's to settle; it stays visible as reversed part of a paid commission.
     #[must_use]
-    pub fn refunded(&self, refunded_minor: i64, total_minor: i64) -> Option<Self> {
-        let share = refunded_minor.clamp(0, total_minor);
-        let reversed = self.amount.mul_ratio(share, total_minor.max(1), Rounding::HalfUp).ok()?;
-        if reversed.minor <= self.reversed.minor {
+    pub fn follow(&self, claims: Claims) -> Option<Self> {
+        let share = claims.gone_minor.clamp(0, claims.total_minor);
+        let reversed = self.amount.mul_ratio(share, claims.total_minor.max(1), Rounding::HalfUp).ok()?;
+        let state = match self.state {
+            CommissionState::Paid => CommissionState::Paid,
+            CommissionState::Pending | CommissionState::Approved | CommissionState::Reversed
+                if reversed == self.amount =>
+            {
+                CommissionState::Reversed
+            }
+            CommissionState::Reversed => CommissionState::Pending,
+            as_it_was @ (CommissionState::Pending | CommissionState::Approved) => as_it_was,
+        };
+        let is_held = claims.is_disputed && state == CommissionState::Pending;
+        if (reversed, state, is_held) == (self.reversed, self.state, self.is_held) {
             return None;
         }
-        let state = if reversed == self.amount { CommissionState::Reversed } else { self.state };
-        Some(Self { reversed, state, version: self.version + 1, ..self.clone() })
+        Some(Self { reversed, state, is_held, version: self.version + 1, ..self.clone() })
     }
 
     /// Ends the hold window.
     #[must_use]
     pub fn approve(&self, now: DateTime<Utc>) -> Option<Self> {
         match self.state {
-            CommissionState::Pending if self.approve_after <= now => {
+            CommissionState::Pending if !self.is_held && self.approve_after <= now => {
                 Some(Self { state: CommissionState::Approved, version: self.version + 1, ..self.clone() })
             }
             CommissionState::Pending
@@ -208,6 +247,10 @@ mod tests {
         Referrer { id: AffiliateId::new(now()), account: AccountId::new(now()), email: "ada@example.org".into() }
     }
 
+    fn gone(gone_minor: i64) -> Claims {
+        Claims { gone_minor, total_minor: 1190, is_disputed: false }
+    }
+
     fn earned() -> Commission {
         match judge(&referral(), Some(&referrer()), 2000, 14, now()) {
             Verdict::Earned(commission) => *commission,
@@ -236,13 +279,33 @@ mod tests {
 
     #[test]
     fn case_120_refunds_take_back_their_share_once_and_never_more_than_was_earned() {
-        let half = earned().refunded(595, 1190).unwrap();
+        let half = earned().follow(gone(595)).unwrap();
         assert_eq!((half.reversed, half.state), (eur(100), CommissionState::Pending));
-        assert_eq!(half.refunded(595, 1190), None);
-        let whole = half.refunded(1190, 1190).unwrap();
+        assert_eq!(half.follow(gone(595)), None);
+        let whole = half.follow(gone(1190)).unwrap();
         assert_eq!((whole.reversed, whole.state), (eur(200), CommissionState::Reversed));
-        assert_eq!(whole.refunded(9999, 1190), None);
+        assert_eq!(whole.follow(gone(9999)), None);
         assert_eq!(whole.approve(now() + TimeDelta::days(99)), None);
+    }
+
+    #[test]
+    fn what_is_disputed_is_neither_approved_nor_taken_back_before_it_is_decided() {
+        let (late, disputed) = (now() + TimeDelta::days(99), Claims { is_disputed: true, ..gone(0) });
+        let held = earned().follow(disputed).unwrap();
+        assert_eq!((held.state, held.reversed, held.approve(late)), (CommissionState::Pending, eur(0), None));
+        assert_eq!(held.follow(disputed), None);
+        let won = held.follow(gone(0)).unwrap();
+        assert_eq!(won.approve(late).unwrap().state, CommissionState::Approved);
+        let lost = held.follow(gone(1190)).unwrap();
+        assert_eq!((lost.state, lost.is_held, lost.reversed), (CommissionState::Reversed, false, eur(200)));
+        assert_eq!(lost.follow(disputed).unwrap().state, CommissionState::Pending);
+        // What is approved or paid already waits for nothing, and is taken back all the same.
+        let approved = earned().approve(late).unwrap();
+        assert_eq!(approved.follow(disputed), None);
+        assert_eq!(approved.follow(gone(1190)).unwrap().state, CommissionState::Reversed);
+        let paid = Commission { state: CommissionState::Paid, ..approved };
+        let settled = paid.follow(gone(1190)).unwrap();
+        assert_eq!((settled.state, settled.reversed), (CommissionState::Paid, eur(200)));
     }
 
     #[test]

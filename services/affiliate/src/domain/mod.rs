@@ -3,4 +3,4 @@
 pub mod code;
 pub mod commission;
 
-pub use commission::{Commission, CommissionState, Referral, Verdict, judge};
+pub use commission::{Claims, Commission, CommissionState, Disputed, Referral, Verdict, judge};

@@ -1,22 +1,23 @@
 //! What affiliate hears.
 
 use async_trait::async_trait;
-use ottery_kernel::{Money, RefundId};
+use ottery_kernel::{DisputeId, Money, RefundId};
 use ottery_kit::broker::ConsumerGroup;
 use ottery_kit::consume::{Delivery, HandleError, Handler};
 use ottery_proto::billing::v1::invoice::Purpose;
-use ottery_proto::billing::v1::{InvoiceSettled, RefundSucceeded};
+use ottery_proto::billing::v1::{DisputeChanged, InvoiceSettled, RefundSucceeded, dispute};
 use ottery_proto::catalog::v1::BrandChanged;
 use ottery_proto::common::v1;
 use sqlx::postgres::PgTransaction;
 
 use crate::app;
-use crate::domain::Referral;
+use crate::domain::{Disputed, Referral};
 use crate::store::affiliate::{self, Terms};
 
 const BRAND_CHANGED: &str = "catalog.brand.changed.v1";
 const INVOICE_SETTLED: &str = "billing.invoice.settled.v1";
 const REFUND_SUCCEEDED: &str = "billing.refund.succeeded.v1";
+const DISPUTE_CHANGED: &str = "billing.dispute.changed.v1";
 
 /// Follows brands' terms.
 #[derive(Clone, Copy, Debug)]
@@ -38,13 +39,13 @@ impl Handler for Brands {
     }
 }
 
-/// Turns settled invoices into commissions and refunds into reversals.
+/// Turns settled invoices into commissions, and refunds and lost disputes into reversals.
 #[derive(Clone, Copy, Debug)]
 pub struct Referrals;
 
 /// The group of [`Referrals`].
 pub fn referrals_group() -> ConsumerGroup {
-    ConsumerGroup::new("affiliate.referrals", &[INVOICE_SETTLED, REFUND_SUCCEEDED])
+    ConsumerGroup::new("affiliate.referrals", &[INVOICE_SETTLED, REFUND_SUCCEEDED, DISPUTE_CHANGED])
 }
 
 #[async_trait]
@@ -53,6 +54,7 @@ impl Handler for Referrals {
         match delivery.kind() {
             INVOICE_SETTLED => settled(tx, delivery).await,
             REFUND_SUCCEEDED => refunded(tx, delivery).await,
+            DISPUTE_CHANGED => disputed(tx, delivery).await,
             other => Err(HandleError::permanent(format!("`{other}` is not for this consumer"))),
         }
     }
@@ -91,6 +93,32 @@ async fn refunded(tx: &mut PgTransaction<'_>, delivery: &Delivery) -> Result<(),
     let (amount, total) = (money(refund.amount.as_ref())?, money(event.invoice_total.as_ref())?);
     let invoice = parse(&refund.invoice_id)?;
     app::refund_succeeded(tx, delivery.brand()?, id, invoice, amount.minor, total.minor, delivery.occurred_at).await?;
+    Ok(())
+}
+
+async fn disputed(tx: &mut PgTransaction<'_>, delivery: &Delivery) -> Result<(), HandleError> {
+    use dispute::State;
+    let event: DisputeChanged = delivery.payload()?;
+    let dispute = event.dispute.ok_or_else(|| HandleError::permanent("dispute is missing"))?;
+    let id: DisputeId = parse(&dispute.id)?;
+    let (is_open, is_lost) = match dispute.state() {
+        State::Warning | State::NeedsResponse | State::UnderReview | State::Appealed => (true, false),
+        State::Lost => (false, true),
+        State::Won | State::Closed => (false, false),
+        State::Unspecified => return Err(HandleError::permanent("the dispute has no state")),
+    };
+    let mut shares = Vec::new();
+    for share in event.shares {
+        let taken = money(share.taken.as_ref())?.minor.max(0);
+        shares.push(Disputed {
+            invoice: parse(&share.invoice_id)?,
+            is_open,
+            lost_minor: if is_lost { taken } else { 0 },
+            total_minor: money(share.invoice_total.as_ref())?.minor,
+        });
+    }
+    let version = i64::try_from(event.version).map_err(HandleError::permanent)?;
+    app::dispute_changed(tx, delivery.brand()?, id, version, &shares, delivery.occurred_at).await?;
     Ok(())
 }
 

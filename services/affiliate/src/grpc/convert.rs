@@ -36,6 +36,7 @@ pub(crate) fn commission(commission: &domain::Commission) -> Commission {
         created_at: Some(instant(commission.created_at)),
         approve_after: Some(instant(commission.approve_after)),
         reversed: Some(money(commission.reversed)),
+        held: commission.is_held,
     }
 }
 

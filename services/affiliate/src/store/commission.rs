@@ -1,11 +1,11 @@
 //! Commissions, refunds, flags and the due table.
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{AffiliateId, BrandId, CommissionId, InvoiceId, Money, RefundId};
+use ottery_kernel::{AffiliateId, BrandId, CommissionId, DisputeId, InvoiceId, Money, RefundId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::domain::{Commission, CommissionState};
+use crate::domain::{Claims, Commission, CommissionState, Disputed};
 
 struct Row {
     id: Uuid,
@@ -20,6 +20,7 @@ struct Row {
     version: i64,
     created_at: DateTime<Utc>,
     approve_after: DateTime<Utc>,
+    is_held: bool,
 }
 
 impl TryFrom<Row> for Commission {
@@ -42,6 +43,7 @@ impl TryFrom<Row> for Commission {
             version: row.version,
             created_at: row.created_at,
             approve_after: row.approve_after,
+            is_held: row.is_held,
         })
     }
 }
@@ -82,18 +84,28 @@ pub async fn insert(tx: &mut PgConnection, brand: BrandId, commission: &Commissi
     Ok(true)
 }
 
-/// Writes what changed; a commission that left the hold window is not due any more.
-pub async fn update(tx: &mut PgConnection, commission: &Commission) -> sqlx::Result<()> {
+/// Writes what changed; only what waits for the end of its hold window, and for nothing else, is due.
+pub async fn update(tx: &mut PgConnection, brand: BrandId, commission: &Commission) -> sqlx::Result<()> {
     sqlx::query!(
-        "UPDATE commission SET reversed_minor = $2, state = $3, version = $4 WHERE id = $1",
+        "UPDATE commission SET reversed_minor = $2, state = $3, version = $4, is_held = $5 WHERE id = $1",
         commission.id.as_uuid(),
         commission.reversed.minor,
         commission.state.as_str(),
         commission.version,
+        commission.is_held,
     )
     .execute(&mut *tx)
     .await?;
-    if commission.state != CommissionState::Pending {
+    if commission.state == CommissionState::Pending && !commission.is_held {
+        sqlx::query!(
+            "INSERT INTO due (commission_id, brand_id, due_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            commission.id.as_uuid(),
+            brand.as_uuid(),
+            commission.approve_after,
+        )
+        .execute(tx)
+        .await?;
+    } else {
         sqlx::query!("DELETE FROM due WHERE commission_id = $1", commission.id.as_uuid()).execute(tx).await?;
     }
     Ok(())
@@ -104,7 +116,7 @@ pub async fn lock_of_invoice(tx: &mut PgConnection, invoice: InvoiceId) -> sqlx:
     sqlx::query_as!(
         Row,
         "SELECT id, affiliate_id, order_id, invoice_id, currency, base_minor, amount_minor, reversed_minor, state, \
-         version, created_at, approve_after FROM commission WHERE invoice_id = $1 FOR UPDATE",
+         version, created_at, approve_after, is_held FROM commission WHERE invoice_id = $1 FOR UPDATE",
         invoice.as_uuid()
     )
     .fetch_optional(tx)
@@ -118,7 +130,7 @@ pub async fn lock_due(tx: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> 
     sqlx::query_as!(
         Row,
         "SELECT id, affiliate_id, order_id, invoice_id, currency, base_minor, amount_minor, reversed_minor, state, \
-         version, created_at, approve_after FROM commission WHERE state = 'pending' AND approve_after <= $1 \
+         version, created_at, approve_after, is_held FROM commission WHERE state = 'pending' AND NOT is_held AND approve_after <= $1 \
          ORDER BY approve_after LIMIT $2 FOR UPDATE SKIP LOCKED",
         now,
         limit
@@ -140,7 +152,7 @@ pub async fn list(
     sqlx::query_as!(
         Row,
         "SELECT id, affiliate_id, order_id, invoice_id, currency, base_minor, amount_minor, reversed_minor, state, \
-         version, created_at, approve_after FROM commission WHERE ($1::uuid IS NULL OR affiliate_id = $1) \
+         version, created_at, approve_after, is_held FROM commission WHERE ($1::uuid IS NULL OR affiliate_id = $1) \
          AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3",
         affiliate.map(|id| id.as_uuid()),
         before.map(|id| id.as_uuid()),
@@ -194,15 +206,45 @@ pub async fn remember_refund(
     Ok(added.rows_affected() == 1)
 }
 
-/// Everything refunded of an invoice so far, and the invoice's total; none when nothing was.
-pub async fn refunded(tx: &mut PgConnection, invoice: InvoiceId) -> sqlx::Result<Option<(i64, i64)>> {
+/// Remembers how an objection stands for one invoice; false when that, or something newer, was known already.
+pub async fn remember_dispute(
+    tx: &mut PgConnection,
+    brand: BrandId,
+    dispute: DisputeId,
+    version: i64,
+    share: &Disputed,
+) -> sqlx::Result<bool> {
+    let changed = sqlx::query!(
+        "INSERT INTO dispute AS d (brand_id, dispute_id, invoice_id, version, is_open, lost_minor, invoice_total_minor) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (brand_id, dispute_id, invoice_id) DO UPDATE \
+         SET version = EXCLUDED.version, is_open = EXCLUDED.is_open, lost_minor = EXCLUDED.lost_minor \
+         WHERE d.version < EXCLUDED.version",
+        brand.as_uuid(),
+        dispute.as_uuid(),
+        share.invoice.as_uuid(),
+        version,
+        share.is_open,
+        share.lost_minor,
+        share.total_minor,
+    )
+    .execute(tx)
+    .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// What refunds and objections say of an invoice so far; none when there are none.
+pub async fn claims(tx: &mut PgConnection, invoice: InvoiceId) -> sqlx::Result<Option<Claims>> {
     let row = sqlx::query!(
-        "SELECT sum(amount_minor)::bigint AS refunded, max(invoice_total_minor) AS total FROM refund WHERE invoice_id = $1",
+        "SELECT coalesce(sum(amount_minor), 0)::bigint AS \"gone_minor!\", max(total_minor) AS total_minor, \
+                coalesce(bool_or(is_open), false) AS \"is_disputed!\" \
+         FROM (SELECT amount_minor, invoice_total_minor AS total_minor, false AS is_open FROM refund WHERE invoice_id = $1 \
+               UNION ALL SELECT lost_minor, invoice_total_minor, is_open FROM dispute WHERE invoice_id = $1) claim",
         invoice.as_uuid(),
     )
     .fetch_one(tx)
     .await?;
-    Ok(row.refunded.zip(row.total))
+    let claims = |total_minor| Claims { gone_minor: row.gone_minor, total_minor, is_disputed: row.is_disputed };
+    Ok(row.total_minor.map(claims))
 }
 
 /// Remembers a referral that earned nothing.

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use affiliate::app::{self, App};
-use affiliate::domain::{CommissionState, Referral};
+use affiliate::domain::{Commission, CommissionState, Disputed, Referral};
 use chrono::{DateTime, TimeDelta, Utc};
-use ottery_kernel::{AccountId, BrandId, Currency, InvoiceId, ManualClock, Money, RefundId};
+use ottery_kernel::{AccountId, BrandId, Currency, DisputeId, InvoiceId, ManualClock, Money, RefundId};
 use ottery_kit::db::{Scope, begin};
 use ottery_testkit::TestDatabase;
 
@@ -48,6 +48,29 @@ impl World {
         app::refund_succeeded(&mut tx, self.brand, refund, invoice, minor, 1190, now()).await.unwrap();
         tx.commit().await.unwrap();
     }
+
+    async fn dispute(&self, dispute: DisputeId, version: i64, share: Disputed) {
+        let mut tx = begin(&self.database.pool, Scope::Brand(self.brand)).await.unwrap();
+        app::dispute_changed(&mut tx, self.brand, dispute, version, &[share], now()).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    async fn commission(&self, invoice: InvoiceId) -> Commission {
+        let all = self.app.commissions(self.brand, None, None, 10).await.unwrap();
+        all.into_iter().find(|commission| commission.invoice == invoice).unwrap()
+    }
+
+    async fn assert_sound(&self) {
+        assert_eq!(affiliate::invariants(&self.database.admin_pool).await.unwrap(), []);
+    }
+}
+
+fn open(invoice: InvoiceId) -> Disputed {
+    Disputed { invoice, is_open: true, lost_minor: 0, total_minor: 1190 }
+}
+
+fn decided(invoice: InvoiceId, lost_minor: i64) -> Disputed {
+    Disputed { is_open: false, lost_minor, ..open(invoice) }
 }
 
 fn referral() -> Referral {
@@ -122,6 +145,49 @@ async fn case_120_a_refund_takes_its_share_back_whichever_event_comes_first() {
 }
 
 #[tokio::test]
+async fn case_069_a_disputed_commission_is_held_then_released_or_taken_back_whatever_the_order_of_events() {
+    let world = world().await;
+    let ada = world.app.join(world.brand, AccountId::new(now()), "ada@example.org").await.unwrap();
+    let sale = || Referral { invoice: InvoiceId::new(now()), ..referral() };
+    let (won, lost, early) = (sale(), sale(), sale());
+    let (first, second, third) = (DisputeId::new(now()), DisputeId::new(now()), DisputeId::new(now()));
+    for sold in [&won, &lost] {
+        world.settle(&ada.affiliate.code, sold).await;
+    }
+    world.dispute(first, 1, open(won.invoice)).await;
+    world.dispute(second, 1, open(lost.invoice)).await;
+    // Heard of before the commission it holds.
+    world.dispute(third, 1, open(early.invoice)).await;
+    world.settle(&ada.affiliate.code, &early).await;
+    world.assert_sound().await;
+
+    world.clock.advance(TimeDelta::days(30));
+    let later = now() + TimeDelta::days(30);
+    assert_eq!(world.app.approve_batch(world.brand).await.unwrap(), 0);
+    assert_eq!(app::due(world.app.clone(), world.brand, later).await.unwrap(), None);
+
+    world.dispute(first, 3, decided(won.invoice, 0)).await;
+    world.dispute(first, 2, open(won.invoice)).await;
+    world.dispute(second, 2, decided(lost.invoice, 1190)).await;
+    world.dispute(third, 2, decided(early.invoice, 595)).await;
+    let gone = world.commission(lost.invoice).await;
+    assert_eq!((gone.state, gone.reversed), (CommissionState::Reversed, eur(200)));
+    assert_eq!(world.app.approve_batch(world.brand).await.unwrap(), 2);
+    let kept = world.commission(won.invoice).await;
+    assert_eq!((kept.state, kept.reversed), (CommissionState::Approved, eur(0)));
+    let half = world.commission(early.invoice).await;
+    assert_eq!((half.state, half.reversed), (CommissionState::Approved, eur(100)));
+    world.assert_sound().await;
+
+    // An appeal that is won after all gives it back.
+    world.dispute(second, 3, open(lost.invoice)).await;
+    assert!(world.commission(lost.invoice).await.is_held);
+    world.dispute(second, 4, decided(lost.invoice, 0)).await;
+    assert_eq!(world.app.approve_batch(world.brand).await.unwrap(), 1);
+    world.assert_sound().await;
+}
+
+#[tokio::test]
 async fn case_118_a_self_referral_earns_nothing_and_is_flagged() {
     let world = world().await;
     let account = AccountId::new(now());
@@ -138,7 +204,7 @@ async fn secure_s14_without_a_brand_no_affiliate_is_seen() {
     let world = world().await;
     world.app.join(world.brand, AccountId::new(now()), "ada@example.org").await.unwrap();
     let mut tx = begin(&world.database.pool, Scope::Platform).await.unwrap();
-    for table in ["affiliate", "commission", "click_day", "refund", "flagged_referral", "brand_terms"] {
+    for table in ["affiliate", "commission", "click_day", "refund", "dispute", "flagged_referral", "brand_terms"] {
         let count = format!("SELECT count(*) FROM {table}");
         let seen: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(&mut *tx).await.unwrap();
         assert_eq!(seen, 0, "{table}");

@@ -1,10 +1,12 @@
 //! Payments and refunds as others read them.
 
+use ottery_kernel::Money;
 use ottery_proto::billing::v1 as proto;
 
 use super::{money, timestamp};
 use crate::domain::decline::public_code;
-use crate::domain::{payment, refund};
+use crate::domain::{dispute, payment, refund};
+use crate::store::dispute::Dispute;
 use crate::store::payment::Payment;
 use crate::store::refund::Refund;
 
@@ -64,5 +66,37 @@ pub fn refund(refund: &Refund) -> proto::Refund {
         reason: refund.reason.clone(),
         credit_note_id: refund.credit_note.map(|id| id.to_string()).unwrap_or_default(),
         created_at: Some(timestamp(refund.created_at)),
+    }
+}
+
+/// An objection of a cardholder.
+#[must_use]
+pub fn dispute(of: &Dispute) -> proto::Dispute {
+    use proto::dispute::State as P;
+    let state = match of.state {
+        dispute::State::Warning => P::Warning,
+        dispute::State::NeedsResponse => P::NeedsResponse,
+        dispute::State::UnderReview => P::UnderReview,
+        dispute::State::Appealed => P::Appealed,
+        dispute::State::Won => P::Won,
+        dispute::State::Lost => P::Lost,
+        dispute::State::Closed => P::Closed,
+    };
+    let part = |minor| Some(money(Money::new(minor, of.amount.currency)));
+    proto::Dispute {
+        id: of.id.to_string(),
+        payment_id: of.payment.to_string(),
+        account_id: of.account.to_string(),
+        provider_account_id: of.provider_account.to_string(),
+        provider_reference: of.provider_ref.clone(),
+        state: state.into(),
+        reason: of.reason.clone(),
+        amount: Some(money(of.amount)),
+        taken: part(of.books.taken),
+        fee: part(of.books.fee),
+        evidence_until: of.evidence_until.map(timestamp),
+        answered: of.is_answered,
+        created_at: Some(timestamp(of.created_at)),
+        finished_at: of.finished_at.map(timestamp),
     }
 }

@@ -1,6 +1,7 @@
 //! What other services hear from billing, and what billing hears from them.
 
 pub mod consume;
+pub mod dispute;
 pub mod dunning;
 pub mod payment;
 pub mod publish;

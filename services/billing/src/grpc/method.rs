@@ -8,11 +8,9 @@ use super::payment::web_address;
 use super::provider::currency_of;
 use super::{Caller, id, next_page, page};
 use crate::app::Billing;
-use crate::contract::{money, timestamp};
-use crate::domain::dispute::State;
+use crate::contract::{self, timestamp};
 use crate::provider::Evidence;
 use crate::store;
-use crate::store::dispute::Dispute;
 use crate::store::payment_method::Shown;
 
 pub(super) async fn list_payment_methods(
@@ -69,7 +67,7 @@ pub(super) async fn list_disputes(
     let disputes = store::dispute::list(&mut tx, payment, page).await?;
     Ok(proto::ListDisputesReply {
         page: next_page(page, disputes.len(), disputes.last().map(|dispute| dispute.id.as_uuid())),
-        disputes: disputes.iter().map(dispute).collect(),
+        disputes: disputes.iter().map(contract::payment::dispute).collect(),
     })
 }
 
@@ -91,7 +89,7 @@ pub(super) async fn submit_dispute_evidence(
         statement: trimmed(request.statement),
     };
     let answered = app.submit_evidence(&caller.actor, caller.brand, of, evidence).await?;
-    Ok(dispute(&answered))
+    Ok(contract::payment::dispute(&answered))
 }
 
 fn method(of: &Shown) -> proto::PaymentMethod {
@@ -103,35 +101,5 @@ fn method(of: &Shown) -> proto::PaymentMethod {
         expires_on: of.expires_on.map(|day| day.to_string()).unwrap_or_default(),
         created_at: Some(timestamp(of.created_at)),
         provider_account_id: of.provider_account.to_string(),
-    }
-}
-
-fn dispute(of: &Dispute) -> proto::Dispute {
-    use proto::dispute::State as P;
-    let state = match of.state {
-        State::Warning => P::Warning,
-        State::NeedsResponse => P::NeedsResponse,
-        State::UnderReview => P::UnderReview,
-        State::Appealed => P::Appealed,
-        State::Won => P::Won,
-        State::Lost => P::Lost,
-        State::Closed => P::Closed,
-    };
-    let part = |minor| Some(money(ottery_kernel::Money::new(minor, of.amount.currency)));
-    proto::Dispute {
-        id: of.id.to_string(),
-        payment_id: of.payment.to_string(),
-        account_id: of.account.to_string(),
-        provider_account_id: of.provider_account.to_string(),
-        provider_reference: of.provider_ref.clone(),
-        state: state.into(),
-        reason: of.reason.clone(),
-        amount: Some(money(of.amount)),
-        taken: part(of.books.taken),
-        fee: part(of.books.fee),
-        evidence_until: of.evidence_until.map(timestamp),
-        answered: of.is_answered,
-        created_at: Some(timestamp(of.created_at)),
-        finished_at: of.finished_at.map(timestamp),
     }
 }

@@ -1,7 +1,7 @@
 //! Objections of cardholders.
 
 use chrono::{DateTime, Utc};
-use ottery_kernel::{AccountId, BrandId, DisputeId, Money, PaymentId};
+use ottery_kernel::{AccountId, BrandId, DisputeId, InvoiceId, Money, PaymentId};
 use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
 
@@ -40,6 +40,19 @@ pub struct Dispute {
     pub created_at: DateTime<Utc>,
     /// When it was decided.
     pub finished_at: Option<DateTime<Utc>>,
+    /// Counts what was told of it.
+    pub version: i64,
+}
+
+/// What an objection is about of one invoice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Which.
+    pub invoice: InvoiceId,
+    /// How much of the payment went to it.
+    pub paid: Money,
+    /// What it came to.
+    pub total: Money,
 }
 
 struct Row {
@@ -60,6 +73,7 @@ struct Row {
     has_suspended: bool,
     created_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
+    version: i64,
 }
 
 impl TryFrom<Row> for Dispute {
@@ -81,6 +95,7 @@ impl TryFrom<Row> for Dispute {
             has_suspended: row.has_suspended,
             created_at: row.created_at,
             finished_at: row.finished_at,
+            version: row.version,
         })
     }
 }
@@ -90,13 +105,14 @@ pub async fn put(tx: &mut PgTransaction<'_>, brand: BrandId, dispute: &Dispute) 
     sqlx::query!(
         "INSERT INTO dispute (id, brand_id, payment_id, account_id, provider_account_id, provider_ref, state, reason, amount_minor,
                               currency, taken_minor, lost_minor, fee_minor, evidence_until, is_answered, has_suspended, created_at,
-                              finished_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+                              finished_at, version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
          ON CONFLICT (id) DO UPDATE
             SET state = EXCLUDED.state, reason = EXCLUDED.reason, amount_minor = EXCLUDED.amount_minor,
                 taken_minor = EXCLUDED.taken_minor, lost_minor = EXCLUDED.lost_minor, fee_minor = EXCLUDED.fee_minor,
                 evidence_until = EXCLUDED.evidence_until, is_answered = EXCLUDED.is_answered,
-                has_suspended = EXCLUDED.has_suspended, finished_at = EXCLUDED.finished_at",
+                has_suspended = EXCLUDED.has_suspended, finished_at = EXCLUDED.finished_at,
+                version = EXCLUDED.version",
         dispute.id.as_uuid(),
         brand.as_uuid(),
         dispute.payment.as_uuid(),
@@ -115,6 +131,7 @@ pub async fn put(tx: &mut PgTransaction<'_>, brand: BrandId, dispute: &Dispute) 
         dispute.has_suspended,
         dispute.created_at,
         dispute.finished_at,
+        dispute.version
     )
     .execute(&mut **tx)
     .await?;
@@ -130,7 +147,7 @@ pub async fn find(
     let row = sqlx::query_as!(
         Row,
         "SELECT id, payment_id, account_id, provider_account_id, provider_ref, state, reason, amount_minor, currency, taken_minor,
-                lost_minor, fee_minor, evidence_until, is_answered, has_suspended, created_at, finished_at
+                lost_minor, fee_minor, evidence_until, is_answered, has_suspended, created_at, finished_at, version
            FROM dispute WHERE brand_id = ottery_brand() AND provider_account_id = $1 AND provider_ref = $2",
         account.as_uuid(),
         reference
@@ -159,7 +176,7 @@ async fn select(
     let rows = sqlx::query_as!(
         Row,
         "SELECT id, payment_id, account_id, provider_account_id, provider_ref, state, reason, amount_minor, currency, taken_minor,
-                lost_minor, fee_minor, evidence_until, is_answered, has_suspended, created_at, finished_at
+                lost_minor, fee_minor, evidence_until, is_answered, has_suspended, created_at, finished_at, version
            FROM dispute
           WHERE brand_id = ottery_brand() AND ($1::uuid IS NULL OR id = $1) AND ($2::uuid IS NULL OR payment_id = $2)
             AND ($3::uuid IS NULL OR id < $3)
@@ -172,4 +189,25 @@ async fn select(
     .fetch_all(&mut **tx)
     .await?;
     rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// What a payment has paid of each invoice, the first one first.
+pub async fn shares(tx: &mut PgTransaction<'_>, payment: PaymentId) -> sqlx::Result<Vec<Share>> {
+    let rows = sqlx::query!(
+        "SELECT a.invoice_id, a.amount_minor, i.total_minor, i.currency
+           FROM allocation a JOIN invoice i ON i.brand_id = a.brand_id AND i.id = a.invoice_id
+          WHERE a.brand_id = ottery_brand() AND a.source = 'payment' AND a.source_id = $1 ORDER BY a.id",
+        payment.to_string()
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Share {
+                invoice: InvoiceId::from_uuid(row.invoice_id),
+                paid: money("allocation", row.amount_minor, &row.currency)?,
+                total: money("invoice", row.total_minor, &row.currency)?,
+            })
+        })
+        .collect()
 }

@@ -44,8 +44,10 @@ view! {
         state: CommissionState,
         created_at: Option<Time>,
         approve_after: Option<Time>,
-        /// The part taken back by refunds.
+        /// The part taken back by refunds and lost disputes.
         reversed: Option<Money>,
+        /// The cardholder disputes the payment: not approved before that is decided.
+        held: bool,
     }
 }
 

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use ottery_kernel::{BrandId, DisputeId, PaymentId};
 use ottery_kit::audit;
 use ottery_kit::grpc::{Actor, Problem};
+use ottery_kit::outbox;
 use serde_json::json;
 use sqlx::postgres::PgTransaction;
 
@@ -12,6 +13,7 @@ use super::settle::lock;
 use crate::app::{Billing, broken, subscription};
 use crate::domain::dispute::{Outcome, State, Truth};
 use crate::domain::subscription::{Command, State as SubscriptionState, SuspendCause};
+use crate::events;
 use crate::provider::{CallError, Evidence, EvidenceAsk};
 use crate::store;
 use crate::store::dispute::Dispute;
@@ -38,6 +40,7 @@ impl Billing {
         let (owed, payment) = lock(tx, id).await?;
         let known = store::dispute::find(tx, reached.id, &truth.provider_ref).await?;
         let is_new = known.is_none();
+        let before = known.clone();
         let mut dispute = known.unwrap_or_else(|| fresh(&payment, truth, reached, now));
         if let Outcome::Moved(state) = dispute.state.follow(truth.state) {
             dispute.state = state;
@@ -56,7 +59,15 @@ impl Billing {
             store::ledger::book(tx, brand, booking).await?;
             dispute.books = wanted;
         }
+        let is_news = before.as_ref() != Some(&dispute);
+        dispute.version += i64::from(is_news);
         store::dispute::put(tx, brand, &dispute).await?;
+        if is_news {
+            let shares = store::dispute::shares(tx, payment.id).await?;
+            let paid = payment.received.unwrap_or(payment.amount);
+            let event = events::dispute::changed(brand, &dispute, &shares, paid, now).map_err(broken)?;
+            outbox::append(tx, event).await?;
+        }
         tell(tx, brand, &dispute, is_new, now).await?;
         self.serve_or_not(tx, brand, &payment, &mut dispute, reached, now).await?;
         Ok(dispute)
@@ -173,6 +184,7 @@ fn fresh(payment: &Payment, truth: &Truth, reached: &Reached, now: DateTime<Utc>
         has_suspended: false,
         created_at: now,
         finished_at: None,
+        version: 0,
     }
 }
 

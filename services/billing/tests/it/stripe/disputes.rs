@@ -4,12 +4,16 @@ use billing::app::refund::Ask;
 use billing::domain::dispute::{Books, State};
 use billing::domain::refund::Policy;
 use billing::domain::subscription::State as SubscriptionState;
+use billing::events::dispute::DISPUTE_CHANGED;
 use billing::provider::{Evidence, Stripe};
 use billing::store;
 use billing::store::dispute::Dispute;
 use billing::store::payment::Payment;
 use ottery_kit::http::{GuardSettings, GuardedClient};
 use ottery_kit::secret::Secret;
+use ottery_proto::billing::v1::{DisputeChanged, dispute};
+use ottery_proto::common::v1::Money;
+use ottery_testkit::recorder::{outbox, payload};
 use serde_json::{Value, json};
 
 use super::peers::{http, stateful_mock};
@@ -75,6 +79,32 @@ async fn case_069_a_dispute_that_is_lost_is_a_loss_with_its_fee_whatever_the_ord
     assert_eq!((till.balance("bad_debt").await, till.balance("provider_fees:stripe").await), (1299, 1500));
     assert_eq!((till.balance("disputes").await, till.balance("provider:stripe").await), (0, -1500));
     till.world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn every_change_of_a_dispute_is_told_once_with_the_invoices_it_is_about() {
+    let till = till().await;
+    let payment = till.paid_with(GOOD).await;
+    till.disputed(&payment, "charge.dispute.created", "needs_response", json!([])).await;
+    till.disputed(&payment, "charge.dispute.funds_withdrawn", "needs_response", json!([taken()])).await;
+    till.disputed(&payment, "charge.dispute.updated", "needs_response", json!([taken()])).await;
+    till.disputed(&payment, "charge.dispute.closed", "lost", json!([taken()])).await;
+    let told: Vec<DisputeChanged> = outbox(&till.world.database.pool)
+        .await
+        .iter()
+        .filter(|event| event.r#type == DISPUTE_CHANGED)
+        .map(payload)
+        .collect();
+    let said: Vec<_> = told.iter().map(|event| (event.version, event.dispute.as_ref().unwrap().state())).collect();
+    let (asked, lost) = (dispute::State::NeedsResponse, dispute::State::Lost);
+    assert_eq!(said, [(1, asked), (2, asked), (3, lost)]);
+    let share = |event: &DisputeChanged| {
+        let share = event.shares[0].clone();
+        let minor = |money: Option<Money>| money.unwrap().minor;
+        (event.shares.len(), share.invoice_id, minor(share.disputed), minor(share.taken), minor(share.invoice_total))
+    };
+    assert_eq!(share(&told[0]), (1, payment.invoice.to_string(), 1299, 0, 1299));
+    assert_eq!(share(&told[2]), (1, payment.invoice.to_string(), 1299, 1299, 1299));
 }
 
 #[tokio::test]

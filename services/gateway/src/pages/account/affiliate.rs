@@ -55,10 +55,10 @@ pub async fn show(State(state): State<AppState>, customer: Customer, ui: Ui) -> 
         let (tone, word) = state_of(one);
         vec![
             Cell::text(manner.date(one.created_at.as_ref())),
-            Cell::badge(tone, word).note(if one.state() == Life::Pending {
-                format!("until {}", manner.date(one.approve_after.as_ref()))
-            } else {
-                String::new()
+            Cell::badge(tone, word).note(match one.state() {
+                Life::Pending if one.held => "The payment is disputed; this waits for the decision.".to_owned(),
+                Life::Pending => format!("until {}", manner.date(one.approve_after.as_ref())),
+                Life::Unspecified | Life::Approved | Life::Reversed | Life::Paid => String::new(),
             }),
             Cell::number(manner.money(one.base.as_ref())),
             Cell::number(manner.money(one.amount.as_ref())),
