@@ -90,6 +90,18 @@ impl State {
         matches!(self, Self::Won | Self::Lost | Self::Closed)
     }
 
+    /// Whether evidence is still taken.
+    #[must_use]
+    pub const fn takes_evidence(self) -> bool {
+        matches!(self, Self::Warning | Self::NeedsResponse | Self::Appealed)
+    }
+
+    /// Whether giving in still changes anything.
+    #[must_use]
+    pub const fn can_be_accepted(self) -> bool {
+        matches!(self, Self::Warning | Self::NeedsResponse)
+    }
+
     /// Whether money may still be taken because of it, so that a refund could give it back twice.
     #[must_use]
     pub const fn blocks_refunds(self) -> bool {

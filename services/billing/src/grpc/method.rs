@@ -71,6 +71,27 @@ pub(super) async fn list_disputes(
     })
 }
 
+pub(super) async fn get_dispute(
+    app: &Billing,
+    actor: Actor,
+    request: proto::GetDisputeRequest,
+) -> Result<proto::Dispute, Problem> {
+    let caller = Caller::staff(actor, "invoice.read")?;
+    let found = app.dispute(caller.brand, id("dispute_id", &request.dispute_id)?).await?;
+    Ok(contract::payment::dispute(&found))
+}
+
+pub(super) async fn accept_dispute(
+    app: &Billing,
+    actor: Actor,
+    request: proto::AcceptDisputeRequest,
+) -> Result<proto::Dispute, Problem> {
+    let caller = Caller::staff(actor, "invoice.refund")?;
+    let of: DisputeId = id("dispute_id", &request.dispute_id)?;
+    let accepted = app.accept_dispute(&caller.actor, caller.brand, of).await?;
+    Ok(contract::payment::dispute(&accepted))
+}
+
 pub(super) async fn submit_dispute_evidence(
     app: &Billing,
     actor: Actor,

@@ -530,6 +530,22 @@ impl BillingService for BillingGrpc {
         Ok(Response::new(method::list_disputes(&self.app, actor, request.into_inner()).await?))
     }
 
+    async fn get_dispute(
+        &self,
+        request: Request<proto::GetDisputeRequest>,
+    ) -> Result<Response<proto::Dispute>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(method::get_dispute(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn accept_dispute(
+        &self,
+        request: Request<proto::AcceptDisputeRequest>,
+    ) -> Result<Response<proto::Dispute>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(method::accept_dispute(&self.app, actor, request.into_inner()).await?))
+    }
+
     async fn submit_dispute_evidence(
         &self,
         request: Request<proto::SubmitDisputeEvidenceRequest>,

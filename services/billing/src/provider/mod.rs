@@ -138,6 +138,11 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
         Err(unsupported())
     }
 
+    /// Gives in to an objection. It is final: the money is lost.
+    async fn accept_dispute(&self, _access: &Access, _reference: &str) -> Result<dispute::Truth, CallError> {
+        Err(unsupported())
+    }
+
     /// Makes a page on which a method is saved.
     async fn create_setup(&self, _access: &Access, _ask: &SetupAsk) -> Result<Checkout, CallError> {
         Err(unsupported())

@@ -240,6 +240,8 @@ pub const RULES: &[Rule] = &[
     post("/payment-methods", Owner("order.create"), Brand, "payment_method.begin"),
     write("DELETE", "/payment-methods/{id}", Owner("subscription.manage"), Brand, "payment_method.remove"),
     read("/disputes", Holder("invoice.read"), Brand),
+    read("/disputes/{id}", Holder("invoice.read"), Brand),
+    post("/disputes/{id}/accept", Holder("invoice.refund"), Brand, "dispute.accept"),
     post("/disputes/{id}/evidence", Holder("invoice.refund"), Brand, "dispute.evidence"),
     // what was bought
     read("/services", Owner("service.read"), Brand),

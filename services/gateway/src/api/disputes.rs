@@ -80,7 +80,7 @@ pub struct EvidenceInput {
 }
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(answer))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(answer)).routes(routes!(accept))
 }
 
 /// List disputes.
@@ -96,6 +96,23 @@ async fn list(
     };
     let reply = state.clients.billing(&caller.call()).list_disputes(request).await?.into_inner();
     Ok(Json(Page::of(reply.disputes, reply.page)))
+}
+
+/// Get a dispute.
+#[utoipa::path(get, path = "/disputes/{id}", tag = "payments", operation_id = "get_dispute", params(("id" = String, Path)), responses((status = 200, body = Dispute)))]
+async fn get(State(state): State<AppState>, caller: Caller, Path(id): Path<String>) -> Reply<Json<Dispute>> {
+    let request = billing::GetDisputeRequest { dispute_id: id };
+    Ok(Json(state.clients.billing(&caller.call()).get_dispute(request).await?.into_inner().into()))
+}
+
+/// Give in to a dispute.
+///
+/// It is final: the money is lost.
+#[utoipa::path(post, path = "/disputes/{id}/accept", tag = "payments", operation_id = "accept_dispute", params(("id" = String, Path)), responses((status = 200, body = Dispute)))]
+async fn accept(State(state): State<AppState>, caller: Caller, Path(id): Path<String>) -> Reply<Json<Dispute>> {
+    let request = billing::AcceptDisputeRequest { dispute_id: id };
+    let call = caller.call().timeout(PROVIDER_TIMEOUT);
+    Ok(Json(state.clients.billing(&call).accept_dispute(request).await?.into_inner().into()))
 }
 
 /// Hand in evidence.

@@ -276,6 +276,8 @@ pub(crate) fn done(code: &str) -> Option<Note> {
         "hold-lifted" => ("Lifted", "Dunning goes on as if it had never been held."),
         "order-approved" => ("Accepted", "It goes on as it was quoted."),
         "order-declined" => ("Declined", "Nothing was charged; the customer gets a mail."),
+        "dispute-answered" => ("Handed in", "The bank decides; nothing can be added any more."),
+        "dispute-accepted" => ("Given in", "The money is lost, and the case is closed."),
         "screen-saved" => ("Saved", "It counts for orders from now on."),
         "trial-allowed" => ("Allowed", "They can begin one more trial; it is used up with it."),
         "held-decided" => ("Decided", "Suspensions of others may happen again."),

@@ -7,6 +7,7 @@ mod apply;
 mod browser;
 mod consolidated;
 mod coupons;
+mod disputes;
 mod dunning;
 mod edge;
 mod gifts;

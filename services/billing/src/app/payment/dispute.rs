@@ -140,31 +140,76 @@ impl Billing {
         evidence: Evidence,
     ) -> Result<Dispute, Problem> {
         check(&evidence)?;
-        let (mut tx, _) = self.begin(brand).await?;
-        let dispute = store::dispute::get(&mut tx, id).await?.ok_or_else(|| {
-            Problem::not_found("DISPUTE_NOT_FOUND", format!("there is no dispute {id}")).on_field("dispute_id")
-        })?;
-        if !matches!(dispute.state, State::Warning | State::NeedsResponse | State::Appealed) {
-            let message = format!("{id} is {}; the bank takes no evidence any more", dispute.state);
-            return Err(Problem::refused("DISPUTE_CLOSED", message).on_field("dispute_id"));
-        }
-        let reached = self.reach(&mut tx, brand, dispute.provider_account).await?.ok_or_else(away)?;
-        drop(tx);
+        let (dispute, reached) = self.disputed(brand, id, State::takes_evidence).await?;
         let ask = EvidenceAsk { dispute: id, reference: dispute.provider_ref.clone(), evidence };
-        let truth = reached.provider.submit_evidence(&reached.access, &ask).await.map_err(|error| match error {
-            CallError::Refused { code } => {
-                Problem::refused("PROVIDER_REFUSED", "the payment provider does not take this evidence")
-                    .with("code", code)
-            }
-            // Sent again with the same words it is handed in once.
-            CallError::NotSent(_) | CallError::Ambiguous(_) | CallError::Amount(_) => away(),
-        })?;
+        // Sent again with the same words it is handed in once.
+        let truth = reached
+            .provider
+            .submit_evidence(&reached.access, &ask)
+            .await
+            .map_err(|error| failed(error, "the payment provider does not take this evidence"))?;
         let (mut tx, now) = self.begin(brand).await?;
         let dispute = self.record_dispute(&mut tx, brand, dispute.payment, &truth, &reached, now).await?;
         let said = json!({"payment": dispute.payment.to_string(), "state": dispute.state.as_str()});
         audit::append(&mut tx, actor, "dispute.evidence", id, None, Some(said)).await?;
         tx.commit().await?;
         Ok(dispute)
+    }
+
+    /// Gives in to an objection. It is final: the money is lost.
+    ///
+    /// # Errors
+    /// When there is no such objection, it is answered or decided, or the provider cannot be reached.
+    pub async fn accept_dispute(&self, actor: &Actor, brand: BrandId, id: DisputeId) -> Result<Dispute, Problem> {
+        let (before, reached) = self.disputed(brand, id, State::can_be_accepted).await?;
+        // Asked again after a lost answer it is given in once: the key is the objection's.
+        let truth = reached
+            .provider
+            .accept_dispute(&reached.access, &before.provider_ref)
+            .await
+            .map_err(|error| failed(error, "the payment provider does not let this objection be accepted"))?;
+        let (mut tx, now) = self.begin(brand).await?;
+        let dispute = self.record_dispute(&mut tx, brand, before.payment, &truth, &reached, now).await?;
+        let shown = |of: &Dispute| json!({"payment": of.payment.to_string(), "state": of.state.as_str()});
+        audit::append(&mut tx, actor, "dispute.accept", id, Some(shown(&before)), Some(shown(&dispute))).await?;
+        tx.commit().await?;
+        Ok(dispute)
+    }
+
+    /// One objection.
+    ///
+    /// # Errors
+    /// When there is no such objection.
+    pub async fn dispute(&self, brand: BrandId, id: DisputeId) -> Result<Dispute, Problem> {
+        let (mut tx, _) = self.begin(brand).await?;
+        store::dispute::get(&mut tx, id).await?.ok_or_else(|| {
+            Problem::not_found("DISPUTE_NOT_FOUND", format!("there is no dispute {id}")).on_field("dispute_id")
+        })
+    }
+
+    /// An objection something can still be done about, and the way to its provider.
+    async fn disputed(
+        &self,
+        brand: BrandId,
+        id: DisputeId,
+        is_possible: fn(State) -> bool,
+    ) -> Result<(Dispute, Reached), Problem> {
+        let dispute = self.dispute(brand, id).await?;
+        if !is_possible(dispute.state) {
+            let message = format!("{id} is {}; the bank takes no answer any more", dispute.state);
+            return Err(Problem::refused("DISPUTE_CLOSED", message).on_field("dispute_id"));
+        }
+        let (mut tx, _) = self.begin(brand).await?;
+        let reached = self.reach(&mut tx, brand, dispute.provider_account).await?.ok_or_else(away)?;
+        Ok((dispute, reached))
+    }
+}
+
+/// Why the provider did not do it.
+fn failed(error: CallError, refused: &'static str) -> Problem {
+    match error {
+        CallError::Refused { code } => Problem::refused("PROVIDER_REFUSED", refused).with("code", code),
+        CallError::NotSent(_) | CallError::Ambiguous(_) | CallError::Amount(_) => away(),
     }
 }
 

@@ -158,6 +158,11 @@ pub fn detach(method: &str) -> Result<Call, CallError> {
     Ok(Call::post(format!("/v1/payment_methods/{}/detach", segment(method)?), format!("detach:{method}")))
 }
 
+/// Gives in to an objection.
+pub fn accept(dispute: &str) -> Result<Call, CallError> {
+    Ok(Call::post(format!("/v1/disputes/{}/close", segment(dispute)?), format!("accept:{dispute}")))
+}
+
 /// Hands evidence in.
 pub fn evidence(ask: &EvidenceAsk) -> Result<Call, CallError> {
     let Evidence { customer_name, customer_email, product, served_from, access_log, refund_policy, statement } =

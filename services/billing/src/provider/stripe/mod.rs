@@ -284,6 +284,10 @@ impl PaymentProvider for Stripe {
         self.read::<Dispute>(access, &ask::evidence(ask)?).await?.truth()
     }
 
+    async fn accept_dispute(&self, access: &Access, reference: &str) -> Result<dispute::Truth, CallError> {
+        self.read::<Dispute>(access, &ask::accept(reference)?).await?.truth()
+    }
+
     async fn create_setup(&self, access: &Access, ask: &SetupAsk) -> Result<Checkout, CallError> {
         let customer = self.customer(access, &ask.customer, ask.account, &ask.email).await?;
         let page: Session = self.read(access, &ask::setup(ask, &customer)).await?;

@@ -160,6 +160,30 @@ async fn evidence_is_handed_in_once_and_the_task_is_done() {
 }
 
 #[tokio::test]
+async fn a_dispute_that_is_accepted_is_lost_at_once_and_cannot_be_answered_any_more() {
+    let till = till().await;
+    let payment = till.paid_with(GOOD).await;
+    till.disputed(&payment, "charge.dispute.created", "needs_response", json!([taken()])).await;
+    let dispute = till.dispute().await;
+    let owner = ottery_testkit::actor::owner(till.world.brand);
+    let accept = || till.world.billing.accept_dispute(&owner, till.world.brand, dispute.id);
+    till.front.fault("POST /v1/disputes/dp_1/close", 503, false);
+    assert_eq!(accept().await.unwrap_err().reason, "PROVIDER_AWAY");
+    assert_eq!(till.dispute().await.state, State::NeedsResponse);
+    let accepted = accept().await.unwrap();
+    assert_eq!((accepted.state, accepted.books.lost), (State::Lost, 1299));
+    assert_eq!((till.balance("disputes").await, till.balance("bad_debt").await), (0, 1299));
+    let keys: Vec<String> = till.front.seen("POST /v1/disputes/dp_1/close").into_iter().map(|seen| seen.key).collect();
+    assert!(keys.len() == 2 && keys[0] == keys[1] && !keys[0].is_empty(), "{keys:?}");
+    assert!(till.tasks().await.is_empty());
+    assert_eq!(accept().await.unwrap_err().reason, "DISPUTE_CLOSED");
+    let said = Evidence { statement: "We changed our mind.".into(), ..Evidence::default() };
+    let late = till.world.billing.submit_evidence(&owner, till.world.brand, dispute.id, said).await.unwrap_err();
+    assert_eq!(late.reason, "DISPUTE_CLOSED");
+    till.world.assert_sound().await;
+}
+
+#[tokio::test]
 async fn a_warning_of_fraud_is_shown_to_staff() {
     let till = till().await;
     let payment = till.paid_with(GOOD).await;

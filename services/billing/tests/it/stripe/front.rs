@@ -346,6 +346,13 @@ impl Shared {
                 Some(dispute) => axum::Json(dispute).into_response(),
                 None => error(404, "resource_missing"),
             },
+            ("POST", ["v1", "disputes", id, "close"]) => self.held(|held| match held.disputes.get_mut(*id) {
+                Some(dispute) => {
+                    dispute["status"] = json!("lost");
+                    axum::Json(dispute.clone()).into_response()
+                }
+                None => error(404, "resource_missing"),
+            }),
             ("POST", ["v1", "disputes", id]) => self.held(|held| match held.disputes.get_mut(*id) {
                 Some(dispute) => {
                     dispute["status"] = json!("under_review");

@@ -27,7 +27,7 @@ struct View {
 }
 
 /// Pages of a brand, with what one must be allowed to see them.
-const MENU: [(&str, &str, &str); 23] = [
+const MENU: [(&str, &str, &str); 24] = [
     ("Dashboard", "", ""),
     ("Orders", "/orders", "order.read"),
     ("Screening", "/screening", "order.read"),
@@ -35,6 +35,7 @@ const MENU: [(&str, &str, &str); 23] = [
     ("Customers", "/customers", "account.read"),
     ("Resellers", "/resellers", "account.read"),
     ("Invoices", "/invoices", "invoice.read"),
+    ("Disputes", "/disputes", "invoice.read"),
     ("Tickets", "/tickets", "ticket.read"),
     ("Plans", "/plans", "plan.read"),
     ("Coupons", "/coupons", "plan.read"),

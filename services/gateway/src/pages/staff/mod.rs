@@ -9,6 +9,7 @@ mod coupon_form;
 mod coupons;
 mod dashboard;
 pub mod desk;
+mod disputes;
 mod dunning;
 mod dunning_form;
 mod entry;
@@ -94,6 +95,10 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/providers", get(providers::show).post(providers::put))
         .route("/staff/b/{brand}/providers/test", post(providers::test))
         .route("/staff/b/{brand}/providers/rotate", post(providers::rotate))
+        .route("/staff/b/{brand}/disputes", get(disputes::list))
+        .route("/staff/b/{brand}/disputes/{id}", get(disputes::show))
+        .route("/staff/b/{brand}/disputes/{id}/evidence", post(disputes::answer))
+        .route("/staff/b/{brand}/disputes/{id}/accept", post(disputes::accept))
         .route("/staff/b/{brand}/orders", get(orders::list))
         .route("/staff/b/{brand}/orders/{id}", get(orders::show))
         .route("/staff/b/{brand}/orders/{id}/refund", post(orders::refund))

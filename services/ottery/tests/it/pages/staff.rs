@@ -55,6 +55,7 @@ pub async fn visit(walk: &mut Walk, world: &World) {
         ("coupon-new", "/coupons/new"),
         ("panel-new", "/panels/new"),
         ("providers", "/providers"),
+        ("disputes-none", "/disputes"),
         ("mails", "/mails"),
         ("affiliates", "/affiliates"),
         ("ledger", "/ledger"),
