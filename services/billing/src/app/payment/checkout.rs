@@ -11,6 +11,7 @@ use crate::app::{Billing, broken};
 use crate::domain::invoice::Invoice;
 use crate::domain::minimum::Instead;
 use crate::domain::payment::{Command, State, Truth};
+use crate::domain::provider::ProviderAccountId;
 use crate::provider::{CallError, Checkout, CheckoutAsk};
 use crate::store;
 use crate::store::errand;
@@ -31,18 +32,42 @@ fn away() -> Problem {
 /// goes on to its end, whoever stops waiting for it.
 ///
 /// # Errors
-/// When no provider is set up, or it cannot be reached: the attempt then waits to be replaced.
+/// When no provider is set up, or none can be reached: the attempt then waits to be replaced.
 pub async fn open_checkout(billing: &Billing, brand: BrandId, payment: PaymentId) -> Result<String, Problem> {
     let billing = billing.clone();
     let call = tokio::spawn(async move { open(&billing, brand, payment).await });
     call.await.map_err(|error| Problem::internal(&error))?
 }
 
+/// What came of asking one account for a page.
+enum Asked {
+    /// The page.
+    Page(String),
+    /// The account surely did nothing; another one may be asked.
+    Nothing(ProviderAccountId),
+}
+
+/// One account after the other, as long as those before surely did nothing: whoever may have made a page may be paid on it.
 async fn open(billing: &Billing, brand: BrandId, id: PaymentId) -> Result<String, Problem> {
+    let mut asked = Vec::new();
+    loop {
+        match Box::pin(open_at_next(billing, brand, id, &asked)).await? {
+            Asked::Page(url) => return Ok(url),
+            Asked::Nothing(account) => asked.push(account),
+        }
+    }
+}
+
+async fn open_at_next(
+    billing: &Billing,
+    brand: BrandId,
+    id: PaymentId,
+    asked: &[ProviderAccountId],
+) -> Result<Asked, Problem> {
     let (mut tx, now) = billing.begin(brand).await?;
     let (Owed { invoice, .. }, mut payment) = settle::lock(&mut tx, id).await?;
     if payment.state == State::Pending && !payment.checkout_url.is_empty() && !payment.is_withdrawn {
-        return Ok(payment.checkout_url);
+        return Ok(Asked::Page(payment.checkout_url));
     }
     if payment.state != State::Requested || payment.is_withdrawn {
         return Err(Problem::refused(
@@ -54,7 +79,11 @@ async fn open(billing: &Billing, brand: BrandId, id: PaymentId) -> Result<String
         return Err(Problem::refused("PAYMENT_NOT_HOSTED", format!("{id} charges a saved method and has no page")));
     };
     let currency = payment.amount.currency;
-    let reached = billing.route(&mut tx, brand, currency, &invoice.snapshot.buyer.country).await?.ok_or_else(|| {
+    let country = &invoice.snapshot.buyer.country;
+    let reached = billing.route(&mut tx, brand, currency, country, asked).await?.ok_or_else(|| {
+        if !asked.is_empty() {
+            return away();
+        }
         let message = format!("this brand has no payment provider for {currency} yet; enter one in its settings");
         Problem::refused("NO_PROVIDER", message)
     })?;
@@ -76,7 +105,7 @@ async fn open(billing: &Billing, brand: BrandId, id: PaymentId) -> Result<String
 
     let answer = reached.provider.create_checkout(&reached.access, &ask).await;
     let (mut tx, _) = billing.begin(brand).await?;
-    let url = match answer {
+    let outcome = match answer {
         Ok(page) => {
             let teller = Teller { account: reached.id, provider: reached.provider.name(), tries: 0 };
             keep_page(&mut tx, id, &page).await?;
@@ -86,14 +115,14 @@ async fn open(billing: &Billing, brand: BrandId, id: PaymentId) -> Result<String
             }
             let payment = apply(&mut tx, billing, brand, id, Truth::Open, teller, now).await?;
             // Withdrawn while the page was made: the worker closes it, and nobody is sent there.
-            if payment.is_withdrawn { Err(away()) } else { Ok(page.url) }
+            if payment.is_withdrawn { Err(away()) } else { Ok(Asked::Page(page.url)) }
         }
         Err(error) => {
             tracing::warn!(payment.id = %id, provider = reached.provider.name(), %error, "no hosted page");
             match error {
                 CallError::NotSent(_) => {
                     settle::note(&mut tx, billing, brand, id, Command::TakeBack, 0, now).await?;
-                    Err(away())
+                    Ok(Asked::Nothing(reached.id))
                 }
                 CallError::Ambiguous(_) => {
                     settle::note(&mut tx, billing, brand, id, Command::Lose, 0, now).await?;
@@ -116,7 +145,7 @@ async fn open(billing: &Billing, brand: BrandId, id: PaymentId) -> Result<String
     };
     store::payment::note_request(&mut tx, id, &reached.access.trace.last()).await?;
     tx.commit().await?;
-    url
+    outcome
 }
 
 /// Journals that a call is about to be made. If nobody comes back from it, the workers look after the call's time-out.

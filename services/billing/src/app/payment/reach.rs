@@ -71,17 +71,19 @@ impl Billing {
         }
     }
 
-    /// Opens the account that begins something new: the default one where it serves, else the newest that does.
+    /// Opens the account that begins something new: the default one where it serves, else the newest that does; none of `but`.
     pub(crate) async fn route(
         &self,
         tx: &mut PgTransaction<'_>,
         brand: BrandId,
         currency: Currency,
         country: &str,
+        but: &[ProviderAccountId],
     ) -> Result<Option<Reached>, Problem> {
         let accounts = store::provider_account::list(tx, brand).await?;
         let country = Some(country).filter(|country| !country.is_empty());
-        for account in self.serving(&accounts, Route { currency, country }) {
+        let serving = self.serving(&accounts, Route { currency, country });
+        for account in serving.into_iter().filter(|account| !but.contains(&account.id)) {
             if let Some(reached) = self.open_account(brand, account.clone())? {
                 return Ok(Some(reached));
             }

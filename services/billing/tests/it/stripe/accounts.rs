@@ -1,8 +1,9 @@
 //! Several accounts of a brand.
 
 use billing::app::payment::{PutAccount, open_checkout};
+use billing::domain::payment::State;
 use billing::domain::provider::Terms;
-use ottery_kernel::Currency;
+use ottery_kernel::{Currency, PaymentId};
 use ottery_kit::secret::Secret;
 
 use super::front::{KEY, SECRET};
@@ -155,4 +156,74 @@ async fn a_currency_nobody_takes_has_no_page() {
     let placed = till.world.billing.place_order(till.world.brand, placing, None).await.expect("placed");
     let refused = open_checkout(&till.world.billing, till.world.brand, placed.payment.unwrap()).await.unwrap_err();
     assert_eq!(refused.reason, "NO_PROVIDER");
+}
+
+impl Till {
+    /// An order whose page nobody has asked for.
+    async fn placed(&self) -> PaymentId {
+        let account = self.world.account();
+        let quote = self.world.quote(Some(account), world::offer(1299, world::week()), false).await;
+        let place = world::placing(quote, account);
+        let placed = self.world.billing.place_order(self.world.brand, place, None).await.expect("placed");
+        placed.payment.expect("something is due")
+    }
+
+    fn pages_asked(&self) -> usize {
+        self.front.seen("POST /v1/checkout/sessions").len()
+    }
+}
+
+#[tokio::test]
+async fn a_page_is_made_at_the_next_account_when_the_first_surely_heard_nothing() {
+    let till = till().await;
+    let first = Terms { is_default: true, ..Terms::default() };
+    let default = till.add_account(first).await.id.to_string();
+    for status in [401, 403, 429] {
+        let (id, before) = (till.placed().await, till.pages_asked());
+        till.front.fault("POST /v1/checkout/sessions", status, false);
+        open_checkout(&till.world.billing, till.world.brand, id).await.expect("a page of the other account");
+        let payment = till.payment(id).await;
+        assert_eq!(payment.provider_account.expect("sent").to_string(), till.account, "{status}");
+        assert_eq!((payment.state, till.pages_asked() - before), (State::Pending, 2), "{status}");
+    }
+    // Nobody listens at the first one's address.
+    let nowhere = till.try_put(|put| {
+        put.base_url = "http://127.0.0.1:9".into();
+        put.terms = Some(Terms { is_default: true, ..Terms::default() });
+    });
+    let nowhere = nowhere.await.expect("kept");
+    till.set(&default, |terms| terms.is_enabled = false).await;
+    let id = till.placed().await;
+    open_checkout(&till.world.billing, till.world.brand, id).await.expect("a page of the other account");
+    assert_eq!(till.payment(id).await.provider_account.expect("sent").to_string(), till.account);
+
+    // When no account can be reached, it waits to be tried again.
+    till.set(&till.account, |terms| terms.is_enabled = false).await;
+    let id = till.placed().await;
+    let away = open_checkout(&till.world.billing, till.world.brand, id).await.unwrap_err();
+    assert_eq!((&*away.reason, till.payment(id).await.state), ("PROVIDER_AWAY", State::Requested));
+    assert_ne!(nowhere, till.account);
+    till.world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn no_other_account_is_asked_when_the_first_may_have_done_it_or_refuses() {
+    let till = till().await;
+    let first = Terms { is_default: true, ..Terms::default() };
+    let default = till.add_account(first).await.id.to_string();
+    for (status, is_applied, reason, state) in [
+        (500, true, "PROVIDER_AWAY", State::Unknown),
+        (503, false, "PROVIDER_AWAY", State::Unknown),
+        (400, false, "PROVIDER_REFUSED", State::Failed),
+    ] {
+        let (id, before) = (till.placed().await, till.pages_asked());
+        till.front.fault("POST /v1/checkout/sessions", status, is_applied);
+        let refused = open_checkout(&till.world.billing, till.world.brand, id).await.unwrap_err();
+        let payment = till.payment(id).await;
+        assert_eq!((&*refused.reason, payment.state), (reason, state), "{status}");
+        assert_eq!(payment.provider_account.expect("sent").to_string(), default, "{status}");
+        // Asked again, while nobody knows: still nobody else.
+        assert!(open_checkout(&till.world.billing, till.world.brand, id).await.is_err());
+        assert_eq!(till.pages_asked() - before, 1, "{status}");
+    }
 }
