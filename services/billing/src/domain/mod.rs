@@ -31,6 +31,7 @@ pub mod option;
 pub mod order;
 pub mod pay_link;
 pub mod payment;
+pub mod poll;
 pub mod portion;
 pub mod price_override;
 pub mod profile;

@@ -28,8 +28,9 @@ pub use sandbox::Sandbox;
 pub use signature::{Forged, TOLERANCE, sign, verify};
 pub use stripe::Stripe;
 pub use talk::{
-    Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, ConfirmAsk, Confirmation, Evidence, EvidenceAsk,
-    Lookup, MethodFact, Notice, Probe, RefundAsk, RefundFact, SavedMethod, SetupAsk, SetupTruth, Subject, Trace,
+    Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, ConfirmAsk, Confirmation, EventPage, Evidence,
+    EvidenceAsk, Listed, Lookup, MethodFact, Notice, Probe, RefundAsk, RefundFact, SavedMethod, SetupAsk, SetupTruth,
+    Subject, Trace,
 };
 
 /// A payment provider.
@@ -161,6 +162,12 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
     /// Forgets an instrument. Doing it twice is no error.
     async fn detach(&self, _access: &Access, _token: &SavedToken) -> Result<(), CallError> {
         Ok(())
+    }
+
+    /// What happened after that event, the oldest first, in the shape of its webhooks; without one, the newest it has. None when
+    /// it lists no events.
+    async fn events_after(&self, _access: &Access, _event: &str) -> Result<Option<EventPage>, CallError> {
+        Ok(None)
     }
 
     /// Checks the signature of a webhook over the raw bytes and reads what it is about.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use ottery_kernel::{AccountId, Currency, DisputeId, Money, PaymentId, RefundId};
 use ottery_kit::secret::Secret;
 use uuid::Uuid;
@@ -349,4 +349,24 @@ pub struct Notice {
     pub subject: Subject,
     /// Whether it tells of real money; none when the provider knows no other.
     pub is_live: Option<bool>,
+}
+
+/// An event as a provider lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The provider's id of it.
+    pub id: String,
+    /// When it happened.
+    pub at: DateTime<Utc>,
+    /// As its webhook would have it.
+    pub body: Vec<u8>,
+}
+
+/// Events that follow each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventPage {
+    /// The oldest first.
+    pub events: Vec<Listed>,
+    /// There are newer ones.
+    pub has_more: bool,
 }

@@ -30,6 +30,7 @@ pub mod payment_setup;
 pub mod profile;
 pub mod provider_account;
 pub mod provider_event;
+pub mod provider_poll;
 pub mod quote;
 pub mod redemption;
 pub mod refund;

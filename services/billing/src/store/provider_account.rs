@@ -145,7 +145,7 @@ pub async fn put(tx: &mut PgTransaction<'_>, brand: BrandId, account: &ProviderA
     )
     .execute(&mut **tx)
     .await?;
-    Ok(())
+    super::provider_poll::begin(tx, brand, account.id).await
 }
 
 /// The brand a webhook address belongs to; needs no scope.

@@ -10,6 +10,7 @@ mod invariants;
 mod mass;
 mod method;
 mod minimum;
+mod poll;
 mod reach;
 mod settle;
 mod setup;

@@ -1,4 +1,4 @@
-//! The workers of payments: one applies events, one makes calls. Woken by whoever stores something, here or in another
+//! The workers of payments: one applies events, one makes calls, one looks for events nobody told. Woken by whoever stores something, here or in another
 //! replica, and looking by themselves in case nobody does.
 
 use futures::{StreamExt as _, stream};
@@ -17,7 +17,7 @@ const LISTEN_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 /// Adds the workers to the service.
 #[must_use]
 pub fn workers(billing: &Billing, service: Service) -> Service {
-    let (events, errands, listening) = (billing.clone(), billing.clone(), billing.clone());
+    let (events, errands, listening, polls) = (billing.clone(), billing.clone(), billing.clone(), billing.clone());
     service
         .worker("payment-events", move |context| {
             let billing = events.clone();
@@ -32,6 +32,10 @@ pub fn workers(billing: &Billing, service: Service) -> Service {
                 let bell = billing.providers.bell.clone();
                 billing.attend(&context, &bell.errands, Queue::Errands).await
             }
+        })
+        .worker("payment-polls", move |context| {
+            let billing = polls.clone();
+            async move { billing.poll_accounts(&context).await }
         })
         .worker("payment-listener", move |context| listen(listening.clone(), context))
 }

@@ -67,7 +67,7 @@ pub const COPIED: [&str; 47] = [
 ];
 
 /// Tables that stay behind, and why.
-pub const LEFT: [(&str, &str); 27] = [
+pub const LEFT: [(&str, &str); 28] = [
     ("account_card", "nobody begins a trial in the copy"),
     ("brand_clock", "the copy has a clock of its own"),
     ("dispute", "whoever objects, the copy hears nothing of it"),
@@ -80,6 +80,7 @@ pub const LEFT: [(&str, &str); 27] = [
     ("provider_event", "what providers told is in the payments, or will be in the next copy"),
     ("provider_event_due", "as the events"),
     ("provider_event_key", "as the events"),
+    ("provider_poll", "nobody asks for the copy's events"),
     ("provider_route", "the copy gets no webhooks"),
     ("quote", "nobody orders in the copy"),
     ("relay_lease", "nothing is relayed"),

@@ -135,6 +135,14 @@ pub fn payments_of(customer: &str, before: Option<&str>) -> Result<Call, CallErr
     Ok(Call::get(path))
 }
 
+/// Events after one of them; without one, the newest.
+pub fn events_after(event: &str) -> Result<Call, CallError> {
+    if event.is_empty() {
+        return Ok(Call::get("/v1/events?limit=100"));
+    }
+    Ok(Call::get(format!("/v1/events?limit=100&ending_before={}", segment(event)?)))
+}
+
 /// Gives money back.
 pub fn refund(ask: &RefundAsk) -> Result<Call, CallError> {
     Ok(Call::post("/v1/refunds", format!("refund:{}", ask.refund))

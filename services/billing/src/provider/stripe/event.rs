@@ -1,10 +1,11 @@
 //! Stripe's events, reduced to what they are about.
 
+use chrono::DateTime;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::wire::{PAYMENT, SETUP};
-use crate::provider::{Forged, Notice, Subject};
+use crate::provider::{CallError, Forged, Listed, Notice, Subject};
 
 /// Longest id of an event.
 const ID_CHARS_MAX: usize = 255;
@@ -69,6 +70,15 @@ pub fn read(raw: &[u8]) -> Result<Notice, Forged> {
         found => found,
     };
     Ok(Notice { event_id: event.id, kind: event.kind, reference, subject, is_live: event.livemode })
+}
+
+/// An event as Stripe lists it: the same object its webhook carries.
+pub fn listed(event: &Value) -> Result<Listed, CallError> {
+    let (id, at) = (text(event, "id"), event.get("created").and_then(Value::as_i64));
+    match at.and_then(|at| DateTime::from_timestamp(at, 0)) {
+        Some(at) if !id.is_empty() => Ok(Listed { id, at, body: event.to_string().into_bytes() }),
+        _ => Err(CallError::Ambiguous("an event without id or time".to_owned())),
+    }
 }
 
 fn subject(kind: &str, object: &Value) -> Subject {

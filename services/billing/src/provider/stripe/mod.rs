@@ -24,8 +24,9 @@ use self::call::{Call, Reply};
 use self::wire::{Balance, Dispute, Expandable, Intent, List, Mandate, Method, Only, Refund, Session, SetupIntent};
 use super::signature::{self, Forged};
 use super::{
-    Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, ConfirmAsk, Confirmation, EvidenceAsk, Lookup,
-    MethodFact, Notice, PaymentProvider, Probe, RefundAsk, RefundFact, SetupAsk, SetupTruth, Subject,
+    Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, ConfirmAsk, Confirmation, EventPage,
+    EvidenceAsk, Lookup, MethodFact, Notice, PaymentProvider, Probe, RefundAsk, RefundFact, SetupAsk, SetupTruth,
+    Subject,
 };
 use crate::domain::decline::Advice;
 use crate::domain::payment::{SavedToken, Truth};
@@ -286,6 +287,14 @@ impl PaymentProvider for Stripe {
 
     async fn accept_dispute(&self, access: &Access, reference: &str) -> Result<dispute::Truth, CallError> {
         self.read::<Dispute>(access, &ask::accept(reference)?).await?.truth()
+    }
+
+    async fn events_after(&self, access: &Access, event: &str) -> Result<Option<EventPage>, CallError> {
+        let list: List<serde_json::Value> = self.read(access, &ask::events_after(event)?).await?;
+        // The newest first, and before `event` those that are next to it.
+        let events = list.data.iter().rev().map(event::listed).collect::<Result<_, _>>()?;
+        // Without an event to begin with, what there is more of is older.
+        Ok(Some(EventPage { events, has_more: list.has_more && !event.is_empty() }))
     }
 
     async fn create_setup(&self, access: &Access, ask: &SetupAsk) -> Result<Checkout, CallError> {

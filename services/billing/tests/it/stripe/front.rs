@@ -21,6 +21,8 @@ use super::peers::http;
 
 pub const KEY: &str = "sk_test_12345";
 pub const SECRET: &str = "whsec_test";
+/// Fewer events on a page than Stripe gives, so that few make several.
+const PAGE_MAX: usize = 3;
 
 /// A call as it arrived.
 #[derive(Clone, Debug)]
@@ -52,6 +54,7 @@ struct Held {
     asked: BTreeMap<String, HashMap<String, String>>,
     by_key: HashMap<String, String>,
     disputes: BTreeMap<String, Value>,
+    events: Vec<Value>,
     faults: VecDeque<(String, Fault)>,
     seen: Vec<Seen>,
     hooks: Vec<Hook>,
@@ -239,6 +242,16 @@ impl Front {
         self.post(&format!("/v1/payment_intents/{intent}/_authenticate"), &form).await
     }
 
+    /// Something happened, and no webhook tells.
+    pub fn happened(&self, event: Value) {
+        self.held(|held| held.events.push(event));
+    }
+
+    /// Events older than these are forgotten.
+    pub fn forget_events(&self, count: usize) {
+        self.held(|held| held.events.drain(..count).count());
+    }
+
     /// Opens, or changes, an objection.
     pub fn dispute(&self, id: &str, intent: &str, status: &str, moved: Value) {
         let dispute = json!({"id": id, "object": "dispute", "amount": 1299, "currency": "eur", "payment_intent": intent,
@@ -325,6 +338,7 @@ impl Shared {
                 })
             }
             ("GET", ["v1", "checkout", "sessions", id]) => self.page(id).await,
+            ("GET", ["v1", "events"]) => self.events(query.get("ending_before"), &query["limit"]),
             ("GET", ["v1", "payment_intents"]) => self.payments_of(&query["customer"]).await,
             ("POST", ["v1", "payment_intents", id, "confirm"]) if form.contains_key("return_url") => {
                 let (_, mut intent) = self.get(&format!("/v1/payment_intents/{id}")).await;
@@ -417,6 +431,23 @@ impl Shared {
             page["setup_intent"]["payment_method"] = self.get(&format!("/v1/payment_methods/{method}")).await.1;
         }
         axum::Json(page).into_response()
+    }
+
+    /// The newest first; before one of them, those that are next to it.
+    fn events(&self, before: Option<&String>, limit: &str) -> Response {
+        let limit = limit.parse::<usize>().expect("a number").min(PAGE_MAX);
+        let all = self.held(|held| held.events.clone());
+        let place = before.map(|id| all.iter().position(|event| event["id"] == id.as_str()));
+        let (page, has_more) = match place {
+            Some(None) => return error(400, "resource_missing"),
+            Some(Some(place)) => {
+                let newer = &all[place + 1..];
+                (newer[..newer.len().min(limit)].to_vec(), newer.len() > limit)
+            }
+            None => (all[all.len().saturating_sub(limit)..].to_vec(), all.len() > limit),
+        };
+        let page: Vec<Value> = page.into_iter().rev().collect();
+        axum::Json(json!({"object": "list", "url": "/v1/events", "data": page, "has_more": has_more})).into_response()
     }
 
     async fn payments_of(&self, customer: &str) -> Response {

@@ -8,6 +8,7 @@ mod idempotency;
 mod methods;
 mod pages;
 mod peers;
+mod polls;
 mod refunds;
 mod till;
 mod webhooks;
