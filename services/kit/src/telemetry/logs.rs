@@ -178,7 +178,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use opentelemetry::trace::TracerProvider as _;
-    use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+    use tracing_subscriber::filter::{LevelFilter, Targets};
     use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
     use super::*;
@@ -208,7 +208,7 @@ mod tests {
                     .fmt_fields(Members)
                     .event_format(JsonLines)
                     .with_writer(move || writer.clone())
-                    .with_filter(EnvFilter::new("warn,ottery_kit=info")),
+                    .with_filter("warn,ottery_kit=info".parse::<Targets>().unwrap()),
             );
         let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         tracing::subscriber::with_default(subscriber, || {
