@@ -1,7 +1,7 @@
 //! Home, plans and a plan, sent from memory as long as nothing they show has changed.
 
 use askama::Template;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
 use ottery_proto::catalog::v1::Plan;
@@ -130,12 +130,13 @@ pub async fn plan(
     State(state): State<AppState>,
     BrandHost(brand): BrandHost,
     ui: Ui,
-    Path(slug): Path<String>,
     request: Request,
 ) -> Reply<Response> {
     let plans = state.catalog.plans(&brand, &ui.request).await?;
     let choice = choice(&ui);
     state.pages.answer(PageKey::new(&brand, &plans, &ui, &choice), request.headers(), || {
+        // Looked for only by who renders; taking the slug apart for every visitor would cost more than finding the page.
+        let slug = ui.path.rsplit('/').next().unwrap_or_default();
         let plan = plans.iter().find(|plan| plan.slug == slug).ok_or_else(plan_not_found)?;
         let (home, manner) = (HomeTax::of(&brand), manner(&state, &brand));
         let found = shelf(std::slice::from_ref(plan), &choice, &brand.default_currency, &home, &manner);
