@@ -17,6 +17,7 @@ pub async fn settled(
     referral: &Referral,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
+    commission::lock_invoice(tx, referral.invoice).await?;
     let terms = affiliate::terms(tx, brand).await?;
     let referrer = affiliate::by_code(tx, code).await?;
     match judge(referral, referrer.as_ref(), terms.rate_bp, terms.hold_days, now) {
@@ -42,6 +43,7 @@ pub async fn refund_succeeded(
     invoice_total_minor: i64,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
+    commission::lock_invoice(tx, invoice).await?;
     if commission::remember_refund(tx, brand, refund, invoice, amount_minor, invoice_total_minor).await? {
         follow(tx, brand, invoice, now).await?;
     }
@@ -57,7 +59,11 @@ pub async fn dispute_changed(
     shares: &[Disputed],
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
+    let mut shares: Vec<&Disputed> = shares.iter().collect();
+    // In one order, so that no two wait for each other.
+    shares.sort_by_key(|share| share.invoice);
     for share in shares {
+        commission::lock_invoice(tx, share.invoice).await?;
         if commission::remember_dispute(tx, brand, dispute, version, share).await? {
             follow(tx, brand, share.invoice, now).await?;
         }

@@ -111,6 +111,18 @@ pub async fn update(tx: &mut PgConnection, brand: BrandId, commission: &Commissi
     Ok(())
 }
 
+/// Until the transaction ends nobody else judges what is said of this invoice. There may be no commission to lock yet: without this
+/// a claim and the sale it is about, each heard by a transaction of its own, would miss each other.
+pub async fn lock_invoice(tx: &mut PgConnection, invoice: InvoiceId) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"SELECT pg_advisory_xact_lock(hashtextextended('commission ' || $1::uuid::text, 0)) AS "held!: ()""#,
+        invoice.as_uuid()
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(())
+}
+
 /// The commission of an invoice, locked until the transaction ends.
 pub async fn lock_of_invoice(tx: &mut PgConnection, invoice: InvoiceId) -> sqlx::Result<Option<Commission>> {
     sqlx::query_as!(

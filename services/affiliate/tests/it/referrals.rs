@@ -120,6 +120,25 @@ async fn a_commission_is_earned_once_and_approved_after_the_hold_window() {
 }
 
 #[tokio::test]
+async fn a_sale_and_a_dispute_of_it_that_are_heard_at_once_do_not_miss_each_other() {
+    let world = world().await;
+    let ada = world.app.join(world.brand, AccountId::new(now()), "ada@example.org").await.unwrap();
+    let sale = referral();
+    let mut selling = begin(&world.database.pool, Scope::Brand(world.brand)).await.unwrap();
+    app::settled(&mut selling, world.brand, &ada.affiliate.code, &sale, now()).await.unwrap();
+    // The dispute is told while nobody can see the commission yet.
+    let (dispute, share) = (DisputeId::new(now()), open(sale.invoice));
+    let disputing = world.dispute(dispute, 1, share);
+    let sold = async {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        selling.commit().await.unwrap();
+    };
+    tokio::join!(disputing, sold);
+    assert!(world.commission(sale.invoice).await.is_held);
+    world.assert_sound().await;
+}
+
+#[tokio::test]
 async fn case_120_a_refund_takes_its_share_back_whichever_event_comes_first() {
     let world = world().await;
     let ada = world.app.join(world.brand, AccountId::new(now()), "ada@example.org").await.unwrap();
