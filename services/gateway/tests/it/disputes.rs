@@ -67,6 +67,11 @@ async fn staff_sees_a_dispute_with_its_deadline_and_what_can_be_done_about_it() 
     let missing = world.owner.get(&format!("{base}/disputes/dsp_0192f0c1a2b37c4d8e5f607182930000")).await;
     assert_eq!(missing.status.as_u16(), 404);
 
+    // Evidence is taken once.
+    sqlx::query("UPDATE dispute SET is_answered = true").execute(&world.billing.admin_pool).await.unwrap();
+    let page = world.owner.get(&here).await.text;
+    assert!(!page.contains("/evidence") && page.contains("/accept"), "{page}");
+
     // Once it is decided nothing can be done any more.
     sqlx::query("UPDATE dispute SET state = 'lost', lost_minor = taken_minor, finished_at = created_at")
         .execute(&world.billing.admin_pool)

@@ -28,8 +28,9 @@ fn standing(of: &Dispute) -> Cell {
     Cell::badge(tone, word)
 }
 
+/// Evidence is taken once.
 fn takes_evidence(of: &Dispute) -> bool {
-    matches!(of.state(), Standing::Warning | Standing::NeedsResponse | Standing::Appealed)
+    !of.answered && matches!(of.state(), Standing::Warning | Standing::NeedsResponse | Standing::Appealed)
 }
 
 fn can_be_accepted(of: &Dispute) -> bool {
@@ -39,9 +40,7 @@ fn can_be_accepted(of: &Dispute) -> bool {
 /// Until when an answer is taken, as long as one is wanted.
 fn deadline(of: &Dispute, manner: &Manner) -> Cell {
     match of.evidence_until.as_ref() {
-        Some(until) if takes_evidence(of) && !of.answered => {
-            Cell::text(manner.moment(Some(until))).note(manner.relative(Some(until)))
-        }
+        Some(until) if takes_evidence(of) => Cell::text(manner.moment(Some(until))).note(manner.relative(Some(until))),
         _ => Cell::text("\u{2013}"),
     }
 }
@@ -101,11 +100,12 @@ async fn draw(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) -
     }
     let mut page = Page::new("Dispute").up("Disputes", desk.at("/disputes")).refused(failed);
     page = page.with(Block::facts("", facts));
-    if desk.may("invoice.refund") && takes_evidence(&one) {
+    let may_act = desk.may("invoice.refund");
+    if may_act && takes_evidence(&one) {
         page = page.with(Block::Form(evidence(desk, failed)));
-        if can_be_accepted(&one) {
-            page = page.with(Block::Actions(vec![acceptance(desk, failed)]));
-        }
+    }
+    if may_act && can_be_accepted(&one) {
+        page = page.with(Block::Actions(vec![acceptance(desk, failed)]));
     }
     desk.show(ui, page)
 }
