@@ -13,6 +13,13 @@ use crate::pages::frame::{Page, Ui, go_done};
 use crate::problem::{Refusal, Reply};
 use crate::state::AppState;
 
+/// Kinds of panels there are drivers for, as people call them.
+const KINDS: [(&str, &str); 2] = [("xui", "XUI.one / XC_VM"), ("xui-reseller", "XUI.one / XC_VM, as a reseller")];
+
+fn kind(driver: &str) -> &str {
+    KINDS.iter().find(|(code, _)| *code == driver).map_or(driver, |(_, name)| name)
+}
+
 /// How a panel is.
 #[must_use]
 pub fn health(panel: &Panel) -> (Tone, &'static str) {
@@ -43,7 +50,7 @@ pub async fn list(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<Re
                 ""
             }),
             Cell::badge(tone, word).note(panel.problem.clone()),
-            Cell::text(&panel.driver),
+            Cell::text(kind(&panel.driver)),
             Cell::number(if panel.capacity == 0 {
                 panel.lines.to_string()
             } else {
@@ -68,10 +75,10 @@ fn fields(panel: &Panel) -> Vec<Field> {
     let line = |name: &str, label: &str, value: &str| Field::text(name, label).value(value).half();
     vec![
         line("name", "Name", &panel.name).required(),
-        Field::select("driver", "Kind", vec![("xui".into(), "XUI.one / XC_VM".into())])
+        Field::select("driver", "Kind", KINDS.iter().map(|(code, name)| ((*code).into(), (*name).into())).collect())
             .value(if panel.driver.is_empty() { "xui" } else { &panel.driver })
             .half(),
-        Field::text("base_url", "Admin API")
+        Field::text("base_url", "Panel's API")
             .value(&panel.base_url)
             .required()
             .example("https://panel.example:8443/AbCdEf")
