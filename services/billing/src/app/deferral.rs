@@ -300,8 +300,11 @@ impl Billing {
         store::deferral::save_all(&mut tx, &claimed).await?;
         store::deferral::record(&mut tx, brand, &recognised, now).await?;
         store::ledger::append(&mut tx, brand, &transfers).await?;
-        // What another worker has claimed is not done before it commits.
-        if claimed.is_empty() && !store::deferral::has_due(&mut tx, today).await? {
+        // What another worker has claimed is not done before it commits, and what a buyer adds cannot be seen before that.
+        if claimed.is_empty()
+            && store::deferral::may_rest(&mut tx, brand).await?
+            && !store::deferral::has_due(&mut tx, today).await?
+        {
             let tomorrow = Day { date: today, zone }.bounds().1;
             store::deferral::replan(&mut tx, brand, tomorrow.min(now + REST)).await?;
         }

@@ -190,8 +190,14 @@ pub async fn has_due(tx: &mut PgTransaction<'_>, today: NaiveDate) -> sqlx::Resu
 }
 
 /// The brand has something to recognise from `at` on. Writes only when nothing earlier is planned, so that buyers do not
-/// queue for the brand's row.
+/// queue for the brand's row. Until the transaction ends nobody lets the brand [rest](may_rest): what it adds cannot be seen yet.
 pub async fn plan(tx: &mut PgTransaction<'_>, brand: BrandId, at: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"SELECT pg_advisory_xact_lock_shared(hashtextextended('recognition ' || $1::uuid::text, 0)) AS "held!: ()""#,
+        brand.as_uuid()
+    )
+    .fetch_one(&mut **tx)
+    .await?;
     sqlx::query!(
         "INSERT INTO recognition_due AS due (brand_id, due_at)
          SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM recognition_due WHERE brand_id = $1 AND due_at <= $2)
@@ -202,6 +208,17 @@ pub async fn plan(tx: &mut PgTransaction<'_>, brand: BrandId, at: DateTime<Utc>)
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// Whether nobody is adding anything to recognise; nobody [plans](plan) before the transaction ends. Ask before looking whether
+/// something is due: what is added afterwards is planned after the brand was sent to rest, and wakes it.
+pub async fn may_rest(tx: &mut PgTransaction<'_>, brand: BrandId) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT pg_try_advisory_xact_lock(hashtextextended('recognition ' || $1::uuid::text, 0)) AS "locked!""#,
+        brand.as_uuid()
+    )
+    .fetch_one(&mut **tx)
+    .await
 }
 
 /// The brand is looked at again at `at`.

@@ -72,6 +72,27 @@ async fn a_term_becomes_revenue_day_by_day_and_to_the_last_cent() {
 }
 
 #[tokio::test]
+async fn what_is_added_while_nothing_else_is_left_is_recognised_the_same_day() {
+    let world = world().await;
+    world.subscriber(3100, Term::MONTH).await;
+    let bought = world.subscriber(3100, Term::MONTH).await.id.as_uuid();
+    let begins = |day: &str| format!("UPDATE deferral SET next_day = {day} WHERE subscription_id = $1");
+    let admin = &world.database.admin_pool;
+    sqlx::query(sqlx::AssertSqlSafe(begins("NULL"))).bind(bought).execute(admin).await.unwrap();
+    // A buyer whose transaction is not over.
+    let mut buying = world.tx().await;
+    sqlx::query(sqlx::AssertSqlSafe(begins("rest_first"))).bind(bought).execute(&mut *buying).await.unwrap();
+    store::deferral::plan(&mut buying, world.brand, world.now()).await.unwrap();
+    assert_eq!(world.books_of_time().await.1, 85);
+    let waits = world.billing.still_due(world.brand, world.now()).await.unwrap();
+    assert_eq!(waits.as_deref(), Some("revenue to recognise"));
+    buying.commit().await.unwrap();
+    assert_eq!(world.billing.recognise_all().await.unwrap(), 1);
+    assert_eq!(world.books_of_time().await.1, 2 * 85);
+    assert_eq!(world.billing.still_due(world.brand, world.now()).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_renewal_that_is_not_paid_defers_nothing_and_one_that_is_goes_on_where_the_last_ended() {
     let world = world().await;
     let subscription = world.subscriber(3100, Term::MONTH).await;
