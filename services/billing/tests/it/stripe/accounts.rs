@@ -187,8 +187,9 @@ async fn a_page_is_made_at_the_next_account_when_the_first_surely_heard_nothing(
         assert_eq!((payment.state, till.pages_asked() - before), (State::Pending, 2), "{status}");
     }
     // Nobody listens at the first one's address.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("it has one");
     let nowhere = till.try_put(|put| {
-        put.base_url = "http://127.0.0.1:9".into();
+        put.base_url = format!("http://{closed}");
         put.terms = Some(Terms { is_default: true, ..Terms::default() });
     });
     let nowhere = nowhere.await.expect("kept");
