@@ -287,3 +287,18 @@ pub async fn delete(State(state): State<AppState>, desk: Desk, Body(sent): Body<
     state.clients.provisioning(&desk.call()).delete_panel(asked).await?;
     Ok(go_done(&desk.at("/panels"), "deleted"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn saving_a_panel_as_it_is_shown_leaves_its_kind() {
+        for driver in ["xui", "xui-reseller"] {
+            let panel = Panel { driver: driver.to_owned(), ..Panel::default() };
+            let field = fields(&panel).into_iter().find(|field| field.name == "driver").unwrap();
+            assert_eq!(field.value, driver);
+            assert!(field.options.iter().any(|(code, _)| code == driver), "{driver}");
+        }
+    }
+}
