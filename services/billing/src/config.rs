@@ -183,6 +183,8 @@ pub struct Patience {
     pub contact_cooldown_hours: u32,
     /// How long the link in a mail pays its invoice without signing in.
     pub pay_link_days: u32,
+    /// How long before a saved card expires its owner hears of it.
+    pub expiry_notice_days: u32,
 }
 
 impl Renewals {
@@ -204,6 +206,12 @@ impl Config {
     #[must_use]
     pub fn pay_link(&self) -> TimeDelta {
         TimeDelta::days(self.patience.pay_link_days.into())
+    }
+
+    /// How long before a saved card expires its owner hears of it.
+    #[must_use]
+    pub fn expiry_notice(&self) -> TimeDelta {
+        TimeDelta::days(self.patience.expiry_notice_days.into())
     }
 
     /// The patience of a brand.

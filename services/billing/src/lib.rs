@@ -62,6 +62,8 @@ pub async fn build(config: Config, host: Host) -> anyhow::Result<Service> {
     let recognising = Arc::new(billing.clone());
     let service = service.worker("revenue", move |context| app::deferral::run(recognising.clone(), context));
     let service = service.worker("wallet-expiry", move |context| app::wallet::run(expiring.clone(), context));
+    let announcing = Arc::new(billing.clone());
+    let service = service.worker("method-expiry", move |context| app::payment::announce(announcing.clone(), context));
     let serving = Arc::new(billing.clone());
     let service = service.worker("resellers", move |context| app::reseller::run(serving.clone(), context));
     let travelling = Arc::new(billing.clone());

@@ -16,6 +16,7 @@ pub mod dunning;
 pub mod einvoice;
 pub mod entitlement;
 pub mod exchange;
+pub mod expiry;
 pub mod explain;
 pub mod export;
 pub mod gift;

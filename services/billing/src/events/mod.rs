@@ -3,5 +3,6 @@
 pub mod consume;
 pub mod dispute;
 pub mod dunning;
+pub mod method;
 pub mod payment;
 pub mod publish;

@@ -122,5 +122,6 @@ fn method(of: &Shown) -> proto::PaymentMethod {
         expires_on: of.expires_on.map(|day| day.to_string()).unwrap_or_default(),
         created_at: Some(timestamp(of.created_at)),
         provider_account_id: of.provider_account.to_string(),
+        expiry_told_at: of.expiry_told_at.map(timestamp),
     }
 }

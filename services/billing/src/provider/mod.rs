@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Months, NaiveDate, TimeDelta, Utc};
 use ottery_kernel::{Currency, Money};
 use ottery_kit::secret::Secret;
 
@@ -193,6 +193,11 @@ fn unsupported() -> CallError {
     CallError::Refused { code: "unsupported".to_owned() }
 }
 
+/// The last day of a card that is good through this month; none when there is no such month.
+fn last_day(year: i32, month: u32) -> Option<NaiveDate> {
+    NaiveDate::from_ymd_opt(year, month, 1)?.checked_add_months(Months::new(1))?.pred_opt()
+}
+
 /// An amount in a provider's minor units; exact or not at all.
 ///
 /// # Errors
@@ -224,6 +229,13 @@ pub fn from_provider(minor: i64, currency: Currency, exponent: u32) -> Money {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_card_is_good_through_its_month() {
+        assert_eq!(last_day(2028, 2), NaiveDate::from_ymd_opt(2028, 2, 29));
+        assert_eq!(last_day(2027, 12), NaiveDate::from_ymd_opt(2027, 12, 31));
+        assert_eq!(last_day(2027, 13), None);
+    }
 
     #[test]
     fn amounts_are_converted_exactly_or_not_at_all() {

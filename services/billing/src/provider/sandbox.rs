@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::signature::{self, Forged};
 use super::{
     Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, Lookup, Notice, PaymentProvider, Probe,
-    RefundAsk, RefundFact, Subject, from_provider, to_provider,
+    RefundAsk, RefundFact, Subject, from_provider, last_day, to_provider,
 };
 use crate::domain::payment::{Capture, Decline, DeclineClass, Fingerprint, SavedToken, Truth};
 use crate::domain::refund;
@@ -47,6 +47,10 @@ struct Card {
     brand: String,
     #[serde(default)]
     last4: String,
+    #[serde(default)]
+    exp_month: Option<u32>,
+    #[serde(default)]
+    exp_year: Option<i32>,
     #[serde(default)]
     fingerprint: String,
 }
@@ -175,14 +179,15 @@ impl Sandbox {
             "succeeded" => {
                 // A charge names the method it used; only a page can have saved a new one.
                 let saved = payment.payment_method.filter(|_| !payment.off_session).map(SavedToken);
+                let card = payment.card.as_ref();
                 Ok(Truth::Captured(Capture {
                     provider_ref: payment.id,
                     amount: self.money(&payment.amount)?,
                     fee: payment.fee.as_ref().map(|fee| self.money(fee)).transpose()?,
+                    expires_on: saved.as_ref().and(card).and_then(|card| last_day(card.exp_year?, card.exp_month?)),
                     saved,
-                    label: payment.card.as_ref().map(label).unwrap_or_default(),
+                    label: card.map(label).unwrap_or_default(),
                     fingerprint: fingerprint(payment.card),
-                    expires_on: None,
                 }))
             }
             "failed" => Ok(Truth::Declined { provider_ref: payment.id, decline: decline(payment.decline) }),

@@ -21,6 +21,7 @@ pub mod gift;
 pub mod invoice;
 pub mod ledger;
 pub mod merge;
+pub mod method_expiry;
 pub mod notice;
 pub mod number;
 pub mod order;

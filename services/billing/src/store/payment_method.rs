@@ -144,14 +144,17 @@ pub struct Shown {
     pub expires_on: Option<NaiveDate>,
     /// Since when.
     pub created_at: DateTime<Utc>,
+    /// When its owner was told that it expires on that day.
+    pub expiry_told_at: Option<DateTime<Utc>>,
 }
 
 /// The methods of a customer that can be charged, the default one first.
 pub async fn list(tx: &mut PgTransaction<'_>, account: AccountId) -> sqlx::Result<Vec<Shown>> {
     let rows = sqlx::query!(
-        "SELECT id, provider_account_id, label, is_default, expires_on, created_at FROM payment_method
-          WHERE brand_id = ottery_brand() AND account_id = $1 AND removed_at IS NULL
-          ORDER BY is_default DESC, created_at DESC, id DESC",
+        r#"SELECT m.id, m.provider_account_id, m.label, m.is_default, m.expires_on, m.created_at, e.told_at AS "told_at?"
+             FROM payment_method m LEFT JOIN method_expiry e ON e.method_id = m.id AND e.told = m.expires_on
+            WHERE m.brand_id = ottery_brand() AND m.account_id = $1 AND m.removed_at IS NULL
+            ORDER BY m.is_default DESC, m.created_at DESC, m.id DESC"#,
         account.as_uuid()
     )
     .fetch_all(&mut **tx)
@@ -164,6 +167,7 @@ pub async fn list(tx: &mut PgTransaction<'_>, account: AccountId) -> sqlx::Resul
         is_default: row.is_default,
         expires_on: row.expires_on,
         created_at: row.created_at,
+        expiry_told_at: row.told_at,
     });
     Ok(shown.collect())
 }
@@ -203,6 +207,22 @@ pub async fn renew(
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// Keeps until when a method can be charged; true when that is news.
+pub async fn date(
+    tx: &mut PgTransaction<'_>,
+    id: PaymentMethodId,
+    expires_on: Option<NaiveDate>,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "UPDATE payment_method SET expires_on = $2 WHERE id = $1 AND expires_on IS DISTINCT FROM $2",
+        id.as_uuid(),
+        expires_on
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// Nothing is charged to these any more. The newest of what is left becomes the default.

@@ -224,6 +224,29 @@ pub async fn lock_all(tx: &mut PgTransaction<'_>, ids: &[SubscriptionId]) -> sql
     rows.into_iter().map(Subscription::try_from).collect()
 }
 
+/// What a customer has that is charged to a method and is not over; nothing is locked.
+pub async fn charged_to(
+    tx: &mut PgTransaction<'_>,
+    account: AccountId,
+    method: PaymentMethodId,
+) -> sqlx::Result<Vec<Subscription>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, brand_id, account_id, order_id, state, cause, state_since, grace_until, offer AS "offer: Json<Offer>",
+                  next_offer AS "next_offer: Json<Offer>", trial, setup_due, anchor AS "anchor: Json<BillingAnchor>",
+                  periods_paid, calendar AS "calendar: Json<Calendar>", period_start, period_end, paid_through, cancel_at, created_at, ended_at,
+                  payment_method_id, payment_method_label, version, entitlement_version,
+                  discounts AS "discounts: Json<Discounts>"
+             FROM subscription
+            WHERE brand_id = ottery_brand() AND account_id = $1 AND payment_method_id = $2 AND state <> 'ended' ORDER BY id"#,
+        account.as_uuid(),
+        method.as_uuid()
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.into_iter().map(Subscription::try_from).collect()
+}
+
 /// What runs of the customers of these subscriptions, and these, by id; nothing is locked.
 pub async fn of_same_customers(
     tx: &mut PgTransaction<'_>,

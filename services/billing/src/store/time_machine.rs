@@ -189,7 +189,8 @@ pub async fn next_due(
         "SELECT least((SELECT min(due_at) FROM due WHERE brand_id = $1 AND due_at < 'infinity'),
                       (SELECT min(due_at) FROM wallet_credit_due WHERE brand_id = $1),
                       (SELECT min(due_at) FROM top_up_due WHERE brand_id = $1),
-                      (SELECT min(due_at) FROM gift_due WHERE brand_id = $1)) AS at,
+                      (SELECT min(due_at) FROM gift_due WHERE brand_id = $1),
+                      (SELECT min(due_at) FROM method_expiry WHERE brand_id = $1 AND due_at < 'infinity')) AS at,
                 (SELECT min(next_day) FROM deferral WHERE brand_id = $1) AS day",
         brand.as_uuid()
     )

@@ -15,6 +15,7 @@ mod deferrals;
 mod documents;
 mod dunning;
 mod einvoice;
+mod expiring;
 mod explain;
 mod exports;
 mod faults;

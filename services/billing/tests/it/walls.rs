@@ -8,7 +8,7 @@ use sqlx::Row as _;
 use crate::world::world;
 
 /// Tables that work across brands and hold nothing of a tenant but ids.
-const PLATFORM: [&str; 12] = [
+const PLATFORM: [&str; 13] = [
     "known_brand",
     "due",
     "invoice_number",
@@ -18,6 +18,7 @@ const PLATFORM: [&str; 12] = [
     "wallet_credit_due",
     "top_up_due",
     "gift_due",
+    "method_expiry",
     "recognition_due",
     "reseller_brand",
     "time_machine_turn",

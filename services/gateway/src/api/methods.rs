@@ -29,6 +29,8 @@ view! {
         expires_on: Option<String>,
         created_at: Option<Time>,
         provider_account_id: String,
+        /// When its owner was told that it expires on that day.
+        expiry_told_at: Option<Time>,
     }
 }
 

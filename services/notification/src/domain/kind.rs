@@ -54,6 +54,8 @@ kinds! {
     Cancelled = "subscription.cancelled",
     /// Another price from a renewal on.
     PriceAnnounced = "subscription.price_announced",
+    /// A saved card cannot be charged much longer.
+    MethodExpiring = "payment.method_expiring",
     /// Tax is charged although there is a VAT number.
     VatNumber = "billing.vat_number",
     /// Staff looked at an order and do not accept it.
@@ -118,6 +120,9 @@ impl Kind {
                 "effective_at": instant,
             }),
             Self::OrderDeclined => json!({ "plan_name": "Premium" }),
+            Self::MethodExpiring => json!({
+                "method": "Visa ending 4242", "expires": "05/2027", "plan_names": "Premium", "renews_at": instant,
+            }),
             Self::VatNumber => json!({ "vat_number": "FR40303265045", "is_invalid": true }),
             Self::TicketReplied => json!({
                 "ticket_number": "T-1001", "ticket_subject": "No picture", "text": "Please switch it off and on again.",

@@ -1,10 +1,11 @@
 //! From an event to the mail that tells of it, if any does.
 
+use chrono::NaiveDate;
 use ottery_kit::consume::{Delivery, HandleError};
 use ottery_proto::billing::v1::{
-    ConsolidatedSettled, DunningSuspended, Invoice, InvoiceFinalised, InvoiceSent, InvoiceSettled, OrderDeclined,
-    PaymentFailed, PriceAnnounced, RefundSucceeded, ReminderDue, Subscription, SubscriptionChanged, VatNumberDecided,
-    invoice, payment, subscription, vat_number_decided::Outcome,
+    ConsolidatedSettled, DunningSuspended, Invoice, InvoiceFinalised, InvoiceSent, InvoiceSettled, MethodExpiring,
+    OrderDeclined, PaymentFailed, PriceAnnounced, RefundSucceeded, ReminderDue, Subscription, SubscriptionChanged,
+    VatNumberDecided, invoice, payment, subscription, vat_number_decided::Outcome,
 };
 use ottery_proto::common::v1::Money;
 use ottery_proto::identity::v1::{MailRequested, mail_requested::Purpose};
@@ -18,7 +19,7 @@ use crate::domain::mail::{Mail, Params, SecretNeeded, greeting_name};
 type Reader = fn(&Delivery) -> Result<Option<Mail>, HandleError>;
 
 /// The events that are mails of their own.
-pub const READERS: [(&str, Reader); 14] = [
+pub const READERS: [(&str, Reader); 15] = [
     ("identity.mail.requested.v1", requested),
     ("provisioning.service.changed.v1", service),
     ("billing.invoice.finalised.v1", finalised),
@@ -30,6 +31,7 @@ pub const READERS: [(&str, Reader); 14] = [
     ("billing.dunning.suspended.v1", suspended),
     ("billing.price.announced.v1", price_announced),
     ("billing.vat.decided.v1", vat_number),
+    ("billing.method.expiring.v1", method_expiring),
     ("billing.order.declined.v1", declined),
     ("billing.refund.succeeded.v1", refunded),
     ("support.ticket.changed.v1", ticket),
@@ -248,6 +250,24 @@ fn vat_number(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
     let mut mail = mail(delivery, Kind::VatNumber, &event.email, &event.locale, "/account/billing".to_owned(), vars);
     mail.params.name = greeting_name(&event.display_name);
     Ok(Some(mail))
+}
+
+fn method_expiring(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
+    let event: MethodExpiring = delivery.payload()?;
+    let vars = json!({
+        "method": event.label, "expires": month(&event.expires_on)?, "plan_names": event.plan_names.join(", "),
+        "renews_at": instant(event.renews_at.as_ref()),
+    });
+    let path = "/account/methods".to_owned();
+    let mut mail = mail(delivery, Kind::MethodExpiring, &event.email, &event.locale, path, vars);
+    mail.params.name = greeting_name(&event.display_name);
+    Ok(Some(mail))
+}
+
+/// A card's last month as it is printed on it, whatever the language: `05/2027`.
+fn month(day: &str) -> Result<String, HandleError> {
+    let day: NaiveDate = day.parse().map_err(HandleError::permanent)?;
+    Ok(day.format("%m/%Y").to_string())
 }
 
 /// Not why: that would teach how to get around it.

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use ottery_kernel::BrandId;
 use ottery_proto::billing::v1::{
-    DunningSuspended, Invoice, Order, OrderDeclined, Payment, PaymentFailed, ReminderDue, Subscription,
+    DunningSuspended, Invoice, MethodExpiring, Order, OrderDeclined, Payment, PaymentFailed, ReminderDue, Subscription,
     SubscriptionChanged, payment, subscription,
 };
 use ottery_proto::common::v1::Money;
@@ -254,6 +254,35 @@ async fn an_order_that_is_declined_is_told_without_a_reason() {
     let text = mail["text"].as_str().unwrap();
     for part in ["Premium", "Es wurde nichts berechnet", "http://blue.example:8080/orders/ord_1"] {
         assert!(text.contains(part), "`{part}` is not in {text}");
+    }
+}
+
+#[tokio::test]
+async fn case_061_a_card_that_expires_is_told_with_its_month_and_the_page_of_methods() {
+    let world = world().await;
+    for (locale, email, parts) in [
+        ("en", "a@example.org", ["Visa ending 4242", "until the end of 05/2027", "Premium, Sport"]),
+        ("de", "b@example.org", ["Visa ending 4242", "bis Ende 05/2027", "Premium, Sport"]),
+    ] {
+        let expiring = MethodExpiring {
+            method_id: "pm_1".into(),
+            label: "Visa ending 4242".into(),
+            expires_on: "2027-05-31".into(),
+            plan_names: vec!["Premium".into(), "Sport".into()],
+            renews_at: Some(timestamp(noon())),
+            email: email.into(),
+            display_name: "Ada Lovelace".into(),
+            locale: locale.into(),
+            ..MethodExpiring::default()
+        };
+        world.tell("billing.method.expiring.v1", Some(world.brand), &expiring).await;
+        world.settled(email, State::Sent).await;
+        let mail = world.inbox(email).await.remove(0);
+        assert!(mail["subject"].as_str().unwrap().contains("05/2027"), "{}", mail["subject"]);
+        let text = mail["text"].as_str().unwrap();
+        for part in parts.into_iter().chain(["http://blue.example:8080/account/methods"]) {
+            assert!(text.contains(part), "`{part}` is not in {text}");
+        }
     }
 }
 

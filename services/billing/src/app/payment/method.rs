@@ -26,6 +26,10 @@ impl Billing {
         let (token_sealed, token_hash) = self.seal_token(brand, fresh, &saved.token);
         store::payment_method::lock(tx, account).await?;
         if let Some(known) = store::payment_method::find(tx, account, provider_account, &token_hash).await? {
+            // Saved before its provider told the day.
+            if saved.expires_on.is_some() && store::payment_method::date(tx, known, saved.expires_on).await? {
+                self.plan_expiry(tx, brand, known, saved.expires_on).await?;
+            }
             return Ok(known);
         }
         let new = New {
@@ -38,6 +42,7 @@ impl Billing {
             expires_on: saved.expires_on,
         };
         store::payment_method::insert(tx, brand, &new, now).await?;
+        self.plan_expiry(tx, brand, fresh, saved.expires_on).await?;
         Ok(fresh)
     }
 
@@ -45,6 +50,7 @@ impl Billing {
     pub(crate) async fn follow_method(
         &self,
         tx: &mut PgTransaction<'_>,
+        brand: BrandId,
         provider_account: ProviderAccountId,
         fact: &MethodFact,
         now: DateTime<Utc>,
@@ -58,6 +64,7 @@ impl Billing {
                 }
             } else if !fact.label.is_empty() {
                 store::payment_method::renew(tx, *id, &fact.label, fact.expires_on).await?;
+                self.plan_expiry(tx, brand, *id, fact.expires_on).await?;
             }
         }
         Ok(!methods.is_empty())

@@ -6,6 +6,7 @@ mod confirm;
 mod decline;
 mod dispute;
 mod errand;
+mod expiry;
 mod invariants;
 mod mass;
 mod method;
@@ -18,6 +19,7 @@ mod workers;
 
 pub use account::{PutAccount, Rotate};
 pub use checkout::open_checkout;
+pub use expiry::run as announce;
 pub use invariants::invariants;
 pub use workers::{waiting, workers};
 

@@ -83,6 +83,10 @@ impl Billing {
         if expiring > 0 {
             return Ok(Some(format!("{expiring} batches of codes to expire")));
         }
+        let expiring = store::method_expiry::due_count(&self.pool, brand, now).await?;
+        if expiring > 0 {
+            return Ok(Some(format!("{expiring} cards that expire")));
+        }
         if store::deferral::is_due(&self.pool, brand, now).await? {
             return Ok(Some("revenue to recognise".to_owned()));
         }

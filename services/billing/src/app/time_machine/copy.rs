@@ -16,7 +16,7 @@ use crate::store;
 use crate::validator::Assumed;
 
 /// Tables with a `brand_id` whose rows of the brand are copied. Every table is either here or in [`LEFT`], but for [`NUMBERS`].
-pub const COPIED: [&str; 47] = [
+pub const COPIED: [&str; 48] = [
     "allocation",
     "amount_rules",
     "billing_address",
@@ -39,6 +39,7 @@ pub const COPIED: [&str; 47] = [
     "ledger_books",
     "ledger_close",
     "ledger_reopen",
+    "method_expiry",
     "orders",
     "payment",
     "payment_method",

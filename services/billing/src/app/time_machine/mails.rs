@@ -50,7 +50,7 @@ impl Postman for Notification {
 
 /// About which subscription an event of ours is.
 fn subscription_of(event: &Envelope) -> Option<ottery_kernel::SubscriptionId> {
-    use crate::events::{dunning, payment, publish};
+    use crate::events::{dunning, method, payment, publish};
     let bytes = event.payload.as_slice();
     let invoice = |invoice: Option<proto::Invoice>| invoice.map(|invoice| invoice.subscription_id);
     let text = match event.r#type.as_str() {
@@ -62,6 +62,10 @@ fn subscription_of(event: &Envelope) -> Option<ottery_kernel::SubscriptionId> {
         publish::REMINDER_DUE => Some(proto::ReminderDue::decode(bytes).ok()?.subscription_id),
         publish::PRICE_ANNOUNCED => Some(proto::PriceAnnounced::decode(bytes).ok()?.subscription_id),
         dunning::SUSPENDED => Some(proto::DunningSuspended::decode(bytes).ok()?.subscription_id),
+        method::METHOD_EXPIRING => {
+            // One mail for all that is charged to it; about one of them only when there is one.
+            proto::MethodExpiring::decode(bytes).ok()?.subscription_ids.try_into().ok().map(|[only]: [String; 1]| only)
+        }
         payment::PAYMENT_FAILED => Some(proto::PaymentFailed::decode(bytes).ok()?.subscription_id),
         _ => None,
     };

@@ -79,6 +79,9 @@ async fn work_off(billing: &Billing, brand: BrandId, now: DateTime<Utc>) -> anyh
         if store::gift::due_count(&billing.pool, brand, now).await? > 0 {
             worked += billing.expire_gifts(brand).await?;
         }
+        if store::method_expiry::due_count(&billing.pool, brand, now).await? > 0 {
+            worked += billing.announce_expiring(brand).await?;
+        }
         while store::deferral::is_due(&billing.pool, brand, now).await? {
             worked += billing.recognise(brand).await?;
         }

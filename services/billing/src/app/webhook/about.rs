@@ -86,7 +86,7 @@ impl Billing {
         };
         let (mut tx, now) = self.begin(work.claim.brand).await?;
         let is_ours = match &fact {
-            Some(fact) => self.follow_method(&mut tx, work.reached.id, fact, now).await?,
+            Some(fact) => self.follow_method(&mut tx, work.claim.brand, work.reached.id, fact, now).await?,
             None => false,
         };
         if !is_ours {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Months, NaiveDate};
+use chrono::{DateTime, NaiveDate};
 use ottery_kernel::Money;
 use serde::Deserialize;
 
@@ -11,7 +11,7 @@ use super::amount::{from_stripe, uncut};
 use super::decline::StripeError;
 use crate::domain::payment::{Capture, Decline, DeclineClass, Fingerprint, SavedToken, Truth};
 use crate::domain::{dispute, refund};
-use crate::provider::{CallError, MethodFact, RefundFact, SavedMethod};
+use crate::provider::{CallError, MethodFact, RefundFact, SavedMethod, last_day};
 
 /// Our reference on an object.
 pub const PAYMENT: &str = "payment";
@@ -225,8 +225,7 @@ impl Method {
 
     fn expires_on(&self) -> Option<NaiveDate> {
         let card = self.card.as_ref()?;
-        let first = NaiveDate::from_ymd_opt(card.exp_year?, card.exp_month?, 1)?;
-        first.checked_add_months(Months::new(1))?.pred_opt()
+        last_day(card.exp_year?, card.exp_month?)
     }
 
     /// As something that can be charged without its holder: it is, once it belongs to a customer.

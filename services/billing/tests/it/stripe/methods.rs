@@ -1,11 +1,12 @@
 //! Saved methods.
 
 use billing::domain::payment::State;
-use chrono::NaiveDate;
+use chrono::{Datelike as _, NaiveDate, TimeDelta};
 use ottery_kernel::AccountId;
 use serde_json::json;
 
 use super::till::{GOOD, REFUSED_LATER, Till, till};
+use crate::expiring::{midnight, month_end};
 
 impl Till {
     /// A customer on the page on which a method is saved: the page's id.
@@ -85,6 +86,33 @@ async fn case_061_a_card_its_bank_has_replaced_is_taken_over() {
     let method = till.world.billing.payment_methods(till.world.brand, first.account).await.unwrap().remove(0);
     assert_eq!((method.label.as_str(), method.expires_on), ("Visa ending 1881", NaiveDate::from_ymd_opt(2041, 3, 31)));
     assert_eq!(till.world.subscription(first.subscription.unwrap()).await.method.unwrap().label, "Visa ending 1881");
+}
+
+#[tokio::test]
+async fn case_061_a_card_in_the_place_of_one_that_was_announced_is_announced_by_its_own_day() {
+    let till = till().await;
+    let first = till.paid_with(GOOD).await;
+    let charged = till.front.get(&format!("/v1/payment_intents/{}", first.provider_ref)).await;
+    let id = charged["payment_method"].as_str().unwrap();
+    let today = till.world.now().date_naive();
+    let (soon, later) = (month_end(today, 2), month_end(today, 5));
+    // Its bank tells of the card as it is, again, and then of another one in its place.
+    for (last_day, now, expected) in [
+        (soon, midnight(soon) - TimeDelta::days(5), 1),
+        (soon, midnight(soon) - TimeDelta::days(4), 1),
+        (later, midnight(soon) - TimeDelta::days(3), 1),
+        (later, midnight(later) - TimeDelta::days(5), 2),
+    ] {
+        let card =
+            json!({"brand": "visa", "last4": "1881", "exp_month": last_day.month(), "exp_year": last_day.year()});
+        till.front.say_method(json!({"id": id, "type": "card", "customer": charged["customer"], "card": card}));
+        till.tell("payment_method.automatically_updated", json!({"id": id})).await.unwrap();
+        till.drain().await;
+        till.world.host.clock.set(now);
+        let told: Vec<String> = till.world.expiring().await.into_iter().map(|told| told.expires_on).collect();
+        assert_eq!(told.len(), expected, "{last_day} at {now}");
+        assert!(now < midnight(later) - TimeDelta::days(21) || told[1] == later.to_string(), "{told:?}");
+    }
 }
 
 #[tokio::test]

@@ -153,6 +153,13 @@ async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>)
         ))),
         Err(status) => page.with(away("Subscriptions", &status.into())),
     };
+    if desk.may("invoice.read") {
+        let asked = billing::ListPaymentMethodsRequest { account_id: id() };
+        page = match state.clients.billing(&call).list_payment_methods(asked).await {
+            Ok(found) => page.with(Block::Table(methods_table(&found.get_ref().methods, &manner))),
+            Err(status) => page.with(away("Payment methods", &status.into())),
+        };
+    }
     page = match services {
         Ok(found) => {
             let rows = found.get_ref().services.iter().map(|service| {
@@ -200,6 +207,20 @@ async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>)
         page = page.with(Block::Form(form));
     }
     desk.show(ui, page)
+}
+
+fn methods_table(methods: &[billing::PaymentMethod], manner: &Manner) -> Table {
+    let rows = methods.iter().map(|one| {
+        let label = Cell::text(&one.label);
+        let until = Cell::text(if one.expires_on.is_empty() { "Does not expire" } else { one.expires_on.as_str() });
+        let told = one.expiry_told_at.as_ref();
+        vec![
+            if one.default_method { label.note("Charged when nothing else is said") } else { label },
+            if told.is_some() { until.note(format!("Told on {}", manner.date(told))) } else { until },
+            Cell::text(manner.date(one.created_at.as_ref())),
+        ]
+    });
+    Table::new("Payment methods", &["Method", "Good until", "Saved"], "No method is saved.").rows(rows)
 }
 
 fn billed_to(address: &billing::BillingAddress, manner: &Manner) -> Vec<(&'static str, Cell)> {
