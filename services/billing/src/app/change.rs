@@ -262,6 +262,7 @@ impl Billing {
                     return_url: urls.return_url.clone(),
                     cancel_url: urls.cancel_url.clone(),
                     save_method: false,
+                    chosen: None,
                 },
                 shares: Vec::new(),
             });

@@ -23,6 +23,7 @@ use crate::domain::invoice::{self, Buyer, Invoice, Proforma, Purpose, Snapshot, 
 use crate::domain::minimum::Instead;
 use crate::domain::order;
 use crate::domain::profile::Profile;
+use crate::domain::provider::{ProviderAccountId, Route};
 use crate::domain::quote::trial_end;
 use crate::domain::screen::Verdict;
 use crate::domain::subscription::{Command, State, Subscription};
@@ -52,6 +53,8 @@ pub struct Place {
     pub cancel_url: String,
     /// Ask the provider to save the method for renewals.
     pub save_method: bool,
+    /// The account at a provider the customer chose to pay by; none: whichever serves.
+    pub chosen: Option<ProviderAccountId>,
     /// The coupon the customer believes in; empty: whatever the quote has.
     pub coupon: String,
     /// Where it comes from; none when staff or a program places it, which nobody screens.
@@ -273,6 +276,8 @@ pub(super) async fn place_in(
             let with_order = |url: &str| url.replace("{order}", &order_id.to_string());
             let amount = invoice.remaining().map_err(broken)?;
             billing.check_minimum(tx, brand, amount, Instead::WalletOnly).await?;
+            let route = Route::of(amount, &invoice.snapshot.buyer.country);
+            billing.check_chosen(tx, brand, route, place.chosen).await?;
             unit.attempts.push(AttemptRequest {
                 invoice: invoice.id,
                 account: place.account,
@@ -282,6 +287,7 @@ pub(super) async fn place_in(
                     return_url: with_order(&place.return_url),
                     cancel_url: with_order(&place.cancel_url),
                     save_method: place.save_method,
+                    chosen: place.chosen,
                 },
                 shares: Vec::new(),
             });

@@ -6,6 +6,7 @@ use ottery_kit::grpc::Problem;
 use ottery_kit::keyring::KeyId;
 
 use super::consolidated::known;
+use super::payment::HostedPage;
 use super::{Billing, broken};
 use crate::domain::invoice::State;
 use crate::domain::pay_link::{self, PURPOSE, PayLink};
@@ -108,12 +109,11 @@ impl Billing {
         &self,
         brand: BrandId,
         token: &str,
-        return_url: String,
-        cancel_url: String,
+        page: HostedPage,
     ) -> Result<(PaymentId, String), Problem> {
         let (tx, now) = self.begin(brand).await?;
         drop(tx);
         let id = self.opened(brand, token, now)?;
-        self.pay_invoice(brand, id, None, return_url, cancel_url).await
+        self.pay_invoice(brand, id, None, page).await
     }
 }

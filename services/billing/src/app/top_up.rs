@@ -176,6 +176,7 @@ impl Billing {
                     return_url: with_invoice(return_url),
                     cancel_url: with_invoice(cancel_url),
                     save_method,
+                    chosen: None,
                 },
                 (None, By::Saved(_)) => return Err(no_method()),
             },

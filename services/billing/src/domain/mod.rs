@@ -2,6 +2,7 @@
 
 pub mod addon;
 pub mod address;
+pub mod amount_limit;
 pub mod amount_rules;
 pub mod calendar;
 pub mod change_lines;
@@ -31,6 +32,7 @@ pub mod offer;
 pub mod option;
 pub mod order;
 pub mod pay_link;
+pub mod pay_way;
 pub mod payment;
 pub mod poll;
 pub mod portion;

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ottery_kernel::Currency;
+use ottery_kernel::{Currency, Money};
 use uuid::Uuid;
+
+use super::amount_limit::AmountLimit;
 
 /// Names an account at a provider; part of the address the provider calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,6 +67,8 @@ pub struct Terms {
     pub countries: Vec<String>,
     /// What it takes; empty: whatever the provider takes.
     pub currencies: Vec<Currency>,
+    /// How much it takes, by currency; a currency without one: every amount.
+    pub amounts: Vec<AmountLimit>,
     /// A customer who objects to a payment is not served while that is undecided.
     pub suspends_on_dispute: bool,
 }
@@ -77,6 +81,7 @@ impl Default for Terms {
             is_default: false,
             countries: Vec::new(),
             currencies: Vec::new(),
+            amounts: Vec::new(),
             suspends_on_dispute: false,
         }
     }
@@ -89,6 +94,17 @@ pub struct Route<'a> {
     pub currency: Currency,
     /// The customer's country; none where it does not matter.
     pub country: Option<&'a str>,
+    /// How much, in minor units; none where nobody knows it yet.
+    pub amount: Option<i64>,
+}
+
+impl<'a> Route<'a> {
+    /// Of this amount, for a customer in that country; empty: unknown.
+    #[must_use]
+    pub fn of(amount: Money, country: &'a str) -> Self {
+        let country = Some(country).filter(|country| !country.is_empty());
+        Self { currency: amount.currency, country, amount: Some(amount.minor) }
+    }
 }
 
 impl Terms {
@@ -98,7 +114,10 @@ impl Terms {
         let takes = self.currencies.is_empty() || self.currencies.contains(&route.currency);
         let reaches = self.countries.is_empty()
             || route.country.is_none_or(|country| self.countries.iter().any(|known| known == country));
-        self.is_enabled && takes && reaches
+        let fits = route
+            .amount
+            .is_none_or(|minor| self.amounts.iter().all(|limit| limit.takes(Money::new(minor, route.currency))));
+        self.is_enabled && takes && reaches && fits
     }
 }
 
@@ -125,7 +144,22 @@ mod tests {
 
     fn chosen(accounts: &[Terms], currency: Currency, country: Option<&str>) -> Vec<usize> {
         let place = |found: &&Terms| accounts.iter().position(|account| std::ptr::eq(account, *found)).unwrap();
-        choose(accounts, |account| account, Route { currency, country }).iter().map(place).collect()
+        choose(accounts, |account| account, Route { currency, country, amount: None }).iter().map(place).collect()
+    }
+
+    #[test]
+    fn an_account_is_asked_only_for_amounts_it_takes() {
+        let small = AmountLimit { currency: Currency::EUR, min: None, max: Some(999) };
+        let large = AmountLimit { currency: Currency::EUR, min: Some(1_000), max: None };
+        let limited = |amounts: &[AmountLimit]| Terms { amounts: amounts.to_vec(), ..Terms::default() };
+        let accounts = [limited(&[small]), limited(&[large]), limited(&[])];
+        for (amount, expected) in [(Some(999), vec![2, 0]), (Some(1_000), vec![2, 1]), (None, vec![2, 1, 0])] {
+            let route = Route { currency: Currency::EUR, country: None, amount };
+            let place = |found: &&Terms| accounts.iter().position(|account| std::ptr::eq(account, *found)).unwrap();
+            let chosen: Vec<usize> = choose(&accounts, |account| account, route).iter().map(place).collect();
+            assert_eq!(chosen, expected, "{amount:?}");
+        }
+        assert!(accounts[0].serves(Route { currency: Currency::USD, country: None, amount: Some(5_000) }));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::{Caller, convert, id, own_account, page};
 use crate::app::Billing;
 use crate::app::dunning::{Asked, Decision, Put, Sample, Shown, Timeline};
 use crate::app::pay_link::Standing;
+use crate::app::payment::HostedPage;
 use crate::domain::dunning::Step;
 use crate::domain::dunning::campaign::{Campaign, Channel, Contact, HaltLimit, Patience, PlanPatience};
 use crate::domain::dunning::simulate::{Event, Moment};
@@ -375,8 +376,8 @@ impl DunningService for DunningGrpc {
         let request = request.into_inner();
         web_address("return_url", &request.return_url)?;
         web_address("cancel_url", &request.cancel_url)?;
-        let (payment, checkout_url) =
-            self.app.pay_by_link(brand, &request.token, request.return_url, request.cancel_url).await?;
+        let page = HostedPage::any(request.return_url, request.cancel_url);
+        let (payment, checkout_url) = Box::pin(self.app.pay_by_link(brand, &request.token, page)).await?;
         Ok(Response::new(proto::PayByLinkReply { checkout_url, payment_id: payment.to_string() }))
     }
 

@@ -8,6 +8,7 @@ use ottery_kit::idempotency::{KeyScope, request_hash};
 use ottery_proto::billing::v1 as proto;
 use uuid::Uuid;
 
+use super::provider::chosen_account;
 use super::{Caller, convert, id, next_page, own_account, page};
 use crate::app::Billing;
 use crate::app::change::{ChangeTo, Urls};
@@ -189,6 +190,7 @@ pub(super) async fn place_order(
         return_url: within("return_url", &request.return_url, URL_MAX)?.to_owned(),
         cancel_url: within("cancel_url", &request.cancel_url, URL_MAX)?.to_owned(),
         save_method: request.save_method,
+        chosen: chosen_account(&request.provider_account_id)?,
         coupon: request.coupon.clone(),
         visit: caller.owner.is_some().then(|| visit(&caller.actor, origin)).transpose()?,
     };

@@ -6,8 +6,10 @@ use ottery_kit::idempotency::request_hash;
 use ottery_proto::billing::v1 as proto;
 
 use super::order::idempotency;
+use super::provider::chosen_account;
 use super::{Caller, id, next_page, page};
 use crate::app::Billing;
+use crate::app::payment::HostedPage;
 use crate::app::refund::Ask;
 use crate::app::webhook::Webhook;
 use crate::contract::{self, money_from};
@@ -29,8 +31,12 @@ pub(super) async fn pay_invoice(
     let invoice: InvoiceId = id("invoice_id", &request.invoice_id)?;
     web_address("return_url", &request.return_url)?;
     web_address("cancel_url", &request.cancel_url)?;
-    let (payment, checkout_url) =
-        app.pay_invoice(caller.brand, invoice, caller.owner, request.return_url, request.cancel_url).await?;
+    let page = HostedPage {
+        return_url: request.return_url,
+        cancel_url: request.cancel_url,
+        chosen: chosen_account(&request.provider_account_id)?,
+    };
+    let (payment, checkout_url) = Box::pin(app.pay_invoice(caller.brand, invoice, caller.owner, page)).await?;
     Ok(proto::PayInvoiceReply { checkout_url, payment_id: payment.to_string() })
 }
 
@@ -44,8 +50,12 @@ pub(super) async fn pay_invoices(
         request.invoice_ids.iter().map(|text| id("invoice_ids", text)).collect::<Result<_, _>>()?;
     web_address("return_url", &request.return_url)?;
     web_address("cancel_url", &request.cancel_url)?;
-    let (payment, checkout_url) =
-        app.pay_invoices(caller.brand, &invoices, caller.owner, request.return_url, request.cancel_url).await?;
+    let page = HostedPage {
+        return_url: request.return_url,
+        cancel_url: request.cancel_url,
+        chosen: chosen_account(&request.provider_account_id)?,
+    };
+    let (payment, checkout_url) = Box::pin(app.pay_invoices(caller.brand, &invoices, caller.owner, page)).await?;
     Ok(proto::PayInvoiceReply { checkout_url, payment_id: payment.to_string() })
 }
 

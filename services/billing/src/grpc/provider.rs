@@ -9,7 +9,9 @@ use super::Caller;
 use crate::app::Billing;
 use crate::app::payment::{PutAccount, Rotate};
 use crate::contract::timestamp;
-use crate::domain::provider::{ProviderAccountId, Route, Terms};
+use crate::domain::amount_limit::AmountLimit;
+use crate::domain::pay_way::PayKind;
+use crate::domain::provider::{ProviderAccountId, ProviderAccountIdError, Route, Terms};
 use crate::store::provider_account::ProviderAccount;
 
 pub(super) async fn put_provider_account(
@@ -79,15 +81,23 @@ pub(super) async fn list_pay_ways(
     request: proto::ListPayWaysRequest,
 ) -> Result<proto::ListPayWaysReply, Problem> {
     let brand = actor.brand_or_problem()?;
-    let currency = currency_of(&request.currency)?;
-    let country = Some(request.country.as_str()).filter(|country| !country.is_empty());
-    let accounts = app.provider_accounts(brand).await?;
-    let ways = app.serving(&accounts, Route { currency, country }).into_iter().filter_map(|account| {
-        let able = app.providers.get(&account.provider)?.capabilities();
+    let route = Route {
+        currency: currency_of(&request.currency)?,
+        country: Some(request.country.as_str()).filter(|country| !country.is_empty()),
+        amount: request.amount_minor,
+    };
+    let ways = app.pay_ways(brand, route).await?.into_iter().filter_map(|account| {
+        let provider = app.providers.get(&account.provider)?;
+        let able = provider.capabilities();
+        let kind = match provider.pay_kind() {
+            PayKind::Card => proto::pay_way::Kind::Card,
+            PayKind::Sandbox => proto::pay_way::Kind::Sandbox,
+        };
         Some(proto::PayWay {
             provider_account_id: account.id.to_string(),
-            provider: account.provider.clone(),
-            name: account.terms.name.clone(),
+            provider: account.provider,
+            name: account.terms.name,
+            kind: kind.into(),
             saves_methods: able.saves_methods,
             saves_without_payment: able.saves_without_payment,
             test_mode: account.is_test,
@@ -100,6 +110,14 @@ pub(super) fn currency_of(code: &str) -> Result<Currency, Problem> {
     code.parse().map_err(|error| Problem::invalid("currency", "CURRENCY_INVALID", format!("currency: {error}")))
 }
 
+/// The account a customer chose to pay by; none when they chose none.
+pub(super) fn chosen_account(text: &str) -> Result<Option<ProviderAccountId>, Problem> {
+    let wrong = |error: ProviderAccountIdError| {
+        Problem::invalid("provider_account_id", "ID_INVALID", format!("provider_account_id: {error}"))
+    };
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(wrong) }
+}
+
 fn account_id(text: &str) -> Result<ProviderAccountId, Problem> {
     text.parse().map_err(|error| Problem::invalid("id", "ID_INVALID", format!("id: {error}")))
 }
@@ -108,7 +126,16 @@ fn terms_from(terms: proto::ProviderTerms) -> Result<Terms, Problem> {
     let currencies = terms.currencies.iter().map(|code| {
         code.parse().map_err(|error| Problem::invalid("currencies", "CURRENCY_INVALID", format!("currencies: {error}")))
     });
+    let amounts = terms.amounts.iter().map(|limit| {
+        let currency = limit
+            .currency
+            .parse::<Currency>()
+            .map_err(|error| Problem::invalid("amounts", "CURRENCY_INVALID", format!("amounts: {error}")))?;
+        Ok(AmountLimit { currency, min: limit.min_minor, max: limit.max_minor })
+    });
+    let amounts = amounts.collect::<Result<_, Problem>>()?;
     Ok(Terms {
+        amounts,
         name: terms.name,
         is_enabled: terms.enabled,
         is_default: terms.default_account,
@@ -116,6 +143,10 @@ fn terms_from(terms: proto::ProviderTerms) -> Result<Terms, Problem> {
         countries: terms.countries,
         suspends_on_dispute: terms.suspends_on_dispute,
     })
+}
+
+fn limit(of: &AmountLimit) -> proto::AmountLimit {
+    proto::AmountLimit { currency: of.currency.to_string(), min_minor: of.min, max_minor: of.max }
 }
 
 fn shown(app: &Billing, account: &ProviderAccount) -> proto::ProviderAccount {
@@ -137,6 +168,7 @@ fn shown(app: &Billing, account: &ProviderAccount) -> proto::ProviderAccount {
             countries: terms.countries.clone(),
             currencies: terms.currencies.iter().map(ToString::to_string).collect(),
             suspends_on_dispute: terms.suspends_on_dispute,
+            amounts: terms.amounts.iter().map(limit).collect(),
         }),
         webhook_secrets: u32::try_from(account.secrets_sealed.len()).unwrap_or(u32::MAX),
         previous_secret_until: account.previous_until.map(timestamp),

@@ -13,6 +13,7 @@ use super::{
     RefundAsk, RefundFact,
 };
 use crate::domain::decline::Advice;
+use crate::domain::pay_way::PayKind;
 use crate::domain::payment::{Capture, Decline, Truth};
 use crate::domain::refund;
 use crate::domain::time_machine::Assumption;
@@ -80,6 +81,10 @@ impl PaymentProvider for Assumed {
 
     fn capabilities(&self) -> Capabilities {
         self.like.capabilities()
+    }
+
+    fn pay_kind(&self) -> PayKind {
+        self.like.pay_kind()
     }
 
     fn exponent(&self, currency: Currency) -> u32 {

@@ -20,6 +20,7 @@ use ottery_kernel::{Currency, Money};
 use ottery_kit::secret::Secret;
 
 use crate::domain::decline::Advice;
+use crate::domain::pay_way::PayKind;
 use crate::domain::payment::{SavedToken, Truth};
 use crate::domain::{dispute, refund};
 
@@ -41,6 +42,9 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
 
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// What customers pay with on its page.
+    fn pay_kind(&self) -> PayKind;
 
     /// Digits behind the point in this provider's minor units; not always those of ISO 4217.
     fn exponent(&self, currency: Currency) -> u32;

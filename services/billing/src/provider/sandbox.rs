@@ -16,6 +16,7 @@ use super::{
     Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, Lookup, Notice, PaymentProvider, Probe,
     RefundAsk, RefundFact, Subject, from_provider, last_day, to_provider,
 };
+use crate::domain::pay_way::PayKind;
 use crate::domain::payment::{Capture, Decline, DeclineClass, Fingerprint, SavedToken, Truth};
 use crate::domain::refund;
 
@@ -280,6 +281,10 @@ impl PaymentProvider for Sandbox {
             takes_evidence: false,
             makes_secret: false,
         }
+    }
+
+    fn pay_kind(&self) -> PayKind {
+        PayKind::Sandbox
     }
 
     fn exponent(&self, currency: Currency) -> u32 {

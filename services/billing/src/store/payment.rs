@@ -43,6 +43,8 @@ pub enum AttemptKind {
         cancel_url: String,
         /// Save the instrument for renewals.
         save_method: bool,
+        /// The account the customer chose; none: whichever serves.
+        chosen: Option<ProviderAccountId>,
     },
     /// A saved instrument is charged without the customer.
     OffSession {
@@ -126,6 +128,7 @@ struct Row {
     return_url: String,
     cancel_url: String,
     save_method: bool,
+    chosen_account_id: Option<Uuid>,
     is_withdrawn: bool,
     is_processing: bool,
     provider: String,
@@ -155,6 +158,7 @@ impl TryFrom<Row> for Payment {
                 return_url: row.return_url,
                 cancel_url: row.cancel_url,
                 save_method: row.save_method,
+                chosen: row.chosen_account_id.map(ProviderAccountId::from_uuid),
             },
             ("saved", Some(method)) => AttemptKind::OffSession { method: PaymentMethodId::from_uuid(method) },
             _ => return Err(unreadable("payment", "kind", row.kind)),
@@ -212,6 +216,7 @@ struct NewRow<'a> {
     return_url: &'a str,
     cancel_url: &'a str,
     save_method: bool,
+    chosen_account_id: Option<Uuid>,
 }
 
 /// Writes attempts down, in one statement, before any provider hears of them. An invoice's older hosted pages are
@@ -237,9 +242,9 @@ pub async fn request(
     let rows: Vec<_> = requests.iter().zip(&ids).map(|(request, id)| new_row(request, *id)).collect();
     let inserted = sqlx::query_scalar!(
         "INSERT INTO payment (id, brand_id, invoice_id, account_id, subscription_id, kind, state, amount_minor, currency,
-                              method_id, return_url, cancel_url, save_method, created_at)
+                              method_id, return_url, cancel_url, save_method, chosen_account_id, created_at)
          SELECT id, $1, invoice_id, account_id, subscription_id, kind, 'requested', amount_minor, currency,
-                method_id, return_url, cancel_url, save_method, $3
+                method_id, return_url, cancel_url, save_method, chosen_account_id, $3
            FROM jsonb_populate_recordset(NULL::payment, $2)
          ON CONFLICT (brand_id, invoice_id) WHERE kind = 'saved' AND state IN ('requested', 'sent', 'pending', 'unknown')
          DO NOTHING RETURNING id",
@@ -282,25 +287,42 @@ pub async fn request(
 }
 
 fn new_row(request: &AttemptRequest, id: PaymentId) -> NewRow<'_> {
-    let (kind, method_id, return_url, cancel_url, save_method) = match &request.kind {
-        AttemptKind::Hosted { return_url, cancel_url, save_method } => {
-            ("hosted", None, return_url.as_str(), cancel_url.as_str(), *save_method)
-        }
-        AttemptKind::OffSession { method } => ("saved", Some(method.as_uuid()), "", "", false),
-    };
-    NewRow {
+    let new = NewRow {
         id: id.as_uuid(),
         invoice_id: request.invoice.as_uuid(),
         account_id: request.account.as_uuid(),
         subscription_id: request.subscription.map(|id| id.as_uuid()),
-        kind,
+        kind: "hosted",
         amount_minor: request.amount.minor,
         currency: request.amount.currency.code(),
-        method_id,
-        return_url,
-        cancel_url,
-        save_method,
+        method_id: None,
+        return_url: "",
+        cancel_url: "",
+        save_method: false,
+        chosen_account_id: None,
+    };
+    match &request.kind {
+        AttemptKind::Hosted { return_url, cancel_url, save_method, chosen } => NewRow {
+            return_url,
+            cancel_url,
+            save_method: *save_method,
+            chosen_account_id: chosen.map(ProviderAccountId::as_uuid),
+            ..new
+        },
+        AttemptKind::OffSession { method } => NewRow { kind: "saved", method_id: Some(method.as_uuid()), ..new },
     }
+}
+
+/// The account the customer chose for the newest page of an invoice; none when they chose none.
+pub async fn chosen_for(tx: &mut PgTransaction<'_>, invoice: InvoiceId) -> sqlx::Result<Option<ProviderAccountId>> {
+    let chosen = sqlx::query_scalar!(
+        "SELECT chosen_account_id FROM payment
+          WHERE brand_id = ottery_brand() AND invoice_id = $1 AND kind = 'hosted' ORDER BY id DESC LIMIT 1",
+        invoice.as_uuid()
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(chosen.flatten().map(ProviderAccountId::from_uuid))
 }
 
 /// Nobody waits for the money of these invoices any more: attempts no provider has heard of are cancelled, hosted pages
@@ -485,7 +507,7 @@ async fn select(
         r#"SELECT id, invoice_id, account_id, subscription_id, kind, state, amount_minor, currency, method_id, return_url,
                   ARRAY(SELECT s.invoice_id FROM payment_share s
                          WHERE s.brand_id = p.brand_id AND s.payment_id = p.id ORDER BY s.position) AS "shares!",
-                  cancel_url, save_method, is_withdrawn, is_processing, provider, provider_account_id, checkout_ref,
+                  cancel_url, save_method, chosen_account_id, is_withdrawn, is_processing, provider, provider_account_id, checkout_ref,
                   checkout_url, provider_ref, received_minor, received_currency, failure_code, failure_class, method_label,
                   created_at, finished_at, extract(epoch FROM clock_timestamp() - sent_at)::float8 AS sent_seconds,
                   resumed_at IS NOT NULL AS "is_resumed!", provider_request,

@@ -4,8 +4,10 @@ use chrono::{DateTime, Utc};
 use ottery_kernel::{AccountId, BrandId};
 use sqlx::PgPool;
 use sqlx::postgres::PgTransaction;
+use sqlx::types::Json;
 
 use super::currency;
+use crate::domain::amount_limit::AmountLimit;
 use crate::domain::provider::{ProviderAccountId, Terms};
 
 /// An account as stored.
@@ -58,6 +60,7 @@ struct Row {
     is_default: bool,
     countries: Vec<String>,
     currencies: Vec<String>,
+    amounts: Json<Vec<AmountLimit>>,
     suspends_on_dispute: bool,
     updated_at: DateTime<Utc>,
     version: i64,
@@ -83,6 +86,7 @@ impl TryFrom<Row> for ProviderAccount {
                 is_default: row.is_default,
                 countries: row.countries,
                 currencies: currencies.collect::<sqlx::Result<_>>()?,
+                amounts: row.amounts.0,
                 suspends_on_dispute: row.suspends_on_dispute,
             },
             updated_at: row.updated_at,
@@ -109,15 +113,16 @@ pub async fn put(tx: &mut PgTransaction<'_>, brand: BrandId, account: &ProviderA
     sqlx::query!(
         "INSERT INTO provider_account
                 (id, brand_id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, created_at, updated_at,
-                 version, previous_until, is_test, name, is_enabled, is_default, countries, currencies, suspends_on_dispute)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+                 version, previous_until, is_test, name, is_enabled, is_default, countries, currencies, suspends_on_dispute,
+                 amounts)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
          ON CONFLICT (id) DO UPDATE
             SET base_url = EXCLUDED.base_url, api_key_sealed = EXCLUDED.api_key_sealed,
                 api_key_hint = EXCLUDED.api_key_hint, secrets_sealed = EXCLUDED.secrets_sealed,
                 updated_at = EXCLUDED.updated_at, version = EXCLUDED.version, previous_until = EXCLUDED.previous_until,
                 is_test = EXCLUDED.is_test, name = EXCLUDED.name, is_enabled = EXCLUDED.is_enabled,
                 is_default = EXCLUDED.is_default, countries = EXCLUDED.countries, currencies = EXCLUDED.currencies,
-                suspends_on_dispute = EXCLUDED.suspends_on_dispute",
+                suspends_on_dispute = EXCLUDED.suspends_on_dispute, amounts = EXCLUDED.amounts",
         account.id.as_uuid(),
         brand.as_uuid(),
         account.provider,
@@ -135,6 +140,7 @@ pub async fn put(tx: &mut PgTransaction<'_>, brand: BrandId, account: &ProviderA
         &terms.countries,
         &currencies,
         terms.suspends_on_dispute,
+        Json(&terms.amounts) as _,
     )
     .execute(&mut **tx)
     .await?;
@@ -160,9 +166,10 @@ pub async fn brand_of(pool: &PgPool, id: ProviderAccountId) -> sqlx::Result<Opti
 pub async fn lock(tx: &mut PgTransaction<'_>, id: ProviderAccountId) -> sqlx::Result<Option<ProviderAccount>> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, previous_until, is_test, name, is_enabled,
-                is_default, countries, currencies, suspends_on_dispute, updated_at, version
-           FROM provider_account WHERE id = $1 FOR UPDATE",
+        r#"SELECT id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, previous_until, is_test, name, is_enabled,
+                  is_default, countries, currencies, amounts AS "amounts: Json<Vec<AmountLimit>>", suspends_on_dispute, updated_at,
+                  version
+             FROM provider_account WHERE id = $1 FOR UPDATE"#,
         id.as_uuid()
     )
     .fetch_optional(&mut **tx)
@@ -174,9 +181,10 @@ pub async fn lock(tx: &mut PgTransaction<'_>, id: ProviderAccountId) -> sqlx::Re
 pub async fn get(tx: &mut PgTransaction<'_>, id: ProviderAccountId) -> sqlx::Result<Option<ProviderAccount>> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, previous_until, is_test, name, is_enabled,
-                is_default, countries, currencies, suspends_on_dispute, updated_at, version
-           FROM provider_account WHERE id = $1",
+        r#"SELECT id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, previous_until, is_test, name, is_enabled,
+                  is_default, countries, currencies, amounts AS "amounts: Json<Vec<AmountLimit>>", suspends_on_dispute, updated_at,
+                  version
+             FROM provider_account WHERE id = $1"#,
         id.as_uuid()
     )
     .fetch_optional(&mut **tx)
@@ -188,9 +196,10 @@ pub async fn get(tx: &mut PgTransaction<'_>, id: ProviderAccountId) -> sqlx::Res
 pub async fn list(tx: &mut PgTransaction<'_>, brand: BrandId) -> sqlx::Result<Vec<ProviderAccount>> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, previous_until, is_test, name, is_enabled,
-                is_default, countries, currencies, suspends_on_dispute, updated_at, version
-           FROM provider_account WHERE brand_id = $1 ORDER BY id",
+        r#"SELECT id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, previous_until, is_test, name, is_enabled,
+                  is_default, countries, currencies, amounts AS "amounts: Json<Vec<AmountLimit>>", suspends_on_dispute, updated_at,
+                  version
+             FROM provider_account WHERE brand_id = $1 ORDER BY id"#,
         brand.as_uuid()
     )
     .fetch_all(&mut **tx)

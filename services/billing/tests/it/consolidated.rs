@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use billing::app::Billing;
 use billing::app::export::{Cursor, Sheet};
-use billing::app::payment::open_checkout;
+use billing::app::payment::{HostedPage, open_checkout};
 use billing::app::wallet::Grant;
 use billing::domain::consolidated::short_name;
 use billing::domain::coupon::Lasting;
@@ -528,8 +528,11 @@ impl Shop {
 
     async fn pay_whole(&self, whole: &Invoice) -> Result<ottery_kernel::PaymentId, Problem> {
         let owner = Some(whole.account);
-        let (payment, page) =
-            self.world.billing.pay_invoice(self.world.brand, whole.id, owner, address(), address()).await?;
+        let (payment, page) = self
+            .world
+            .billing
+            .pay_invoice(self.world.brand, whole.id, owner, HostedPage::any(address(), address()))
+            .await?;
         assert_eq!(self.card(&page, GOOD).await, 303);
         self.hear("payment.succeeded", payment).await;
         self.drain().await;
@@ -627,8 +630,12 @@ async fn a_page_for_the_whole_is_paid_with_other_invoices_and_a_part_is_never_pa
     let other = shop.world.order(whole.account, offer(100, Term::MONTH)).await.order.invoice.unwrap();
     let (shop, owner) = (&shop, Some(whole.account));
     let pay = |ids: Vec<InvoiceId>| async move {
-        let (payment, _) =
-            shop.world.billing.pay_invoices(shop.world.brand, &ids, owner, address(), address()).await.unwrap();
+        let (payment, _) = shop
+            .world
+            .billing
+            .pay_invoices(shop.world.brand, &ids, owner, HostedPage::any(address(), address()))
+            .await
+            .unwrap();
         shop.payment(payment).await
     };
     let (whole_id, second) = (parts[0].known_as(), parts[1].id);

@@ -50,5 +50,6 @@ mod trials;
 mod vat;
 mod wallets;
 mod walls;
+mod ways;
 mod webhooks;
 mod world;

@@ -1,5 +1,6 @@
 //! One payment for several invoices, and giving one of them back.
 
+use billing::app::payment::HostedPage;
 use billing::app::refund::Ask;
 use billing::domain::dunning::Standing;
 use billing::domain::invoice::{Invoice, State};
@@ -35,7 +36,7 @@ impl Shop {
     async fn pay_together(&self, invoices: &[Invoice]) -> Result<(PaymentId, String), Problem> {
         let ids: Vec<InvoiceId> = invoices.iter().map(|invoice| invoice.id).collect();
         let owner = Some(invoices[0].account);
-        self.world.billing.pay_invoices(self.world.brand, &ids, owner, address(), address()).await
+        self.world.billing.pay_invoices(self.world.brand, &ids, owner, HostedPage::any(address(), address())).await
     }
 
     /// Five invoices of 1.00 to 5.00, settled by one payment.
@@ -128,7 +129,7 @@ async fn an_invoice_paid_otherwise_closes_the_common_page_and_its_money_is_never
     let (_, own) = shop
         .world
         .billing
-        .pay_invoice(shop.world.brand, invoices[0].id, Some(account), address(), address())
+        .pay_invoice(shop.world.brand, invoices[0].id, Some(account), HostedPage::any(address(), address()))
         .await
         .expect("a page of its own");
     assert!(shop.payment(payment).await.is_withdrawn);
@@ -154,7 +155,8 @@ async fn only_open_invoices_of_one_customer_currency_and_seller_are_paid_togethe
     let both = [mine[0].clone(), theirs[0].clone()];
     assert_eq!(shop.pay_together(&both).await.unwrap_err().reason, "INVOICE_NOT_FOUND");
     let ids = [mine[0].id, theirs[0].id];
-    let by_staff = shop.world.billing.pay_invoices(shop.world.brand, &ids, None, address(), address()).await;
+    let by_staff =
+        shop.world.billing.pay_invoices(shop.world.brand, &ids, None, HostedPage::any(address(), address())).await;
     assert_eq!(by_staff.unwrap_err().reason, "INVOICES_DIFFER");
     let mut dollars = offer(100, Term::MONTH);
     dollars.price = Money::new(100, Currency::USD);
@@ -164,7 +166,8 @@ async fn only_open_invoices_of_one_customer_currency_and_seller_are_paid_togethe
     shop.world.pay(&mine[0]).await;
     let refused = shop.pay_together(&mine).await.unwrap_err();
     assert_eq!((refused.reason.as_ref(), refused.field.as_deref()), ("INVOICE_NOT_OPEN", Some("invoice_ids")));
-    let none = shop.world.billing.pay_invoices(shop.world.brand, &[], None, address(), address()).await;
+    let none =
+        shop.world.billing.pay_invoices(shop.world.brand, &[], None, HostedPage::any(address(), address())).await;
     assert_eq!(none.unwrap_err().reason, "INVOICES_COUNT");
     // One named twice is one.
     let (payment, _) = shop.pay_together(&[mine[1].clone(), mine[1].clone()]).await.expect("a page");
@@ -269,7 +272,7 @@ async fn case_046_a_page_asks_for_what_is_left() {
     world.settle(&world.payment(&renewal, eur(190), eur(190))).await;
     let (payment, _) = world
         .billing
-        .pay_invoice(world.brand, renewal.id, Some(renewal.account), address(), address())
+        .pay_invoice(world.brand, renewal.id, Some(renewal.account), HostedPage::any(address(), address()))
         .await
         .expect("a page");
     assert_eq!(shop.payment(payment).await.amount, eur(1000));

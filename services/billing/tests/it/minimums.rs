@@ -1,5 +1,6 @@
 //! Amounts that are too little for a payment: from the wallet only, or carried forward.
 
+use billing::app::payment::HostedPage;
 use billing::app::wallet::Grant;
 use billing::domain::amount_rules::{AmountRule, AmountRules};
 use billing::domain::invoice::{Invoice, State};
@@ -44,7 +45,7 @@ impl Shop {
         let address = || "https://tv.example/".to_owned();
         let owner = Some(invoice.account);
         let billing = &self.world.billing;
-        Ok(billing.pay_invoice(self.world.brand, invoice.id, owner, address(), address()).await?.1)
+        Ok(billing.pay_invoice(self.world.brand, invoice.id, owner, HostedPage::any(address(), address())).await?.1)
     }
 }
 

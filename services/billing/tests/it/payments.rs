@@ -1,6 +1,6 @@
 //! Attempts to be paid, at a simulated provider.
 
-use billing::app::payment::open_checkout;
+use billing::app::payment::{HostedPage, open_checkout};
 use billing::domain::invoice::State as InvoiceState;
 use billing::domain::payment::State;
 use billing::domain::subscription::State as SubscriptionState;
@@ -119,8 +119,12 @@ async fn case_059_fault_f16_a_charge_whose_answer_is_lost_is_found_and_made_once
     shop.drain().await;
     assert_eq!(shop.payment(renewal.id).await.state, State::Unknown);
     // While nobody knows, no other way is opened.
-    let refused =
-        shop.world.billing.pay_invoice(shop.world.brand, renewal.invoice, None, "http://a/".into(), "http://a/".into());
+    let refused = shop.world.billing.pay_invoice(
+        shop.world.brand,
+        renewal.invoice,
+        None,
+        HostedPage::any("http://a/".into(), "http://a/".into()),
+    );
     assert_eq!(refused.await.unwrap_err().reason, "PAYMENT_IN_PROGRESS");
     shop.later().await;
     assert_eq!(shop.payment(renewal.id).await.state, State::Succeeded);
@@ -193,7 +197,7 @@ async fn case_062_and_063_declines_say_what_may_be_tried_next() {
         let (paying, page) = shop
             .world
             .billing
-            .pay_invoice(shop.world.brand, renewal.invoice, None, address(), address())
+            .pay_invoice(shop.world.brand, renewal.invoice, None, HostedPage::any(address(), address()))
             .await
             .unwrap();
         shop.card(&page, GOOD).await;
@@ -229,7 +233,8 @@ async fn case_043_and_044_an_older_page_that_is_paid_all_the_same_goes_to_the_wa
     let shop = shop().await;
     let (older, older_page) = shop.order().await;
     let address = || "https://tv.example/".to_owned();
-    let pay = shop.world.billing.pay_invoice(shop.world.brand, older.invoice, None, address(), address());
+    let pay =
+        shop.world.billing.pay_invoice(shop.world.brand, older.invoice, None, HostedPage::any(address(), address()));
     let (newer, newer_page) = pay.await.expect("another page");
     // The customer has both pages open and pays on both before the older one is closed.
     shop.card(&older_page, GOOD).await;
@@ -250,7 +255,8 @@ async fn a_page_that_is_replaced_is_closed_at_the_provider() {
     let shop = shop().await;
     let (older, older_page) = shop.order().await;
     let address = || "https://tv.example/".to_owned();
-    let pay = shop.world.billing.pay_invoice(shop.world.brand, older.invoice, None, address(), address());
+    let pay =
+        shop.world.billing.pay_invoice(shop.world.brand, older.invoice, None, HostedPage::any(address(), address()));
     let (newer, page) = pay.await.expect("another page");
     shop.drain().await;
     assert_eq!(shop.payment(older.id).await.state, State::Cancelled);
@@ -273,7 +279,7 @@ async fn a_provider_that_is_away_costs_no_order_and_no_charge() {
     assert_eq!(shop.payment(id).await.state, State::Unknown);
     let address = || "https://tv.example/".to_owned();
     let invoice = placed.order.invoice.expect("an invoice");
-    let pay = shop.world.billing.pay_invoice(shop.world.brand, invoice, None, address(), address());
+    let pay = shop.world.billing.pay_invoice(shop.world.brand, invoice, None, HostedPage::any(address(), address()));
     let (payment, page) = pay.await.expect("the order page offers to try again");
     shop.later().await;
     assert_eq!(shop.payment(id).await.state, State::Cancelled, "nobody was ever sent to that page");

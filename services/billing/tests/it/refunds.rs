@@ -1,6 +1,7 @@
 //! Money that goes back.
 
 use billing::app::order::Idempotency;
+use billing::app::payment::HostedPage;
 use billing::app::refund::Ask;
 use billing::domain::payment::State as PaymentState;
 use billing::domain::refund::{Policy, State};
@@ -167,7 +168,8 @@ async fn money_that_came_twice_goes_back_from_the_wallet_without_a_credit_note()
     let shop = shop().await;
     let (older, older_page) = shop.order().await;
     let address = || "https://tv.example/".to_owned();
-    let pay = shop.world.billing.pay_invoice(shop.world.brand, older.invoice, None, address(), address());
+    let pay =
+        shop.world.billing.pay_invoice(shop.world.brand, older.invoice, None, HostedPage::any(address(), address()));
     let (newer, newer_page) = pay.await.expect("another page");
     shop.card(&older_page, GOOD).await;
     shop.card(&newer_page, GOOD).await;

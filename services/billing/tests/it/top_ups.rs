@@ -1,7 +1,7 @@
 //! Money customers put into their wallets: credited once, taxed never, given back out of the wallet.
 
 use billing::app::order::Idempotency;
-use billing::app::payment::open_checkout;
+use billing::app::payment::{HostedPage, open_checkout};
 use billing::app::refund::Ask;
 use billing::app::time_machine::Journey;
 use billing::app::top_up::{Asked, By, TopUp};
@@ -252,11 +252,15 @@ async fn the_wallet_pays_no_top_up_and_none_is_paid_together_with_invoices() {
     let owed = world.order(world.account(), offer(100, Term::MONTH)).await;
     let ids = [asked.invoice.id, owed.order.invoice.unwrap()];
     let address = || "https://tv.example/".to_owned();
-    let refused = world.billing.pay_invoices(world.brand, &ids, None, address(), address()).await.unwrap_err();
+    let refused =
+        world.billing.pay_invoices(world.brand, &ids, None, HostedPage::any(address(), address())).await.unwrap_err();
     assert_eq!((refused.reason.as_ref(), refused.field.as_deref()), ("INVOICE_TOP_UP", Some("invoice_ids")));
     // By itself it is paid like any invoice, by a page of its own.
-    let (payment, _) =
-        world.billing.pay_invoice(world.brand, asked.invoice.id, Some(account), address(), address()).await.unwrap();
+    let (payment, _) = world
+        .billing
+        .pay_invoice(world.brand, asked.invoice.id, Some(account), HostedPage::any(address(), address()))
+        .await
+        .unwrap();
     assert_eq!(shop.payment(payment).await.amount, eur(1000));
     let owner = ottery_testkit::actor::owner(world.brand);
     let wanted = billing::domain::portion::Wanted::Amount(eur(1000));

@@ -168,6 +168,7 @@ pub fn placing(quote: Uuid, account: AccountId) -> Place {
         return_url: "https://tv.example/orders/{order}".into(),
         cancel_url: "https://tv.example/orders/{order}".into(),
         save_method: false,
+        chosen: None,
         coupon: String::new(),
         visit: None,
     }

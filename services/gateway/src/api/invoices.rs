@@ -162,6 +162,10 @@ pub struct PayInput {
     /// Path the provider's page returns to; the invoice's page when left out.
     #[serde(default)]
     pub return_path: Option<String>,
+    /// The way to pay that was chosen, of those in `/pay-ways`; the one of the page before, else whichever serves, when left out. Refused as
+    /// `pay_way_unavailable` when it does not serve what is due.
+    #[serde(default)]
+    pub provider_account_id: Option<String>,
 }
 
 /// What to pay together.
@@ -173,6 +177,10 @@ pub struct PayManyInput {
     /// Path the provider's page returns to; the list of invoices when left out.
     #[serde(default)]
     pub return_path: Option<String>,
+    /// The way to pay that was chosen, of those in `/pay-ways`; whichever serves when left out. Refused as
+    /// `pay_way_unavailable` when it does not serve what is due.
+    #[serde(default)]
+    pub provider_account_id: Option<String>,
 }
 
 /// Where to pay.
@@ -313,7 +321,12 @@ async fn pay(
     let own = links::INVOICE.replace("{invoice}", &invoice_id);
     let path = links::own_path("return_path", input.return_path.as_deref().unwrap_or(&own))?;
     let url = links::absolute(&caller.request, path);
-    let request = billing::PayInvoiceRequest { invoice_id, return_url: url.clone(), cancel_url: url };
+    let request = billing::PayInvoiceRequest {
+        invoice_id,
+        return_url: url.clone(),
+        cancel_url: url,
+        provider_account_id: input.provider_account_id.unwrap_or_default(),
+    };
     let context = caller.call().idempotency_key(key.0).timeout(super::payments::PROVIDER_TIMEOUT);
     let reply = state.clients.billing(&context).pay_invoice(request).await?.into_inner();
     Ok(Json(PayPage { checkout_url: reply.checkout_url.show(), payment_id: reply.payment_id }))
@@ -332,8 +345,12 @@ async fn pay_many(
     limits::order(&state, &caller.request).await?;
     let path = links::own_path("return_path", input.return_path.as_deref().unwrap_or(links::INVOICES))?;
     let url = links::absolute(&caller.request, path);
-    let request =
-        billing::PayInvoicesRequest { invoice_ids: input.invoice_ids, return_url: url.clone(), cancel_url: url };
+    let request = billing::PayInvoicesRequest {
+        invoice_ids: input.invoice_ids,
+        return_url: url.clone(),
+        cancel_url: url,
+        provider_account_id: input.provider_account_id.unwrap_or_default(),
+    };
     let context = caller.call().idempotency_key(key.0).timeout(super::payments::PROVIDER_TIMEOUT);
     let reply = state.clients.billing(&context).pay_invoices(request).await?.into_inner();
     Ok(Json(PayPage { checkout_url: reply.checkout_url.show(), payment_id: reply.payment_id }))

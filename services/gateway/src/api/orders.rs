@@ -187,6 +187,10 @@ pub struct OrderInput {
     /// last use meanwhile, the order is refused as `coupon_used_up`: get a quote without it.
     #[serde(default)]
     pub coupon: String,
+    /// The way to pay that was chosen, of those in `/pay-ways`; whichever serves when left out. Refused as `pay_way_unavailable` when it
+    /// does not serve what is due.
+    #[serde(default)]
+    pub provider_account_id: Option<String>,
 }
 
 /// The order, and where to pay it.
@@ -299,6 +303,7 @@ async fn place(
         save_method: input.save_method,
         coupon: input.coupon,
         origin: device.map(|device| device.origin(request)),
+        provider_account_id: input.provider_account_id.unwrap_or_default(),
     };
     let context = caller.call().idempotency_key(&key.0).timeout(super::payments::PROVIDER_TIMEOUT);
     Ok(state.clients.billing(&context).place_order(order).await?.into_inner())

@@ -9,11 +9,28 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::payments::PROVIDER_TIMEOUT;
-use super::view::{DryRun, List, Time, view};
+use super::view::{DryRun, List, Time, view, words};
 use crate::limits::{Json, Query};
 use crate::problem::Reply;
 use crate::session::Caller;
 use crate::state::AppState;
+
+view! {
+    /// How much an account takes in one currency, both ends included.
+    AmountLimit from billing::AmountLimit {
+        /// ISO 4217.
+        currency: String,
+        /// In minor units; null: no least amount.
+        min_minor: Option<i64>,
+        /// In minor units; null: no largest amount.
+        max_minor: Option<i64>,
+    }
+}
+
+words! {
+    /// What is paid with. `card`: a card, or what else the provider's page offers; `sandbox`: a test card, no money moves.
+    PayKind from billing::pay_way::Kind { Card, Sandbox }
+}
 
 view! {
     /// What an account is used for.
@@ -30,6 +47,8 @@ view! {
         currencies: Vec<String>,
         /// A customer who objects to a payment is not served while that is undecided.
         suspends_on_dispute: bool,
+        /// How much it takes; a currency that is not named: every amount.
+        amounts: Vec<AmountLimit>,
     }
 }
 
@@ -79,6 +98,27 @@ view! {
         /// A method can be saved without a payment.
         saves_without_payment: bool,
         test_mode: bool,
+        kind: PayKind,
+    }
+}
+
+/// How much an account takes in one currency, both ends included.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AmountLimitInput {
+    /// ISO 4217.
+    pub currency: String,
+    /// In minor units; no least amount when left out.
+    #[serde(default)]
+    pub min_minor: Option<i64>,
+    /// In minor units; no largest amount when left out.
+    #[serde(default)]
+    pub max_minor: Option<i64>,
+}
+
+impl From<AmountLimitInput> for billing::AmountLimit {
+    fn from(input: AmountLimitInput) -> Self {
+        Self { currency: input.currency, min_minor: input.min_minor, max_minor: input.max_minor }
     }
 }
 
@@ -104,6 +144,9 @@ pub struct TermsInput {
     /// A customer who objects to a payment is not served while that is undecided.
     #[serde(default)]
     pub suspends_on_dispute: bool,
+    /// How much it takes, each currency once; a currency that is not named: every amount. Refused as `amounts_invalid`.
+    #[serde(default)]
+    pub amounts: Vec<AmountLimitInput>,
 }
 
 const fn enabled() -> bool {
@@ -119,6 +162,7 @@ impl From<TermsInput> for billing::ProviderTerms {
             countries: input.countries,
             currencies: input.currencies,
             suspends_on_dispute: input.suspends_on_dispute,
+            amounts: input.amounts.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -151,6 +195,8 @@ pub struct PayWayQuery {
     currency: String,
     /// ISO 3166 code of the customer's country; left out: unknown.
     country: Option<String>,
+    /// How much, in minor units; left out: unknown.
+    amount_minor: Option<i64>,
 }
 
 /// An account at a payment provider.
@@ -217,13 +263,20 @@ async fn test(State(state): State<AppState>, caller: Caller, Path(id): Path<Stri
 }
 
 /// List by what customers may pay.
+///
+/// In the order in which they are tried; of accounts that customers could not tell apart the first one, for which the others stand in.
+/// What is chosen is named where an order is placed or an invoice paid.
 #[utoipa::path(get, path = "/pay-ways", tag = "storefront", operation_id = "list_pay_ways", params(PayWayQuery), responses((status = 200, body = List<PayWay>)))]
 async fn pay_ways(
     State(state): State<AppState>,
     caller: Caller,
     Query(query): Query<PayWayQuery>,
 ) -> Reply<Json<List<PayWay>>> {
-    let request = billing::ListPayWaysRequest { currency: query.currency, country: query.country.unwrap_or_default() };
+    let request = billing::ListPayWaysRequest {
+        currency: query.currency,
+        country: query.country.unwrap_or_default(),
+        amount_minor: query.amount_minor,
+    };
     let reply = state.clients.billing(&caller.call()).list_pay_ways(request).await?.into_inner();
     Ok(Json(List::of(reply.ways)))
 }

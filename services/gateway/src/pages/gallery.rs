@@ -267,7 +267,7 @@ async fn gallery(theme: &str) -> Vec<(&'static str, String)> {
         ),
         ("plan", plan_html(&brand, &ui("/plans/home", theme), offer).unwrap()),
         ("checkout", checkout(&brand, &ui("/checkout", theme))),
-        ("order", order::view(&manner, &brand, &order_ui, "ord_1", &progress(), None).render().unwrap()),
+        ("order", order::view(&manner, &brand, &order_ui, "ord_1", &progress(), &[], None).render().unwrap()),
         ("dashboard", dashboard(&ui("/staff/b/x", theme)).await),
         ("settings", settings(&ui("/staff/b/x/settings", theme)).await),
     ]

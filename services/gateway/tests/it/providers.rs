@@ -77,11 +77,77 @@ async fn customers_see_by_what_they_may_pay_where_they_are() {
 }
 
 #[tokio::test]
-async fn a_customer_sees_methods_and_is_told_when_the_provider_is_away() {
+async fn customers_choose_between_the_ways_to_pay_that_serve_their_order() {
+    let world = world().await;
+    let limits = |end: &str, minor: i64| json!([{"currency": "EUR", end: minor}]);
+    let mut made = Vec::new();
+    for (name, amounts) in
+        [("Card", json!([])), ("By bank", limits("max_minor", 999)), ("Large", limits("min_minor", 1000))]
+    {
+        let mut account = stripe();
+        account["terms"]["name"] = json!(name);
+        account["terms"]["amounts"] = amounts;
+        made.push(world.owner_here().post("/api/v1/provider-accounts", account).await.expect(201));
+    }
+    assert_eq!(made[1]["terms"]["amounts"], json!([{"currency": "EUR", "min_minor": null, "max_minor": 999}]));
+    let [card, bank, large] = [0, 1, 2].map(|at: usize| made[at]["id"].as_str().unwrap());
+    let customer = world.browser(SHOP);
+    customer.sign_up("ada@example.com").await;
+    let price = world.plan["current"]["prices"][0]["id"].as_str().unwrap();
+    let quote = world.quote(&customer, price).await;
+    assert_eq!(quote["due_now"]["minor"], 999);
+    let ways = customer.get("/api/v1/pay-ways?currency=EUR&country=DE&amount_minor=999").await.expect(200);
+    let shown = |at: usize| (ways["items"][at]["name"].as_str(), ways["items"][at]["kind"].as_str());
+    assert_eq!(
+        [shown(0), shown(1), shown(2)],
+        [(Some("By bank"), Some("card")), (Some("Card"), Some("card")), (None, None)]
+    );
+
+    let page = customer.get(&format!("/checkout?price={price}")).await;
+    let choice = page.text.split("name=\"provider_account_id\"").nth(1).expect("a choice");
+    let choice = choice.split("</select>").next().unwrap();
+    assert!(
+        choice.find(bank) < choice.find(card) && choice.contains(bank),
+        "the first is the one taken anyway: {choice}"
+    );
+    assert!(!choice.contains(large) && !choice.contains("Large"), "{choice}");
+
+    let order = |way: &str| json!({ "quote_id": quote["id"], "provider_account_id": way });
+    let wrong = customer.pay("/api/v1/orders", "key-1", order(large)).await.expect(400);
+    assert_eq!((&wrong["code"], &wrong["field"]), (&json!("pay_way_unavailable"), &json!("provider_account_id")));
+    customer.pay("/api/v1/orders", "key-2", order("card")).await.refused(400, "id_invalid");
+    // The provider is away, the order stands and can be paid by another way.
+    let placed = customer.pay("/api/v1/orders", "key-3", order(card)).await.expect(201);
+    let page = customer.get(&format!("/orders/{}", placed["order"]["id"].as_str().unwrap())).await;
+    assert!(page.text.contains("name=\"provider_account_id\"") && page.text.contains(bank), "{}", page.text);
+    let invoice = placed["order"]["invoice_id"].as_str().unwrap();
+    let page = customer.get(&format!("/account/invoices/{invoice}")).await;
+    assert!(page.text.contains("name=\"provider_account_id\"") && page.text.contains(card), "{}", page.text);
+    let pay = format!("/api/v1/invoices/{invoice}/pay");
+    customer.pay(&pay, "key-4", json!({ "provider_account_id": large })).await.refused(400, "pay_way_unavailable");
+}
+
+#[tokio::test]
+async fn one_way_to_pay_is_named_and_not_asked_for() {
     let world = world().await;
     world.owner_here().post("/api/v1/provider-accounts", stripe()).await.expect(201);
     let customer = world.browser(SHOP);
     customer.sign_up("ada@example.com").await;
+    let price = world.plan["current"]["prices"][0]["id"].as_str().unwrap();
+    world.quote(&customer, price).await;
+    let page = customer.get(&format!("/checkout?price={price}")).await;
+    assert!(page.text.contains("You pay by") && page.text.contains("Card"), "{}", page.text);
+    assert!(!page.text.contains("name=\"provider_account_id\""), "{}", page.text);
+}
+
+#[tokio::test]
+async fn a_customer_sees_methods_and_is_told_when_the_provider_is_away() {
+    let world = world().await;
+    world.owner_here().post("/api/v1/provider-accounts", stripe()).await.expect(201);
+    let customer = world.browser(SHOP);
+    let account = customer.sign_up("ada@example.com").await;
+    let seen = world.owner.get(&format!("/staff/b/{}/customers/{account}", world.brand)).await;
+    assert!(seen.text.contains("No method is saved"), "staff sees the same: {}", seen.text);
     assert_eq!(customer.get("/api/v1/payment-methods").await.expect(200)["items"], json!([]));
     let page = customer.get("/account/methods").await;
     assert!(page.text.contains("No method is saved") && page.text.contains("Add: Card"), "{}", page.text);
@@ -108,14 +174,19 @@ async fn staff_connects_stripe_on_a_page() {
         ("name", "Card"),
         ("countries", "de, at"),
         ("currencies", "eur"),
+        ("amounts", "eur 5-500"),
         ("enabled", "on"),
     ];
     let saved = send(staff, &path, &typed).await;
     assert_eq!(saved.status.as_u16(), 303, "{}", saved.text);
     let page = staff.get(&path).await;
-    for text in
-        ["Card (Stripe)", "No secret yet", "AT, DE", "charge.dispute.created", billing::provider::stripe::API_VERSION]
-    {
+    for text in [
+        "Card (Stripe)",
+        "No secret yet",
+        "AT, DE, EUR 5-500",
+        "charge.dispute.created",
+        billing::provider::stripe::API_VERSION,
+    ] {
         assert!(page.text.contains(text), "`{text}` is not in {}", page.text);
     }
     let account = page.text.split("name=\"rotated\"").nth(1).and_then(|rest| rest.split("value=\"").nth(1)).unwrap();
@@ -128,4 +199,16 @@ async fn staff_connects_stripe_on_a_page() {
     assert!(!page.text.contains("No secret yet") && !page.text.contains("whsec_canary"), "{}", page.text);
     let wrong = send(staff, &path, &[("provider", "stripe"), ("base_url", NOWHERE), ("api_key", "pk_test_1")]).await;
     assert!(wrong.status.as_u16() == 400 && wrong.text.contains("no secret key of stripe"), "{}", wrong.text);
+    // What cannot be read, and what makes no sense, is said at the field, which keeps what was typed.
+    for (amounts, said) in [("EUR 5", "is no range of amounts"), ("EUR 500-5", "is more than the largest")] {
+        let typed = [
+            ("provider", "stripe"),
+            ("base_url", NOWHERE),
+            ("api_key", "sk_test_0123456789abcdef"),
+            ("amounts", amounts),
+        ];
+        let wrong = send(staff, &path, &typed).await;
+        assert!(wrong.status.as_u16() == 400 && wrong.text.contains(said), "{}", wrong.text);
+        assert!(wrong.text.contains(&format!("value=\"{amounts}\"")), "{}", wrong.text);
+    }
 }

@@ -187,6 +187,7 @@ fn ordered(redeem: &Redeem, quote: Uuid) -> Place {
         return_url: String::new(),
         cancel_url: String::new(),
         save_method: false,
+        chosen: None,
         coupon: String::new(),
         visit: None,
     }

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::reach::{place, sealed};
 use crate::app::Billing;
+use crate::domain::amount_limit;
 use crate::domain::provider::{ProviderAccountId, Terms};
 use crate::provider::PaymentProvider;
 use crate::store;
@@ -306,11 +307,18 @@ fn checked(terms: &Terms, provider: &dyn PaymentProvider) -> Result<Terms, Probl
         let message = format!("currencies: {} does not take {refused}", provider.name());
         return Err(Problem::invalid("currencies", "CURRENCY_UNSUPPORTED", message));
     }
+    amount_limit::check_all(&terms.amounts, &terms.currencies)
+        .map_err(|refused| Problem::invalid("amounts", "AMOUNTS_INVALID", format!("amounts: {refused}")))?;
+    if let Some(limit) = terms.amounts.iter().find(|limit| !provider.takes(limit.currency)) {
+        let message = format!("amounts: {} does not take {}", provider.name(), limit.currency);
+        return Err(Problem::invalid("amounts", "CURRENCY_UNSUPPORTED", message));
+    }
     let mut terms = Terms { name: name.to_owned(), ..terms.clone() };
     terms.countries.sort_unstable();
     terms.countries.dedup();
     terms.currencies.sort_unstable();
     terms.currencies.dedup();
+    terms.amounts.sort_unstable_by_key(|limit| limit.currency);
     Ok(terms)
 }
 
@@ -326,5 +334,5 @@ fn shown(account: &ProviderAccount) -> serde_json::Value {
     json!({"provider": account.provider, "base_url": account.base_url, "webhook_secrets": account.secrets_sealed.len(),
            "name": terms.name, "enabled": terms.is_enabled, "default": terms.is_default, "countries": terms.countries,
            "currencies": terms.currencies.iter().map(ToString::to_string).collect::<Vec<_>>(),
-           "suspends_on_dispute": terms.suspends_on_dispute, "test": account.is_test})
+           "amounts": terms.amounts, "suspends_on_dispute": terms.suspends_on_dispute, "test": account.is_test})
 }

@@ -5,13 +5,13 @@ use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
 
 use super::settle::{self, Teller};
-use super::{Reached, apply};
+use super::{HostedPage, Reached, apply};
 use crate::app::settlement::Owed;
 use crate::app::{Billing, broken};
 use crate::domain::invoice::Invoice;
 use crate::domain::minimum::Instead;
 use crate::domain::payment::{Command, State, Truth};
-use crate::domain::provider::ProviderAccountId;
+use crate::domain::provider::{ProviderAccountId, Route};
 use crate::provider::{CallError, Checkout, CheckoutAsk};
 use crate::store;
 use crate::store::errand;
@@ -75,14 +75,18 @@ async fn open_at_next(
             format!("{id} is {} and has no page any more; start a new payment", payment.state),
         ));
     }
-    let AttemptKind::Hosted { return_url, cancel_url, save_method } = payment.kind.clone() else {
+    let AttemptKind::Hosted { return_url, cancel_url, save_method, chosen } = payment.kind.clone() else {
         return Err(Problem::refused("PAYMENT_NOT_HOSTED", format!("{id} charges a saved method and has no page")));
     };
     let currency = payment.amount.currency;
-    let country = &invoice.snapshot.buyer.country;
-    let reached = billing.route(&mut tx, brand, currency, country, asked).await?.ok_or_else(|| {
+    let route = Route::of(payment.amount, &invoice.snapshot.buyer.country);
+    let reached = billing.route(&mut tx, brand, route, chosen, asked).await?.ok_or_else(|| {
         if !asked.is_empty() {
             return away();
+        }
+        if chosen.is_some() {
+            let message = "the way to pay that was chosen is not offered any more; choose another one";
+            return Problem::refused("PAY_WAY_UNAVAILABLE", message).on_field("provider_account_id");
         }
         let message = format!("this brand has no payment provider for {currency} yet; enter one in its settings");
         Problem::refused("NO_PROVIDER", message)
@@ -184,14 +188,13 @@ impl Billing {
         brand: BrandId,
         id: InvoiceId,
         owner: Option<AccountId>,
-        return_url: String,
-        cancel_url: String,
+        page: HostedPage,
     ) -> Result<(PaymentId, String), Problem> {
         // The bank waits for a word of the customer about a charge that was made already.
-        if let Some(going_on) = self.confirm_waiting(brand, id, owner, &return_url).await? {
+        if let Some(going_on) = self.confirm_waiting(brand, id, owner, &page.return_url).await? {
             return Ok(going_on);
         }
-        self.pay_invoices(brand, &[id], owner, return_url, cancel_url).await
+        self.pay_invoices(brand, &[id], owner, page).await
     }
 
     /// As [`Billing::pay_invoice`], of one that is no consolidated invoice, or the last part of one.
@@ -200,8 +203,7 @@ impl Billing {
         brand: BrandId,
         id: InvoiceId,
         owner: Option<AccountId>,
-        return_url: String,
-        cancel_url: String,
+        page: HostedPage,
     ) -> Result<(PaymentId, String), Problem> {
         let (mut tx, now) = self.begin(brand).await?;
         let Owed { invoice, .. } = Owed::lock(&mut tx, id).await?;
@@ -228,17 +230,25 @@ impl Billing {
         let together = carried_with(&mut tx, &invoice).await?;
         if !together.is_empty() {
             drop(tx);
-            return self.pay_together(brand, &together, owner, return_url, cancel_url).await;
+            return self.pay_together(brand, &together, owner, page).await;
         }
         let instead = if invoice.is_carried() { Instead::CarriedForward } else { Instead::WalletOnly };
         self.check_minimum(&mut tx, brand, remaining, instead).await?;
+        let route = Route::of(remaining, &invoice.snapshot.buyer.country);
+        self.check_chosen(&mut tx, brand, route, page.chosen).await?;
+        let chosen = match (page.chosen, store::payment::chosen_for(&mut tx, id).await?) {
+            // Who chose before and tries again means the same, as long as it is offered.
+            (None, Some(before)) => self.does_serve(&mut tx, brand, route, before).await?.then_some(before),
+            (chosen, _) => chosen,
+        };
+        let HostedPage { return_url, cancel_url, .. } = page;
         let request = AttemptRequest {
             invoice: id,
             account: invoice.account,
             subscription: invoice.subscription,
             amount: remaining,
             // Whoever renews by a saved card and pays by another one has most likely a new card.
-            kind: AttemptKind::Hosted { return_url, cancel_url, save_method: has_method },
+            kind: AttemptKind::Hosted { return_url, cancel_url, save_method: has_method, chosen },
             shares: Vec::new(),
         };
         let payment =

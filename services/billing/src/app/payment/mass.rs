@@ -5,13 +5,14 @@ use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
 
 use super::checkout::carried_with;
-use super::open_checkout;
+use super::{HostedPage, open_checkout};
 use crate::app::collection::not_charging;
 use crate::app::consolidated::known;
 use crate::app::settlement::Owed;
 use crate::app::{Billing, broken};
 use crate::domain::invoice::{Invoice, Purpose};
 use crate::domain::minimum::Instead;
+use crate::domain::provider::Route;
 use crate::store;
 use crate::store::payment::{AttemptKind, AttemptRequest};
 use crate::store::share::Share;
@@ -31,8 +32,7 @@ impl Billing {
         brand: BrandId,
         ids: &[InvoiceId],
         owner: Option<AccountId>,
-        return_url: String,
-        cancel_url: String,
+        page: HostedPage,
     ) -> Result<(PaymentId, String), Problem> {
         let count = |count: usize| {
             let message = format!("invoice_ids: name 1 to {INVOICES_MAX} invoices, got {count}");
@@ -45,10 +45,8 @@ impl Billing {
         let wanted = meant(&mut tx, ids).await?;
         drop(tx);
         match wanted.as_slice() {
-            [only] => self.pay_one(brand, *only, owner, return_url, cancel_url).await,
-            [_, ..] if wanted.len() <= INVOICES_MAX => {
-                self.pay_together(brand, &wanted, owner, return_url, cancel_url).await
-            }
+            [only] => self.pay_one(brand, *only, owner, page).await,
+            [_, ..] if wanted.len() <= INVOICES_MAX => self.pay_together(brand, &wanted, owner, page).await,
             _ => Err(count(wanted.len())),
         }
     }
@@ -59,8 +57,7 @@ impl Billing {
         brand: BrandId,
         wanted: &[InvoiceId],
         owner: Option<AccountId>,
-        return_url: String,
-        cancel_url: String,
+        page: HostedPage,
     ) -> Result<(PaymentId, String), Problem> {
         let (mut tx, now) = self.begin(brand).await?;
         store::share::lock(&mut tx, wanted).await?;
@@ -94,13 +91,16 @@ impl Billing {
         };
         let amount = Money::sum(shares[0].amount.currency, shares.iter().map(|share| share.amount)).map_err(broken)?;
         self.check_minimum(&mut tx, brand, amount, Instead::CarriedForward).await?;
+        let route = Route::of(amount, &invoices[0].snapshot.buyer.country);
+        self.check_chosen(&mut tx, brand, route, page.chosen).await?;
+        let HostedPage { return_url, cancel_url, chosen } = page;
         let request = AttemptRequest {
             invoice: invoices[0].id,
             account,
             // Else for no single one of them; what each pays for is found by its invoice.
             subscription,
             amount,
-            kind: AttemptKind::Hosted { return_url, cancel_url, save_method },
+            kind: AttemptKind::Hosted { return_url, cancel_url, save_method, chosen },
             shares,
         };
         let payment =

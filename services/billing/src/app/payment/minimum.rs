@@ -29,7 +29,8 @@ impl Billing {
         let rules = store::amount_rules::get(tx, brand).await?;
         let accounts = store::provider_account::list(tx, brand).await?;
         let least = |currency: &Currency| {
-            let account = self.serving(&accounts, Route { currency: *currency, country: None }).first().copied();
+            let account =
+                self.serving(&accounts, Route { currency: *currency, country: None, amount: None }).first().copied();
             let provider = account.and_then(|account| self.providers.get(&account.provider));
             let theirs = provider.as_ref().map_or(0, |provider| provider.minimum(*currency));
             (*currency, theirs.max(rules.of(*currency).charge_min))

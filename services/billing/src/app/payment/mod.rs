@@ -7,6 +7,7 @@ mod decline;
 mod dispute;
 mod errand;
 mod expiry;
+mod hosted;
 mod invariants;
 mod mass;
 mod method;
@@ -20,6 +21,7 @@ mod workers;
 pub use account::{PutAccount, Rotate};
 pub use checkout::open_checkout;
 pub use expiry::run as announce;
+pub use hosted::HostedPage;
 pub use invariants::invariants;
 pub use workers::{waiting, workers};
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use ottery_kernel::{BrandId, Currency, PaymentMethodId};
+use ottery_kernel::{BrandId, PaymentMethodId};
 use ottery_kit::grpc::Problem;
 use ottery_kit::keyring::{Place, SealError};
 use ottery_kit::secret::Secret;
 use sqlx::postgres::PgTransaction;
 
 use crate::app::Billing;
+use crate::domain::pay_way::{self, PayKind, Reading};
 use crate::domain::payment::SavedToken;
 use crate::domain::provider::{ProviderAccountId, Route, choose};
 use crate::provider::{Access, PaymentProvider, Trace};
@@ -71,19 +72,23 @@ impl Billing {
         }
     }
 
-    /// Opens the account that begins something new: the default one where it serves, else the newest that does; none of `but`.
+    /// Opens the account that begins something new: the one that was chosen, or one that reads alike; without a choice the default one
+    /// where it serves, else the newest that does. None of `but`.
     pub(crate) async fn route(
         &self,
         tx: &mut PgTransaction<'_>,
         brand: BrandId,
-        currency: Currency,
-        country: &str,
+        route: Route<'_>,
+        chosen: Option<ProviderAccountId>,
         but: &[ProviderAccountId],
     ) -> Result<Option<Reached>, Problem> {
         let accounts = store::provider_account::list(tx, brand).await?;
-        let country = Some(country).filter(|country| !country.is_empty());
-        let serving = self.serving(&accounts, Route { currency, country });
-        for account in serving.into_iter().filter(|account| !but.contains(&account.id)) {
+        let serving = self.serving(&accounts, route);
+        let asked = match chosen {
+            Some(id) => pay_way::asked(&serving, |account| account.id == id, |account| self.reads(account)),
+            None => serving,
+        };
+        for account in asked.into_iter().filter(|account| !but.contains(&account.id)) {
             if let Some(reached) = self.open_account(brand, account.clone())? {
                 return Ok(Some(reached));
             }
@@ -97,6 +102,52 @@ impl Billing {
             self.providers.get(&account.provider).is_some_and(|provider| provider.takes(route.currency))
         };
         choose(accounts, |account| &account.terms, route).into_iter().filter(takes).collect()
+    }
+
+    /// By what a customer may pay, in the order in which they are offered.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn pay_ways(&self, brand: BrandId, route: Route<'_>) -> Result<Vec<ProviderAccount>, Problem> {
+        let (mut tx, _) = self.begin(brand).await?;
+        let accounts = store::provider_account::list(&mut tx, brand).await?;
+        let serving = self.serving(&accounts, route);
+        Ok(pay_way::offered(&serving, |account| self.reads(account)).into_iter().cloned().collect())
+    }
+
+    /// Refuses the account a customer chose when it does not serve what is to be paid.
+    pub(crate) async fn check_chosen(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        brand: BrandId,
+        route: Route<'_>,
+        chosen: Option<ProviderAccountId>,
+    ) -> Result<(), Problem> {
+        let Some(id) = chosen else { return Ok(()) };
+        if self.does_serve(tx, brand, route, id).await? {
+            return Ok(());
+        }
+        let message =
+            format!("provider_account_id: {id} does not serve this payment (any more); choose another way to pay");
+        Err(Problem::invalid("provider_account_id", "PAY_WAY_UNAVAILABLE", message))
+    }
+
+    /// Whether an account would be asked for what is to be paid.
+    pub(crate) async fn does_serve(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        brand: BrandId,
+        route: Route<'_>,
+        id: ProviderAccountId,
+    ) -> Result<bool, Problem> {
+        let accounts = store::provider_account::list(tx, brand).await?;
+        Ok(self.serving(&accounts, route).iter().any(|account| account.id == id))
+    }
+
+    /// How a customer reads an account. One of a provider that is not known does not serve.
+    fn reads<'a>(&self, account: &'a ProviderAccount) -> Reading<'a> {
+        let kind = self.providers.get(&account.provider).map_or(PayKind::Card, |provider| provider.pay_kind());
+        Reading::of(&account.terms.name, kind)
     }
 
     fn open_account(&self, brand: BrandId, account: ProviderAccount) -> Result<Option<Reached>, Problem> {

@@ -45,7 +45,7 @@ impl Billing {
             None => profile(&mut tx, brand).await?.currencies.first().copied().unwrap_or(Currency::EUR),
         };
         let accounts = store::provider_account::list(&mut tx, brand).await?;
-        let route = Route { currency, country: Some(customer.buyer.country.as_str()) };
+        let route = Route { currency, country: Some(customer.buyer.country.as_str()), amount: None };
         let able = self.serving(&accounts, route).into_iter().find(|found| {
             self.providers.get(&found.provider).is_some_and(|provider| provider.capabilities().saves_without_payment)
         });

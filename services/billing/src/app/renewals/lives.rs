@@ -407,6 +407,7 @@ impl Life {
             return_url: String::new(),
             cancel_url: String::new(),
             save_method: false,
+            chosen: None,
             coupon: String::new(),
             visit: None,
         };

@@ -29,6 +29,7 @@ use super::{
     Subject,
 };
 use crate::domain::decline::Advice;
+use crate::domain::pay_way::PayKind;
 use crate::domain::payment::{SavedToken, Truth};
 use crate::domain::{dispute, refund};
 
@@ -150,6 +151,10 @@ impl PaymentProvider for Stripe {
             takes_evidence: true,
             makes_secret: true,
         }
+    }
+
+    fn pay_kind(&self) -> PayKind {
+        PayKind::Card
     }
 
     fn exponent(&self, currency: Currency) -> u32 {

@@ -1,5 +1,6 @@
 //! Charges of saved methods.
 
+use billing::app::payment::HostedPage;
 use billing::domain::dunning::Standing;
 use billing::domain::invoice::State as InvoiceState;
 use billing::domain::payment::{DeclineClass, State};
@@ -12,7 +13,12 @@ use super::till::{CONFIRMS, GOOD, REFUSED_LATER, Till, till};
 impl Till {
     async fn pay(&self, payment: &Payment) -> (PaymentId, String) {
         let address = || "https://tv.example/".to_owned();
-        let paying = self.world.billing.pay_invoice(self.world.brand, payment.invoice, None, address(), address());
+        let paying = self.world.billing.pay_invoice(
+            self.world.brand,
+            payment.invoice,
+            None,
+            HostedPage::any(address(), address()),
+        );
         paying.await.expect("a page")
     }
 
@@ -64,7 +70,11 @@ async fn case_059_fault_f16_a_charge_at_stripe_whose_answer_is_lost_is_found_and
     assert_eq!(till.payment(renewal.id).await.state, State::Unknown);
     // While nobody knows, no other way is opened.
     let address = || "http://a/".to_owned();
-    let refused = till.world.billing.pay_invoice(till.world.brand, renewal.invoice, None, address(), address()).await;
+    let refused = till
+        .world
+        .billing
+        .pay_invoice(till.world.brand, renewal.invoice, None, HostedPage::any(address(), address()))
+        .await;
     assert_eq!(refused.unwrap_err().reason, "PAYMENT_IN_PROGRESS");
     till.good_weather();
     till.later().await;
@@ -285,7 +295,7 @@ async fn case_075_a_disabled_account_charges_nothing_and_finishes_what_it_began(
     let refused = till
         .world
         .billing
-        .pay_invoice(till.world.brand, renewal.invoice, None, address(), address())
+        .pay_invoice(till.world.brand, renewal.invoice, None, HostedPage::any(address(), address()))
         .await
         .unwrap_err();
     assert_eq!(refused.reason, "NO_PROVIDER");

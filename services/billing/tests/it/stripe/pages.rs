@@ -1,6 +1,6 @@
 //! Hosted pages.
 
-use billing::app::payment::open_checkout;
+use billing::app::payment::{HostedPage, open_checkout};
 use billing::domain::invoice::State as InvoiceState;
 use billing::domain::payment::State;
 use billing::domain::subscription::State as SubscriptionState;
@@ -69,7 +69,10 @@ async fn a_page_that_was_closed_cancels_its_attempt_and_a_new_one_closes_the_old
     let first = till.order().await;
     let address = || "https://tv.example/".to_owned();
     let billing = &till.world.billing;
-    let (second, _) = billing.pay_invoice(till.world.brand, first.invoice, None, address(), address()).await.unwrap();
+    let (second, _) = billing
+        .pay_invoice(till.world.brand, first.invoice, None, HostedPage::any(address(), address()))
+        .await
+        .unwrap();
     assert_ne!(first.id, second);
     till.drain().await;
     assert_eq!(till.payment(first.id).await.state, State::Cancelled);
@@ -101,7 +104,10 @@ async fn a_customer_stripe_has_deleted_is_made_anew() {
     till.front.fault("POST /v1/checkout/sessions", 404, false);
     let pay = async || {
         let address = || "https://tv.example/".to_owned();
-        till.world.billing.pay_invoice(till.world.brand, first.invoice, None, address(), address()).await
+        till.world
+            .billing
+            .pay_invoice(till.world.brand, first.invoice, None, HostedPage::any(address(), address()))
+            .await
     };
     assert_eq!(pay().await.unwrap_err().reason, "PROVIDER_REFUSED");
     assert_eq!(till.count("provider_customer").await, 0);

@@ -1,5 +1,6 @@
 //! Charges of consolidated invoices whose holder has to confirm them.
 
+use billing::app::payment::HostedPage;
 use billing::app::settlement::SettledPayment;
 use billing::domain::invoice::{Invoice, State as InvoiceState};
 use billing::domain::payment::State;
@@ -44,7 +45,11 @@ impl Till {
 
     async fn paying(&self, id: InvoiceId) -> (PaymentId, String) {
         let address = || "https://tv.example/".to_owned();
-        self.world.billing.pay_invoice(self.world.brand, id, None, address(), address()).await.expect("somewhere to go")
+        self.world
+            .billing
+            .pay_invoice(self.world.brand, id, None, HostedPage::any(address(), address()))
+            .await
+            .expect("somewhere to go")
     }
 
     async fn states_of(&self, parts: &[Invoice]) -> Vec<InvoiceState> {

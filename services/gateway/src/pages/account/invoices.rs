@@ -8,7 +8,7 @@ use ottery_proto::billing::v1::Invoice;
 use ottery_proto::billing::v1::invoice::{Purpose, State as Life};
 use ottery_proto::common::v1::Money;
 
-use super::{notices, show as page_of};
+use super::{methods, notices, show as page_of};
 use crate::api::invoices::e_invoice;
 use crate::limits::{self, Form as Body};
 use crate::pages::block::{Block, Cell, Field, Form, Sent, Table, Tone};
@@ -268,17 +268,17 @@ pub async fn show(
         page = page.aside("Download e-invoice (XML)", format!("{address}/ubl"));
     }
     if is_payable(&invoice) {
+        let due = left(&invoice);
+        let ways =
+            methods::ways(&state, &customer.caller, &due.currency, &invoice.buyer_country, Some(due.minor)).await;
         let title = if ui.query.get("back") == "1" { "Not paid yet" } else { "This invoice is open" };
-        let form = Form::new(
-            title,
-            format!("/account/invoices/{id}/pay"),
-            format!("Pay {}", manner.money(Some(&left(&invoice)))),
-        )
-        .intro(format!(
-            "Due on {}. You pay on the secure page of our payment provider.",
-            manner.date(invoice.due_at.as_ref())
-        ))
-        .keyed();
+        let form = Form::new(title, format!("/account/invoices/{id}/pay"), format!("Pay {}", manner.money(Some(&due))))
+            .intro(format!(
+                "Due on {}. You pay on the secure page of our payment provider.",
+                manner.date(invoice.due_at.as_ref())
+            ))
+            .keyed()
+            .fields(methods::way_field(&ways));
         page = page.with(Block::Form(form));
     }
     if is_carried(&invoice) {
@@ -304,7 +304,12 @@ pub async fn pay(
     limits::order(&state, &ui.request).await?;
     let key = sent.key()?.0;
     let page = format!("/account/invoices/{id}");
-    pay_invoice(&state, &customer, &ui, id, &page, key).await
+    let asked = billing::PayInvoiceRequest {
+        invoice_id: id,
+        provider_account_id: sent.text(methods::WAY),
+        ..billing::PayInvoiceRequest::default()
+    };
+    pay_invoice(&state, &customer, &ui, asked, &page, key).await
 }
 
 /// `GET /account/invoices/{id}/pdf`

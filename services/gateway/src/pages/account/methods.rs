@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use ottery_proto::billing::v1 as billing;
+use ottery_proto::billing::v1::pay_way::Kind;
 use ottery_proto::billing::v1::{PayWay, PaymentMethod};
 
 use super::show as page_of;
@@ -18,21 +19,42 @@ use crate::session::{Caller, Customer};
 use crate::state::AppState;
 
 const ADD: &str = "/account/methods/add";
+/// The field of a form in which a way to pay is chosen.
+pub const WAY: &str = "provider_account_id";
 const REMOVE: &str = "/account/methods/remove";
 
-/// By what a customer of the brand may pay in a currency; nothing while billing cannot say.
-pub async fn ways(state: &AppState, caller: &Caller, currency: &str, country: &str) -> Vec<PayWay> {
-    let asked = billing::ListPayWaysRequest { currency: currency.to_owned(), country: country.to_owned() };
+/// By what a customer of the brand may pay in a currency, and that amount of it when it is known; nothing while billing cannot say.
+pub async fn ways(
+    state: &AppState,
+    caller: &Caller,
+    currency: &str,
+    country: &str,
+    amount_minor: Option<i64>,
+) -> Vec<PayWay> {
+    let asked =
+        billing::ListPayWaysRequest { currency: currency.to_owned(), country: country.to_owned(), amount_minor };
     match state.clients.billing(&caller.call()).list_pay_ways(asked).await {
         Ok(found) => found.into_inner().ways,
         Err(_) => Vec::new(),
     }
 }
 
-/// How a way to pay is called: as the operator calls it, else by what most people have.
+/// How a way to pay is called: as the operator calls it, else by what is paid with.
 #[must_use]
 pub fn way_name(way: &PayWay) -> &str {
-    if way.name.is_empty() { "Card" } else { &way.name }
+    match (way.name.as_str(), way.kind()) {
+        ("", Kind::Card | Kind::Unspecified) => "Card",
+        ("", Kind::Sandbox) => "Test card",
+        (name, _) => name,
+    }
+}
+
+/// The choice between several ways to pay; nothing where there is nothing to choose. The first is the one that is taken anyway.
+#[must_use]
+pub fn way_field(ways: &[PayWay]) -> Option<Field> {
+    let [first, _, ..] = ways else { return None };
+    let options = ways.iter().map(|way| (way.provider_account_id.clone(), way_name(way).to_owned())).collect();
+    Some(Field::select(WAY, "Pay by", options).value(&first.provider_account_id))
 }
 
 /// The first currency of the brand, in which most is sold.
@@ -54,7 +76,7 @@ async fn draw(state: &AppState, customer: &Customer, ui: &Ui, failed: Option<&Fa
     });
     let table = Table::new("", &["Method", "Good until", "Saved"], "No method is saved.").rows(rows);
     let mut page = Page::new("Payment methods").refused(failed).with(Block::Table(table));
-    let ways = ways(state, &customer.caller, currency(&customer.brand), &customer.account.country).await;
+    let ways = ways(state, &customer.caller, currency(&customer.brand), &customer.account.country, None).await;
     page = match ways.iter().find(|way| way.saves_without_payment) {
         Some(way) => page.with(Block::Form(
             Form::new("Add a method", ADD, format!("Add: {}", way_name(way)))

@@ -315,14 +315,12 @@ fn renewal(quote: &billing::Quote, wanted: &Wanted, manner: &Manner) -> String {
     }
 }
 
-/// The ways to pay that serve this order, as customers read them; nothing when nothing is paid today.
-async fn pay_by(state: &AppState, visitor: &Visitor, due: Option<&Money>) -> String {
-    let Some(due) = due.filter(|due| due.minor > 0) else { return String::new() };
-    let country = visitor.caller.account().map(|account| account.country.clone()).unwrap_or_default();
-    let ways = methods::ways(state, &visitor.caller, &due.currency, &country).await;
-    let mut names: Vec<&str> = ways.iter().map(methods::way_name).collect();
-    names.dedup();
-    names.join(", ")
+/// The ways to pay that serve this order; nothing when nothing is paid today. `country` is the one the invoice will name.
+async fn pay_ways(state: &AppState, visitor: &Visitor, due: Option<&Money>, country: &str) -> Vec<billing::PayWay> {
+    match due.filter(|due| due.minor > 0) {
+        Some(due) => methods::ways(state, &visitor.caller, &due.currency, country, Some(due.minor)).await,
+        None => Vec::new(),
+    }
 }
 
 async fn show_review(
@@ -341,7 +339,14 @@ async fn show_review(
     let split = code::split(state, visitor, quote.due_now.as_ref()).await?;
     let due = manner.money(split.rest.as_ref());
     let renewal = renewal(&quote, wanted, &manner);
-    let pay_by = pay_by(state, visitor, split.rest.as_ref()).await;
+    let own = visitor.caller.account().map(|account| account.country.as_str()).unwrap_or_default();
+    let country = if quote.tax_country.is_empty() { own } else { quote.tax_country.as_str() };
+    let ways = pay_ways(state, visitor, split.rest.as_ref(), country).await;
+    // Where there is a choice the form asks for it.
+    let pay_by = match ways.as_slice() {
+        [only] => methods::way_name(only).to_owned(),
+        [] | [_, ..] => String::new(),
+    };
     let is_free = split.rest.as_ref().is_some_and(|rest| rest.minor == 0);
     let submit = match (is_free, wanted.is_trial, &split.wallet) {
         (_, true, _) => "Start free trial".to_owned(),
@@ -364,6 +369,7 @@ async fn show_review(
         .field(Field::hidden("coupon", &quote.coupon))
         .field(Field::hidden("quote", &quote.id))
         .keyed()
+        .fields(methods::way_field(&ways))
         // Who pays nothing today shows no payment method that could be remembered.
         .fields((!is_free && !quote.once).then(|| {
             Field::check("save_method", "Remember my payment method for renewals", true)
@@ -521,6 +527,7 @@ pub async fn place(
         save_method: sent.is_on("save_method"),
         coupon: wanted.coupon.clone(),
         origin: wanted.device.as_ref().map(|device| device.origin(&ui.request)),
+        provider_account_id: sent.text(methods::WAY),
     };
     let call = visitor.caller.call().idempotency_key(key.0);
     match state.clients.billing(&call).place_order(asked).await {
@@ -536,7 +543,8 @@ pub async fn place(
         }
         Err(status) => {
             // A new offer is made for the page; what changed since is said above it.
-            let failed = Failed { action: PLACE.into(), sent: Sent::default(), refusal: status.into() };
+            let chosen = Sent::from(vec![(methods::WAY.to_owned(), sent.text(methods::WAY))]);
+            let failed = Failed { action: PLACE.into(), sent: chosen, refusal: status.into() };
             review_or_plain(&state, &visitor, &ui, wanted, Some(failed)).await
         }
     }

@@ -18,6 +18,7 @@ use crate::brand::Brand;
 use crate::csrf;
 use crate::idempotency::IdempotencyKey;
 use crate::limits::{self, Form as Body};
+use crate::pages::account::methods;
 use crate::pages::block::{Block, Cell, Form, Sent, Step, Tone};
 use crate::pages::frame::{Frame, Page, Ui, draw, manner};
 use crate::pages::text::Manner;
@@ -79,11 +80,31 @@ pub async fn show(
 
 async fn render(state: &AppState, customer: &Customer, ui: &Ui, id: &str, shown: Option<Block>) -> Reply<Response> {
     let progress = load(state, &customer.caller, id).await?;
-    draw(&view(&manner(state, &customer.brand), &customer.brand, ui, id, &progress, shown))
+    let ways = ways_left(state, customer, &progress).await;
+    draw(&view(&manner(state, &customer.brand), &customer.brand, ui, id, &progress, &ways, shown))
+}
+
+/// The ways to pay what is left of an order that waits for it.
+async fn ways_left(state: &AppState, customer: &Customer, progress: &Progress) -> Vec<billing::PayWay> {
+    let invoice = match (progress.outcome(), &progress.detail.invoice) {
+        (Outcome::Unpaid | Outcome::Declined, Some(invoice)) => invoice,
+        _ => return Vec::new(),
+    };
+    let Some(total) = &invoice.total else { return Vec::new() };
+    let left = total.minor - invoice.paid.as_ref().map_or(0, |paid| paid.minor);
+    methods::ways(state, &customer.caller, &total.currency, &invoice.buyer_country, Some(left)).await
 }
 
 /// The page of an order that came so far.
-pub fn view(manner: &Manner, brand: &Brand, ui: &Ui, id: &str, progress: &Progress, shown: Option<Block>) -> OrderPage {
+pub fn view(
+    manner: &Manner,
+    brand: &Brand,
+    ui: &Ui,
+    id: &str,
+    progress: &Progress,
+    ways: &[billing::PayWay],
+    shown: Option<Block>,
+) -> OrderPage {
     let outcome = progress.outcome();
     let mut frame = Frame::shop(brand, ui, "Your order");
     let is_back = ui.query.get("back") == "1" && outcome == Outcome::Unpaid;
@@ -108,6 +129,7 @@ pub fn view(manner: &Manner, brand: &Brand, ui: &Ui, id: &str, progress: &Progre
             let title = if outcome == Outcome::Declined || is_back { "Try again" } else { "Pay now" };
             let form = Form::new("", format!("/orders/{id}/pay"), title)
                 .keyed()
+                .fields(methods::way_field(ways))
                 .intro("You get a fresh payment page; the old one stops working.");
             page = page.with(Block::Form(form));
         }
@@ -178,7 +200,12 @@ pub async fn pay(
     let IdempotencyKey(key) = sent.key()?;
     let progress = load(&state, &customer.caller, &id).await?;
     let invoice = progress.detail.invoice.as_ref().map(|invoice| invoice.id.clone()).unwrap_or_default();
-    pay_invoice(&state, &customer, &ui, invoice, &format!("/orders/{id}"), key).await
+    let asked = billing::PayInvoiceRequest {
+        invoice_id: invoice,
+        provider_account_id: sent.text(methods::WAY),
+        ..billing::PayInvoiceRequest::default()
+    };
+    pay_invoice(&state, &customer, &ui, asked, &format!("/orders/{id}"), key).await
 }
 
 /// Opens a payment page for the invoice, coming back to `page`.
@@ -186,13 +213,12 @@ pub async fn pay_invoice(
     state: &AppState,
     customer: &Customer,
     ui: &Ui,
-    invoice_id: String,
+    asked: billing::PayInvoiceRequest,
     page: &str,
     key: String,
 ) -> Reply<Response> {
     let back = format!("{}{page}", ui.request.origin());
-    let asked =
-        billing::PayInvoiceRequest { invoice_id, return_url: back.clone(), cancel_url: format!("{back}?back=1") };
+    let asked = billing::PayInvoiceRequest { return_url: back.clone(), cancel_url: format!("{back}?back=1"), ..asked };
     let reply = state.clients.billing(&customer.caller.call().idempotency_key(key)).pay_invoice(asked).await?;
     to_checkout(customer, ui, &reply.into_inner().checkout_url, page)
 }
@@ -206,7 +232,12 @@ pub async fn pay_invoices(
     key: String,
 ) -> Reply<Response> {
     let back = format!("{}{}", ui.request.origin(), crate::links::INVOICES);
-    let asked = billing::PayInvoicesRequest { invoice_ids, return_url: back.clone(), cancel_url: back };
+    let asked = billing::PayInvoicesRequest {
+        invoice_ids,
+        return_url: back.clone(),
+        cancel_url: back,
+        provider_account_id: String::new(),
+    };
     let reply = state.clients.billing(&customer.caller.call().idempotency_key(key)).pay_invoices(asked).await?;
     to_checkout(customer, ui, &reply.into_inner().checkout_url, crate::links::INVOICES)
 }
@@ -286,7 +317,7 @@ pub async fn live(
                     let _ = sender.send(Ok(Event::default().event("turn").data(progress.outcome().word()))).await;
                     break;
                 }
-                let page = view(&manner(&state, &customer.brand), &customer.brand, &ui, &id, &progress, None);
+                let page = view(&manner(&state, &customer.brand), &customer.brand, &ui, &id, &progress, &[], None);
                 let Ok(html) = page.as_live_steps().render() else { break };
                 if html != shown && sender.send(Ok(Event::default().event("steps").data(&html))).await.is_err() {
                     break;

@@ -1,6 +1,7 @@
 //! The staff area: first steps, signing in, and everything an operator does. `/staff/b/{brand}/…` works in that brand.
 
 mod accounts;
+mod amount_limits;
 mod amounts;
 mod books;
 pub mod brand_form;

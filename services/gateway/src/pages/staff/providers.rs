@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use ottery_proto::billing::v1 as billing;
 
+use super::amount_limits;
 use super::desk::Desk;
 use crate::api::payments::PROVIDER_TIMEOUT;
 use crate::limits::Form as Body;
@@ -86,11 +87,12 @@ fn standing(one: &billing::ProviderAccount) -> Cell {
     }
 }
 
-/// `EUR, USD in AT, DE`
+/// `EUR, USD in AT, DE, EUR 5-500`
 fn served(one: &billing::ProviderAccount) -> String {
     let terms = one.terms.clone().unwrap_or_default();
     let some = |list: &[String], all: &str| if list.is_empty() { all.to_owned() } else { list.join(", ") };
-    format!("{} in {}", some(&terms.currencies, "all currencies"), some(&terms.countries, "all countries"))
+    let place = format!("{} in {}", some(&terms.currencies, "all currencies"), some(&terms.countries, "all countries"));
+    if terms.amounts.is_empty() { place } else { format!("{place}, {}", amount_limits::written(&terms.amounts)) }
 }
 
 /// What is to be entered at the provider.
@@ -158,6 +160,12 @@ fn account_form(desk: &Desk, accounts: &[billing::ProviderAccount], failed: Opti
                 .value(terms.currencies.join(", "))
                 .half(),
         )
+        .field(
+            Field::text(amount_limits::FIELD, "Amounts")
+                .help("Ranges with commas between them, such as EUR 5-500, USD 10-. A currency that is left out has no limit.")
+                .value(amount_limits::written(&terms.amounts))
+                .half(),
+        )
         .field(Field::check("enabled", "Begins new payments", terms.enabled))
         .field(Field::check("default_account", "Asked before the others wherever it serves", terms.default_account))
         .field(Field::check("suspends_on_dispute", "Whoever disputes a payment is not served meanwhile", terms.suspends_on_dispute))
@@ -201,6 +209,10 @@ async fn refused(state: &AppState, desk: &Desk, ui: &Ui, form: &str, sent: Sent,
 pub async fn put(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
     let (id, expected_version) = chosen(&sent, "id");
     let upper = |name: &str| sent.list(name).iter().map(|code| code.to_uppercase()).collect();
+    let amounts = match amount_limits::read(sent.get(amount_limits::FIELD)) {
+        Ok(amounts) => amounts,
+        Err(refusal) => return refused(&state, &desk, &ui, "/providers", sent, refusal).await,
+    };
     let asked = billing::PutProviderAccountRequest {
         id,
         provider: sent.text("provider"),
@@ -216,6 +228,7 @@ pub async fn put(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): 
             countries: upper("countries"),
             currencies: upper("currencies"),
             suspends_on_dispute: sent.is_on("suspends_on_dispute"),
+            amounts,
         }),
     };
     match state.clients.billing(&desk.call()).put_provider_account(asked).await {
