@@ -160,14 +160,23 @@ pub(super) async fn mark_sent(
     payment: &mut Payment,
     reached: &Reached,
 ) -> Result<(), Problem> {
+    write_sent(tx, payment, reached).await?;
+    let after = chrono::TimeDelta::from_std(billing.config.payments.lease()).unwrap_or_default();
+    Ok(errand::plan(tx, brand, errand::Kind::Payment, &[payment.id.as_uuid()], after).await?)
+}
+
+/// As [`mark_sent`], for whoever holds the errand already: its looks go on being counted.
+pub(super) async fn write_sent(
+    tx: &mut PgTransaction<'_>,
+    payment: &mut Payment,
+    reached: &Reached,
+) -> Result<(), Problem> {
     if let crate::domain::payment::Outcome::Moved(state) = payment.state.on(Command::Send).map_err(broken)? {
         payment.state = state;
     }
     payment.provider_account = Some(reached.id);
     reached.provider.name().clone_into(&mut payment.provider);
-    store::payment::save(tx, payment).await?;
-    let after = chrono::TimeDelta::from_std(billing.config.payments.lease()).unwrap_or_default();
-    Ok(errand::plan(tx, brand, errand::Kind::Payment, &[payment.id.as_uuid()], after).await?)
+    Ok(store::payment::save(tx, payment).await?)
 }
 
 async fn keep_page(tx: &mut PgTransaction<'_>, id: PaymentId, page: &Checkout) -> Result<(), Problem> {

@@ -5,7 +5,7 @@ use ottery_kernel::{BrandId, Money, PaymentId};
 use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
 
-use super::checkout::mark_sent;
+use super::checkout::{mark_sent, write_sent};
 use super::settle::{self, Teller};
 use super::{Reached, apply};
 use crate::app::Billing;
@@ -91,8 +91,13 @@ impl Billing {
             return Ok(tx.commit().await?);
         };
         payment.method_label.clone_from(&stored.label);
+        let was_lost = payment.state == State::Unknown;
         let ask = ChargeAsk { payment: id, amount: payment.amount, token: self.open_token(brand, method, &stored)? };
-        mark_sent(&mut tx, self, brand, &mut payment, &reached).await?;
+        if was_lost {
+            write_sent(&mut tx, &mut payment, &reached).await?;
+        } else {
+            mark_sent(&mut tx, self, brand, &mut payment, &reached).await?;
+        }
         tx.commit().await?;
         ottery_kit::crash::point("payment.sent");
 
@@ -106,6 +111,11 @@ impl Billing {
             Err(error) => {
                 tracing::warn!(payment.id = %id, provider = reached.provider.name(), %error, "charge without outcome");
                 match error {
+                    // Even when this call surely did nothing, the one before it may have done it.
+                    CallError::NotSent(_) | CallError::Ambiguous(_) if was_lost => {
+                        let payment = settle::note_again(&mut tx, self, brand, id, tries, now).await?;
+                        settle::complain(&mut tx, brand, &payment, self.config.payments.unknown_max(), now).await?;
+                    }
                     CallError::NotSent(_) => {
                         settle::note(&mut tx, self, brand, id, Command::TakeBack, tries, now).await?;
                     }

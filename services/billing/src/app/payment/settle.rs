@@ -139,6 +139,21 @@ pub(crate) async fn note(
     Ok(payment)
 }
 
+/// An attempt of which nobody knew what became was sent once more, and nobody knows now either: the gaps go on growing.
+pub(crate) async fn note_again(
+    tx: &mut PgTransaction<'_>,
+    billing: &Billing,
+    brand: BrandId,
+    id: PaymentId,
+    tries: u32,
+    now: DateTime<Utc>,
+) -> Result<Payment, Problem> {
+    let (Owed { invoice, .. }, mut payment) = lock(tx, id).await?;
+    move_to(&mut payment, Command::Lose, now)?;
+    finish(tx, billing, brand, &invoice, &payment, false, tries, now).await?;
+    Ok(payment)
+}
+
 /// Moves the state; false when it was there or knows better.
 pub(crate) fn move_to(payment: &mut Payment, command: Command, now: DateTime<Utc>) -> Result<bool, Problem> {
     match payment.state.on(command).map_err(broken)? {
