@@ -29,13 +29,23 @@ pub struct DueBrand {
     pub waiting_since: Option<DateTime<Utc>>,
 }
 
-/// Brands with something due that nobody attends to; `now` is the time of brands without a test clock.
+/// Brands with something due that nobody attends to; `now` is the time of brands without a test clock. Each brand is one step in the
+/// index and its first row another, so that looking costs the same however many subscriptions wait for their day.
 pub async fn brands(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> sqlx::Result<Vec<DueBrand>> {
     let rows = sqlx::query!(
-        r#"SELECT due.brand_id, min(due.due_at) FILTER (WHERE clock.now IS NULL) AS waiting_since
-             FROM due LEFT JOIN brand_clock clock USING (brand_id)
-            WHERE due.due_at <= coalesce(clock.now, $1) AND due.lease_until < now()
-            GROUP BY due.brand_id ORDER BY min(due.due_at) LIMIT $2"#,
+        r#"WITH RECURSIVE brand (id) AS (
+               (SELECT brand_id FROM due ORDER BY brand_id LIMIT 1)
+               UNION ALL
+               SELECT (SELECT due.brand_id FROM due WHERE due.brand_id > brand.id ORDER BY due.brand_id LIMIT 1)
+                 FROM brand WHERE brand.id IS NOT NULL
+           )
+           SELECT brand.id AS "brand_id!", CASE WHEN clock.now IS NULL THEN waits.due_at END AS waiting_since
+             FROM brand LEFT JOIN brand_clock clock ON clock.brand_id = brand.id
+            CROSS JOIN LATERAL (SELECT due.due_at FROM due
+                                 WHERE due.brand_id = brand.id AND due.due_at <= coalesce(clock.now, $1)
+                                   AND due.lease_until < now()
+                                 ORDER BY due.due_at LIMIT 1) waits
+            ORDER BY waits.due_at LIMIT $2"#,
         now,
         limit
     )

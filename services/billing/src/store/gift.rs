@@ -7,6 +7,7 @@ use sqlx::postgres::PgTransaction;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use super::due_brands::due_brands;
 use super::{Page, column, money, unreadable};
 use crate::domain::gift::{Batch, Code, Gives, Kind, Stored};
 use crate::domain::wallet::CreditId;
@@ -279,14 +280,7 @@ pub async fn expire_batch(tx: &mut PgTransaction<'_>, id: Uuid, now: DateTime<Ut
 
 /// Brands with batches that expire by their clock; `now` is the time of brands without a test clock.
 pub async fn due_brands(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> sqlx::Result<Vec<BrandId>> {
-    let brands = sqlx::query_scalar!(
-        "SELECT due.brand_id FROM gift_due due LEFT JOIN brand_clock clock USING (brand_id)
-          WHERE due.due_at <= coalesce(clock.now, $1) GROUP BY due.brand_id ORDER BY min(due.due_at) LIMIT $2",
-        now,
-        limit
-    )
-    .fetch_all(pool)
-    .await?;
+    let brands = due_brands!("gift_due", pool, now, limit).await?;
     Ok(brands.into_iter().map(BrandId::from_uuid).collect())
 }
 

@@ -5,6 +5,8 @@ use ottery_kernel::{AccountId, BrandId, PaymentMethodId};
 use sqlx::PgPool;
 use sqlx::postgres::PgTransaction;
 
+use super::due_brands::due_brands;
+
 /// A method that is due to be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
@@ -44,14 +46,7 @@ pub async fn plan(
 
 /// Brands with methods to look at by their clock; `now` is the time of brands without a test clock.
 pub async fn due_brands(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> sqlx::Result<Vec<BrandId>> {
-    let brands = sqlx::query_scalar!(
-        "SELECT due.brand_id FROM method_expiry due LEFT JOIN brand_clock clock USING (brand_id)
-          WHERE due.due_at <= coalesce(clock.now, $1) GROUP BY due.brand_id ORDER BY min(due.due_at) LIMIT $2",
-        now,
-        limit
-    )
-    .fetch_all(pool)
-    .await?;
+    let brands = due_brands!("method_expiry", pool, now, limit).await?;
     Ok(brands.into_iter().map(BrandId::from_uuid).collect())
 }
 

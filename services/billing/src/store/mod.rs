@@ -13,6 +13,7 @@ pub mod customer;
 pub mod deferral;
 pub mod dispute;
 pub mod due;
+mod due_brands;
 pub mod dunning;
 pub mod errand;
 pub mod explain;

@@ -6,6 +6,8 @@ use sqlx::PgPool;
 use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
 
+use super::due_brands::due_brands;
+
 /// Plans when a top-up nobody has paid expires.
 pub async fn plan(
     tx: &mut PgTransaction<'_>,
@@ -43,14 +45,7 @@ pub async fn open_of(
 
 /// Brands with top-ups that expire by their clock; `now` is the time of brands without a test clock.
 pub async fn due_brands(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> sqlx::Result<Vec<BrandId>> {
-    let brands = sqlx::query_scalar!(
-        "SELECT due.brand_id FROM top_up_due due LEFT JOIN brand_clock clock USING (brand_id)
-          WHERE due.due_at <= coalesce(clock.now, $1) GROUP BY due.brand_id ORDER BY min(due.due_at) LIMIT $2",
-        now,
-        limit
-    )
-    .fetch_all(pool)
-    .await?;
+    let brands = due_brands!("top_up_due", pool, now, limit).await?;
     Ok(brands.into_iter().map(BrandId::from_uuid).collect())
 }
 

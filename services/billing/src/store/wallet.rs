@@ -8,6 +8,7 @@ use sqlx::PgPool;
 use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
 
+use super::due_brands::due_brands;
 use super::{currency, ledger, money};
 use crate::domain::statement::Movement;
 use crate::domain::wallet::{Credit, CreditId, Granted, Pocket, Purse};
@@ -180,14 +181,7 @@ pub async fn taken_by(tx: &mut PgTransaction<'_>, invoices: &[InvoiceId]) -> sql
 
 /// Brands with credits that expire by their clock; `now` is the time of brands without a test clock.
 pub async fn due_brands(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> sqlx::Result<Vec<BrandId>> {
-    let brands = sqlx::query_scalar!(
-        "SELECT due.brand_id FROM wallet_credit_due due LEFT JOIN brand_clock clock USING (brand_id)
-          WHERE due.due_at <= coalesce(clock.now, $1) GROUP BY due.brand_id ORDER BY min(due.due_at) LIMIT $2",
-        now,
-        limit
-    )
-    .fetch_all(pool)
-    .await?;
+    let brands = due_brands!("wallet_credit_due", pool, now, limit).await?;
     Ok(brands.into_iter().map(BrandId::from_uuid).collect())
 }
 

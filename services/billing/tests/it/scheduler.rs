@@ -8,7 +8,7 @@ use billing::domain::invoice::State;
 use billing::domain::subscription::Subscription;
 use billing::store;
 use chrono::TimeDelta;
-use ottery_kernel::Term;
+use ottery_kernel::{BrandId, Term};
 use ottery_kit::db::{self, Scope};
 use ottery_testkit::actor::owner;
 
@@ -267,4 +267,44 @@ async fn one_wallet_pays_what_it_can_for_two_subscriptions_of_a_batch() {
     paid.sort_by_key(|(_, paid)| *paid);
     assert_eq!(paid, [(State::Open, 500), (State::Closed, 1000)]);
     world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn brands_with_something_due_are_found_among_all_that_wait() {
+    let world = world().await;
+    let (now, admin) = (world.now(), &world.database.admin_pool);
+    let [first, second, clocked, later, taken] = std::array::from_fn(|_| BrandId::new(now));
+    let hours = TimeDelta::hours;
+    sqlx::query("INSERT INTO brand_clock (brand_id, now) VALUES ($1, $2)")
+        .bind(clocked.as_uuid())
+        .bind(now + hours(48))
+        .execute(admin)
+        .await
+        .unwrap();
+    for (brand, due_in, lease) in [
+        (second, -1, "-infinity"),
+        (first, 400, "-infinity"),
+        (first, -2, "-infinity"),
+        (first, -3, "infinity"),
+        (clocked, 30, "-infinity"),
+        (later, 1, "-infinity"),
+        (taken, -5, "infinity"),
+    ] {
+        sqlx::query(
+            "INSERT INTO due (subscription_id, brand_id, due_at, lease_until) VALUES (gen_random_uuid(), $1, $2, $3::timestamptz)",
+        )
+        .bind(brand.as_uuid())
+        .bind(now + hours(due_in))
+        .bind(lease)
+        .execute(admin)
+        .await
+        .unwrap();
+    }
+    let found = async |limit| -> Vec<_> {
+        let found = store::due::brands(&world.database.pool, now, limit).await.unwrap();
+        found.into_iter().map(|due| (due.brand, due.waiting_since)).collect()
+    };
+    let all = [(first, Some(now - hours(2))), (second, Some(now - hours(1))), (clocked, None)];
+    assert_eq!(found(10).await, all);
+    assert_eq!(found(1).await, all[..1]);
 }

@@ -12,7 +12,10 @@ use crate::shop::{SECRET, Shop, shop};
 use crate::world::{self, eur};
 
 /// Nobody listens there: a call surely does nothing.
-const NOWHERE: &str = "http://127.0.0.1:9";
+fn nowhere() -> String {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("it has one");
+    format!("http://{closed}")
+}
 
 fn named(name: &str) -> Terms {
     Terms { name: name.into(), ..Terms::default() }
@@ -111,7 +114,7 @@ async fn case_075_a_way_to_pay_that_does_not_serve_refuses_the_order_and_leaves_
 #[tokio::test]
 async fn only_what_reads_alike_stands_in_for_the_account_that_was_chosen() {
     let shop = shop().await;
-    let dead = shop.add(named("Card"), NOWHERE).await.unwrap();
+    let dead = shop.add(named("Card"), &nowhere()).await.unwrap();
     let placed = shop.choose(Some(dead)).await.unwrap();
     assert_eq!(shop.page_of(&placed).await.unwrap_err().reason, "PROVIDER_AWAY", "nobody chose the other one");
     let alike = shop.add(named("Card"), &shop.here()).await.unwrap();
