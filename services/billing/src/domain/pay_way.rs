@@ -55,7 +55,8 @@ mod tests {
 
     type Account = (&'static str, PayKind);
 
-    const ACCOUNTS: [Account; 5] = [
+    // One place in memory: they are told apart by where they are.
+    static ACCOUNTS: [Account; 5] = [
         ("", PayKind::Card),
         ("By bank", PayKind::Card),
         ("", PayKind::Sandbox),
