@@ -9,7 +9,7 @@ use ottery_proto::billing::v1::dispute::State as Standing;
 use super::desk::Desk;
 use crate::api::payments::PROVIDER_TIMEOUT;
 use crate::limits::Form as Body;
-use crate::pages::block::{Block, Cell, Failed, Field, Form, Sent, Table, Tone};
+use crate::pages::block::{Block, Cell, Failed, Field, Form, Sent, Table, Tone, sentence};
 use crate::pages::frame::{Page, Ui, go_done};
 use crate::pages::text::Manner;
 use crate::problem::{Refusal, Reply};
@@ -101,10 +101,16 @@ async fn draw(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) -
     let mut page = Page::new("Dispute").up("Disputes", desk.at("/disputes")).refused(failed);
     page = page.with(Block::facts("", facts));
     let may_act = desk.may("invoice.refund");
-    if may_act && takes_evidence(&one) {
+    let (takes, is_open) = (may_act && takes_evidence(&one), may_act && can_be_accepted(&one));
+    // What cannot be done any more has no form that could say so.
+    let has_form = |failed: &Failed| if failed.action.ends_with("/accept") { is_open } else { takes };
+    if let Some(late) = failed.filter(|failed| !has_form(failed)) {
+        page = page.with(Block::note(Tone::Bad, sentence(&late.refusal.detail), ""));
+    }
+    if takes {
         page = page.with(Block::Form(evidence(desk, failed)));
     }
-    if may_act && can_be_accepted(&one) {
+    if is_open {
         page = page.with(Block::Actions(vec![acceptance(desk, failed)]));
     }
     desk.show(ui, page)

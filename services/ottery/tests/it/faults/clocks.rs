@@ -39,7 +39,7 @@ impl Night {
             since = until("a scheduler to look for work", async || {
                 sqlx::query_scalar(
                     "SELECT max(query_start) FROM pg_stat_activity
-                      WHERE datname = current_database() AND query LIKE 'SELECT due.brand_id, min(due.due_at)%' AND query_start > $1",
+                      WHERE datname = current_database() AND query LIKE 'WITH RECURSIVE brand%AS waiting_since%' AND query_start > $1",
                 )
                 .bind(since)
                 .fetch_one(&mut *books)
