@@ -64,6 +64,7 @@ use sqlx::postgres::PgTransaction;
 use crate::config::Config;
 use crate::domain::profile::Profile;
 use crate::provider::Providers;
+use crate::provider::paypal::Anchors;
 use crate::store;
 use crate::validator::{VatValidator, Vies};
 
@@ -92,7 +93,7 @@ impl Billing {
     /// # Errors
     /// When TLS towards providers and validators cannot be set up.
     pub fn new(config: Config, host: &Host, pool: PgPool) -> Result<Self, HttpError> {
-        let providers = Providers::new(&config.allow_networks, config.payments.call_timeout())?;
+        let providers = Providers::new(&config.allow_networks, config.payments.call_timeout(), Anchors::web())?;
         let client = GuardedClient::new(&GuardSettings {
             allow: config.allow_networks.clone(),
             timeout_ms: config.vat.call_timeout_ms(),

@@ -75,6 +75,12 @@ impl Billing {
         let mut tx = begin(&self.pool, Scope::Brand(brand)).await?;
         let Some(account) = store::provider_account::get(&mut tx, id).await? else { return Ok(Err(None)) };
         let Some(provider) = self.providers.get(&account.provider) else { return Ok(Err(None)) };
+        tx.commit().await?;
+        // No connection is held while something is fetched.
+        if let Err(forged) = provider.prepare_webhook(&account.base_url, &webhook.headers).await {
+            return Ok(Err(Some(forged)));
+        }
+        let mut tx = begin(&self.pool, Scope::Brand(brand)).await?;
         let now = store::provider_account::real_now(&mut tx).await?;
         let secrets = self.webhook_secrets(brand, &account, now)?;
         let notice = match provider.verify_webhook(&webhook.body, &webhook.headers, &secrets, now) {
@@ -152,8 +158,13 @@ impl Billing {
         match &notice.subject {
             Subject::Payment(reference) => self.apply_payment(&work, &payment, reference).await,
             Subject::Checkout(reference) => {
-                let truth =
-                    work.reached.provider.fetch_payment(&work.reached.access, Lookup::Checkout(reference)).await;
+                let (provider, access) = (&work.reached.provider, &work.reached.access);
+                // What nobody wants any more is looked at and not taken.
+                let truth = if payment.is_withdrawn || payment.checkout_ref != *reference {
+                    provider.fetch_payment(access, Lookup::Checkout(reference)).await
+                } else {
+                    provider.take_checkout(access, reference).await
+                };
                 self.apply_truth(&work, payment.id, truth).await
             }
             Subject::Refund { refund, payment: reference } => {

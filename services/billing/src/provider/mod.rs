@@ -3,8 +3,10 @@
 //! An adapter makes one call and says what came of it; it never tries again by itself. Whoever calls has written the
 //! attempt down and committed it before, and gives the attempt's id as idempotency key.
 
+mod answer;
 pub mod assumed;
 mod minimum;
+pub mod paypal;
 mod registry;
 mod sandbox;
 mod signature;
@@ -24,6 +26,7 @@ use crate::domain::pay_way::PayKind;
 use crate::domain::payment::{SavedToken, Truth};
 use crate::domain::{dispute, refund};
 
+pub use paypal::PayPal;
 pub use registry::Providers;
 pub use sandbox::Sandbox;
 pub use signature::{Forged, TOLERANCE, sign, verify};
@@ -72,9 +75,14 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
         ""
     }
 
-    /// Whether a key moves real money; none when it does not tell.
-    fn is_live_key(&self, _key: &Secret) -> Option<bool> {
+    /// Whether a key moves real money at that address; none when it is no key of this provider.
+    fn is_live_key(&self, _key: &Secret, _base_url: &str) -> Option<bool> {
         Some(!self.capabilities().is_test_mode)
+    }
+
+    /// What a key of it looks like, for whoever enters one.
+    fn key_form(&self) -> &'static str {
+        "a secret key"
     }
 
     /// How long it remembers an idempotency key; none: for ever. Later the same call would be made twice.
@@ -101,6 +109,11 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
 
     /// What the provider says about a payment now.
     async fn fetch_payment(&self, access: &Access, lookup: Lookup<'_>) -> Result<Truth, CallError>;
+
+    /// Takes what the customer agreed to on a page; a provider whose pages take the money themselves only says what came.
+    async fn take_checkout(&self, access: &Access, reference: &str) -> Result<Truth, CallError> {
+        self.fetch_payment(access, Lookup::Checkout(reference)).await
+    }
 
     /// Gives money back.
     async fn refund(&self, access: &Access, ask: &RefundAsk) -> Result<refund::Truth, CallError>;
@@ -172,6 +185,15 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
     /// it lists no events.
     async fn events_after(&self, _access: &Access, _event: &str) -> Result<Option<EventPage>, CallError> {
         Ok(None)
+    }
+
+    /// Gets what is needed to check a webhook and not known yet, such as a certificate it names; nothing of the webhook is
+    /// believed by it.
+    ///
+    /// # Errors
+    /// When it names something that must not be asked for, or that did not come.
+    async fn prepare_webhook(&self, _base_url: &str, _headers: &HashMap<String, String>) -> Result<(), Forged> {
+        Ok(())
     }
 
     /// Checks the signature of a webhook over the raw bytes and reads what it is about.

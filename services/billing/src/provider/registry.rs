@@ -9,7 +9,8 @@ use ottery_kit::http::{Guard, GuardSettings, GuardedClient, HttpError};
 use tokio::sync::Notify;
 
 use super::assumed::{Assumed, Outcomes};
-use super::{PaymentProvider, Sandbox, Stripe};
+use super::paypal::Anchors;
+use super::{PayPal, PaymentProvider, Sandbox, Stripe};
 
 /// Largest answer of a provider that is read.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -33,11 +34,11 @@ pub struct Bell {
 }
 
 impl Providers {
-    /// Every provider of this build, behind one guarded client.
+    /// Every provider of this build, behind one guarded client. Certificates that sign webhooks lead to one of the anchors.
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn new(allow: &[IpNet], timeout: Duration) -> Result<Self, HttpError> {
+    pub fn new(allow: &[IpNet], timeout: Duration, anchors: Anchors) -> Result<Self, HttpError> {
         let settings = GuardSettings {
             allow: allow.to_vec(),
             timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
@@ -47,7 +48,8 @@ impl Providers {
         let client = GuardedClient::new(&settings)?;
         let sandbox: Arc<dyn PaymentProvider> = Arc::new(Sandbox::new(client.clone()));
         let stripe: Arc<dyn PaymentProvider> = Arc::new(Stripe::new(client.clone()));
-        let known = BTreeMap::from([(sandbox.name(), sandbox), (stripe.name(), stripe)]);
+        let paypal: Arc<dyn PaymentProvider> = Arc::new(PayPal::new(client.clone(), anchors));
+        let known = BTreeMap::from([sandbox, stripe, paypal].map(|provider| (provider.name(), provider)));
         Ok(Self { client, known: Arc::new(known), bell: Arc::default() })
     }
 

@@ -280,6 +280,7 @@ impl PaymentProvider for Sandbox {
             confirms_charges: false,
             takes_evidence: false,
             makes_secret: false,
+            takes_when_asked: false,
         }
     }
 

@@ -25,6 +25,9 @@ pub enum Forged {
     /// None of the signatures is ours.
     #[error("no signature fits a live secret")]
     Wrong,
+    /// The certificate it names is not one to be asked for, did not come, or is not the provider's.
+    #[error("the certificate is not the provider's")]
+    Certificate,
     /// It tells of test money on an account for real money, or the other way round.
     #[error("the event is of the other mode")]
     OtherMode,
@@ -41,6 +44,7 @@ impl Forged {
             Self::Unsigned => "unsigned",
             Self::Stale => "stale",
             Self::Wrong => "wrong_signature",
+            Self::Certificate => "certificate",
             Self::OtherMode => "other_mode",
             Self::Unreadable => "unreadable",
         }

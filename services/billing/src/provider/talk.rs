@@ -64,6 +64,8 @@ pub struct Capabilities {
     pub takes_evidence: bool,
     /// Makes its webhook secret when it is told the address, so that a new account has none.
     pub makes_secret: bool,
+    /// Its pages take no money: we do, once the customer has agreed there.
+    pub takes_when_asked: bool,
 }
 
 /// A hosted page to be made.

@@ -32,6 +32,7 @@ mod numbers;
 mod options;
 mod overrides;
 mod payments;
+mod paypal;
 mod periods;
 mod proforma;
 mod refunds;

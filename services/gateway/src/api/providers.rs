@@ -203,16 +203,16 @@ pub struct PayWayQuery {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderInput {
-    /// `sandbox`, `stripe`
+    /// `sandbox`, `stripe`, `paypal`
     pub provider: String,
     /// Where its API is; the provider's own address when left out.
     #[serde(default)]
     pub base_url: String,
-    /// Its key for us; the stored one is kept when left out.
+    /// Its key for us, of PayPal the client id and the secret with a colon between them; the stored one is kept when left out.
     #[serde(default)]
     #[schema(value_type = String)]
     pub api_key: Secret,
-    /// What it signs with, newest last; two during a rotation. The stored ones are kept when left out.
+    /// What it signs with, of PayPal the id it gave our address, newest last; two during a rotation. The stored ones are kept when left out.
     #[serde(default)]
     #[schema(value_type = Vec<String>, max_items = 2)]
     pub webhook_secrets: Vec<Secret>,

@@ -130,14 +130,18 @@ impl Billing {
                 (self.seal_api_key(brand, id, text), hint(text))
             }
         };
-        let is_test = match (&before, put.api_key.is_empty()) {
-            (Some(stored), true) => stored.is_test,
-            (Some(_) | None, _) => !moves_real_money(&*provider, &put.api_key)?,
+        let api_key = match &before {
+            Some(stored) if put.api_key.is_empty() => self.stored_key(brand, stored)?,
+            Some(_) | None => put.api_key.clone(),
         };
+        let is_test = !moves_real_money(&*provider, &api_key, &base_url)?;
         if before.as_ref().is_some_and(|stored| stored.is_test != is_test) {
-            let message = "api_key: this key is of the other mode, in which the customers and cards of this account do not exist; \
-                           add another account for it";
-            return Err(Problem::invalid("api_key", "KEY_MODE", message));
+            let field = if put.api_key.is_empty() { "base_url" } else { "api_key" };
+            let message = format!(
+                "{field}: this is of the other mode, in which the customers and cards of this account do not exist; add another \
+                 account for it"
+            );
+            return Err(Problem::invalid(field, "KEY_MODE", message));
         }
         let secrets_sealed = match (&before, put.webhook_secrets.is_empty()) {
             (Some(stored), true) => stored.secrets_sealed.clone(),
@@ -176,10 +180,14 @@ impl Billing {
         Ok(account)
     }
 
+    fn stored_key(&self, brand: BrandId, stored: &ProviderAccount) -> Result<Secret, Problem> {
+        let at = place(brand, stored.id, "api_key_sealed");
+        self.host.keyring.open_text(&at, &stored.api_key_sealed).map_err(sealed)
+    }
+
     /// Whether the secrets that were entered are the stored ones. Whoever enters secrets may learn that much.
     fn holds_these_secrets(&self, brand: BrandId, stored: &ProviderAccount, put: &PutAccount) -> Result<bool, Problem> {
-        let at = place(brand, stored.id, "api_key_sealed");
-        let api_key = self.host.keyring.open_text(&at, &stored.api_key_sealed).map_err(sealed)?;
+        let api_key = self.stored_key(brand, stored)?;
         let webhook_secrets = self.stored_secrets(brand, stored)?;
         Ok((put.api_key.is_empty() || put.api_key == api_key)
             && (put.webhook_secrets.is_empty() || put.webhook_secrets == webhook_secrets))
@@ -284,9 +292,9 @@ fn unknown(id: ProviderAccountId) -> Problem {
 }
 
 /// Whether a key moves real money.
-fn moves_real_money(provider: &dyn PaymentProvider, key: &Secret) -> Result<bool, Problem> {
-    provider.is_live_key(key).ok_or_else(|| {
-        let message = format!("api_key: this is no secret key of {}", provider.name());
+fn moves_real_money(provider: &dyn PaymentProvider, key: &Secret, base_url: &str) -> Result<bool, Problem> {
+    provider.is_live_key(key, base_url).ok_or_else(|| {
+        let message = format!("api_key: this is no secret key of {}: that is {}", provider.name(), provider.key_form());
         Problem::invalid("api_key", "KEY_KIND", message)
     })
 }

@@ -189,13 +189,21 @@ impl Billing {
         } else {
             Lookup::Reference { payment: payment.id, customer }
         };
+        if let Lookup::Checkout(page) = lookup
+            && !payment.is_withdrawn
+        {
+            return reached.provider.take_checkout(&reached.access, page).await;
+        }
         if payment.is_withdrawn && !payment.checkout_ref.is_empty() {
             // Whether it could be closed is seen by reading it.
             if let Err(error) = reached.provider.expire_checkout(&reached.access, &payment.checkout_ref).await {
                 tracing::debug!(payment.id = %payment.id, %error, "page not closed");
             }
         }
-        reached.provider.fetch_payment(&reached.access, lookup).await
+        let truth = reached.provider.fetch_payment(&reached.access, lookup).await?;
+        // Nobody will ask for what was agreed to on a page that was withdrawn.
+        let is_over = payment.is_withdrawn && truth == Truth::Open && reached.provider.capabilities().takes_when_asked;
+        Ok(if is_over { Truth::Expired } else { truth })
     }
 
     /// The provider has never heard of the call. A page nobody was sent to is forgotten; a charge is made again with the

@@ -150,6 +150,7 @@ impl PaymentProvider for Stripe {
             confirms_charges: true,
             takes_evidence: true,
             makes_secret: true,
+            takes_when_asked: false,
         }
     }
 
@@ -181,13 +182,17 @@ impl PaymentProvider for Stripe {
         API_VERSION
     }
 
-    fn is_live_key(&self, key: &Secret) -> Option<bool> {
+    fn is_live_key(&self, key: &Secret, _base_url: &str) -> Option<bool> {
         let mut parts = key.expose().split('_');
         match (parts.next(), parts.next()) {
             (Some("sk" | "rk"), Some("live")) => Some(true),
             (Some("sk" | "rk"), Some("test")) => Some(false),
             _ => None,
         }
+    }
+
+    fn key_form(&self) -> &'static str {
+        "a secret or restricted key (sk_…, rk_…)"
     }
 
     fn key_lifetime(&self) -> Option<TimeDelta> {
@@ -390,7 +395,7 @@ mod tests {
 
     #[test]
     fn case_076_a_key_says_whether_it_moves_real_money() {
-        let live = |key: &str| stripe().is_live_key(&Secret::new(key));
+        let live = |key: &str| stripe().is_live_key(&Secret::new(key), "");
         assert_eq!((live("sk_live_x"), live("rk_live_x")), (Some(true), Some(true)));
         assert_eq!((live("sk_test_x"), live("rk_test_x")), (Some(false), Some(false)));
         assert_eq!((live("pk_live_x"), live("x"), live("")), (None, None, None));

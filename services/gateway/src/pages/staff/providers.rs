@@ -14,7 +14,7 @@ use crate::problem::{Refusal, Reply};
 use crate::state::AppState;
 
 /// Providers an account can be at, as the form offers them.
-const PROVIDERS: [(&str, &str); 2] = [("stripe", "Stripe"), ("sandbox", "Sandbox")];
+const PROVIDERS: [(&str, &str); 3] = [("stripe", "Stripe"), ("paypal", "PayPal"), ("sandbox", "Sandbox")];
 /// How long the secret before a new one is taken, as the form offers it, in hours.
 const OVERLAPS: [(&str, &str); 4] = [("24", "a day"), ("72", "three days"), ("168", "a week"), ("0", "not at all")];
 
@@ -140,11 +140,14 @@ fn account_form(desk: &Desk, accounts: &[billing::ProviderAccount], failed: Opti
                 .help("Empty for the provider's own.")
                 .value(last.map(|one| one.base_url.clone()).unwrap_or_default()),
         )
-        .field(Field::password("api_key", "API key", "off").help("Empty keeps the stored one."))
+        .field(
+            Field::password("api_key", "API key", "off")
+                .help("Of PayPal the client id and the secret with a colon between them. Empty keeps the stored one."),
+        )
         .field(
             Field::password("webhook_secrets", "Webhook secrets", "off").help(
                 "With commas between them, the newest last. Empty keeps the stored ones. Stripe makes its secret when you tell it \
-                 the address: save without one first.",
+                 the address, and PayPal the webhook id that stands here in its place: save without one first.",
             ),
         )
         .field(Field::text("name", "Name for customers").help("Where they choose how to pay, such as Card.").value(terms.name).half())

@@ -1,0 +1,368 @@
+//! PayPal, over its public API: Orders v2, vaulted wallets, refunds, disputes. Thin calls, no library. The payer agrees on
+//! PayPal's own page, and we take the money then: an order that is approved and never captured is no payment.
+//!
+//! The token of a saved method is `<customer>/<payment token>`, and the last part alone charges it. An order is found by the
+//! id PayPal gives it, never by ours: a charge whose answer was lost is made again with the same key, which PayPal answers with
+//! the first one for six hours.
+
+mod amount;
+mod ask;
+mod call;
+mod certificate;
+mod decline;
+mod event;
+mod token;
+mod wire;
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, TimeDelta, Utc};
+use ottery_kernel::Currency;
+use ottery_kit::http::GuardedClient;
+use ottery_kit::secret::Secret;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use self::call::{Call, Reply};
+use self::certificate::Certificates;
+use self::event::Transmission;
+use self::token::{Tokens, credentials};
+use self::wire::{Capture, Dispute, Order, Refund, VaultToken};
+use super::answer::parse;
+use super::{
+    Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, Forged, Lookup, MethodFact, Notice,
+    PaymentProvider, Probe, RefundAsk, RefundFact, SetupAsk, SetupTruth, Subject,
+};
+use crate::domain::decline::Advice;
+use crate::domain::payment::{Decline, DeclineClass, SavedToken, Truth};
+use crate::domain::{dispute, refund};
+
+pub use certificate::Anchors;
+pub use event::EVENTS;
+
+/// PayPal forgets the key of an order after six hours; a little is kept for clocks that differ.
+const KEY_LIFETIME: TimeDelta = TimeDelta::minutes(345);
+/// Where test money moves; every other host of PayPal's moves real money.
+const SANDBOX: &str = "sandbox.paypal.com";
+/// PayPal's word, as we keep it, for a payment of which nothing is left.
+const ALL_GIVEN_BACK: &str = "capture_fully_refunded";
+
+/// The adapter.
+#[derive(Clone, Debug)]
+pub struct PayPal {
+    client: GuardedClient,
+    tokens: Tokens,
+    certificates: Certificates,
+}
+
+impl PayPal {
+    /// The adapter over that client; certificates of webhooks lead to one of the anchors.
+    #[must_use]
+    pub fn new(client: GuardedClient, anchors: Anchors) -> Self {
+        Self { client, tokens: Tokens::default(), certificates: Certificates::new(anchors) }
+    }
+
+    async fn send(&self, access: &Access, call: &Call) -> Result<Reply, CallError> {
+        call::send(&self.client, &self.tokens, access, call).await
+    }
+
+    async fn read<T: DeserializeOwned>(&self, access: &Access, call: &Call) -> Result<T, CallError> {
+        self.send(access, call).await?.read()
+    }
+
+    /// As [`read`](Self::read); none when PayPal knows of no such object.
+    async fn find<T: DeserializeOwned>(&self, access: &Access, call: &Call) -> Result<Option<T>, CallError> {
+        match self.read(access, call).await {
+            Ok(found) => Ok(Some(found)),
+            Err(CallError::Refused { code }) if code == call::MISSING => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn order(&self, access: &Access, id: &str) -> Result<Truth, CallError> {
+        let found: Option<Order> = self.find(access, &ask::order(id)?).await?;
+        found.map_or(Ok(Truth::Absent), |order| order.truth())
+    }
+
+    /// What a capture says; its order says more, such as what was saved.
+    async fn captured(&self, access: &Access, id: &str) -> Result<Truth, CallError> {
+        let Some(capture) = self.find::<Capture>(access, &ask::captured(id)?).await? else { return Ok(Truth::Absent) };
+        match capture.order() {
+            Some(order) => self.order(access, order).await,
+            None => capture.truth(None),
+        }
+    }
+
+    /// Takes what was agreed to. What is lost on the way may have been done, now or before: then the order says so.
+    async fn capture(&self, access: &Access, order: &str) -> Result<Truth, CallError> {
+        match self.send(access, &ask::capture(order)?).await {
+            Ok(Reply::Done(body)) => parse::<Order>(&body)?.truth(),
+            Ok(Reply::Declined(decline)) => Ok(Truth::Declined { provider_ref: String::new(), decline }),
+            Err(CallError::Ambiguous(why)) => match self.order(access, order).await {
+                Ok(Truth::Open | Truth::Absent) | Err(_) => Err(CallError::Ambiguous(why)),
+                Ok(decided) => Ok(decided),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The order a capture was taken for, with its refunds.
+    async fn order_of(&self, access: &Access, capture: &str) -> Result<Option<Order>, CallError> {
+        let found: Option<Capture> = self.find(access, &ask::captured(capture)?).await?;
+        match found.as_ref().and_then(Capture::order) {
+            Some(order) => self.find(access, &ask::order(order)?).await,
+            None => Ok(None),
+        }
+    }
+}
+
+#[async_trait]
+impl PaymentProvider for PayPal {
+    fn name(&self) -> &'static str {
+        "paypal"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            saves_methods: true,
+            charges_off_session: true,
+            partial_refunds: true,
+            is_test_mode: false,
+            saves_without_payment: true,
+            confirms_charges: false,
+            takes_evidence: false,
+            makes_secret: true,
+            takes_when_asked: true,
+        }
+    }
+
+    fn exponent(&self, currency: Currency) -> u32 {
+        amount::exponent(currency)
+    }
+
+    fn minimum(&self, _: Currency) -> i64 {
+        0
+    }
+
+    fn takes(&self, currency: Currency) -> bool {
+        amount::takes(currency)
+    }
+
+    fn base_url(&self) -> &'static str {
+        "https://api-m.paypal.com"
+    }
+
+    fn events(&self) -> &'static [&'static str] {
+        &EVENTS
+    }
+
+    fn is_live_key(&self, key: &Secret, base_url: &str) -> Option<bool> {
+        credentials(key)?;
+        let url = Url::parse(base_url).ok()?;
+        let host = url.host_str()?;
+        Some(host.ends_with(".paypal.com") && !host.ends_with(SANDBOX))
+    }
+
+    fn key_form(&self) -> &'static str {
+        "the client id and the secret of a REST app with a colon between them (AbC…:EfG…)"
+    }
+
+    fn key_lifetime(&self) -> Option<TimeDelta> {
+        Some(KEY_LIFETIME)
+    }
+
+    fn advice(&self, code: &str) -> Advice {
+        decline::advice(code)
+    }
+
+    async fn probe(&self, access: &Access) -> Result<Probe, CallError> {
+        self.tokens.renew(&self.client, access).await?;
+        Ok(Probe { is_live: None })
+    }
+
+    async fn create_checkout(&self, access: &Access, ask: &CheckoutAsk) -> Result<Checkout, CallError> {
+        let order: Order = self.read(access, &ask::checkout(ask)?).await?;
+        let url = wire::page(&order.links).ok_or_else(|| CallError::Ambiguous("an order without a page".to_owned()))?;
+        Ok(Checkout { url: url.to_owned(), reference: order.id, customer: ask.customer.clone() })
+    }
+
+    /// There is no such call, and none is needed: what we do not take is not taken.
+    async fn expire_checkout(&self, _: &Access, _: &str) -> Result<(), CallError> {
+        Ok(())
+    }
+
+    async fn charge_saved(&self, access: &Access, ask: &ChargeAsk) -> Result<Truth, CallError> {
+        let order: Order = match self.send(access, &ask::charge(ask)?).await? {
+            Reply::Done(body) => parse(&body)?,
+            Reply::Declined(decline) => return Ok(Truth::Declined { provider_ref: String::new(), decline }),
+        };
+        if order.waits_for_us() {
+            return self.capture(access, &order.id).await;
+        }
+        match order.truth()? {
+            // Nobody stands before a page.
+            Truth::Open => Ok(Truth::Declined {
+                provider_ref: String::new(),
+                decline: Decline { class: DeclineClass::Action, code: "payer_action_required".to_owned() },
+            }),
+            decided => Ok(decided),
+        }
+    }
+
+    async fn fetch_payment(&self, access: &Access, lookup: Lookup<'_>) -> Result<Truth, CallError> {
+        match lookup {
+            Lookup::Payment(id) => self.captured(access, id).await,
+            Lookup::Checkout(id) => self.order(access, id).await,
+            // PayPal finds nothing by our id: the key, or the webhook, tells.
+            Lookup::Reference { .. } => Ok(Truth::Absent),
+        }
+    }
+
+    async fn take_checkout(&self, access: &Access, reference: &str) -> Result<Truth, CallError> {
+        let Some(order) = self.find::<Order>(access, &ask::order(reference)?).await? else { return Ok(Truth::Absent) };
+        if order.status != "APPROVED" || !order.waits_for_us() {
+            return order.truth();
+        }
+        match self.capture(access, reference).await? {
+            // The payer has to come back to the page.
+            Truth::Declined { decline: Decline { class: DeclineClass::Action, .. }, .. } => Ok(Truth::Open),
+            truth => Ok(truth),
+        }
+    }
+
+    async fn refund(&self, access: &Access, ask: &RefundAsk) -> Result<refund::Truth, CallError> {
+        match self.read::<Refund>(access, &ask::refund(ask)?).await {
+            Ok(refund) => Ok(refund.truth()),
+            // Perhaps it was this one that gave the rest back.
+            Err(CallError::Refused { code }) if code == ALL_GIVEN_BACK => {
+                self.find_refund(access, ask).await?.ok_or(CallError::Refused { code })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn fetch_refund(&self, access: &Access, reference: &str) -> Result<Option<RefundFact>, CallError> {
+        let found: Option<Refund> = self.find(access, &ask::refunded(reference)?).await?;
+        found.map(|refund| refund.fact(None)).transpose()
+    }
+
+    async fn reference_of(&self, access: &Access, payment: &str) -> Result<Option<String>, CallError> {
+        let capture: Option<Capture> = self.find(access, &ask::captured(payment)?).await?;
+        Ok(capture.and_then(|capture| capture.custom_id))
+    }
+
+    async fn find_refund(&self, access: &Access, ask: &RefundAsk) -> Result<Option<refund::Truth>, CallError> {
+        let order = self.order_of(access, &ask.payment_ref).await?;
+        let reference = ask.refund.to_string();
+        let ours = order
+            .as_ref()
+            .and_then(|order| order.refunds().find(|refund| refund.custom_id.as_deref() == Some(reference.as_str())));
+        Ok(ours.map(Refund::truth))
+    }
+
+    async fn refunds_of(&self, access: &Access, payment: &str) -> Result<Vec<RefundFact>, CallError> {
+        let order = self.order_of(access, payment).await?;
+        order.iter().flat_map(Order::refunds).map(|refund| refund.fact(Some(payment))).collect()
+    }
+
+    async fn fetch_dispute(&self, access: &Access, reference: &str) -> Result<Option<dispute::Truth>, CallError> {
+        let found: Option<Dispute> = self.find(access, &ask::dispute(reference)?).await?;
+        found.map(|dispute| dispute.truth()).transpose()
+    }
+
+    async fn create_setup(&self, access: &Access, ask: &SetupAsk) -> Result<Checkout, CallError> {
+        let made: VaultToken = self.read(access, &ask::setup(ask)).await?;
+        let url = wire::page(&made.links).ok_or_else(|| CallError::Ambiguous("a token without a page".to_owned()))?;
+        let customer = made.customer.as_ref().and_then(|customer| customer.id.clone());
+        Ok(Checkout {
+            url: url.to_owned(),
+            reference: made.id,
+            customer: customer.unwrap_or_else(|| ask.customer.clone()),
+        })
+    }
+
+    async fn fetch_setup(&self, access: &Access, reference: &str) -> Result<SetupTruth, CallError> {
+        let Some(made) = self.find::<VaultToken>(access, &ask::set_up(reference)?).await? else {
+            return Ok(SetupTruth::Failed);
+        };
+        if !matches!(made.status.as_str(), "APPROVED" | "VAULTED" | "TOKENIZED") {
+            return Ok(SetupTruth::Open);
+        }
+        match self.read::<VaultToken>(access, &ask::keep(reference)?).await {
+            Ok(kept) => Ok(SetupTruth::Saved(kept.saved())),
+            Err(CallError::Refused { .. }) => Ok(SetupTruth::Failed),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn fetch_method(&self, access: &Access, subject: &Subject) -> Result<Option<MethodFact>, CallError> {
+        let Subject::Method(id) = subject else { return Ok(None) };
+        let found: Option<VaultToken> = self.find(access, &ask::method(id)?).await?;
+        let label = found.as_ref().map(|found| found.saved().label).unwrap_or_default();
+        Ok(Some(MethodFact { instrument: id.clone(), is_usable: found.is_some(), label, expires_on: None }))
+    }
+
+    async fn detach(&self, access: &Access, token: &SavedToken) -> Result<(), CallError> {
+        match self.send(access, &ask::forget(token.instrument())?).await {
+            // It was forgotten before.
+            Ok(_) | Err(CallError::Refused { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn prepare_webhook(&self, base_url: &str, headers: &HashMap<String, String>) -> Result<(), Forged> {
+        let transmission = Transmission::of(headers)?;
+        self.certificates.prepare(&self.client, transmission.certificate, base_url).await
+    }
+
+    fn verify_webhook(
+        &self,
+        raw: &[u8],
+        headers: &HashMap<String, String>,
+        secrets: &[Secret],
+        now: DateTime<Utc>,
+    ) -> Result<Notice, Forged> {
+        let transmission = Transmission::of(headers)?;
+        let is_late = transmission.is_late(now)?;
+        let signature = STANDARD.decode(transmission.signature).map_err(|_| Forged::Unsigned)?;
+        // What stands in place of a secret is the id PayPal gave our address: it is part of what is signed.
+        let mut outcome = Err(Forged::Wrong);
+        for id in secrets.iter().filter(|id| !id.is_empty()) {
+            let signed = transmission.signed(id.expose(), raw);
+            outcome = self.certificates.verify(transmission.certificate, signed.as_bytes(), &signature, now);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome?;
+        if is_late {
+            tracing::info!(transmission.id = %transmission.id, sent = %transmission.time, "webhook of PayPal that is days old");
+        }
+        event::read(raw)
+    }
+
+    fn read_event(&self, raw: &[u8]) -> Result<Notice, Forged> {
+        event::read(raw)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottery_kit::http::GuardSettings;
+
+    use super::*;
+
+    #[test]
+    fn case_076_the_address_says_whether_real_money_moves() {
+        let client = GuardedClient::new(&GuardSettings::default()).unwrap();
+        let paypal = PayPal::new(client, Anchors::web());
+        let live = |key: &str, base: &str| paypal.is_live_key(&Secret::new(key), base);
+        assert_eq!(live("id:secret", "https://api-m.paypal.com"), Some(true));
+        assert_eq!(live("id:secret", "https://api-m.sandbox.paypal.com"), Some(false));
+        assert_eq!(live("id:secret", "http://127.0.0.1:8000"), Some(false));
+        assert_eq!((live("id", "https://api-m.paypal.com"), live("id:secret", "")), (None, None));
+    }
+}

@@ -1,0 +1,109 @@
+//! Charges of saved wallets.
+
+use billing::domain::payment::{DeclineClass, State};
+use serde_json::json;
+
+use super::till::till;
+
+#[tokio::test]
+async fn a_renewal_is_charged_to_the_saved_wallet_in_one_call() {
+    let till = till().await;
+    let first = till.paid().await;
+    let renewal = till.charge(&first).await;
+    till.drain().await;
+    assert_eq!(till.payment(renewal.id).await.state, State::Succeeded);
+    assert_eq!(till.stub.captures(&renewal.id.to_string()), 1);
+    till.stub.assert_described();
+    till.world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn case_059_fault_f16_a_charge_whose_answer_is_lost_is_made_again_with_the_same_key_and_charged_once() {
+    let till = till().await;
+    let first = till.paid().await;
+    let renewal = till.charge(&first).await;
+    till.lose_answers();
+    till.drain().await;
+    assert_eq!(till.payment(renewal.id).await.state, State::Unknown);
+    // While nobody knows, no other way is opened.
+    let address = || "https://tv.example/".to_owned();
+    let other = till.world.billing.pay_invoice(till.world.brand, renewal.invoice, None, address(), address()).await;
+    assert_eq!(other.unwrap_err().reason, "PAYMENT_IN_PROGRESS");
+    till.good_weather();
+    till.later().await;
+    assert_eq!(till.payment(renewal.id).await.state, State::Succeeded);
+    let calls: Vec<_> =
+        till.stub.seen("POST /v2/checkout/orders").into_iter().filter(|call| call.key.starts_with("charge:")).collect();
+    assert_eq!((calls.len(), &calls[0]), (2, &calls[1]), "the same bytes under the same key");
+    assert_eq!(till.stub.captures(&renewal.id.to_string()), 1);
+    till.world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn case_059_after_the_lifetime_of_its_key_a_charge_is_not_made_again() {
+    let till = till().await;
+    let first = till.paid().await;
+    let renewal = till.charge(&first).await;
+    till.lose_answers();
+    till.drain().await;
+    till.good_weather();
+    sqlx::query("UPDATE payment SET sent_at = sent_at - interval '6 hours' WHERE id = $1")
+        .bind(renewal.id.as_uuid())
+        .execute(&till.world.database.admin_pool)
+        .await
+        .unwrap();
+    till.later().await;
+    assert_eq!(till.payment(renewal.id).await.state, State::Unknown);
+    assert_eq!(till.tasks().await, ["payment_unknown"]);
+    // The webhook tells after all.
+    let capture = till.stub.held(|held| {
+        let ours = held.orders.values().find(|order| order["purchase_units"][0]["custom_id"] == renewal.id.to_string());
+        ours.unwrap()["purchase_units"][0]["payments"]["captures"][0].clone()
+    });
+    till.tell("PAYMENT.CAPTURE.COMPLETED", capture).await.unwrap();
+    till.drain().await;
+    assert_eq!(till.payment(renewal.id).await.state, State::Succeeded);
+    till.world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn case_062_and_063_refusals_have_the_class_of_paypals_word() {
+    for (word, state, class) in [
+        ("INSTRUMENT_DECLINED", State::Failed, DeclineClass::Soft),
+        ("PAYER_ACCOUNT_RESTRICTED", State::Failed, DeclineClass::Hard),
+        ("PAYER_ACTION_REQUIRED", State::ActionRequired, DeclineClass::Action),
+    ] {
+        let till = till().await;
+        let first = till.paid().await;
+        let renewal = till.charge(&first).await;
+        till.stub.held(|held| held.refusal = word.into());
+        till.drain().await;
+        let renewal = till.payment(renewal.id).await;
+        let failure = renewal.failure.expect("refused");
+        assert_eq!((renewal.state, failure.class, failure.code), (state, class, word.to_lowercase()));
+        till.world.assert_sound().await;
+    }
+}
+
+#[tokio::test]
+async fn case_072_a_wallet_is_saved_without_paying_and_one_that_is_gone_is_charged_no_more() {
+    let till = till().await;
+    let first = till.paid().await;
+    let address = || "https://tv.example/account".to_owned();
+    till.world.billing.begin_setup(till.world.brand, first.account, None, address(), address()).await.expect("a page");
+    let labels = async || {
+        let methods = till.world.billing.payment_methods(till.world.brand, first.account).await.unwrap();
+        methods.into_iter().map(|method| method.label).collect::<Vec<_>>()
+    };
+    till.later().await;
+    assert_eq!(labels().await, ["PayPal a…@example.com"], "nobody has agreed yet");
+    till.stub.held(|held| held.setups.values_mut().for_each(|setup| setup["status"] = json!("APPROVED")));
+    till.later().await;
+    assert_eq!(labels().await, ["PayPal b…@example.com", "PayPal a…@example.com"]);
+    // The first one is taken back at PayPal.
+    let id = till.stub.held(|held| held.vault.pop_first().unwrap().0);
+    till.tell("VAULT.PAYMENT-TOKEN.DELETED", json!({"id": id})).await.unwrap();
+    till.drain().await;
+    assert_eq!(labels().await, ["PayPal b…@example.com"]);
+    till.stub.assert_described();
+}

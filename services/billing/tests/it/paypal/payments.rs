@@ -1,0 +1,133 @@
+//! Payments on PayPal's page, and accounts.
+
+use billing::domain::invoice::State as InvoiceState;
+use billing::domain::payment::State;
+use ottery_kit::secret::Secret;
+
+use super::till::till;
+use crate::world::eur;
+
+#[tokio::test]
+async fn case_058_an_approved_order_is_taken_once_and_pays_the_invoice() {
+    let till = till().await;
+    let payment = till.paid().await;
+    assert_eq!(payment.received, Some(eur(1299)));
+    assert_eq!(payment.method_label, "PayPal a…@example.com");
+    assert_eq!(till.world.invoice(payment.invoice).await.state, InvoiceState::Closed);
+    assert_eq!(till.stub.captures(&payment.id.to_string()), 1);
+    // The token was fetched once for all calls.
+    assert_eq!(till.stub.held(|held| held.tokens_made), 1);
+    till.stub.assert_described();
+    till.world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn case_057_an_order_whose_webhook_never_comes_is_found_and_taken_by_looking() {
+    let till = till().await;
+    let payment = till.order().await;
+    till.later().await;
+    assert_eq!(till.payment(payment.id).await.state, State::Pending, "nobody has agreed to anything yet");
+    assert!(till.stub.seen("POST /v2/checkout/orders/").is_empty());
+    till.stub.approve(&payment.checkout_ref);
+    till.later().await;
+    assert_eq!(till.payment(payment.id).await.state, State::Succeeded);
+    till.world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn case_059_fault_f16_a_capture_whose_answer_is_lost_is_read_back_and_made_once() {
+    let till = till().await;
+    let payment = till.order().await;
+    till.stub.approve(&payment.checkout_ref);
+    till.stub.fault("POST /v2/checkout/orders/", 503, true);
+    till.later().await;
+    till.later().await;
+    assert_eq!(till.payment(payment.id).await.state, State::Succeeded);
+    assert_eq!(till.stub.captures(&payment.id.to_string()), 1);
+    till.world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn case_064_a_pending_capture_is_waited_for_and_a_denied_one_fails() {
+    let till = till().await;
+    let payment = till.order().await;
+    till.stub.held(|held| held.capture_status = "PENDING".into());
+    till.stub.approve(&payment.checkout_ref);
+    till.tell("CHECKOUT.ORDER.APPROVED", till.stub.order(&payment.checkout_ref)).await.unwrap();
+    till.drain().await;
+    let waiting = till.payment(payment.id).await;
+    assert_eq!((waiting.state, waiting.is_processing), (State::Pending, true));
+    let capture = till.stub.held(|held| {
+        let order = held.orders.get_mut(&payment.checkout_ref).unwrap();
+        let capture = &mut order["purchase_units"][0]["payments"]["captures"][0];
+        capture["status"] = serde_json::json!("DECLINED");
+        capture.clone()
+    });
+    till.tell("PAYMENT.CAPTURE.DENIED", capture).await.unwrap();
+    till.drain().await;
+    assert_eq!(till.payment(payment.id).await.state, State::Failed);
+    assert_eq!(till.world.invoice(payment.invoice).await.state, InvoiceState::Open);
+}
+
+#[tokio::test]
+async fn what_is_agreed_to_on_a_page_that_was_replaced_is_not_taken() {
+    let till = till().await;
+    let first = till.order().await;
+    let address = || "https://tv.example/".to_owned();
+    let again = till.world.billing.pay_invoice(till.world.brand, first.invoice, None, address(), address());
+    let (second, _) = again.await.expect("a page");
+    till.stub.approve(&first.checkout_ref);
+    till.tell("CHECKOUT.ORDER.APPROVED", till.stub.order(&first.checkout_ref)).await.unwrap();
+    till.drain().await;
+    till.later().await;
+    assert_eq!(till.stub.captures(&first.id.to_string()), 0);
+    let second = till.payment(second).await;
+    till.stub.approve(&second.checkout_ref);
+    till.later().await;
+    assert_eq!(till.payment(second.id).await.state, State::Succeeded);
+    till.world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn an_old_token_is_replaced_and_the_call_made_then() {
+    let till = till().await;
+    let payment = till.order().await;
+    till.stub.held(|held| held.is_token_old = true);
+    till.stub.approve(&payment.checkout_ref);
+    till.later().await;
+    assert_eq!(till.payment(payment.id).await.state, State::Succeeded);
+    assert_eq!(till.stub.held(|held| held.tokens_made), 2);
+}
+
+#[tokio::test]
+async fn an_account_says_what_is_wrong_with_it_by_field_and_can_be_tested() {
+    let till = till().await;
+    let reason = async |key: &str| {
+        let problem = till.put(|put| put.api_key = Secret::new(key)).await.unwrap_err();
+        (problem.reason.into_owned(), problem.message)
+    };
+    let (kind, message) = reason("sk_live_123456789").await;
+    assert_eq!(kind, "KEY_KIND");
+    assert!(message.contains("client id and the secret"), "{message}");
+    let id = till.account.parse().unwrap();
+    assert_eq!(till.world.billing.test_provider_account(till.world.brand, id).await.unwrap(), Ok(()));
+    let wrong = till.put(|put| put.api_key = Secret::new("client-1:wrong")).await.unwrap().parse().unwrap();
+    let tested = till.world.billing.test_provider_account(till.world.brand, wrong).await.unwrap();
+    assert!(tested.unwrap_err().contains("does not know this client id"));
+}
+
+#[tokio::test]
+async fn case_060_another_amount_is_booked_as_it_came_and_pays_nothing() {
+    let till = till().await;
+    let payment = till.order().await;
+    till.stub.held(|held| {
+        let order = held.orders.get_mut(&payment.checkout_ref).unwrap();
+        order["purchase_units"][0]["amount"]["value"] = serde_json::json!("10.00");
+    });
+    till.stub.approve(&payment.checkout_ref);
+    till.later().await;
+    assert_eq!(till.payment(payment.id).await.received, Some(eur(1000)));
+    assert_eq!(till.world.invoice(payment.invoice).await.state, InvoiceState::Open);
+    assert_eq!(till.tasks().await, ["payment_mismatch"]);
+    till.world.assert_sound().await;
+}

@@ -1,0 +1,98 @@
+//! Refunds at PayPal.
+
+use billing::app::refund::Ask;
+use billing::domain::refund::{Policy, State};
+use billing::store;
+use billing::store::refund::Refund;
+use ottery_kernel::{Money, PaymentId};
+use ottery_kit::grpc::Problem;
+use serde_json::json;
+
+use super::till::{Till, till};
+use crate::world::eur;
+
+impl Till {
+    async fn give_back(&self, payment: PaymentId, amount: Option<Money>) -> Result<Refund, Problem> {
+        let ask = Ask { payment, invoice: None, amount, reason: "As asked".into(), policy: Policy::Keep };
+        let owner = ottery_testkit::actor::owner(self.world.brand);
+        self.world.billing.refund_payment(&owner, self.world.brand, ask, None).await
+    }
+
+    async fn refunds_of(&self, payment: PaymentId) -> Vec<Refund> {
+        let mut tx = self.world.tx().await;
+        store::refund::of_payment(&mut tx, payment).await.expect("readable")
+    }
+}
+
+#[tokio::test]
+async fn case_065_and_066_parts_go_back_and_never_more_than_came() {
+    let till = till().await;
+    let payment = till.paid().await;
+    till.give_back(payment.id, Some(eur(300))).await.unwrap();
+    till.drain().await;
+    till.give_back(payment.id, Some(eur(999))).await.unwrap();
+    assert_eq!(till.give_back(payment.id, Some(eur(1))).await.unwrap_err().reason, "NOTHING_TO_REFUND");
+    till.drain().await;
+    let refunds = till.refunds_of(payment.id).await;
+    assert_eq!(refunds.len(), 2);
+    assert!(refunds.iter().all(|refund| refund.state == State::Succeeded));
+    till.stub.assert_described();
+    till.world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn fault_f16_a_refund_whose_answer_is_lost_is_found_and_made_once() {
+    let till = till().await;
+    let payment = till.paid().await;
+    till.give_back(payment.id, Some(eur(300))).await.unwrap();
+    till.lose_answers();
+    till.drain().await;
+    assert_eq!(till.refunds_of(payment.id).await[0].state, State::Unknown);
+    till.good_weather();
+    till.later().await;
+    assert_eq!(till.refunds_of(payment.id).await[0].state, State::Succeeded);
+    let made = till.stub.order(&payment.checkout_ref)["purchase_units"][0]["payments"]["refunds"].clone();
+    assert_eq!(made.as_array().map(Vec::len), Some(1));
+    till.world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn case_067_a_refund_made_at_paypal_is_mirrored() {
+    let till = till().await;
+    let payment = till.paid().await;
+    let up = format!("https://api-m.paypal.com/v2/payments/captures/{}", payment.provider_ref);
+    let refund = json!({"id": "R77", "status": "COMPLETED", "amount": {"currency_code": "EUR", "value": "2.00"},
+        "links": [{"href": up, "rel": "up", "method": "GET"}]});
+    till.stub.held(|held| {
+        let order = held.orders.get_mut(&payment.checkout_ref).unwrap();
+        order["purchase_units"][0]["payments"]["refunds"] = json!([refund]);
+    });
+    till.tell("PAYMENT.CAPTURE.REFUNDED", refund).await.unwrap();
+    till.drain().await;
+    let refunds = till.refunds_of(payment.id).await;
+    assert_eq!((refunds.len(), refunds[0].state, refunds[0].amount), (1, State::Succeeded, eur(200)));
+    till.world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn case_053_a_refund_that_overtakes_its_payment_settles_both() {
+    let till = till().await;
+    let payment = till.order().await;
+    till.stub.approve(&payment.checkout_ref);
+    let capture = till.stub.held(|held| {
+        assert_eq!(held.capture(&payment.checkout_ref).0, 201);
+        let order = held.orders.get_mut(&payment.checkout_ref).unwrap();
+        let payments = &mut order["purchase_units"][0]["payments"];
+        let capture = payments["captures"][0]["id"].as_str().unwrap().to_owned();
+        let up = format!("https://api-m.paypal.com/v2/payments/captures/{capture}");
+        payments["refunds"] = json!([{"id": "R78", "status": "COMPLETED",
+            "amount": {"currency_code": "EUR", "value": "2.00"}, "links": [{"href": up, "rel": "up"}]}]);
+        payments["refunds"][0].clone()
+    });
+    till.tell("PAYMENT.CAPTURE.REFUNDED", capture).await.unwrap();
+    till.drain().await;
+    assert_eq!(till.payment(payment.id).await.state, billing::domain::payment::State::Succeeded);
+    let refunds = till.refunds_of(payment.id).await;
+    assert_eq!((refunds.len(), refunds[0].state, refunds[0].amount), (1, State::Succeeded, eur(200)));
+    till.world.assert_sound().await;
+}

@@ -1,0 +1,340 @@
+//! A PayPal of our own: orders, captures, refunds, the vault and disputes, with the faults of a network and of a payer. Every
+//! answer is as PayPal describes it, or the test that got it fails.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+
+use super::schema;
+
+pub const CLIENT: &str = "client-1";
+pub const CLIENT_SECRET: &str = "secret-1";
+
+/// A call as it arrived.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    pub call: String,
+    pub key: String,
+    pub body: Value,
+}
+
+#[derive(Clone, Copy)]
+struct Fault {
+    status: u16,
+    is_applied: bool,
+}
+
+#[derive(Default)]
+pub struct Held {
+    pub orders: BTreeMap<String, Value>,
+    pub vault: BTreeMap<String, Value>,
+    pub setups: BTreeMap<String, Value>,
+    pub disputes: BTreeMap<String, Value>,
+    /// How the next captures end; empty: with money.
+    pub capture_status: String,
+    /// A word with which charges are refused.
+    pub refusal: String,
+    pub certificate: Vec<u8>,
+    pub certificates_asked: usize,
+    pub tokens_made: usize,
+    pub is_token_old: bool,
+    pub seen: Vec<Seen>,
+    pub wrong: Vec<String>,
+    by_key: HashMap<String, (u16, Value)>,
+    faults: VecDeque<(String, Fault)>,
+    count: usize,
+}
+
+pub struct Stub {
+    held: Arc<Mutex<Held>>,
+    pub address: SocketAddr,
+    _task: Task,
+}
+
+struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+pub type Answer = (u16, Value);
+
+fn problem(status: u16, issue: &str) -> Answer {
+    let name = match status {
+        404 => "RESOURCE_NOT_FOUND",
+        422 => "UNPROCESSABLE_ENTITY",
+        _ => "INTERNAL_SERVER_ERROR",
+    };
+    (
+        status,
+        json!({"name": name, "message": "words for people", "debug_id": "d1", "details": [{"issue": issue}], "links": []}),
+    )
+}
+
+impl Stub {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let held: Arc<Mutex<Held>> = Arc::default();
+        let app = Router::new().fallback(handle).with_state(held.clone());
+        let serve = async move { axum::serve(listener, app).await.expect("served") };
+        Self { held, address, _task: Task(tokio::spawn(serve).abort_handle()) }
+    }
+
+    pub fn held<T>(&self, look: impl FnOnce(&mut Held) -> T) -> T {
+        look(&mut self.held.lock().expect("nobody panicked"))
+    }
+
+    /// The payer agrees on PayPal's page.
+    pub fn approve(&self, order: &str) {
+        self.held(|held| held.orders.get_mut(order).expect("an order")["status"] = json!("APPROVED"));
+    }
+
+    pub fn order(&self, id: &str) -> Value {
+        self.held(|held| held.orders[id].clone())
+    }
+
+    /// The next call that begins so is answered with that status, done or not.
+    pub fn fault(&self, begins: &str, status: u16, is_applied: bool) {
+        self.held(|held| held.faults.push_back((begins.to_owned(), Fault { status, is_applied })));
+    }
+
+    pub fn seen(&self, begins: &str) -> Vec<Seen> {
+        self.held(|held| held.seen.iter().filter(|seen| seen.call.starts_with(begins)).cloned().collect())
+    }
+
+    /// Captures under our reference that are money.
+    pub fn captures(&self, reference: &str) -> usize {
+        let is_ours = |capture: &&Value| capture["custom_id"] == reference && capture["status"] != "DECLINED";
+        self.held(|held| held.captures().filter(is_ours).count())
+    }
+
+    /// Whether everything that was answered is as described.
+    pub fn assert_described(&self) {
+        self.held(|held| assert!(held.wrong.is_empty(), "{:#?}", held.wrong));
+    }
+}
+
+impl Held {
+    fn captures(&self) -> impl Iterator<Item = &Value> {
+        self.orders
+            .values()
+            .flat_map(|order| order["purchase_units"][0]["payments"]["captures"].as_array().into_iter().flatten())
+    }
+
+    fn name(&mut self, prefix: &str) -> String {
+        self.count += 1;
+        format!("{prefix}{}", self.count)
+    }
+
+    fn create(&mut self, body: &Value) -> Answer {
+        let wallet = &body["payment_source"]["paypal"];
+        let vaulted = wallet["vault_id"].as_str().map(ToOwned::to_owned);
+        if let Some(vault) = &vaulted {
+            if !self.vault.contains_key(vault) {
+                return problem(422, "TOKEN_ID_NOT_FOUND");
+            }
+            if !self.refusal.is_empty() {
+                return problem(422, &self.refusal);
+            }
+        }
+        let id = self.name("ORDER");
+        let mut unit = body["purchase_units"][0].clone();
+        unit["reference_id"] = json!("default");
+        let mut paypal = json!({"email_address": "ada@example.com", "account_id": "QYR5Z8XDVJNXQ"});
+        if wallet["attributes"].get("vault").is_some() {
+            paypal["attributes"] = json!({"vault": {"status": "APPROVED"}});
+        }
+        let page = json!([{"href": format!("https://www.paypal.com/checkoutnow?token={id}"), "rel": "payer-action", "method": "GET"}]);
+        let order = json!({"id": id, "intent": "CAPTURE", "status": "PAYER_ACTION_REQUIRED", "purchase_units": [unit],
+            "payment_source": {"paypal": paypal}, "links": page});
+        self.orders.insert(id.clone(), order);
+        match vaulted {
+            Some(_) => self.capture(&id),
+            None => (200, self.orders[&id].clone()),
+        }
+    }
+
+    pub fn capture(&mut self, id: &str) -> Answer {
+        let Some(order) = self.orders.get(id).cloned() else { return problem(404, "INVALID_RESOURCE_ID") };
+        let unit = &order["purchase_units"][0];
+        if self.captures().any(|known| known["invoice_id"] == unit["invoice_id"] && known["status"] == "COMPLETED") {
+            return problem(422, "DUPLICATE_INVOICE_ID");
+        }
+        let status = if self.capture_status.is_empty() { "COMPLETED".to_owned() } else { self.capture_status.clone() };
+        let capture = json!({"id": self.name("CAPTURE"), "status": status, "amount": unit["amount"], "final_capture": true,
+            "custom_id": unit["custom_id"], "invoice_id": unit["invoice_id"],
+            "seller_receivable_breakdown": {"gross_amount": unit["amount"],
+                "paypal_fee": {"currency_code": unit["amount"]["currency_code"], "value": "0.74"}}});
+        let is_saved = order["payment_source"]["paypal"].get("attributes").is_some();
+        let vault = is_saved.then(|| self.name("vault"));
+        if let Some(vault) = &vault {
+            let token = json!({"id": vault, "customer": {"id": "cust1"},
+                "payment_source": {"paypal": {"email_address": "ada@example.com"}}});
+            self.vault.insert(vault.clone(), token);
+        }
+        let order = self.orders.get_mut(id).expect("there");
+        order["status"] = json!("COMPLETED");
+        order["purchase_units"][0]["payments"] = json!({"captures": [capture]});
+        if let Some(vault) = vault {
+            order["payment_source"]["paypal"]["attributes"] =
+                json!({"vault": {"id": vault, "status": "VAULTED", "customer": {"id": "cust1"}}});
+        }
+        (201, order.clone())
+    }
+
+    fn refund(&mut self, capture: &str, body: &Value) -> Answer {
+        let Some(order) = self.order_of(capture) else { return problem(404, "INVALID_RESOURCE_ID") };
+        let id = self.name("REFUND");
+        let up = format!("https://api-m.paypal.com/v2/payments/captures/{capture}");
+        let refund = json!({"id": id, "status": "COMPLETED", "amount": body["amount"], "custom_id": body["custom_id"],
+            "links": [{"href": up, "rel": "up", "method": "GET"}]});
+        let payments = &mut self.orders.get_mut(&order).expect("there")["purchase_units"][0]["payments"];
+        payments["captures"][0]["status"] = json!("PARTIALLY_REFUNDED");
+        match payments["refunds"].as_array_mut() {
+            Some(refunds) => refunds.push(refund.clone()),
+            None => payments["refunds"] = json!([refund]),
+        }
+        (201, refund)
+    }
+
+    fn order_of(&self, capture: &str) -> Option<String> {
+        let holds = |order: &Value| order["purchase_units"][0]["payments"]["captures"][0]["id"] == capture;
+        self.orders.iter().find(|(_, order)| holds(order)).map(|(id, _)| id.clone())
+    }
+
+    fn read_capture(&self, id: &str) -> Answer {
+        let Some(order) = self.order_of(id) else { return problem(404, "INVALID_RESOURCE_ID") };
+        let mut capture = self.orders[&order]["purchase_units"][0]["payments"]["captures"][0].clone();
+        capture["supplementary_data"] = json!({"related_ids": {"order_id": order}});
+        (200, capture)
+    }
+
+    fn answer(&mut self, method: &str, path: &str, body: &Value) -> Answer {
+        let found = |map: &BTreeMap<String, Value>, id: &str| match map.get(id) {
+            Some(object) => (200, object.clone()),
+            None => problem(404, "INVALID_RESOURCE_ID"),
+        };
+        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        match (method, parts.as_slice()) {
+            ("POST", ["v2", "checkout", "orders"]) => self.create(body),
+            ("GET", ["v2", "checkout", "orders", id]) => found(&self.orders, id),
+            ("POST", ["v2", "checkout", "orders", id, "capture"]) => {
+                match self.orders.get(*id).map(|order| order["status"].clone()) {
+                    Some(status) if status == "APPROVED" && !self.refusal.is_empty() => {
+                        problem(422, &self.refusal.clone())
+                    }
+                    Some(status) if status == "APPROVED" => self.capture(id),
+                    Some(status) if status == "COMPLETED" => problem(422, "ORDER_ALREADY_CAPTURED"),
+                    Some(_) => problem(422, "ORDER_NOT_APPROVED"),
+                    None => problem(404, "INVALID_RESOURCE_ID"),
+                }
+            }
+            ("GET", ["v2", "payments", "captures", id]) => self.read_capture(id),
+            ("POST", ["v2", "payments", "captures", id, "refund"]) => self.refund(id, body),
+            ("GET", ["v2", "payments", "refunds", id]) => {
+                let refunds = self
+                    .orders
+                    .values()
+                    .filter_map(|order| order["purchase_units"][0]["payments"]["refunds"].as_array());
+                match refunds.flatten().find(|refund| refund["id"] == *id) {
+                    Some(refund) => (200, refund.clone()),
+                    None => problem(404, "INVALID_RESOURCE_ID"),
+                }
+            }
+            ("POST", ["v3", "vault", "setup-tokens"]) => {
+                let id = self.name("setup");
+                let page = json!([{"href": format!("https://www.paypal.com/agreements/approve?approval_session_id={id}"),
+                    "rel": "approve", "method": "GET"}]);
+                let made =
+                    json!({"id": id, "status": "PAYER_ACTION_REQUIRED", "customer": {"id": "cust1"}, "links": page});
+                self.setups.insert(id, made.clone());
+                (201, made)
+            }
+            ("GET", ["v3", "vault", "setup-tokens", id]) => found(&self.setups, id),
+            ("POST", ["v3", "vault", "payment-tokens"]) => {
+                let id = self.name("vault");
+                let made = json!({"id": id, "customer": {"id": "cust1"},
+                    "payment_source": {"paypal": {"email_address": "bob@example.com"}}});
+                self.vault.insert(id, made.clone());
+                (201, made)
+            }
+            ("GET", ["v3", "vault", "payment-tokens", id]) => found(&self.vault, id),
+            ("DELETE", ["v3", "vault", "payment-tokens", id]) => match self.vault.remove(*id) {
+                Some(_) => (204, Value::Null),
+                None => problem(404, "INVALID_RESOURCE_ID"),
+            },
+            ("GET", ["v1", "customer", "disputes", id]) => found(&self.disputes, id),
+            _ => problem(404, "INVALID_RESOURCE_ID"),
+        }
+    }
+}
+
+fn reply((status, body): Answer) -> Response {
+    let status = StatusCode::from_u16(status).expect("a status");
+    if body.is_null() { status.into_response() } else { (status, axum::Json(body)).into_response() }
+}
+
+async fn handle(State(held): State<Arc<Mutex<Held>>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, 1024 * 1024).await.expect("a body");
+    let header =
+        |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let (method, path) = (parts.method.as_str().to_owned(), parts.uri.path().to_owned());
+    let mut held = held.lock().expect("nobody panicked");
+    if path.starts_with("/v1/notifications/certs/") {
+        held.certificates_asked += 1;
+        return held.certificate.clone().into_response();
+    }
+    if path == "/v1/oauth2/token" {
+        use base64::Engine as _;
+        let known = base64::engine::general_purpose::STANDARD.encode(format!("{CLIENT}:{CLIENT_SECRET}"));
+        if header("authorization") != format!("Basic {known}") || &body[..] != b"grant_type=client_credentials" {
+            return reply((401, json!({"error": "invalid_client"})));
+        }
+        held.tokens_made += 1;
+        held.is_token_old = false;
+        let token = format!("A21-{}", held.tokens_made);
+        return reply((200, json!({"access_token": token, "token_type": "Bearer", "expires_in": 32_400})));
+    }
+    if held.is_token_old || header("authorization") != format!("Bearer A21-{}", held.tokens_made) {
+        return reply((401, json!({"name": "AUTHENTICATION_FAILURE", "message": "old", "debug_id": "d1"})));
+    }
+    let call = format!("{method} {path}");
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let key = header("paypal-request-id");
+    held.seen.push(Seen { call: call.clone(), key: key.clone(), body: body.clone() });
+    assert!(method != "POST" || (1..=108).contains(&key.len()), "every POST has a key: {call}");
+    let place = held.faults.iter().position(|(begins, _)| call.starts_with(begins.as_str()));
+    let fault = place.and_then(|place| held.faults.remove(place)).map(|(_, fault)| fault);
+    if fault.is_some_and(|fault| !fault.is_applied) {
+        return reply(problem(fault.map_or(500, |fault| fault.status), "SIMULATED"));
+    }
+    let known = held.by_key.get(&key).filter(|_| !key.is_empty()).cloned();
+    let answer = known.unwrap_or_else(|| held.answer(&method, &path, &body));
+    // PayPal forgets a call it refused.
+    if !key.is_empty() && answer.0 < 300 {
+        held.by_key.insert(key, answer.clone());
+    }
+    if answer.0 < 300
+        && answer.0 != 204
+        && let Some(wrong) = schema::fault(&method, &path, answer.0, &answer.1)
+    {
+        held.wrong.push(wrong);
+    }
+    match fault {
+        Some(fault) => reply(problem(fault.status, "SIMULATED")),
+        None => reply(answer),
+    }
+}
