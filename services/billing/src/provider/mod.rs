@@ -20,6 +20,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Months, NaiveDate, TimeDelta, Utc};
 use ottery_kernel::{Currency, Money};
 use ottery_kit::secret::Secret;
+use url::Url;
 
 use crate::domain::decline::Advice;
 use crate::domain::pay_way::PayKind;
@@ -73,6 +74,11 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
     /// The version of its API whose events are understood; empty when it has none.
     fn api_version(&self) -> &'static str {
         ""
+    }
+
+    /// Whether keys may be sent to that address.
+    fn is_safe_address(&self, _base_url: &Url) -> bool {
+        true
     }
 
     /// Whether a key moves real money at that address; none when it is no key of this provider.

@@ -6,6 +6,7 @@ use ottery_kit::audit;
 use ottery_kit::grpc::{Actor, Problem};
 use ottery_kit::secret::Secret;
 use serde_json::json;
+use url::Url;
 
 use super::reach::{place, sealed};
 use crate::app::Billing;
@@ -84,6 +85,10 @@ impl Billing {
         check_secrets(&put)?;
         let terms = put.terms.as_ref().map(|terms| checked(terms, &*provider)).transpose()?;
         let typed = Some(put.base_url.trim()).filter(|typed| !typed.is_empty()).unwrap_or(provider.base_url());
+        if Url::parse(typed).is_ok_and(|typed| !provider.is_safe_address(&typed)) {
+            let message = format!("base_url: {} is asked over https:// alone", provider.name());
+            return Err(Problem::invalid("base_url", "URL_REFUSED", message));
+        }
         let url = self
             .providers
             .guard()

@@ -11,23 +11,26 @@ use ottery_kit::http::GuardedClient;
 use pki_types::pem::PemObject as _;
 use pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use reqwest::Method;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use url::Url;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
+use super::host;
 use crate::provider::Forged;
 use crate::provider::answer::segment;
 
 /// Where certificates are, below any host of theirs.
 const FOLDER: &str = "/v1/notifications/certs/";
-/// PayPal's domain.
-const DOMAIN: &str = "paypal.com";
 /// Largest certificate with its chain.
 const BYTES_MAX: usize = 64 * 1024;
 /// How long one is kept.
 const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
 /// How many are kept: PayPal uses one or two at a time.
 const HELD_MAX: usize = 16;
+/// Certificates of a chain.
+const CHAIN_MAX: usize = 8;
+/// How long a webhook waits while others ask for certificates: PayPal sends it again.
+const WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// What certificates must lead to.
 #[derive(Clone)]
@@ -78,7 +81,7 @@ impl Certificates {
         if self.held(text).is_some() {
             return Ok(());
         }
-        let _one = self.fetching.lock().await;
+        let _one = timeout(WAIT_MAX, self.fetching.lock()).await.map_err(|_| Forged::Certificate)?;
         if self.held(text).is_some() {
             return Ok(());
         }
@@ -114,16 +117,11 @@ impl Certificates {
             None,
         )
         .map_err(|_| Forged::Certificate)?;
-        if !leaf.valid_dns_names().any(is_paypal) {
+        if !leaf.valid_dns_names().any(host::is_paypals) {
             return Err(Forged::Certificate);
         }
         leaf.verify_signature(webpki::ring::RSA_PKCS1_2048_8192_SHA256, signed, signature).map_err(|_| Forged::Wrong)
     }
-}
-
-/// Whether a host is PayPal's.
-fn is_paypal(host: &str) -> bool {
-    host == DOMAIN || host.strip_suffix(DOMAIN).is_some_and(|before| before.ends_with('.'))
 }
 
 /// An address at which a certificate may be asked for: PayPal's own hosts, or where the account's API is.
@@ -134,10 +132,14 @@ fn address(text: &str, base_url: &str) -> Option<Url> {
         && url.query().is_none()
         && url.fragment().is_none()
         && url.path().strip_prefix(FOLDER).is_some_and(|name| segment(name).is_ok());
-    let is_theirs =
-        url.scheme() == "https" && url.port_or_known_default() == Some(443) && url.host_str().is_some_and(is_paypal);
-    let is_own = Url::parse(base_url).is_ok_and(|base| base.origin() == url.origin());
-    (is_plain && (is_theirs || is_own)).then_some(url)
+    let is_theirs = url.scheme() == "https"
+        && url.port_or_known_default() == Some(443)
+        && url.host_str().is_some_and(host::is_paypals);
+    let base = Url::parse(base_url).ok();
+    let is_own = base.as_ref().is_some_and(|base| base.origin() == url.origin());
+    // Test money has its own certificates, which say nothing about real money.
+    let is_other_mode = host::is_test(&url) && base.as_ref().is_some_and(host::is_live);
+    (is_plain && (is_theirs || is_own) && !is_other_mode).then_some(url)
 }
 
 async fn fetch(client: &GuardedClient, url: &Url) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -156,7 +158,7 @@ async fn fetch(client: &GuardedClient, url: &Url) -> Result<Vec<CertificateDer<'
 
 /// The certificates in a text, the one that signs first.
 fn chain(text: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(text).collect::<Result<_, _>>().ok()?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(text).take(CHAIN_MAX).collect::<Result<_, _>>().ok()?;
     (!chain.is_empty()).then_some(chain)
 }
 
@@ -166,14 +168,22 @@ mod tests {
 
     const BASE: &str = "https://api-m.paypal.com";
 
+    const TEST: &str = "https://api-m.sandbox.paypal.com";
+
     fn is_allowed(text: &str) -> bool {
         address(text, BASE).is_some()
     }
 
     #[test]
+    fn case_076_a_certificate_of_test_money_is_none_for_an_account_of_real_money() {
+        let test = "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-1";
+        assert!(address(test, BASE).is_none());
+        assert!(address(test, TEST).is_some());
+    }
+
+    #[test]
     fn secure_s19_a_certificate_is_asked_for_at_paypals_hosts_alone() {
         assert!(is_allowed("https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594"));
-        assert!(is_allowed("https://api.sandbox.paypal.com/v1/notifications/certs/CERT-1"));
         assert!(is_allowed("https://api.paypal.com:443/v1/notifications/certs/CERT-1"));
         for refused in [
             "https://paypal.com.evil.test/v1/notifications/certs/CERT-1",

@@ -11,6 +11,7 @@ mod call;
 mod certificate;
 mod decline;
 mod event;
+mod host;
 mod token;
 mod wire;
 
@@ -161,9 +162,11 @@ impl PaymentProvider for PayPal {
 
     fn is_live_key(&self, key: &Secret, base_url: &str) -> Option<bool> {
         credentials(key)?;
-        let url = Url::parse(base_url).ok()?;
-        let host = url.host_str()?;
-        Some(host.ends_with(".paypal.com") && !host.ends_with(SANDBOX))
+        Some(host::is_live(&Url::parse(base_url).ok()?))
+    }
+
+    fn is_safe_address(&self, base_url: &Url) -> bool {
+        base_url.scheme() == "https" || !base_url.host_str().is_some_and(host::is_paypals)
     }
 
     fn key_form(&self) -> &'static str {
@@ -364,5 +367,14 @@ mod tests {
         assert_eq!(live("id:secret", "https://api-m.sandbox.paypal.com"), Some(false));
         assert_eq!(live("id:secret", "http://127.0.0.1:8000"), Some(false));
         assert_eq!((live("id", "https://api-m.paypal.com"), live("id:secret", "")), (None, None));
+    }
+
+    #[test]
+    fn client_id_and_secret_are_sent_to_paypal_encrypted_alone() {
+        let client = GuardedClient::new(&GuardSettings::default()).unwrap();
+        let paypal = PayPal::new(client, Anchors::web());
+        let is_safe = |url: &str| paypal.is_safe_address(&Url::parse(url).unwrap());
+        assert!(is_safe("https://api-m.paypal.com") && is_safe("http://127.0.0.1:8000"));
+        assert!(!is_safe("http://api-m.paypal.com") && !is_safe("http://api-m.sandbox.paypal.com"));
     }
 }
