@@ -75,15 +75,19 @@ impl Billing {
         let mut tx = begin(&self.pool, Scope::Brand(brand)).await?;
         let Some(account) = store::provider_account::get(&mut tx, id).await? else { return Ok(Err(None)) };
         let Some(provider) = self.providers.get(&account.provider) else { return Ok(Err(None)) };
-        tx.commit().await?;
-        // No connection is held while something is fetched.
-        if let Err(forged) = provider.prepare_webhook(&account.base_url, &webhook.headers).await {
-            return Ok(Err(Some(forged)));
-        }
-        let mut tx = begin(&self.pool, Scope::Brand(brand)).await?;
         let now = store::provider_account::real_now(&mut tx).await?;
         let secrets = self.webhook_secrets(brand, &account, now)?;
-        let notice = match provider.verify_webhook(&webhook.body, &webhook.headers, &secrets, now) {
+        let mut verified = provider.verify_webhook(&webhook.body, &webhook.headers, &secrets, now);
+        if verified == Err(Forged::Certificate) {
+            // No connection is held while something is fetched.
+            tx.commit().await?;
+            verified = match provider.prepare_webhook(&account.base_url, &webhook.headers).await {
+                Ok(()) => provider.verify_webhook(&webhook.body, &webhook.headers, &secrets, now),
+                Err(forged) => Err(forged),
+            };
+            tx = begin(&self.pool, Scope::Brand(brand)).await?;
+        }
+        let notice = match verified {
             Ok(notice) if notice.is_live == Some(account.is_test) => return Ok(Err(Some(Forged::OtherMode))),
             Ok(notice) => notice,
             Err(forged) => return Ok(Err(Some(forged))),

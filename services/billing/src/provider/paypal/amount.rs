@@ -20,7 +20,7 @@ pub struct Amount {
     pub value: String,
 }
 
-/// Whether it takes that currency at all.
+/// Whether it takes that currency at all. None of three decimals is among them, such as the dinars.
 pub fn takes(currency: Currency) -> bool {
     TAKEN.contains(&currency.code())
 }
@@ -32,7 +32,7 @@ pub fn exponent(currency: Currency) -> u32 {
 
 /// An amount as PayPal takes it; exact or not at all.
 pub fn to_paypal(amount: Money) -> Result<Amount, CallError> {
-    if !takes(amount.currency) || amount.minor < 0 {
+    if !takes(amount.currency) || amount.minor <= 0 {
         return Err(CallError::Amount(amount));
     }
     let digits = exponent(amount.currency);
@@ -103,12 +103,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_told_exactly_is_refused() {
-        for refused in [money(129_950, "HUF"), money(1, "TWD"), money(100, "KWD"), money(-1, "EUR")] {
+        for refused in [money(129_950, "HUF"), money(1, "TWD"), money(1_299, "KWD"), money(0, "EUR"), money(-1, "EUR")]
+        {
             assert_eq!(to_paypal(refused), Err(CallError::Amount(refused)));
         }
         for value in ["12.999", "", ".5", "-1.00", "1e3", "1,00", "99999999999999999999.00"] {
             assert!(matches!(from_paypal(&amount(value, "EUR")), Err(CallError::Ambiguous(_))), "{value}");
         }
         assert!(from_paypal(&amount("1.50", "HUF")).is_err());
+        assert!(from_paypal(&amount("1.299", "KWD")).is_err());
     }
 }

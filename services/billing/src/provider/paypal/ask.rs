@@ -1,9 +1,12 @@
 //! What is sent, call by call.
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
+use url::Url;
 
 use super::amount::to_paypal;
 use super::call::Call;
+use super::wire::Link;
 use crate::provider::answer::segment;
 use crate::provider::{CallError, ChargeAsk, CheckoutAsk, RefundAsk, SetupAsk};
 
@@ -35,7 +38,9 @@ pub fn checkout(ask: &CheckoutAsk) -> Result<Call, CallError> {
         }
     }
     let body = json!({"intent": "CAPTURE", "purchase_units": [unit], "payment_source": {"paypal": wallet}});
-    Ok(Call::post("/v2/checkout/orders", format!("pay:{}", ask.payment), body))
+    // Another order than one that saves, so that a refusal of that one is not what PayPal remembers.
+    let key = if ask.save_method { format!("pay:{}", ask.payment) } else { format!("pay:{}:once", ask.payment) };
+    Ok(Call::post("/v2/checkout/orders", key, body))
 }
 
 /// Charges a saved method without its holder: with its intent the order is captured as it is made.
@@ -146,7 +151,9 @@ mod tests {
         assert_eq!(unit["amount"], json!({"currency_code": "EUR", "value": "12.99"}));
         let vault = &body["payment_source"]["paypal"]["attributes"]["vault"];
         assert_eq!(vault["store_in_vault"], "ON_SUCCESS");
-        let unsaved = checkout(&asked(false)).unwrap().body.unwrap();
+        let unsaved = checkout(&asked(false)).unwrap();
+        assert_ne!(unsaved.key.as_deref(), Some(format!("pay:{id}").as_str()));
+        let unsaved = unsaved.body.unwrap();
         assert!(unsaved["payment_source"]["paypal"].get("attributes").is_none());
     }
 

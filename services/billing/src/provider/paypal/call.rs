@@ -12,12 +12,21 @@ use crate::domain::payment::Decline;
 use crate::provider::answer::{parse, unanswered};
 use crate::provider::{Access, CallError};
 
+/// Where saved methods are.
+const VAULT: &str = "/v3/vault/";
 /// Our word for an object that is not there.
 pub const MISSING: &str = "resource_not_found";
-/// What was asked for was done before: it is read back.
-const DONE: [&str; 2] = ["DUPLICATE_INVOICE_ID", "ORDER_ALREADY_CAPTURED"];
-/// An earlier call with the same key is still running.
-const RUNNING: [&str; 2] = ["ORDER_COMPLETION_IN_PROGRESS", "PREVIOUS_REQUEST_IN_PROGRESS"];
+/// An earlier call did what was asked for, or is doing it: it is read back.
+const UNSETTLED: [&str; 6] = [
+    "DUPLICATE_INVOICE_ID",
+    "ORDER_ALREADY_CAPTURED",
+    "ORDER_ALREADY_COMPLETED",
+    "ORDER_COMPLETED_OR_VOIDED",
+    "ORDER_COMPLETION_IN_PROGRESS",
+    "PREVIOUS_REQUEST_IN_PROGRESS",
+];
+/// PayPal's words for an object that is not there, whatever the status.
+const GONE: [&str; 2] = ["INVALID_RESOURCE_ID", "RESOURCE_NOT_FOUND"];
 /// Works once the operator's balance allows it.
 const LATER: &str = "REFUND_FAILED_INSUFFICIENT_FUNDS";
 
@@ -48,6 +57,14 @@ impl Call {
     /// Something to be forgotten.
     pub fn delete(path: impl Into<String>) -> Self {
         Self { method: Method::DELETE, path: path.into(), body: None, key: None }
+    }
+
+    /// Its path, for the log: whoever knows the id of a saved method, and our key, can charge it.
+    fn shown(&self) -> &str {
+        match self.path.rsplit_once('/') {
+            Some((kind, _)) if self.path.starts_with(VAULT) => kind,
+            Some(_) | None => &self.path,
+        }
     }
 }
 
@@ -84,10 +101,19 @@ struct Detail {
 }
 
 impl Problem {
+    /// Its words, the more telling ones first.
+    fn words(&self) -> impl Iterator<Item = &str> {
+        let issues = self.details.iter().map(|detail| detail.issue.as_str());
+        issues.chain([self.name.as_str()]).filter(|word| !word.is_empty())
+    }
+
     /// The most telling word of it.
     fn issue(&self) -> &str {
-        let issues = self.details.iter().map(|detail| detail.issue.as_str());
-        issues.chain([self.name.as_str()]).find(|word| !word.is_empty()).unwrap_or("refused")
+        self.words().next().unwrap_or("refused")
+    }
+
+    fn says(&self, words: &[&str]) -> Option<&str> {
+        self.words().find(|word| words.contains(word))
     }
 }
 
@@ -125,7 +151,7 @@ async fn send_with(
     let name = response.headers().get("paypal-debug-id").and_then(|value| value.to_str().ok()).unwrap_or_default();
     access.trace.note(name);
     let status = response.status();
-    tracing::debug!(provider = "paypal", request.path = %call.path, status = status.as_u16(), request.id = %name, "provider answered");
+    tracing::debug!(provider = "paypal", request.path = %call.shown(), status = status.as_u16(), request.id = %name, "provider answered");
     let body = response.bytes().await.map_err(|error| CallError::Ambiguous(error.to_string()))?;
     Ok((status, body.to_vec()))
 }
@@ -141,17 +167,18 @@ pub fn meaning(status: StatusCode, body: &[u8]) -> Result<Reply, CallError> {
             CallError::NotSent(format!("the key is not good for this: {}", problem.issue()))
         }
         (StatusCode::TOO_MANY_REQUESTS, _) => CallError::NotSent("too many requests".to_owned()),
-        (StatusCode::NOT_FOUND, Ok(_)) => refused(MISSING),
-        (StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST, Ok(problem)) => {
-            let issue = problem.issue();
-            if DONE.contains(&issue) || RUNNING.contains(&issue) {
-                CallError::Ambiguous(format!("an earlier call did it or does it: {issue}"))
-            } else if issue == LATER {
+        (StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST, Ok(problem)) => {
+            // What may have been done comes first: of several words the one that says so counts.
+            if let Some(word) = problem.says(&UNSETTLED) {
+                CallError::Ambiguous(format!("an earlier call did it or does it: {word}"))
+            } else if problem.says(&[LATER]).is_some() {
                 CallError::NotSent("the account's balance is too low for this refund".to_owned())
-            } else if let Some(decline) = decline::of_issue(issue) {
+            } else if let Some(decline) = problem.words().find_map(decline::of_issue) {
                 return Ok(Reply::Declined(decline));
+            } else if status == StatusCode::NOT_FOUND || problem.says(&GONE).is_some() {
+                refused(MISSING)
             } else {
-                refused(issue)
+                refused(problem.issue())
             }
         }
         (status, _) => CallError::Ambiguous(format!("status {}", status.as_u16())),
@@ -174,6 +201,13 @@ mod tests {
     }
 
     #[test]
+    fn the_id_of_a_saved_method_is_not_logged() {
+        assert_eq!(Call::get("/v3/vault/payment-tokens/8kk8451t").shown(), "/v3/vault/payment-tokens");
+        assert_eq!(Call::delete("/v3/vault/payment-tokens/8kk8451t").shown(), "/v3/vault/payment-tokens");
+        assert_eq!(Call::get("/v2/checkout/orders/5O1").shown(), "/v2/checkout/orders/5O1");
+    }
+
+    #[test]
     fn case_059_answers_are_told_apart_by_whether_something_may_have_been_done() {
         assert!(matches!(answer(403, &problem("PERMISSION_DENIED")), Err(CallError::NotSent(_))));
         assert!(matches!(answer(429, "{}"), Err(CallError::NotSent(_))));
@@ -182,9 +216,14 @@ mod tests {
             answer(422, &problem("CURRENCY_MISMATCH")),
             Err(CallError::Refused { code: "currency_mismatch".into() })
         );
-        for issue in ["DUPLICATE_INVOICE_ID", "ORDER_ALREADY_CAPTURED", "PREVIOUS_REQUEST_IN_PROGRESS"] {
+        for issue in UNSETTLED {
             assert!(matches!(answer(422, &problem(issue)), Err(CallError::Ambiguous(_))), "{issue}");
         }
+        // Of several words the one that says that something may have been done counts.
+        let both =
+            json!({"name": "X", "details": [{"issue": "INSTRUMENT_DECLINED"}, {"issue": "ORDER_ALREADY_CAPTURED"}]});
+        assert!(matches!(answer(422, &both.to_string()), Err(CallError::Ambiguous(_))));
+        assert_eq!(answer(422, &problem("INVALID_RESOURCE_ID")), Err(CallError::Refused { code: MISSING.into() }));
         for status in [409, 500, 502, 503, 504] {
             assert!(matches!(answer(status, &problem("X")), Err(CallError::Ambiguous(_))), "{status}");
         }
@@ -194,6 +233,9 @@ mod tests {
         }
         let Ok(Reply::Declined(decline)) = answer(422, &problem("INSTRUMENT_DECLINED")) else { panic!("a decline") };
         assert_eq!(decline.class, DeclineClass::Soft);
+        // A wallet that is gone, which PayPal may tell as an object that is not there.
+        let Ok(Reply::Declined(gone)) = answer(404, &problem("TOKEN_ID_NOT_FOUND")) else { panic!("a decline") };
+        assert_eq!(gone.class, DeclineClass::Hard);
         assert!(matches!(answer(422, &problem("REFUND_FAILED_INSUFFICIENT_FUNDS")), Err(CallError::NotSent(_))));
     }
 }

@@ -55,6 +55,11 @@ fn class_of(issue: &str) -> Option<DeclineClass> {
     }
 }
 
+/// Whether a refusal, as we keep it, says that PayPal saves no methods for this account (yet).
+pub fn is_without_vault(code: &str) -> bool {
+    code.starts_with("not_enabled") && code.contains("vault")
+}
+
 /// What a capture means that was declined: the network's advice, else another try.
 pub fn of_capture(processor: Option<&Processor>) -> Decline {
     let told = |text: Option<&String>| text.filter(|text| !text.is_empty()).cloned();
@@ -88,6 +93,10 @@ mod tests {
         // What we did wrong, or have not been allowed, is nobody's refusal.
         assert_eq!((class("NOT_ENABLED_FOR_VAULTING"), class("CURRENCY_MISMATCH")), (None, None));
         assert_eq!(of_issue("INSTRUMENT_DECLINED").unwrap().code, "instrument_declined");
+        assert!(is_without_vault("not_enabled_to_vault_payment_source"));
+        assert!(
+            !is_without_vault("not_enabled_for_card_processing") && !is_without_vault("vault_instruction_required")
+        );
     }
 
     #[test]

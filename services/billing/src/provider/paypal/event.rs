@@ -170,6 +170,17 @@ mod tests {
     }
 
     #[test]
+    fn an_event_that_is_listed_is_read_like_its_webhook() {
+        let told = json!({"id": "WH-1", "create_time": "2026-01-01T01:00:00.000+01:00",
+            "event_type": "PAYMENT.CAPTURE.COMPLETED", "resource": {"id": "C1", "custom_id": "pay_1"}});
+        let found = listed(&told).unwrap();
+        assert_eq!(found.at, "2026-01-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap());
+        assert_eq!(read(&found.body).unwrap().subject, Subject::Payment("C1".into()));
+        assert!(listed(&json!({"id": "WH-1"})).is_err());
+        assert!(listed(&json!({"create_time": "2026-01-01T00:00:00Z"})).is_err());
+    }
+
+    #[test]
     fn the_signed_text_holds_the_crc32_of_the_raw_bytes_in_decimal() {
         let transmission = Transmission { id: "t", time: "2026-01-01T00:00:00Z", signature: "s", certificate: "c" };
         // The check value of CRC-32, 0xCBF43926.

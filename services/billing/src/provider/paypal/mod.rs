@@ -46,8 +46,12 @@ pub use event::EVENTS;
 
 /// PayPal forgets the key of an order after six hours; a little is kept for clocks that differ.
 const KEY_LIFETIME: TimeDelta = TimeDelta::minutes(345);
-/// Where test money moves; every other host of PayPal's moves real money.
-const SANDBOX: &str = "sandbox.paypal.com";
+/// Answers that are read of one list of events: two thousand of them.
+const EVENT_PAGES_MAX: usize = 40;
+/// The word for an event a provider has forgotten.
+const EVENT_GONE: &str = "resource_missing";
+/// PayPal's word, as we keep it, for a saved method that is not there.
+const METHOD_GONE: &str = "token_id_not_found";
 /// PayPal's word, as we keep it, for a payment of which nothing is left.
 const ALL_GIVEN_BACK: &str = "capture_fully_refunded";
 
@@ -78,21 +82,26 @@ impl PayPal {
     async fn find<T: DeserializeOwned>(&self, access: &Access, call: &Call) -> Result<Option<T>, CallError> {
         match self.read(access, call).await {
             Ok(found) => Ok(Some(found)),
-            Err(CallError::Refused { code }) if code == call::MISSING => Ok(None),
+            Err(CallError::Refused { code }) if code == call::MISSING || code == METHOD_GONE => Ok(None),
             Err(error) => Err(error),
         }
     }
 
+    /// What an order we were given the id of says. One that is not there any more nobody agreed to while it was.
     async fn order(&self, access: &Access, id: &str) -> Result<Truth, CallError> {
         let found: Option<Order> = self.find(access, &ask::order(id)?).await?;
-        found.map_or(Ok(Truth::Absent), |order| order.truth())
+        found.map_or(Ok(Truth::Expired), |order| order.truth())
     }
 
     /// What a capture says; its order says more, such as what was saved.
     async fn captured(&self, access: &Access, id: &str) -> Result<Truth, CallError> {
         let Some(capture) = self.find::<Capture>(access, &ask::captured(id)?).await? else { return Ok(Truth::Absent) };
-        match capture.order() {
-            Some(order) => self.order(access, order).await,
+        let order: Option<Order> = match capture.order() {
+            Some(order) => self.find(access, &ask::order(order)?).await?,
+            None => None,
+        };
+        match order.filter(Order::has_captures) {
+            Some(order) => order.truth(),
             None => capture.truth(None),
         }
     }
@@ -103,7 +112,7 @@ impl PayPal {
             Ok(Reply::Done(body)) => parse::<Order>(&body)?.truth(),
             Ok(Reply::Declined(decline)) => Ok(Truth::Declined { provider_ref: String::new(), decline }),
             Err(CallError::Ambiguous(why)) => match self.order(access, order).await {
-                Ok(Truth::Open | Truth::Absent) | Err(_) => Err(CallError::Ambiguous(why)),
+                Ok(Truth::Open | Truth::Expired | Truth::Absent) | Err(_) => Err(CallError::Ambiguous(why)),
                 Ok(decided) => Ok(decided),
             },
             Err(error) => Err(error),
@@ -187,7 +196,15 @@ impl PaymentProvider for PayPal {
     }
 
     async fn create_checkout(&self, access: &Access, ask: &CheckoutAsk) -> Result<Checkout, CallError> {
-        let order: Order = self.read(access, &ask::checkout(ask)?).await?;
+        let order = match self.read::<Order>(access, &ask::checkout(ask)?).await {
+            // PayPal allows an account to save wallets when it pleases: better paid by hand every time than not at all.
+            Err(CallError::Refused { code }) if ask.save_method && decline::is_without_vault(&code) => {
+                tracing::warn!(payment.id = %ask.payment, %code, "PayPal saves no wallets for this account");
+                let once = CheckoutAsk { save_method: false, ..ask.clone() };
+                self.read::<Order>(access, &ask::checkout(&once)?).await?
+            }
+            made => made?,
+        };
         let url = wire::page(&order.links).ok_or_else(|| CallError::Ambiguous("an order without a page".to_owned()))?;
         Ok(Checkout { url: url.to_owned(), reference: order.id, customer: ask.customer.clone() })
     }
@@ -203,7 +220,11 @@ impl PaymentProvider for PayPal {
             Reply::Declined(decline) => return Ok(Truth::Declined { provider_ref: String::new(), decline }),
         };
         if order.waits_for_us() {
-            return self.capture(access, &order.id).await;
+            return match self.capture(access, &order.id).await? {
+                // Nobody was told of this order: only the same call with the same key finds it again.
+                Truth::Open | Truth::Expired => Err(CallError::Ambiguous("captured without a capture".to_owned())),
+                decided => Ok(decided),
+            };
         }
         match order.truth()? {
             // Nobody stands before a page.
@@ -225,7 +246,7 @@ impl PaymentProvider for PayPal {
     }
 
     async fn take_checkout(&self, access: &Access, reference: &str) -> Result<Truth, CallError> {
-        let Some(order) = self.find::<Order>(access, &ask::order(reference)?).await? else { return Ok(Truth::Absent) };
+        let Some(order) = self.find::<Order>(access, &ask::order(reference)?).await? else { return Ok(Truth::Expired) };
         if order.status != "APPROVED" || !order.waits_for_us() {
             return order.truth();
         }

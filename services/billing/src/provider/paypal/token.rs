@@ -16,6 +16,10 @@ use crate::provider::{Access, CallError};
 
 /// A token is given up this long before PayPal does.
 const EARLY: Duration = Duration::from_secs(60);
+/// How long one is used at most, whatever PayPal says of it.
+const LONG: Duration = Duration::from_secs(24 * 60 * 60);
+/// Accounts whose tokens are kept; beyond, all are asked for again.
+const HELD_MAX: usize = 1024;
 
 /// What a key consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +63,12 @@ impl Tokens {
     fn slot(&self, access: &Access) -> Arc<Mutex<Option<Good>>> {
         let text = format!("{}\n{}", access.base_url, access.api_key.expose());
         let key: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Keys that were replaced stay until then; nobody asks for them.
+        if held.len() >= HELD_MAX && !held.contains_key(&key) {
+            held.clear();
+        }
+        held.entry(key).or_default().clone()
     }
 
     /// A token that is good for a while; fetched when there is none. Whoever waits for another's gets the same.
@@ -114,13 +123,40 @@ async fn fetch(client: &GuardedClient, access: &Access) -> Result<Good, CallErro
     }
     let body = response.bytes().await.map_err(|error| not_sent(error.to_string()))?;
     let answer: Answer = serde_json::from_slice(&body).map_err(|_| not_sent("no token in the answer".to_owned()))?;
-    let good_for = Duration::from_secs(answer.expires_in).saturating_sub(EARLY);
-    Ok(Good { token: answer.access_token, until: asked + good_for })
+    Ok(Good { token: answer.access_token, until: asked + good_for(answer.expires_in) })
+}
+
+/// How long a token is used that PayPal says is good for that many seconds.
+fn good_for(seconds: u64) -> Duration {
+    Duration::from_secs(seconds).min(LONG).saturating_sub(EARLY)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_is_given_up_early_and_never_used_for_more_than_a_day() {
+        assert_eq!(good_for(32_400), Duration::from_secs(32_340));
+        assert_eq!(good_for(30), Duration::ZERO);
+        assert_eq!(good_for(u64::MAX), LONG.saturating_sub(EARLY));
+    }
+
+    #[test]
+    fn the_tokens_of_many_accounts_are_not_kept_for_ever() {
+        let tokens = Tokens::default();
+        let access = |key: usize| Access {
+            base_url: "https://api-m.paypal.com".into(),
+            api_key: Secret::from(format!("id:{key}")),
+            trace: crate::provider::Trace::default(),
+        };
+        let first = tokens.slot(&access(0));
+        assert!(Arc::ptr_eq(&first, &tokens.slot(&access(0))));
+        (1..HELD_MAX).for_each(|key| drop(tokens.slot(&access(key))));
+        assert!(Arc::ptr_eq(&first, &tokens.slot(&access(0))), "as many as are kept");
+        tokens.slot(&access(HELD_MAX));
+        assert!(!Arc::ptr_eq(&first, &tokens.slot(&access(0))));
+    }
 
     #[test]
     fn a_key_is_client_id_and_secret() {

@@ -67,6 +67,41 @@ async fn case_059_after_the_lifetime_of_its_key_a_charge_is_not_made_again() {
 }
 
 #[tokio::test]
+async fn case_059_a_repetition_that_is_turned_away_says_nothing_about_the_charge_before_it() {
+    let till = till().await;
+    let first = till.paid().await;
+    let renewal = till.charge(&first).await;
+    till.lose_answers();
+    till.drain().await;
+    till.good_weather();
+    till.stub.fault("POST /v2/checkout/orders", 429, false);
+    till.later().await;
+    assert_eq!(till.payment(renewal.id).await.state, State::Unknown, "the first call may have charged, and has");
+    assert!(till.tasks().await.is_empty());
+    // It is asked for ever more rarely, and staff hears of it.
+    let tries = || async {
+        let tries = "SELECT tries FROM errand WHERE id = $1";
+        let tries = sqlx::query_scalar::<_, i32>(tries).bind(renewal.id.as_uuid());
+        tries.fetch_one(&till.world.database.admin_pool).await.unwrap()
+    };
+    assert_eq!(tries().await, 1);
+    let age = async |sql: &'static str| {
+        let aged = sqlx::query(sql).bind(renewal.id.as_uuid()).execute(&till.world.database.admin_pool);
+        aged.await.unwrap();
+    };
+    age("UPDATE payment SET sent_at = sent_at - interval '31 minutes' WHERE id = $1").await;
+    till.stub.fault("POST /v2/checkout/orders", 503, false);
+    till.later().await;
+    assert_eq!((tries().await, till.tasks().await), (2, vec!["payment_unknown".to_owned()]));
+    age("UPDATE payment SET sent_at = sent_at - interval '6 hours' WHERE id = $1").await;
+    till.later().await;
+    assert_eq!(till.payment(renewal.id).await.state, State::Unknown);
+    let calls = till.stub.seen("POST /v2/checkout/orders").into_iter().filter(|call| call.key.starts_with("charge:"));
+    assert_eq!(calls.count(), 3, "the lost one and two that did nothing");
+    assert_eq!(till.stub.captures(&renewal.id.to_string()), 1);
+}
+
+#[tokio::test]
 async fn case_062_and_063_refusals_have_the_class_of_paypals_word() {
     for (word, state, class) in [
         ("INSTRUMENT_DECLINED", State::Failed, DeclineClass::Soft),

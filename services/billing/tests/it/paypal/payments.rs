@@ -89,6 +89,50 @@ async fn what_is_agreed_to_on_a_page_that_was_replaced_is_not_taken() {
 }
 
 #[tokio::test]
+async fn what_is_agreed_to_again_after_a_refusal_is_not_taken_beside_the_next_page() {
+    let till = till().await;
+    let first = till.order().await;
+    till.stub.approve(&first.checkout_ref);
+    till.stub.held(|held| held.refusal = "INSTRUMENT_DECLINED".into());
+    till.later().await;
+    assert_eq!(till.payment(first.id).await.state, State::Failed);
+    till.stub.held(|held| held.refusal.clear());
+    let address = || "https://tv.example/".to_owned();
+    let again = till.world.billing.pay_invoice(till.world.brand, first.invoice, None, address(), address());
+    let second = till.payment(again.await.expect("a page").0).await;
+    // The payer goes on at the first page, which PayPal keeps open.
+    till.tell("CHECKOUT.ORDER.APPROVED", till.stub.order(&first.checkout_ref)).await.unwrap();
+    till.drain().await;
+    assert_eq!(till.stub.captures(&first.id.to_string()), 0);
+    till.stub.approve(&second.checkout_ref);
+    till.later().await;
+    assert_eq!(till.payment(second.id).await.state, State::Succeeded);
+    till.world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn an_account_that_may_save_no_wallets_is_paid_all_the_same() {
+    let till = till().await;
+    till.stub.held(|held| held.has_no_vault = true);
+    let payment = till.paid().await;
+    assert_eq!(till.world.invoice(payment.invoice).await.state, InvoiceState::Closed);
+    let methods = till.world.billing.payment_methods(till.world.brand, payment.account).await.unwrap();
+    assert!(methods.is_empty());
+    let keys: Vec<_> = till.stub.seen("POST /v2/checkout/orders").into_iter().map(|call| call.key).collect();
+    assert!(keys[0] != keys[1], "another order has another key: {keys:?}");
+}
+
+#[tokio::test]
+async fn an_order_paypal_has_forgotten_is_over() {
+    let till = till().await;
+    let payment = till.order().await;
+    till.stub.held(|held| held.orders.clear());
+    till.later().await;
+    assert_eq!(till.payment(payment.id).await.state, State::Cancelled);
+    assert_eq!(till.world.invoice(payment.invoice).await.state, InvoiceState::Open);
+}
+
+#[tokio::test]
 async fn an_old_token_is_replaced_and_the_call_made_then() {
     let till = till().await;
     let payment = till.order().await;
@@ -109,6 +153,8 @@ async fn an_account_says_what_is_wrong_with_it_by_field_and_can_be_tested() {
     let (kind, message) = reason("sk_live_123456789").await;
     assert_eq!(kind, "KEY_KIND");
     assert!(message.contains("client id and the secret"), "{message}");
+    let plain = till.put(|put| put.base_url = "http://api-m.paypal.com".into()).await.unwrap_err();
+    assert_eq!((&*plain.reason, plain.message.contains("https://")), ("URL_REFUSED", true), "{}", plain.message);
     let id = till.account.parse().unwrap();
     assert_eq!(till.world.billing.test_provider_account(till.world.brand, id).await.unwrap(), Ok(()));
     let wrong = till.put(|put| put.api_key = Secret::new("client-1:wrong")).await.unwrap().parse().unwrap();

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "checkout_orders_v2.json",
     "customer_disputes_v1.json",
     "payments_payment_v2.json",

@@ -39,6 +39,8 @@ pub struct Held {
     pub vault: BTreeMap<String, Value>,
     pub setups: BTreeMap<String, Value>,
     pub disputes: BTreeMap<String, Value>,
+    /// Whatever happened, the oldest first.
+    pub events: Vec<Value>,
     /// How the next captures end; empty: with money.
     pub capture_status: String,
     /// A word with which charges are refused.
@@ -148,6 +150,9 @@ impl Held {
             if !self.refusal.is_empty() {
                 return problem(422, &self.refusal);
             }
+        }
+        if self.has_no_vault && wallet["attributes"].get("vault").is_some() {
+            return problem(422, "NOT_ENABLED_TO_VAULT_PAYMENT_SOURCE");
         }
         let id = self.name("ORDER");
         let mut unit = body["purchase_units"][0].clone();
@@ -264,6 +269,14 @@ impl Held {
             }
             ("GET", ["v3", "vault", "setup-tokens", id]) => found(&self.setups, id),
             ("POST", ["v3", "vault", "payment-tokens"]) => {
+                let token = &body["payment_source"]["token"];
+                let setup = token["id"].as_str().and_then(|id| self.setups.get_mut(id));
+                match setup {
+                    Some(setup) if token["type"] == "SETUP_TOKEN" && setup["status"] == "APPROVED" => {
+                        setup["status"] = json!("VAULTED");
+                    }
+                    Some(_) | None => return problem(422, "INVALID_PARAMETER_VALUE"),
+                }
                 let id = self.name("vault");
                 let made = json!({"id": id, "customer": {"id": "cust1"},
                     "payment_source": {"paypal": {"email_address": "bob@example.com"}}});

@@ -2,9 +2,13 @@
 
 use billing::domain::dispute::State as DisputeState;
 use billing::domain::payment::State;
+use billing::provider::Forged;
 use billing::store;
+use chrono::TimeDelta;
 use futures::future::join_all;
+use ottery_kernel::{Clock as _, SystemClock};
 use ottery_kit::grpc::Code;
+use ottery_kit::secret::Secret;
 use serde_json::json;
 
 use super::signer::Signer;
@@ -84,6 +88,27 @@ async fn secure_s19_a_certificate_of_another_name_or_authority_is_not_believed()
     let till = till_told_by("notpaypal.com").await;
     assert!(till.tell("PAYMENT.CAPTURE.COMPLETED", json!({"id": "C1"})).await.is_err());
     assert!(till.world.billing.host.metrics.encode().contains("outcome=\"certificate\""));
+}
+
+#[tokio::test]
+async fn fault_f15_a_certificate_is_believed_while_it_is_good_and_two_ids_while_one_replaces_the_other() {
+    let mut till = till().await;
+    let ids = ["WH-OLD", "WH-NEW"];
+    till.account = till.put(|put| put.webhook_secrets = ids.map(Secret::new).to_vec()).await.unwrap();
+    let event = |id: &str| till.webhook("BILLING.PLAN.CREATED", &json!({"id": "P-1"}), id);
+    for id in ids {
+        assert_eq!(till.world.billing.ingest_webhook(&event(id)).await, Ok(false), "{id}");
+    }
+    assert!(till.world.billing.ingest_webhook(&event(WEBHOOK_ID)).await.is_err());
+    // It was made for nine days from now on.
+    let webhook = event("WH-NEW");
+    let paypal = till.world.billing.providers.get("paypal").unwrap();
+    let verified = |days: i64| {
+        let then = SystemClock.now() + TimeDelta::days(days);
+        paypal.verify_webhook(&webhook.body, &webhook.headers, &ids.map(Secret::new), then).map(|_| ())
+    };
+    assert_eq!([verified(0), verified(8)], [Ok(()), Ok(())]);
+    assert_eq!([verified(10), verified(-2)], [Err(Forged::Certificate), Err(Forged::Certificate)]);
 }
 
 #[tokio::test]
