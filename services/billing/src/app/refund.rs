@@ -232,6 +232,9 @@ impl Billing {
         };
         let id = if let Some(refund) = same.or_else(lost) {
             refund.id
+        } else if self.is_of_dispute(tx, &payment, fact).await? {
+            tracing::info!(payment.id = %payment.id, refund.reference = %fact.truth.provider_ref, "refund of a dispute, booked with it");
+            return Ok(());
         } else {
             let refund = Refund {
                 id: RefundId::new(now),
@@ -255,6 +258,23 @@ impl Billing {
             refund.id
         };
         self.apply_refund_truth(tx, brand, id, &fact.truth, 0, now).await
+    }
+
+    /// Whether a refund nobody here asked for is what an objection gave back: the books hold that as taken already.
+    async fn is_of_dispute(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        payment: &Payment,
+        fact: &RefundFact,
+    ) -> Result<bool, Problem> {
+        let provider = self.providers.get(&payment.provider);
+        if !provider.is_some_and(|provider| provider.capabilities().refunds_disputes) {
+            return Ok(false);
+        }
+        let disputes = store::dispute::list(tx, Some(payment.id), store::Page { before: None, limit: 20 }).await?;
+        Ok(disputes.iter().any(|dispute| {
+            dispute.amount.currency == fact.amount.currency && dispute.books.taken >= fact.amount.minor.max(1)
+        }))
     }
 
     async fn apply_refund_truth(

@@ -163,8 +163,9 @@ impl Billing {
             Subject::Payment(reference) => self.apply_payment(&work, &payment, reference).await,
             Subject::Checkout(reference) => {
                 let (provider, access) = (&work.reached.provider, &work.reached.access);
-                // What nobody wants any more is looked at and not taken.
-                let truth = if payment.is_withdrawn || payment.checkout_ref != *reference {
+                // What nobody wants any more is looked at and not taken, nor what was decided: another page may be open.
+                let is_over = payment.is_withdrawn || payment.state.is_final();
+                let truth = if is_over || payment.checkout_ref != *reference {
                     provider.fetch_payment(access, Lookup::Checkout(reference)).await
                 } else {
                     provider.take_checkout(access, reference).await
@@ -178,6 +179,9 @@ impl Billing {
             Subject::Refunds(reference) => {
                 let facts = work.reached.provider.refunds_of(&work.reached.access, reference).await;
                 self.apply_refunds(&work, payment, facts, reference).await
+            }
+            Subject::Reversal { refund, payment: reference } => {
+                self.apply_reversal(&work, payment, refund, reference).await
             }
             Subject::Dispute { dispute, payment: reference } => {
                 self.apply_dispute(&work, &payment, &notice.kind, dispute, reference).await

@@ -128,14 +128,35 @@ pub struct Truth {
     pub reason: String,
     /// What is objected to.
     pub amount: Money,
-    /// Whether the provider has taken the money, and not given it back.
-    pub is_taken: bool,
+    /// What the provider has taken because of it, and not given back; in the currency of `amount`.
+    pub taken: Money,
     /// What it charges for it, when it says so in the payment's currency.
     pub fee: Option<Money>,
     /// Until when evidence is taken.
     pub evidence_until: Option<DateTime<Utc>>,
     /// Whether evidence was handed in.
     pub is_answered: bool,
+}
+
+/// Refunds of the payment that is objected to, in minor units of its currency.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Returned {
+    /// All of them.
+    pub all: i64,
+    /// Those that may be what the objection itself gave back: made since it was heard of, or made at the provider over the very
+    /// amount that was taken.
+    pub because: i64,
+}
+
+impl Truth {
+    /// The same, told by a provider that gives money back for an objection by a refund, and tells of that too: what lies in the
+    /// books as a refund is not taken once more, and never more is gone than came.
+    #[must_use]
+    pub fn beside(mut self, returned: Returned, received: Money) -> Self {
+        let most = received.minor.saturating_sub(returned.all).min(self.taken.minor.saturating_sub(returned.because));
+        self.taken.minor = self.taken.minor.min(most).max(0);
+        self
+    }
 }
 
 /// What the books hold of an objection, in minor units of its currency.
@@ -153,7 +174,7 @@ impl Books {
     /// What they should hold, given what the provider says of an objection that is now in `state`.
     #[must_use]
     pub fn wanted(self, state: State, truth: &Truth) -> Self {
-        let taken = if truth.is_taken { truth.amount.minor } else { 0 };
+        let taken = truth.taken.minor.max(0);
         Self {
             taken,
             lost: if state == State::Lost { taken } else { 0 },
@@ -196,14 +217,15 @@ mod tests {
     use super::*;
 
     fn truth(state: State, is_taken: bool, fee: i64) -> Truth {
+        let eur = |minor: i64| Money::new(minor, Currency::EUR);
         Truth {
             provider_ref: "dp_1".into(),
             payment_ref: "pi_1".into(),
             state,
             reason: "fraudulent".into(),
-            amount: Money::new(1299, Currency::EUR),
-            is_taken,
-            fee: Some(Money::new(fee, Currency::EUR)),
+            amount: eur(1299),
+            taken: eur(if is_taken { 1299 } else { 0 }),
+            fee: Some(eur(fee)),
             evidence_until: None,
             is_answered: false,
         }
@@ -249,6 +271,23 @@ mod tests {
         let appealed = truth(State::Appealed, true, 1500);
         assert_eq!(after(&[lost.clone(), appealed.clone()])["disputes"], 1299);
         assert_eq!(after(&[lost, appealed, truth(State::Won, false, 0)]), BTreeMap::new());
+    }
+
+    #[test]
+    fn what_went_back_as_a_refund_is_not_taken_once_more() {
+        let eur = |minor: i64| Money::new(minor, Currency::EUR);
+        let taken = |told: i64, all: i64, because: i64| {
+            let told = Truth { taken: eur(told), ..truth(State::Lost, true, 0) };
+            told.beside(Returned { all, because }, eur(1299)).taken.minor
+        };
+        assert_eq!(taken(1299, 0, 0), 1299);
+        // The refund is what the objection gave back.
+        assert_eq!((taken(1299, 1299, 1299), taken(500, 500, 500)), (0, 0));
+        // A part was refunded long before: the rest is lost, and no more than came.
+        assert_eq!((taken(999, 300, 0), taken(1299, 300, 0)), (999, 999));
+        // Of what was taken a part is a refund.
+        assert_eq!(taken(1299, 300, 300), 999);
+        assert_eq!(taken(0, 1299, 1299), 0);
     }
 
     #[test]

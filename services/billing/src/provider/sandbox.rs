@@ -281,6 +281,7 @@ impl PaymentProvider for Sandbox {
             takes_evidence: false,
             makes_secret: false,
             takes_when_asked: false,
+            refunds_disputes: false,
         }
     }
 

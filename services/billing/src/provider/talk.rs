@@ -66,6 +66,8 @@ pub struct Capabilities {
     pub makes_secret: bool,
     /// Its pages take no money: we do, once the customer has agreed there.
     pub takes_when_asked: bool,
+    /// Gives money back for an objection by a refund, and tells of that beside the objection.
+    pub refunds_disputes: bool,
 }
 
 /// A hosted page to be made.
@@ -309,6 +311,13 @@ pub enum Subject {
         /// The provider's id of the payment; empty when the event does not say.
         payment: String,
     },
+    /// The provider took money back by itself.
+    Reversal {
+        /// The provider's id of what it gave back, as of a refund.
+        refund: String,
+        /// The provider's id of its payment.
+        payment: String,
+    },
     /// Somebody warns that a payment will be objected to, by its id.
     Warning(String),
     /// A page on which a method is saved.
@@ -326,7 +335,7 @@ impl Subject {
     #[must_use]
     pub fn payment(&self) -> &str {
         match self {
-            Self::Refund { payment, .. } | Self::Dispute { payment, .. } => payment,
+            Self::Refund { payment, .. } | Self::Reversal { payment, .. } | Self::Dispute { payment, .. } => payment,
             Self::Refunds(payment) | Self::Warning(payment) => payment,
             Self::Payment(_)
             | Self::Checkout(_)

@@ -11,7 +11,8 @@ use sqlx::postgres::PgTransaction;
 use super::Reached;
 use super::settle::lock;
 use crate::app::{Billing, broken, subscription};
-use crate::domain::dispute::{Outcome, State, Truth};
+use crate::domain::dispute::{Outcome, Returned, State, Truth};
+use crate::domain::refund::State as RefundState;
 use crate::domain::subscription::{Command, State as SubscriptionState, SuspendCause};
 use crate::events;
 use crate::provider::{CallError, Evidence, EvidenceAsk};
@@ -50,7 +51,8 @@ impl Billing {
         dispute.amount = truth.amount;
         dispute.evidence_until = truth.evidence_until;
         dispute.is_answered = truth.is_answered;
-        let wanted = dispute.books.wanted(dispute.state, truth);
+        let truth = beside_refunds(tx, &payment, &dispute, truth, reached).await?;
+        let wanted = dispute.books.wanted(dispute.state, &truth);
         if wanted != dispute.books {
             let entity = owed.invoice.snapshot.seller.id;
             let currency = dispute.amount.currency;
@@ -68,7 +70,7 @@ impl Billing {
             let event = events::dispute::changed(brand, &dispute, &shares, paid, now).map_err(broken)?;
             outbox::append(tx, event).await?;
         }
-        tell(tx, brand, &dispute, is_new, now).await?;
+        tell(tx, brand, &dispute, is_new, reached, now).await?;
         self.serve_or_not(tx, brand, &payment, &mut dispute, reached, now).await?;
         Ok(dispute)
     }
@@ -201,6 +203,10 @@ impl Billing {
         }
         let (mut tx, _) = self.begin(brand).await?;
         let reached = self.reach(&mut tx, brand, dispute.provider_account).await?.ok_or_else(away)?;
+        if !reached.provider.capabilities().takes_evidence {
+            let message = format!("{} takes no answer from here; give it in its own pages", reached.provider.name());
+            return Err(Problem::refused("ANSWER_AT_PROVIDER", message).on_field("dispute_id"));
+        }
         Ok((dispute, reached))
     }
 }
@@ -211,6 +217,33 @@ fn failed(error: CallError, refused: &'static str) -> Problem {
         CallError::Refused { code } => Problem::refused("PROVIDER_REFUSED", refused).with("code", code),
         CallError::NotSent(_) | CallError::Ambiguous(_) | CallError::Amount(_) => away(),
     }
+}
+
+/// What the provider has taken that lies in the books as no refund yet.
+async fn beside_refunds(
+    tx: &mut PgTransaction<'_>,
+    payment: &Payment,
+    dispute: &Dispute,
+    truth: &Truth,
+    reached: &Reached,
+) -> Result<Truth, Problem> {
+    let received = payment.received.unwrap_or(payment.amount);
+    if !reached.provider.capabilities().refunds_disputes || received.currency != truth.taken.currency {
+        return Ok(truth.clone());
+    }
+    let mut returned = Returned::default();
+    for refund in store::refund::of_payment(tx, payment.id).await? {
+        if refund.state == RefundState::Failed {
+            continue;
+        }
+        returned.all = returned.all.saturating_add(refund.amount.minor);
+        // Two events may overtake each other: the refund is then heard of before its objection.
+        let is_it = refund.is_mirrored && refund.amount == truth.taken;
+        if is_it || refund.created_at >= dispute.created_at {
+            returned.because = returned.because.saturating_add(refund.amount.minor);
+        }
+    }
+    Ok(truth.clone().beside(returned, received))
 }
 
 fn fresh(payment: &Payment, truth: &Truth, reached: &Reached, now: DateTime<Utc>) -> Dispute {
@@ -238,6 +271,7 @@ async fn tell(
     brand: BrandId,
     dispute: &Dispute,
     is_new: bool,
+    reached: &Reached,
     now: DateTime<Utc>,
 ) -> Result<(), Problem> {
     if dispute.state.is_final() || dispute.is_answered {
@@ -248,8 +282,13 @@ async fn tell(
     }
     let until =
         dispute.evidence_until.map(|at| format!(" until {}", at.format("%Y-%m-%d %H:%M UTC"))).unwrap_or_default();
+    let answer = if reached.provider.capabilities().takes_evidence {
+        format!("hand in evidence{until}")
+    } else {
+        format!("answer in {}'s own pages{until}", reached.provider.name())
+    };
     let summary = format!(
-        "the cardholder objects to {} of {} ({}); hand in evidence{until}, or leave it and lose the money",
+        "the cardholder objects to {} of {} ({}); {answer}, or leave it and lose the money",
         dispute.amount, dispute.payment, dispute.reason
     );
     Ok(store::task::open(tx, brand, TASK, dispute.id, &summary, now).await?)

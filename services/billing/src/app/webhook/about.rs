@@ -96,6 +96,40 @@ impl Billing {
         Ok(tx.commit().await?)
     }
 
+    /// Money the provider took back by itself. It is booked like a refund made at the provider, unless an objection has booked it;
+    /// staff looks why, and enters what the provider does not show.
+    pub(super) async fn apply_reversal(
+        &self,
+        work: &Work<'_>,
+        payment: Payment,
+        refund: &str,
+        reference: &str,
+    ) -> Result<(), Problem> {
+        let brand = work.claim.brand;
+        let fact = match work.reached.provider.fetch_refund(&work.reached.access, refund).await {
+            Ok(fact) => fact,
+            Err(error) => return self.put_off_for(work, &error).await,
+        };
+        let (mut tx, now) = self.begin(brand).await?;
+        let page = store::Page { before: None, limit: 1 };
+        if store::dispute::list(&mut tx, Some(payment.id), page).await?.is_empty() {
+            let what = match &fact {
+                Some(fact) => format!("took back {} of {}, which is booked as a refund", fact.amount, payment.id),
+                None => {
+                    format!("took back money of {} and does not show how much, so that nothing is booked", payment.id)
+                }
+            };
+            let summary = format!("{} {what}; look there why, and do not refund it once more", payment.provider);
+            store::task::open(&mut tx, brand, "payment_reversed", payment.id, &summary, now).await?;
+        }
+        let Some(fact) = fact else {
+            provider_event::finish(&mut tx, work.claim, End::Applied, "").await?;
+            return Ok(tx.commit().await?);
+        };
+        tx.commit().await?;
+        Box::pin(self.apply_refunds(work, payment, Ok(vec![fact]), reference)).await
+    }
+
     /// An objection. A provider that tells nothing of its objections leaves them to staff.
     pub(super) async fn apply_dispute(
         &self,

@@ -102,11 +102,14 @@ fn subject(kind: &str, resource: &Value) -> Subject {
     match parts.as_slice() {
         ["CHECKOUT", "ORDER", ..] => Subject::Checkout(id()),
         ["PAYMENT", "CAPTURE", "REFUNDED"] => Subject::Refund { refund: id(), payment: above(resource) },
-        // PayPal took the money back: somebody has to look at why.
-        ["PAYMENT", "CAPTURE", "REVERSED"] => Subject::Warning(match above(resource) {
-            none if none.is_empty() => id(),
-            capture => capture,
-        }),
+        // PayPal tells of money it took back as of a refund.
+        ["PAYMENT", "CAPTURE", "REVERSED"] => Subject::Reversal {
+            refund: id(),
+            payment: match above(resource) {
+                none if none.is_empty() => id(),
+                capture => capture,
+            },
+        },
         ["PAYMENT", "CAPTURE", ..] => Subject::Payment(id()),
         ["VAULT", "PAYMENT-TOKEN", "DELETED" | "DELETION-INITIATED"] => Subject::Method(id()),
         ["CUSTOMER", "DISPUTE", ..] => Subject::Dispute {
@@ -153,7 +156,9 @@ mod tests {
         let refund = about("PAYMENT.CAPTURE.REFUNDED", json!({"id": "R1", "links": links}));
         assert_eq!(refund.subject, Subject::Refund { refund: "R1".into(), payment: "C1".into() });
         let reversed = about("PAYMENT.CAPTURE.REVERSED", json!({"id": "R1", "links": links}));
-        assert_eq!(reversed.subject, Subject::Warning("C1".into()));
+        assert_eq!(reversed.subject, Subject::Reversal { refund: "R1".into(), payment: "C1".into() });
+        let whole = about("PAYMENT.CAPTURE.REVERSED", json!({"id": "C1", "status": "REVERSED"}));
+        assert_eq!(whole.subject.payment(), "C1");
         assert_eq!(about("VAULT.PAYMENT-TOKEN.DELETED", json!({"id": "v1"})).subject, Subject::Method("v1".into()));
         let told = json!({"dispute_id": "PP-D-1", "disputed_transactions": [{"seller_transaction_id": "C1"}]});
         let dispute = about("CUSTOMER.DISPUTE.CREATED", told);

@@ -146,6 +146,7 @@ impl PaymentProvider for PayPal {
             takes_evidence: false,
             makes_secret: true,
             takes_when_asked: true,
+            refunds_disputes: true,
         }
     }
 

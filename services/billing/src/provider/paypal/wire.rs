@@ -2,6 +2,7 @@
 //! "not decided yet", never an error.
 
 use chrono::{DateTime, Utc};
+use ottery_kernel::Money;
 use serde::Deserialize;
 
 use super::amount::{Amount, from_paypal};
@@ -38,6 +39,8 @@ pub struct Order {
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct Unit {
+    #[serde(default)]
+    pub custom_id: Option<String>,
     #[serde(default)]
     pub payments: Option<Payments>,
 }
@@ -90,6 +93,8 @@ pub struct Capture {
     pub processor_response: Option<Processor>,
     #[serde(default)]
     pub supplementary_data: Option<Supplementary>,
+    #[serde(default)]
+    pub links: Vec<Link>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -137,6 +142,14 @@ pub struct VaultToken {
     pub links: Vec<Link>,
 }
 
+/// Events as they are listed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct EventList {
+    pub events: Vec<serde_json::Value>,
+    pub links: Vec<Link>,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 pub struct Dispute {
     pub dispute_id: String,
@@ -151,12 +164,15 @@ pub struct Dispute {
     pub dispute_outcome: Option<DisputeOutcome>,
     #[serde(default)]
     pub dispute_life_cycle_stage: String,
+    /// As told so far; what takes its place is below.
     #[serde(default)]
     pub money_movements: Vec<Movement>,
     #[serde(default)]
+    pub fund_movements: Vec<Movement>,
+    #[serde(default)]
     pub seller_response_due_date: Option<DateTime<Utc>>,
     #[serde(default)]
-    pub evidences: Vec<serde_json::Value>,
+    pub evidences: Vec<Evidence>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -169,15 +185,24 @@ pub struct Disputed {
 #[serde(default)]
 pub struct DisputeOutcome {
     pub outcome_code: String,
+    pub amount_refunded: Option<Amount>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
 pub struct Movement {
-    #[serde(default)]
+    #[serde(alias = "party")]
     pub affected_party: String,
-    pub amount: Amount,
-    #[serde(rename = "type", default)]
+    pub amount: Option<Amount>,
+    #[serde(rename = "type")]
     pub kind: String,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Evidence {
+    pub source: String,
 }
 
 /// Where the payer goes: an order with a payment source names it in one word, one without and a token in the other.
@@ -238,6 +263,16 @@ impl Order {
         self.purchase_units.iter().filter_map(|unit| unit.payments.as_ref())
     }
 
+    /// Our reference on it.
+    pub fn reference(&self) -> Option<&str> {
+        self.purchase_units.iter().find_map(|unit| unit.custom_id.as_deref()).filter(|reference| !reference.is_empty())
+    }
+
+    /// Whether it tells what was taken for it, or tried to be.
+    pub fn has_captures(&self) -> bool {
+        self.payments().any(|payments| !payments.captures.is_empty())
+    }
+
     /// Whether the customer agreed and nothing was taken.
     pub fn waits_for_us(&self) -> bool {
         let is_untaken = self.payments().all(|payments| payments.captures.is_empty());
@@ -269,9 +304,11 @@ impl Capture {
         matches!(self.status.as_str(), "COMPLETED" | "PARTIALLY_REFUNDED" | "REFUNDED")
     }
 
-    /// The order it was taken for.
+    /// The order it was taken for: told by its id, or by the link upwards.
     pub fn order(&self) -> Option<&str> {
-        self.supplementary_data.as_ref()?.related_ids.as_ref()?.order_id.as_deref()
+        let related = self.supplementary_data.as_ref().and_then(|told| told.related_ids.as_ref());
+        let up = || self.links.iter().find(|link| link.rel == "up")?.href.rsplit_once("/checkout/orders/");
+        related.and_then(|ids| ids.order_id.as_deref()).or_else(|| up().map(|(_, order)| order))
     }
 
     /// What it says.
@@ -282,7 +319,8 @@ impl Capture {
             return Ok(Truth::Captured(Captured {
                 provider_ref,
                 amount: from_paypal(&self.amount)?,
-                fee: fee.map(from_paypal).transpose()?,
+                // Money that came counts, however its fee is told.
+                fee: fee.and_then(|fee| from_paypal(fee).ok()),
                 saved: wallet.and_then(Wallet::saved),
                 label: wallet.map_or_else(|| "PayPal".to_owned(), Wallet::label),
                 fingerprint: wallet.and_then(|wallet| wallet.account_id.clone()).map(Fingerprint),
@@ -329,36 +367,74 @@ impl Dispute {
         match (self.status.as_str(), outcome) {
             ("RESOLVED", Some("RESOLVED_BUYER_FAVOUR" | "ACCEPTED")) => State::Lost,
             // With a payout PayPal pays the buyer, not we.
-            ("RESOLVED", Some("RESOLVED_SELLER_FAVOUR" | "RESOLVED_WITH_PAYOUT" | "CANCELED_BY_BUYER" | "DENIED")) => {
-                State::Won
-            }
+            ("RESOLVED", Some("RESOLVED_SELLER_FAVOUR" | "RESOLVED_WITH_PAYOUT" | "DENIED")) => State::Won,
+            // `CANCELED_BY_BUYER`, `NONE`, and what a later version may invent.
             ("RESOLVED", _) => State::Closed,
             // The buyer asks; nobody has claimed anything yet.
             (_, _) if self.dispute_life_cycle_stage == "INQUIRY" => State::Warning,
+            // It was decided before, and goes on.
+            (_, _) if matches!(self.dispute_life_cycle_stage.as_str(), "PRE_ARBITRATION" | "ARBITRATION") => {
+                State::Appealed
+            }
             ("WAITING_FOR_BUYER_RESPONSE" | "UNDER_REVIEW", _) => State::UnderReview,
             // `OPEN`, `WAITING_FOR_SELLER_RESPONSE`, and what a later version may invent: somebody looks.
             _ => State::NeedsResponse,
         }
     }
 
-    /// What it says. Whether money was taken is told by what moved, not by the status.
-    pub fn truth(&self) -> Result<dispute::Truth, CallError> {
-        let mut taken = 0;
-        for movement in self.money_movements.iter().filter(|movement| movement.affected_party == "SELLER") {
-            let minor = from_paypal(&movement.amount)?.minor;
-            taken += if movement.kind == "DEBIT" { minor } else { -minor };
+    /// What was taken from the seller and charged to them; none where nothing of the kind is told. A movement in another currency
+    /// than the objection stands for all that is objected to, and a fee in one is not known here.
+    fn moved(&self, amount: Money) -> (Option<i64>, Option<i64>) {
+        let told = if self.fund_movements.is_empty() { &self.money_movements } else { &self.fund_movements };
+        let (mut taken, mut fee) = (None, None);
+        for movement in told.iter().filter(|movement| movement.affected_party == "SELLER") {
+            let minor = movement.amount.as_ref().and_then(|told| from_paypal(told).ok());
+            let minor = minor.filter(|money| money.currency == amount.currency).map(|money| money.minor);
+            let (sum, minor) = if movement.reason.ends_with("_FEE") {
+                (&mut fee, minor)
+            } else {
+                (&mut taken, minor.or(Some(amount.minor)))
+            };
+            let signed = match (movement.kind.as_str(), minor) {
+                ("DEBIT", Some(minor)) => minor,
+                ("CREDIT", Some(minor)) => minor.saturating_neg(),
+                _ => continue,
+            };
+            *sum = Some(sum.unwrap_or(0_i64).saturating_add(signed));
         }
+        (taken, fee)
+    }
+
+    /// What went to the buyer by a decision of which no movement is told.
+    fn refunded(&self, state: dispute::State, amount: Money) -> i64 {
+        if state != dispute::State::Lost {
+            return 0;
+        }
+        let told = self.dispute_outcome.as_ref().and_then(|outcome| outcome.amount_refunded.as_ref());
+        let told = told.and_then(|told| from_paypal(told).ok()).filter(|told| told.currency == amount.currency);
+        told.unwrap_or(amount).minor
+    }
+
+    /// What it says. What was taken is told by what moved, not by the status.
+    pub fn truth(&self) -> Result<dispute::Truth, CallError> {
+        let amount = from_paypal(&self.dispute_amount)?;
+        let state = self.state();
+        let (taken, fee) = self.moved(amount);
+        let taken = taken.unwrap_or_else(|| self.refunded(state, amount)).max(0);
         let transaction = self.disputed_transactions.first();
+        let is_ours =
+            |evidence: &Evidence| matches!(evidence.source.as_str(), "SUBMITTED_BY_SELLER" | "SUBMITTED_BY_PARTNER");
         Ok(dispute::Truth {
             provider_ref: self.dispute_id.clone(),
             payment_ref: transaction.and_then(|told| told.seller_transaction_id.clone()).unwrap_or_default(),
-            state: self.state(),
+            state,
             reason: self.reason.to_ascii_lowercase(),
-            amount: from_paypal(&self.dispute_amount)?,
-            is_taken: taken > 0,
-            fee: None,
+            amount,
+            taken: Money::new(taken, amount.currency),
+            fee: fee.map(|fee| Money::new(fee, amount.currency)),
             evidence_until: self.seller_response_due_date,
-            is_answered: !self.evidences.is_empty(),
+            // What is asked for stands in the same list.
+            is_answered: self.evidences.iter().any(is_ours),
         })
     }
 }

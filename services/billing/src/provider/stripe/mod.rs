@@ -151,6 +151,7 @@ impl PaymentProvider for Stripe {
             takes_evidence: true,
             makes_secret: true,
             takes_when_asked: false,
+            refunds_disputes: false,
         }
     }
 

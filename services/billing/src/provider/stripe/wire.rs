@@ -374,7 +374,8 @@ impl Dispute {
             state,
             reason: self.reason.clone(),
             amount,
-            is_taken: moved < 0,
+            // Stripe tells what moved in the currency it pays out, and takes all that is objected to.
+            taken: if moved < 0 { amount } else { Money::zero(amount.currency) },
             fee: if is_same { Some(from_stripe(fee, &self.currency)?) } else { None },
             evidence_until: details.and_then(|details| details.due_by).and_then(|at| DateTime::from_timestamp(at, 0)),
             is_answered: details.is_some_and(|details| details.submission_count > 0),

@@ -3,10 +3,11 @@
 use billing::app::refund::Ask;
 use billing::domain::refund::{Policy, State};
 use billing::store;
+use billing::store::payment::Payment;
 use billing::store::refund::Refund;
 use ottery_kernel::{Money, PaymentId};
 use ottery_kit::grpc::Problem;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::till::{Till, till};
 use crate::world::eur;
@@ -71,6 +72,102 @@ async fn case_067_a_refund_made_at_paypal_is_mirrored() {
     till.drain().await;
     let refunds = till.refunds_of(payment.id).await;
     assert_eq!((refunds.len(), refunds[0].state, refunds[0].amount), (1, State::Succeeded, eur(200)));
+    till.world.assert_sound().await;
+}
+
+/// What PayPal tells of money it took back from a capture by itself.
+fn reversal(payment: &Payment, id: &str, value: &str) -> Value {
+    let up = format!("https://api-m.paypal.com/v2/payments/captures/{}", payment.provider_ref);
+    json!({"id": id, "status": "COMPLETED", "amount": {"currency_code": "EUR", "value": value},
+        "note_to_payer": "Payment reversed", "links": [{"href": up, "rel": "up", "method": "GET"}]})
+}
+
+/// What PayPal says of an objection that took that much of 12.99.
+fn lost(payment: &Payment, value: &str) -> Value {
+    let amount = json!({"currency_code": "EUR", "value": value});
+    json!({"dispute_id": "PP-D-1", "status": "RESOLVED", "reason": "UNAUTHORISED", "dispute_amount": amount,
+        "dispute_life_cycle_stage": "CHARGEBACK", "dispute_outcome": {"outcome_code": "RESOLVED_BUYER_FAVOUR"},
+        "disputed_transactions": [{"seller_transaction_id": payment.provider_ref}],
+        "money_movements": [{"affected_party": "SELLER", "type": "DEBIT", "amount": amount, "reason": "DISPUTE_SETTLEMENT"}]})
+}
+
+impl Till {
+    /// PayPal took money back, and shows it as a refund.
+    async fn reversed(&self, payment: &Payment, value: &str) {
+        let told = reversal(payment, "REV1", value);
+        self.stub.held(|held| {
+            let order = held.orders.get_mut(&payment.checkout_ref).unwrap();
+            order["purchase_units"][0]["payments"]["refunds"] = json!([told]);
+        });
+        self.tell("PAYMENT.CAPTURE.REVERSED", told).await.unwrap();
+        self.drain().await;
+    }
+
+    async fn disputed(&self, dispute: Value) {
+        self.stub.held(|held| held.disputes.insert("PP-D-1".into(), dispute.clone()));
+        self.tell("CUSTOMER.DISPUTE.RESOLVED", dispute).await.unwrap();
+        self.drain().await;
+    }
+
+    async fn taken(&self) -> Vec<i64> {
+        let mut tx = self.world.tx().await;
+        let page = store::Page { before: None, limit: 5 };
+        let disputes = store::dispute::list(&mut tx, None, page).await.expect("readable");
+        disputes.iter().map(|dispute| dispute.books.taken).collect()
+    }
+}
+
+#[tokio::test]
+async fn case_069_what_a_lost_dispute_took_is_booked_once_when_paypal_tells_of_it_as_a_reversal_too() {
+    for value in ["12.99", "5.00"] {
+        let till = till().await;
+        let payment = till.paid().await;
+        till.disputed(lost(&payment, value)).await;
+        till.reversed(&payment, value).await;
+        // And once more by the dispute, whatever was heard between.
+        till.tell("CUSTOMER.DISPUTE.UPDATED", lost(&payment, value)).await.unwrap();
+        till.drain().await;
+        assert!(till.refunds_of(payment.id).await.is_empty(), "{value}");
+        assert_eq!(till.taken().await, [if value == "5.00" { 500 } else { 1299 }]);
+        assert!(till.tasks().await.is_empty(), "{:?}", till.tasks().await);
+        till.world.assert_sound().await;
+    }
+}
+
+#[tokio::test]
+async fn case_069_a_reversal_that_overtakes_its_lost_dispute_is_booked_once() {
+    for value in ["12.99", "5.00"] {
+        let till = till().await;
+        let payment = till.paid().await;
+        till.reversed(&payment, value).await;
+        assert_eq!(till.refunds_of(payment.id).await.len(), 1);
+        assert_eq!(till.tasks().await, ["payment_reversed"]);
+        till.disputed(lost(&payment, value)).await;
+        assert_eq!((till.refunds_of(payment.id).await.len(), till.taken().await), (1, vec![0]), "{value}");
+        till.world.assert_sound().await;
+    }
+}
+
+#[tokio::test]
+async fn case_069_a_part_that_was_refunded_before_does_not_lessen_what_a_dispute_took() {
+    let till = till().await;
+    let payment = till.paid().await;
+    till.give_back(payment.id, Some(eur(300))).await.unwrap();
+    till.drain().await;
+    till.world.advance(chrono::TimeDelta::hours(1)).await;
+    till.disputed(lost(&payment, "9.99")).await;
+    assert_eq!(till.taken().await, [999]);
+    till.world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_reversal_paypal_does_not_show_is_left_to_staff() {
+    let till = till().await;
+    let payment = till.paid().await;
+    till.tell("PAYMENT.CAPTURE.REVERSED", reversal(&payment, "REV9", "12.99")).await.unwrap();
+    till.drain().await;
+    assert!(till.refunds_of(payment.id).await.is_empty());
+    assert_eq!(till.tasks().await, ["payment_reversed"]);
     till.world.assert_sound().await;
 }
 

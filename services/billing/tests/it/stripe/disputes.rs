@@ -225,8 +225,8 @@ async fn disputes_are_read_as_an_independent_simulator_tells_them() {
     let dispute = stripe.fetch_dispute(&access, told["dispute"].as_str().unwrap()).await.unwrap().expect("there");
     assert_eq!((dispute.state, dispute.amount), (State::NeedsResponse, crate::world::eur(1299)));
     assert_eq!(
-        (dispute.is_taken, dispute.fee, dispute.reason.as_str()),
-        (true, Some(crate::world::eur(1500)), "fraudulent")
+        (dispute.taken, dispute.fee, dispute.reason.as_str()),
+        (crate::world::eur(1299), Some(crate::world::eur(1500)), "fraudulent")
     );
     assert!(dispute.evidence_until.is_some() && !dispute.is_answered);
     assert_eq!(stripe.fetch_dispute(&access, "dp_nobody").await, Ok(None));
