@@ -148,6 +148,9 @@ impl Billing {
         match &notice.subject {
             Subject::Setup(_) => return self.apply_page(&work, &notice).await,
             Subject::Method(_) | Subject::Mandate(_) => return self.apply_method(&work, &notice.subject).await,
+            Subject::LateMethod { method, checkout } => {
+                return Box::pin(self.apply_late_method(&work, method, checkout)).await;
+            }
             _ => {}
         }
         let payment = match self.ours(&work, &notice).await? {
@@ -192,7 +195,11 @@ impl Billing {
                 provider_event::finish(&mut tx, claim, End::Applied, "").await?;
                 Ok(tx.commit().await?)
             }
-            Subject::Setup(_) | Subject::Method(_) | Subject::Mandate(_) | Subject::Other => {
+            Subject::Setup(_)
+            | Subject::Method(_)
+            | Subject::LateMethod { .. }
+            | Subject::Mandate(_)
+            | Subject::Other => {
                 let (tx, _) = self.begin(brand).await?;
                 ignore(tx, claim, "nothing to do").await
             }

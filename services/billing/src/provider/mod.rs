@@ -34,8 +34,8 @@ pub use signature::{Forged, TOLERANCE, sign, verify};
 pub use stripe::Stripe;
 pub use talk::{
     Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, ConfirmAsk, Confirmation, EventPage, Evidence,
-    EvidenceAsk, Listed, Lookup, MethodFact, Notice, Probe, RefundAsk, RefundFact, SavedMethod, SetupAsk, SetupTruth,
-    Subject, Trace,
+    EvidenceAsk, LateMethod, Listed, Lookup, MethodFact, Notice, Probe, RefundAsk, RefundFact, SavedMethod, SetupAsk,
+    SetupTruth, Subject, Trace,
 };
 
 /// A payment provider.
@@ -179,6 +179,16 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
 
     /// What the provider says about an instrument now; none when it knows of none.
     async fn fetch_method(&self, _access: &Access, _subject: &Subject) -> Result<Option<MethodFact>, CallError> {
+        Ok(None)
+    }
+
+    /// An instrument that was saved on the page of a payment; none when the provider knows of no such thing.
+    async fn late_method(
+        &self,
+        _access: &Access,
+        _method: &str,
+        _checkout: &str,
+    ) -> Result<Option<LateMethod>, CallError> {
         Ok(None)
     }
 

@@ -145,6 +145,15 @@ pub struct SavedMethod {
     pub expires_on: Option<NaiveDate>,
 }
 
+/// An instrument that was saved on the page of a payment, told of after the payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LateMethod {
+    /// Our reference on the page.
+    pub reference: String,
+    /// The instrument.
+    pub saved: SavedMethod,
+}
+
 /// What the provider says about a saved instrument now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MethodFact {
@@ -324,6 +333,13 @@ pub enum Subject {
     Setup(String),
     /// A saved instrument.
     Method(String),
+    /// An instrument that was saved on the page of a payment, which may have come before.
+    LateMethod {
+        /// The provider's id of the instrument.
+        method: String,
+        /// The page.
+        checkout: String,
+    },
     /// The permission to charge an instrument.
     Mandate(String),
     /// Something this service has no use for.
@@ -341,6 +357,7 @@ impl Subject {
             | Self::Checkout(_)
             | Self::Setup(_)
             | Self::Method(_)
+            | Self::LateMethod { .. }
             | Self::Mandate(_)
             | Self::Other => "",
         }

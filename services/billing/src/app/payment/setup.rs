@@ -8,12 +8,12 @@ use uuid::Uuid;
 
 use crate::app::{Billing, broken, profile, subscription};
 use crate::domain::payment::{State as PaymentState, next_look};
-use crate::domain::provider::Route;
+use crate::domain::provider::{ProviderAccountId, Route};
 use crate::domain::subscription::{Method, State};
-use crate::provider::{CallError, SetupAsk, SetupTruth};
+use crate::provider::{CallError, SavedMethod, SetupAsk, SetupTruth};
 use crate::store;
 use crate::store::errand;
-use crate::store::payment::{AttemptKind, AttemptRequest};
+use crate::store::payment::{AttemptKind, AttemptRequest, Payment};
 use crate::store::payment_setup::Setup;
 
 /// Looks at a page before it is given up: two days, twice as long as providers keep one open.
@@ -134,6 +134,34 @@ impl Billing {
             }
         }
         Ok(tx.commit().await?)
+    }
+
+    /// Keeps what was saved on the page of a payment and told of after it. What the payment was for is charged to it from now on,
+    /// unless its holder chose something else meanwhile. The caller commits.
+    pub(crate) async fn keep_late_method(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        brand: BrandId,
+        payment: &Payment,
+        account: ProviderAccountId,
+        saved: &SavedMethod,
+        now: DateTime<Utc>,
+    ) -> Result<(), Problem> {
+        let theirs: Vec<_> = payment.subscription.into_iter().collect();
+        // Subscriptions before methods: the order of whoever settles a payment.
+        store::subscription::lock_all(tx, &theirs).await?;
+        let method = self.keep_method(tx, brand, payment.account, account, saved, now).await?;
+        for id in theirs {
+            let (mut unit, mut case) = subscription::open(tx, brand, id, None, now).await?;
+            let before = case.subscription.clone();
+            if before.method.is_some() || before.state.has_ended() {
+                continue;
+            }
+            case.subscription.method = Some(Method { id: method, label: saved.label.clone() });
+            unit.touch(&before, &mut case.subscription, "method_saved").map_err(broken)?;
+            subscription::close(tx, self, unit, case).await?;
+        }
+        Ok(())
     }
 
     /// Applies what became of a page. The caller holds it, and commits.

@@ -12,7 +12,7 @@ use crate::domain::payment::State;
 use crate::domain::provider::ProviderAccountId;
 use crate::provider::{CallError, Lookup, Notice, Subject};
 use crate::store;
-use crate::store::payment::Payment;
+use crate::store::payment::{AttemptKind, Payment};
 use crate::store::provider_event::{self, End};
 
 impl Billing {
@@ -93,6 +93,33 @@ impl Billing {
             return ignore(tx, work.claim, "about nothing of ours").await;
         }
         provider_event::finish(&mut tx, work.claim, End::Applied, "").await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// An instrument that was saved on the page of a payment, and told of after it.
+    pub(super) async fn apply_late_method(&self, work: &Work<'_>, method: &str, checkout: &str) -> Result<(), Problem> {
+        let (brand, account) = (work.claim.brand, work.reached.id);
+        let late = match work.reached.provider.late_method(&work.reached.access, method, checkout).await {
+            Ok(late) => late,
+            Err(error) => return self.put_off_for(work, &error).await,
+        };
+        let (mut tx, now) = self.begin(brand).await?;
+        let payment = match &late {
+            Some(late) => told_to(&mut tx, &late.reference, account).await?,
+            None => None,
+        };
+        let is_asked = |payment: &Payment| {
+            payment.checkout_ref == checkout && matches!(payment.kind, AttemptKind::Hosted { save_method: true, .. })
+        };
+        let (Some(late), Some(payment)) = (late, payment.filter(is_asked)) else {
+            return ignore(tx, work.claim, "about nothing of ours").await;
+        };
+        if payment.state == State::Succeeded {
+            self.keep_late_method(&mut tx, brand, &payment, account, &late.saved, now).await?;
+            provider_event::finish(&mut tx, work.claim, End::Applied, "").await?;
+        } else {
+            work.retry(&mut tx, Some(payment.id), "its payment has not settled", now).await?;
+        }
         Ok(tx.commit().await?)
     }
 

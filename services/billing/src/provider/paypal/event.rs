@@ -112,6 +112,11 @@ fn subject(kind: &str, resource: &Value) -> Subject {
         },
         ["PAYMENT", "CAPTURE", ..] => Subject::Payment(id()),
         ["VAULT", "PAYMENT-TOKEN", "DELETED" | "DELETION-INITIATED"] => Subject::Method(id()),
+        // A wallet may be saved only after the order was captured. One of no order is told by its page.
+        ["VAULT", "PAYMENT-TOKEN", "CREATED"] => match text(&resource["metadata"], "order_id") {
+            none if none.is_empty() => Subject::Other,
+            checkout => Subject::LateMethod { method: id(), checkout },
+        },
         ["CUSTOMER", "DISPUTE", ..] => Subject::Dispute {
             dispute: text(resource, "dispute_id"),
             payment: text(&resource["disputed_transactions"][0], "seller_transaction_id"),
@@ -160,6 +165,9 @@ mod tests {
         let whole = about("PAYMENT.CAPTURE.REVERSED", json!({"id": "C1", "status": "REVERSED"}));
         assert_eq!(whole.subject.payment(), "C1");
         assert_eq!(about("VAULT.PAYMENT-TOKEN.DELETED", json!({"id": "v1"})).subject, Subject::Method("v1".into()));
+        let late = about("VAULT.PAYMENT-TOKEN.CREATED", json!({"id": "v1", "metadata": {"order_id": "O1"}}));
+        assert_eq!(late.subject, Subject::LateMethod { method: "v1".into(), checkout: "O1".into() });
+        assert_eq!(about("VAULT.PAYMENT-TOKEN.CREATED", json!({"id": "v1"})).subject, Subject::Other);
         let told = json!({"dispute_id": "PP-D-1", "disputed_transactions": [{"seller_transaction_id": "C1"}]});
         let dispute = about("CUSTOMER.DISPUTE.CREATED", told);
         assert_eq!(dispute.subject, Subject::Dispute { dispute: "PP-D-1".into(), payment: "C1".into() });

@@ -34,8 +34,8 @@ use self::token::{Tokens, credentials};
 use self::wire::{Capture, Dispute, Order, Refund, VaultToken};
 use super::answer::parse;
 use super::{
-    Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, Forged, Lookup, MethodFact, Notice,
-    PaymentProvider, Probe, RefundAsk, RefundFact, SetupAsk, SetupTruth, Subject,
+    Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, EventPage, Forged, LateMethod, Listed, Lookup,
+    MethodFact, Notice, PaymentProvider, Probe, RefundAsk, RefundFact, SetupAsk, SetupTruth, Subject,
 };
 use crate::domain::decline::Advice;
 use crate::domain::payment::{Decline, DeclineClass, SavedToken, Truth};
@@ -328,6 +328,18 @@ impl PaymentProvider for PayPal {
         let found: Option<VaultToken> = self.find(access, &ask::method(id)?).await?;
         let label = found.as_ref().map(|found| found.saved().label).unwrap_or_default();
         Ok(Some(MethodFact { instrument: id.clone(), is_usable: found.is_some(), label, expires_on: None }))
+    }
+
+    async fn late_method(
+        &self,
+        access: &Access,
+        method: &str,
+        checkout: &str,
+    ) -> Result<Option<LateMethod>, CallError> {
+        let order: Option<Order> = self.find(access, &ask::order(checkout)?).await?;
+        let Some(reference) = order.as_ref().and_then(Order::reference) else { return Ok(None) };
+        let kept: Option<VaultToken> = self.find(access, &ask::method(method)?).await?;
+        Ok(kept.map(|kept| LateMethod { reference: reference.to_owned(), saved: kept.saved() }))
     }
 
     async fn detach(&self, access: &Access, token: &SavedToken) -> Result<(), CallError> {

@@ -121,6 +121,52 @@ async fn case_062_and_063_refusals_have_the_class_of_paypals_word() {
 }
 
 #[tokio::test]
+async fn a_wallet_that_is_saved_after_the_payment_is_charged_for_the_next_one() {
+    let till = till().await;
+    till.stub.held(|held| held.saves_late = true);
+    let payment = till.paid().await;
+    let subscription = payment.subscription.expect("a subscription");
+    assert!(till.world.subscription(subscription).await.method.is_none(), "nothing is saved yet");
+    let vault = till.stub.held(|held| held.vault.first_key_value().unwrap().0.clone());
+    let event = json!({"id": vault, "metadata": {"order_id": payment.checkout_ref}});
+    till.tell("VAULT.PAYMENT-TOKEN.CREATED", event.clone()).await.unwrap();
+    till.drain().await;
+    // Told again, it is kept once.
+    till.tell("VAULT.PAYMENT-TOKEN.CREATED", event).await.unwrap();
+    till.drain().await;
+    let methods = till.world.billing.payment_methods(till.world.brand, payment.account).await.unwrap();
+    assert_eq!(methods.len(), 1);
+    let method = till.world.subscription(subscription).await.method.expect("the wallet");
+    assert_eq!(method.label, "PayPal a…@example.com");
+    let renewal = till.charge(&payment).await;
+    till.drain().await;
+    assert_eq!(till.payment(renewal.id).await.state, State::Succeeded);
+    // Of an order of somebody else, or of none that we know.
+    till.tell("VAULT.PAYMENT-TOKEN.CREATED", json!({"id": vault, "metadata": {"order_id": "ORDER99"}})).await.unwrap();
+    till.drain().await;
+    assert_eq!(till.count("provider_event WHERE state = 'ignored'").await, 1);
+    till.world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn fault_f16_a_wallet_is_kept_once_when_the_answer_to_keeping_it_is_lost() {
+    let till = till().await;
+    let first = till.paid().await;
+    let address = || "https://tv.example/account".to_owned();
+    till.world.billing.begin_setup(till.world.brand, first.account, None, address(), address()).await.expect("a page");
+    till.stub.held(|held| held.setups.values_mut().for_each(|setup| setup["status"] = json!("APPROVED")));
+    till.stub.fault("POST /v3/vault/payment-tokens", 503, true);
+    let known = async || {
+        let methods = till.world.billing.payment_methods(till.world.brand, first.account).await.unwrap();
+        (methods.len(), till.stub.held(|held| held.vault.len()))
+    };
+    till.later().await;
+    assert_eq!(known().await, (1, 2), "PayPal has it, and nobody here knows");
+    till.later().await;
+    assert_eq!(known().await, (2, 2));
+}
+
+#[tokio::test]
 async fn case_072_a_wallet_is_saved_without_paying_and_one_that_is_gone_is_charged_no_more() {
     let till = till().await;
     let first = till.paid().await;

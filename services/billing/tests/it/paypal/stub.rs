@@ -49,6 +49,10 @@ pub struct Held {
     pub certificates_asked: usize,
     pub tokens_made: usize,
     pub is_token_old: bool,
+    /// The account may save no wallets.
+    pub has_no_vault: bool,
+    /// Wallets are saved only after the order was captured.
+    pub saves_late: bool,
     pub seen: Vec<Seen>,
     pub wrong: Vec<String>,
     by_key: HashMap<String, (u16, Value)>,
@@ -192,7 +196,9 @@ impl Held {
         let order = self.orders.get_mut(id).expect("there");
         order["status"] = json!("COMPLETED");
         order["purchase_units"][0]["payments"] = json!({"captures": [capture]});
-        if let Some(vault) = vault {
+        if let Some(vault) = vault
+            && !self.saves_late
+        {
             order["payment_source"]["paypal"]["attributes"] =
                 json!({"vault": {"id": vault, "status": "VAULTED", "customer": {"id": "cust1"}}});
         }
