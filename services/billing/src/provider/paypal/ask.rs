@@ -10,6 +10,10 @@ use super::wire::Link;
 use crate::provider::answer::segment;
 use crate::provider::{CallError, ChargeAsk, CheckoutAsk, RefundAsk, SetupAsk};
 
+/// Where events are listed.
+const EVENTS: &str = "/v1/notifications/webhooks-events";
+/// Events of one answer.
+const EVENTS_PER_PAGE: usize = 50;
 /// Longest description of a purchase.
 const TITLE_CHARS_MAX: usize = 127;
 /// What is charged later is what a period costs, before it begins.
@@ -110,6 +114,24 @@ pub fn forget(method: &str) -> Result<Call, CallError> {
     Ok(Call::delete(format!("/v3/vault/payment-tokens/{}", segment(method)?)))
 }
 
+/// Reads an event that was told.
+pub fn event(event: &str) -> Result<Call, CallError> {
+    Ok(Call::get(format!("{EVENTS}/{}", segment(event)?)))
+}
+
+/// Lists events, those since a time or the newest.
+pub fn events(since: Option<DateTime<Utc>>) -> Call {
+    let since = since.map(|at| format!("&start_time={}", at.to_rfc3339_opts(SecondsFormat::Secs, true)));
+    Call::get(format!("{EVENTS}?page_size={EVENTS_PER_PAGE}{}", since.unwrap_or_default()))
+}
+
+/// Lists what follows, when something does. PayPal names an address of its own; what is asked is the account's all the same.
+pub fn events_next(links: &[Link]) -> Option<Call> {
+    let next = links.iter().find(|link| link.rel == "next")?;
+    let url = Url::parse(&next.href).ok().filter(|url| url.path() == EVENTS)?;
+    Some(Call::get(format!("{EVENTS}?{}", url.query()?)))
+}
+
 /// Reads an objection.
 pub fn dispute(dispute: &str) -> Result<Call, CallError> {
     Ok(Call::get(format!("/v1/customer/disputes/{}", segment(dispute)?)))
@@ -155,6 +177,17 @@ mod tests {
         assert_ne!(unsaved.key.as_deref(), Some(format!("pay:{id}").as_str()));
         let unsaved = unsaved.body.unwrap();
         assert!(unsaved["payment_source"]["paypal"].get("attributes").is_none());
+    }
+
+    #[test]
+    fn the_next_events_are_asked_for_where_the_account_is() {
+        let next = |href: &str| events_next(&[Link { href: href.into(), rel: "next".into() }]).map(|call| call.path);
+        let path = "/v1/notifications/webhooks-events?start_time=2026-01-01T00:00:00Z&page=2";
+        assert_eq!(next(&format!("https://api.paypal.com{path}")).as_deref(), Some(path));
+        assert_eq!((next("https://evil.test/elsewhere?page=2"), next("nonsense")), (None, None));
+        assert_eq!(events_next(&[]), None);
+        let since = events(Some("2026-01-01T00:00:00.123Z".parse().unwrap())).path;
+        assert!(since.ends_with("&start_time=2026-01-01T00:00:00Z"), "{since}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::provider::{Forged, Notice, Subject};
+use crate::provider::{CallError, Forged, Listed, Notice, Subject};
 
 /// Longest id of an event.
 const ID_CHARS_MAX: usize = 255;
@@ -94,6 +94,15 @@ pub fn read(raw: &[u8]) -> Result<Notice, Forged> {
         _ => String::new(),
     };
     Ok(Notice { event_id: event.id, kind: event.event_type, reference, subject, is_live: None })
+}
+
+/// An event as PayPal lists it: the same object its webhook carries.
+pub fn listed(event: &Value) -> Result<Listed, CallError> {
+    let at = DateTime::parse_from_rfc3339(&text(event, "create_time"));
+    match (text(event, "id"), at) {
+        (id, Ok(at)) if !id.is_empty() => Ok(Listed { id, at: at.to_utc(), body: event.to_string().into_bytes() }),
+        _ => Err(CallError::Ambiguous("an event without id or time".to_owned())),
+    }
 }
 
 fn subject(kind: &str, resource: &Value) -> Subject {

@@ -31,7 +31,7 @@ use self::call::{Call, Reply};
 use self::certificate::Certificates;
 use self::event::Transmission;
 use self::token::{Tokens, credentials};
-use self::wire::{Capture, Dispute, Order, Refund, VaultToken};
+use self::wire::{Capture, Dispute, EventList, Order, Refund, VaultToken};
 use super::answer::parse;
 use super::{
     Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, EventPage, Forged, LateMethod, Listed, Lookup,
@@ -296,6 +296,33 @@ impl PaymentProvider for PayPal {
     async fn fetch_dispute(&self, access: &Access, reference: &str) -> Result<Option<dispute::Truth>, CallError> {
         let found: Option<Dispute> = self.find(access, &ask::dispute(reference)?).await?;
         found.map(|dispute| dispute.truth()).transpose()
+    }
+
+    /// PayPal lists by time, in no order we rely on, so everything since the time of `event` is read before anything is told.
+    async fn events_after(&self, access: &Access, event: &str) -> Result<Option<EventPage>, CallError> {
+        let begun = if event.is_empty() {
+            None
+        } else {
+            let begun: Option<serde_json::Value> = self.find(access, &ask::event(event)?).await?;
+            let gone = || CallError::Refused { code: EVENT_GONE.to_owned() };
+            Some(event::listed(&begun.ok_or_else(gone)?)?.at)
+        };
+        let (mut events, mut next) = (Vec::new(), Some(ask::events(begun)));
+        for _ in 0..EVENT_PAGES_MAX {
+            let Some(call) = next.take() else { break };
+            let page: EventList = self.read(access, &call).await?;
+            for event in &page.events {
+                events.push(event::listed(event)?);
+            }
+            // Without a time to begin at, what there is more of is older.
+            next = begun.and_then(|_| ask::events_next(&page.links));
+        }
+        if next.is_some() {
+            return Err(CallError::Ambiguous("more events than are read at a time".to_owned()));
+        }
+        events.sort_by(|one: &Listed, other| (one.at, &one.id).cmp(&(other.at, &other.id)));
+        events.dedup_by(|one, other| one.id == other.id);
+        Ok(Some(EventPage { events, has_more: false }))
     }
 
     async fn create_setup(&self, access: &Access, ask: &SetupAsk) -> Result<Checkout, CallError> {

@@ -3,6 +3,7 @@
 
 mod charges;
 mod payments;
+mod polls;
 mod refunds;
 mod schema;
 mod signer;

@@ -8,6 +8,7 @@ use serde_json::Value;
 const FILES: [&str; 5] = [
     "checkout_orders_v2.json",
     "customer_disputes_v1.json",
+    "notifications_webhooks_v1.json",
     "payments_payment_v2.json",
     "vault_payment_tokens_v3.json",
 ];

@@ -232,7 +232,28 @@ impl Held {
         (200, capture)
     }
 
-    fn answer(&mut self, method: &str, path: &str, body: &Value) -> Answer {
+    /// The newest first, two at a time.
+    fn list_events(&self, query: &str) -> Answer {
+        let asked = |name: &str| {
+            let told = url::form_urlencoded::parse(query.as_bytes()).find(|(known, _)| known == name);
+            told.map(|(_, value)| value.into_owned()).unwrap_or_default()
+        };
+        let (since, page) = (asked("start_time"), asked("page").parse().unwrap_or(0_usize));
+        let time = |text: &str| chrono::DateTime::parse_from_rfc3339(text).ok();
+        let is_asked = |event: &&Value| time(event["create_time"].as_str().unwrap_or_default()) >= time(&since);
+        let all: Vec<_> = self.events.iter().rev().filter(is_asked).cloned().collect();
+        let next =
+            format!("https://api-m.paypal.com/v1/notifications/webhooks-events?start_time={since}&page={}", page + 1);
+        let links = if all.len() > (page + 1) * 2 {
+            json!([{"href": next, "rel": "next", "method": "GET"}])
+        } else {
+            json!([])
+        };
+        let shown: Vec<_> = all.into_iter().skip(page * 2).take(2).collect();
+        (200, json!({"count": shown.len(), "events": shown, "links": links}))
+    }
+
+    fn answer(&mut self, method: &str, path: &str, query: &str, body: &Value) -> Answer {
         let found = |map: &BTreeMap<String, Value>, id: &str| match map.get(id) {
             Some(object) => (200, object.clone()),
             None => problem(404, "INVALID_RESOURCE_ID"),
@@ -295,6 +316,13 @@ impl Held {
                 None => problem(404, "INVALID_RESOURCE_ID"),
             },
             ("GET", ["v1", "customer", "disputes", id]) => found(&self.disputes, id),
+            ("GET", ["v1", "notifications", "webhooks-events"]) => self.list_events(query),
+            ("GET", ["v1", "notifications", "webhooks-events", id]) => {
+                match self.events.iter().find(|event| event["id"] == *id) {
+                    Some(event) => (200, event.clone()),
+                    None => problem(404, "INVALID_RESOURCE_ID"),
+                }
+            }
             _ => problem(404, "INVALID_RESOURCE_ID"),
         }
     }
@@ -330,7 +358,7 @@ async fn handle(State(held): State<Arc<Mutex<Held>>>, request: Request) -> Respo
     if held.is_token_old || header("authorization") != format!("Bearer A21-{}", held.tokens_made) {
         return reply((401, json!({"name": "AUTHENTICATION_FAILURE", "message": "old", "debug_id": "d1"})));
     }
-    let call = format!("{method} {path}");
+    let (call, query) = (format!("{method} {path}"), parts.uri.query().unwrap_or_default().to_owned());
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let key = header("paypal-request-id");
     held.seen.push(Seen { call: call.clone(), key: key.clone(), body: body.clone() });
@@ -341,7 +369,7 @@ async fn handle(State(held): State<Arc<Mutex<Held>>>, request: Request) -> Respo
         return reply(problem(fault.map_or(500, |fault| fault.status), "SIMULATED"));
     }
     let known = held.by_key.get(&key).filter(|_| !key.is_empty()).cloned();
-    let answer = known.unwrap_or_else(|| held.answer(&method, &path, &body));
+    let answer = known.unwrap_or_else(|| held.answer(&method, &path, &query, &body));
     // PayPal forgets a call it refused.
     if !key.is_empty() && answer.0 < 300 {
         held.by_key.insert(key, answer.clone());
