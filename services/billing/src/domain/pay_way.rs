@@ -7,6 +7,8 @@ pub enum PayKind {
     Card,
     /// A test card at a simulated provider: no money moves.
     Sandbox,
+    /// A PayPal wallet.
+    PayPal,
 }
 
 /// How an account is read where a customer chooses: as the operator calls it, else by what it is paid with there.

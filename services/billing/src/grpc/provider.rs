@@ -92,6 +92,7 @@ pub(super) async fn list_pay_ways(
         let kind = match provider.pay_kind() {
             PayKind::Card => proto::pay_way::Kind::Card,
             PayKind::Sandbox => proto::pay_way::Kind::Sandbox,
+            PayKind::PayPal => proto::pay_way::Kind::Paypal,
         };
         Some(proto::PayWay {
             provider_account_id: account.id.to_string(),

@@ -28,8 +28,9 @@ view! {
 }
 
 words! {
-    /// What is paid with. `card`: a card, or what else the provider's page offers; `sandbox`: a test card, no money moves.
-    PayKind from billing::pay_way::Kind { Card, Sandbox }
+    /// What is paid with. `card`: a card, or what else the provider's page offers; `sandbox`: a test card, no money moves; `paypal`:
+    /// a PayPal wallet.
+    PayKind from billing::pay_way::Kind { Card, Sandbox, Paypal }
 }
 
 view! {

@@ -38,6 +38,7 @@ use super::{
     MethodFact, Notice, PaymentProvider, Probe, RefundAsk, RefundFact, SetupAsk, SetupTruth, Subject,
 };
 use crate::domain::decline::Advice;
+use crate::domain::pay_way::PayKind;
 use crate::domain::payment::{Decline, DeclineClass, SavedToken, Truth};
 use crate::domain::{dispute, refund};
 
@@ -148,6 +149,10 @@ impl PaymentProvider for PayPal {
             takes_when_asked: true,
             refunds_disputes: true,
         }
+    }
+
+    fn pay_kind(&self) -> PayKind {
+        PayKind::PayPal
     }
 
     fn exponent(&self, currency: Currency) -> u32 {

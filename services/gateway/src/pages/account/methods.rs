@@ -45,6 +45,7 @@ pub fn way_name(way: &PayWay) -> &str {
     match (way.name.as_str(), way.kind()) {
         ("", Kind::Card | Kind::Unspecified) => "Card",
         ("", Kind::Sandbox) => "Test card",
+        ("", Kind::Paypal) => "PayPal",
         (name, _) => name,
     }
 }
