@@ -1,5 +1,6 @@
 //! Charges of saved wallets.
 
+use billing::app::payment::HostedPage;
 use billing::domain::payment::{DeclineClass, State};
 use serde_json::json;
 
@@ -27,7 +28,8 @@ async fn case_059_fault_f16_a_charge_whose_answer_is_lost_is_made_again_with_the
     assert_eq!(till.payment(renewal.id).await.state, State::Unknown);
     // While nobody knows, no other way is opened.
     let address = || "https://tv.example/".to_owned();
-    let other = till.world.billing.pay_invoice(till.world.brand, renewal.invoice, None, address(), address()).await;
+    let page = HostedPage::any(address(), address());
+    let other = till.world.billing.pay_invoice(till.world.brand, renewal.invoice, None, page).await;
     assert_eq!(other.unwrap_err().reason, "PAYMENT_IN_PROGRESS");
     till.good_weather();
     till.later().await;

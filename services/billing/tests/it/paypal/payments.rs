@@ -1,5 +1,6 @@
 //! Payments on PayPal's page, and accounts.
 
+use billing::app::payment::HostedPage;
 use billing::domain::invoice::State as InvoiceState;
 use billing::domain::payment::State;
 use ottery_kit::secret::Secret;
@@ -74,7 +75,8 @@ async fn what_is_agreed_to_on_a_page_that_was_replaced_is_not_taken() {
     let till = till().await;
     let first = till.order().await;
     let address = || "https://tv.example/".to_owned();
-    let again = till.world.billing.pay_invoice(till.world.brand, first.invoice, None, address(), address());
+    let page = HostedPage::any(address(), address());
+    let again = till.world.billing.pay_invoice(till.world.brand, first.invoice, None, page);
     let (second, _) = again.await.expect("a page");
     till.stub.approve(&first.checkout_ref);
     till.tell("CHECKOUT.ORDER.APPROVED", till.stub.order(&first.checkout_ref)).await.unwrap();
@@ -98,7 +100,8 @@ async fn what_is_agreed_to_again_after_a_refusal_is_not_taken_beside_the_next_pa
     assert_eq!(till.payment(first.id).await.state, State::Failed);
     till.stub.held(|held| held.refusal.clear());
     let address = || "https://tv.example/".to_owned();
-    let again = till.world.billing.pay_invoice(till.world.brand, first.invoice, None, address(), address());
+    let page = HostedPage::any(address(), address());
+    let again = till.world.billing.pay_invoice(till.world.brand, first.invoice, None, page);
     let second = till.payment(again.await.expect("a page").0).await;
     // The payer goes on at the first page, which PayPal keeps open.
     till.tell("CHECKOUT.ORDER.APPROVED", till.stub.order(&first.checkout_ref)).await.unwrap();
