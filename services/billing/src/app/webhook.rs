@@ -165,14 +165,8 @@ impl Billing {
         match &notice.subject {
             Subject::Payment(reference) => self.apply_payment(&work, &payment, reference).await,
             Subject::Checkout(reference) => {
-                let (provider, access) = (&work.reached.provider, &work.reached.access);
                 // What nobody wants any more is looked at and not taken, nor what was decided: another page may be open.
-                let is_over = payment.is_withdrawn || payment.state.is_final();
-                let truth = if is_over || payment.checkout_ref != *reference {
-                    provider.fetch_payment(access, Lookup::Checkout(reference)).await
-                } else {
-                    provider.take_checkout(access, reference).await
-                };
+                let truth = Box::pin(self.take_page(brand, payment.id, &work.reached, reference)).await?;
                 self.apply_truth(&work, payment.id, truth).await
             }
             Subject::Refund { refund, payment: reference } => {

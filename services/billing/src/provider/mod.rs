@@ -34,8 +34,8 @@ pub use signature::{Forged, TOLERANCE, sign, verify};
 pub use stripe::Stripe;
 pub use talk::{
     Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, ConfirmAsk, Confirmation, EventPage, Evidence,
-    EvidenceAsk, LateMethod, Listed, Lookup, MethodFact, Notice, Probe, RefundAsk, RefundFact, SavedMethod, SetupAsk,
-    SetupTruth, Subject, Trace,
+    EvidenceAsk, LateMethod, Listed, Lookup, MethodFact, Notice, PageTruth, Probe, RefundAsk, RefundFact, SavedMethod,
+    SetupAsk, SetupTruth, Subject, Trace,
 };
 
 /// A payment provider.
@@ -116,7 +116,12 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
     /// What the provider says about a payment now.
     async fn fetch_payment(&self, access: &Access, lookup: Lookup<'_>) -> Result<Truth, CallError>;
 
-    /// Takes what the customer agreed to on a page; a provider whose pages take the money themselves only says what came.
+    /// What a page says now; takes nothing.
+    async fn read_checkout(&self, access: &Access, reference: &str) -> Result<PageTruth, CallError> {
+        Ok(PageTruth::Told(self.fetch_payment(access, Lookup::Checkout(reference)).await?))
+    }
+
+    /// Takes what the customer [agreed](PageTruth::Agreed) to on a page.
     async fn take_checkout(&self, access: &Access, reference: &str) -> Result<Truth, CallError> {
         self.fetch_payment(access, Lookup::Checkout(reference)).await
     }

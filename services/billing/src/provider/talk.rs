@@ -270,6 +270,15 @@ pub enum Lookup<'a> {
     },
 }
 
+/// What a hosted page says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PageTruth {
+    /// What became of it.
+    Told(Truth),
+    /// The customer agreed, and nothing was taken: that is for us to do.
+    Agreed,
+}
+
 /// What an account says about itself when it is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {

@@ -112,6 +112,13 @@ impl Payment {
     pub fn invoices(&self) -> Vec<InvoiceId> {
         if self.shares.is_empty() { vec![self.invoice] } else { self.shares.clone() }
     }
+
+    /// Whether what was agreed to on its page is being taken by us, and nobody knows what came of it.
+    #[must_use]
+    pub fn is_taking(&self) -> bool {
+        let is_undecided = self.is_processing && self.state == State::Pending;
+        is_undecided && !self.checkout_ref.is_empty() && self.provider_ref.is_empty()
+    }
 }
 
 struct Row {
@@ -606,7 +613,7 @@ pub async fn refusals(
     Ok(Refusals { of_invoice: count(row.of_invoice), of_method: count(row.of_method) })
 }
 
-/// Whether a saved method is being charged for the invoice at this moment.
+/// Whether a saved method is being charged for the invoice at this moment, or what was agreed to on a page is being decided.
 pub async fn is_charging(tx: &mut PgTransaction<'_>, invoice: InvoiceId) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM payment WHERE brand_id = ottery_brand()

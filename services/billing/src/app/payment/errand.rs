@@ -141,7 +141,7 @@ impl Billing {
         };
         let customer = self.customer_of(&mut tx, brand, &payment, reached.id).await?;
         drop(tx);
-        let truth = self.ask(&reached, &payment, &customer).await;
+        let truth = Box::pin(self.ask(brand, &reached, &payment, &customer)).await?;
         let (mut tx, now) = self.begin(brand).await?;
         let is_settled_absence = payment.sent_ago.is_none_or(|ago| ago >= ABSENT_AFTER);
         match truth {
@@ -178,9 +178,15 @@ impl Billing {
         Ok(store::provider_account::customer(tx, payment.account, account).await?)
     }
 
-    async fn ask(&self, reached: &Reached, payment: &Payment, customer: &str) -> Result<Truth, CallError> {
+    async fn ask(
+        &self,
+        brand: BrandId,
+        reached: &Reached,
+        payment: &Payment,
+        customer: &str,
+    ) -> Result<Result<Truth, CallError>, Problem> {
         if payment.is_withdrawn && payment.is_resumed && payment.checkout_ref.is_empty() {
-            return reached.provider.cancel_payment(&reached.access, &payment.provider_ref).await;
+            return Ok(reached.provider.cancel_payment(&reached.access, &payment.provider_ref).await);
         }
         let lookup = if !payment.checkout_ref.is_empty() {
             Lookup::Checkout(&payment.checkout_ref)
@@ -192,7 +198,7 @@ impl Billing {
         if let Lookup::Checkout(page) = lookup
             && !payment.is_withdrawn
         {
-            return reached.provider.take_checkout(&reached.access, page).await;
+            return self.take_page(brand, payment.id, reached, page).await;
         }
         if payment.is_withdrawn && !payment.checkout_ref.is_empty() {
             // Whether it could be closed is seen by reading it.
@@ -200,10 +206,7 @@ impl Billing {
                 tracing::debug!(payment.id = %payment.id, %error, "page not closed");
             }
         }
-        let truth = reached.provider.fetch_payment(&reached.access, lookup).await?;
-        // Nobody will ask for what was agreed to on a page that was withdrawn.
-        let is_over = payment.is_withdrawn && truth == Truth::Open && reached.provider.capabilities().takes_when_asked;
-        Ok(if is_over { Truth::Expired } else { truth })
+        Ok(reached.provider.fetch_payment(&reached.access, lookup).await)
     }
 
     /// The provider has never heard of the call. A page nobody was sent to is forgotten; a charge is made again with the

@@ -16,6 +16,7 @@ mod poll;
 mod reach;
 mod settle;
 mod setup;
+mod take;
 mod workers;
 
 pub use account::{PutAccount, Rotate};

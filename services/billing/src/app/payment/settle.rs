@@ -10,7 +10,7 @@ use super::confirm;
 use crate::app::settlement::{self, Owed, SettledPayment};
 use crate::app::{Billing, broken};
 use crate::domain::invoice::Invoice;
-use crate::domain::payment::{Capture, Command, Decline, DeclineClass, Outcome, Truth, next_look};
+use crate::domain::payment::{Capture, Command, Decline, DeclineClass, Outcome, State, Truth, next_look};
 use crate::domain::provider::ProviderAccountId;
 use crate::domain::subscription::Method;
 use crate::events;
@@ -66,12 +66,22 @@ pub(crate) async fn apply(
     if payment.provider.is_empty() {
         teller.provider.clone_into(&mut payment.provider);
     }
+    let was_open = (payment.state == State::Unknown || payment.is_taking()).then_some(payment.id);
+    let takes_when_asked = || {
+        let provider = billing.providers.get(&payment.provider);
+        provider.is_some_and(|provider| provider.capabilities().takes_when_asked)
+    };
+    let truth = match truth {
+        // Nobody will ask for what was agreed to on a page that was withdrawn, unless somebody has.
+        Truth::Open if payment.is_withdrawn && !payment.is_taking() && takes_when_asked() => Truth::Expired,
+        truth => truth,
+    };
     match truth {
         // Boxed, as each step of a payment that calls a large one is: unoptimised, one within the other is more than a stack.
         Truth::Captured(capture) => return Box::pin(captured(tx, billing, brand, owed, payment, capture, now)).await,
         Truth::Open => {
             move_to(&mut payment, Command::Wait, now)?;
-            payment.is_processing = false;
+            payment.is_processing = payment.is_taking();
         }
         Truth::Processing { provider_ref } => {
             move_to(&mut payment, Command::Wait, now)?;
@@ -99,6 +109,9 @@ pub(crate) async fn apply(
         }
         Truth::Absent => {}
     }
+    if let Some(id) = was_open.filter(|_| payment.state.is_final()) {
+        store::task::resolve(tx, brand, super::UNKNOWN_TASK, id, now).await?;
+    }
     let is_change = before != (payment.state, payment.is_processing);
     finish(tx, billing, brand, &owed.invoice, &payment, is_change, teller.tries, now).await?;
     Ok(payment)
@@ -117,6 +130,23 @@ pub(crate) async fn fail(
     if move_to(&mut payment, Command::Fail, now)? {
         payment.failure = Some(Decline { class: DeclineClass::Hard, code: code.to_owned() });
         finish(tx, billing, brand, &invoice, &payment, true, 0, now).await?;
+    }
+    Ok(())
+}
+
+/// Writes down that what was agreed to on a page is being taken, or that it surely was not. The caller holds the lock and commits.
+pub(super) async fn set_taking(
+    tx: &mut PgTransaction<'_>,
+    billing: &Billing,
+    brand: BrandId,
+    payment: &mut Payment,
+    is_taking: bool,
+    now: DateTime<Utc>,
+) -> Result<(), Problem> {
+    payment.is_processing = is_taking;
+    store::payment::save(tx, payment).await?;
+    for invoice in payment.invoices() {
+        Box::pin(settlement::reopen_plan(tx, billing, brand, invoice, now)).await?;
     }
     Ok(())
 }
@@ -178,7 +208,6 @@ async fn finish(
     tries: u32,
     now: DateTime<Utc>,
 ) -> Result<(), Problem> {
-    use crate::domain::payment::State;
     store::payment::save(tx, payment).await?;
     let id = payment.id.as_uuid();
     let is_idle = matches!((&payment.kind, payment.state), (AttemptKind::Hosted { .. }, State::Requested));
@@ -293,7 +322,7 @@ pub(crate) async fn complain(
     now: DateTime<Utc>,
 ) -> Result<(), Problem> {
     let is_late = payment.sent_ago.is_some_and(|ago| ago > unknown_max);
-    if payment.state == crate::domain::payment::State::Unknown && is_late {
+    if (payment.state == State::Unknown || payment.is_taking()) && is_late {
         let summary = format!(
             "nobody knows whether {} was paid by {}: the provider does not answer. Look there for this reference; it is read back hourly",
             payment.amount, payment.id

@@ -35,7 +35,7 @@ use self::wire::{Capture, Dispute, EventList, Order, Refund, VaultToken};
 use super::answer::parse;
 use super::{
     Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, EventPage, Forged, LateMethod, Listed, Lookup,
-    MethodFact, Notice, PaymentProvider, Probe, RefundAsk, RefundFact, SetupAsk, SetupTruth, Subject,
+    MethodFact, Notice, PageTruth, PaymentProvider, Probe, RefundAsk, RefundFact, SetupAsk, SetupTruth, Subject,
 };
 use crate::domain::decline::Advice;
 use crate::domain::pay_way::PayKind;
@@ -251,16 +251,17 @@ impl PaymentProvider for PayPal {
         }
     }
 
+    async fn read_checkout(&self, access: &Access, reference: &str) -> Result<PageTruth, CallError> {
+        let found: Option<Order> = self.find(access, &ask::order(reference)?).await?;
+        Ok(match found {
+            None => PageTruth::Told(Truth::Expired),
+            Some(order) if order.status == "APPROVED" && order.waits_for_us() => PageTruth::Agreed,
+            Some(order) => PageTruth::Told(order.truth()?),
+        })
+    }
+
     async fn take_checkout(&self, access: &Access, reference: &str) -> Result<Truth, CallError> {
-        let Some(order) = self.find::<Order>(access, &ask::order(reference)?).await? else { return Ok(Truth::Expired) };
-        if order.status != "APPROVED" || !order.waits_for_us() {
-            return order.truth();
-        }
-        match self.capture(access, reference).await? {
-            // The payer has to come back to the page.
-            Truth::Declined { decline: Decline { class: DeclineClass::Action, .. }, .. } => Ok(Truth::Open),
-            truth => Ok(truth),
-        }
+        self.capture(access, reference).await
     }
 
     async fn refund(&self, access: &Access, ask: &RefundAsk) -> Result<refund::Truth, CallError> {

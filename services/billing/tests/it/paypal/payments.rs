@@ -3,9 +3,13 @@
 use billing::app::payment::HostedPage;
 use billing::domain::invoice::State as InvoiceState;
 use billing::domain::payment::State;
+use billing::store;
+use billing::store::payment::Payment;
+use ottery_kernel::PaymentId;
+use ottery_kit::grpc::Problem;
 use ottery_kit::secret::Secret;
 
-use super::till::till;
+use super::till::{Till, till};
 use crate::world::eur;
 
 #[tokio::test]
@@ -46,6 +50,103 @@ async fn case_059_fault_f16_a_capture_whose_answer_is_lost_is_read_back_and_made
     assert_eq!(till.payment(payment.id).await.state, State::Succeeded);
     assert_eq!(till.stub.captures(&payment.id.to_string()), 1);
     till.world.assert_sound().await;
+}
+
+impl Till {
+    /// Another page for the same invoice.
+    async fn another_page(&self, of: &Payment) -> Result<PaymentId, Problem> {
+        let address = || "https://tv.example/".to_owned();
+        let page = HostedPage::any(address(), address());
+        let made = self.world.billing.pay_invoice(self.world.brand, of.invoice, None, page).await;
+        made.map(|(payment, _)| payment)
+    }
+
+    async fn stands(&self, of: &Payment) -> (State, bool) {
+        let payment = self.payment(of.id).await;
+        (payment.state, payment.is_processing)
+    }
+
+    /// Nobody waits for the payment any more.
+    async fn withdraw(&self, of: &Payment) {
+        let mut tx = self.world.tx().await;
+        let (brand, invoices) = (self.world.brand, [of.invoice]);
+        store::payment::withdraw(&mut tx, brand, &invoices, None, self.world.now()).await.expect("withdrawn");
+        tx.commit().await.expect("committed");
+    }
+}
+
+#[tokio::test]
+async fn case_059_a_capture_whose_outcome_is_unknown_locks_the_invoice() {
+    for is_told in [true, false] {
+        let till = till().await;
+        let payment = till.order().await;
+        till.stub.approve(&payment.checkout_ref);
+        till.stub.fault("POST /v2/checkout/orders/", 503, false);
+        if is_told {
+            till.tell("CHECKOUT.ORDER.APPROVED", till.stub.order(&payment.checkout_ref)).await.unwrap();
+            till.drain().await;
+        } else {
+            till.later().await;
+        }
+        assert_eq!(till.stands(&payment).await, (State::Pending, true));
+        assert_eq!(till.another_page(&payment).await.unwrap_err().reason, "PAYMENT_IN_PROGRESS");
+        till.later().await;
+        assert_eq!(till.stands(&payment).await, (State::Succeeded, false));
+        assert_eq!(till.stub.captures(&payment.id.to_string()), 1);
+        till.world.assert_sound().await;
+    }
+}
+
+#[tokio::test]
+async fn case_059_a_capture_that_was_surely_not_made_locks_nothing() {
+    for (fault, refusal) in [(Some(429), ""), (None, "PAYER_ACTION_REQUIRED")] {
+        let till = till().await;
+        let first = till.order().await;
+        till.stub.approve(&first.checkout_ref);
+        till.stub.held(|held| held.refusal = refusal.into());
+        if let Some(status) = fault {
+            till.stub.fault("POST /v2/checkout/orders/", status, false);
+        }
+        till.later().await;
+        assert_eq!(till.stands(&first).await, (State::Pending, false), "{refusal}");
+        till.stub.held(|held| held.refusal.clear());
+        let second = till.payment(till.another_page(&first).await.expect("a page")).await;
+        till.stub.approve(&second.checkout_ref);
+        till.later().await;
+        assert_eq!((till.stands(&first).await.0, till.stands(&second).await.0), (State::Cancelled, State::Succeeded));
+        assert_eq!(till.stub.captures(&first.id.to_string()), 0);
+        till.world.assert_sound().await;
+    }
+}
+
+#[tokio::test]
+async fn case_059_a_page_is_not_over_while_its_capture_is_undecided() {
+    let till = till().await;
+    let payment = till.order().await;
+    till.stub.approve(&payment.checkout_ref);
+    till.stub.fault("POST /v2/checkout/orders/", 503, false);
+    till.later().await;
+    till.withdraw(&payment).await;
+    till.later().await;
+    assert_eq!(till.stands(&payment).await, (State::Pending, true), "it may be captured yet");
+    assert_eq!(till.stub.seen("POST /v2/checkout/orders/").len(), 1, "and is not asked for again");
+    till.stub.held(|held| held.capture(&payment.checkout_ref));
+    till.later().await;
+    assert_eq!(till.stands(&payment).await, (State::Succeeded, false));
+    till.world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn case_059_an_order_paypal_has_forgotten_decides_an_unknown_capture() {
+    let till = till().await;
+    let payment = till.order().await;
+    till.stub.approve(&payment.checkout_ref);
+    till.stub.fault("POST /v2/checkout/orders/", 503, false);
+    till.later().await;
+    till.stub.held(|held| held.orders.remove(&payment.checkout_ref));
+    till.later().await;
+    assert_eq!(till.stands(&payment).await, (State::Cancelled, false));
+    assert!(till.another_page(&payment).await.is_ok());
 }
 
 #[tokio::test]
