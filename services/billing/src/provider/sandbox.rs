@@ -282,6 +282,7 @@ impl PaymentProvider for Sandbox {
             makes_secret: false,
             takes_when_asked: false,
             refunds_disputes: false,
+            finds_by_reference: true,
         }
     }
 

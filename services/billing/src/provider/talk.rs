@@ -68,6 +68,8 @@ pub struct Capabilities {
     pub takes_when_asked: bool,
     /// Gives money back for an objection by a refund, and tells of that beside the objection.
     pub refunds_disputes: bool,
+    /// Finds a payment by our id, so that none was made where it finds none.
+    pub finds_by_reference: bool,
 }
 
 /// A hosted page to be made.

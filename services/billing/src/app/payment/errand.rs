@@ -1,6 +1,6 @@
 //! Calls the workers make: charges of saved methods, and reading back.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use ottery_kernel::{BrandId, Money, PaymentId};
 use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
@@ -12,7 +12,7 @@ use crate::app::Billing;
 use crate::app::broken;
 use crate::app::settlement::Owed;
 use crate::domain::invoice::{Invoice, State as InvoiceState};
-use crate::domain::payment::{Command, State, Truth};
+use crate::domain::payment::{Command, Decline, DeclineClass, State, Truth};
 use crate::domain::provider::ProviderAccountId;
 use crate::provider::{CallError, ChargeAsk, Lookup};
 use crate::store;
@@ -72,7 +72,13 @@ impl Billing {
         if !matches!(payment.state, State::Requested | State::Unknown) {
             return Ok(());
         }
+        let was_lost = payment.state == State::Unknown;
+        // Of the call before nobody knows anything, and what keeps this one from being made says nothing about it.
+        let is_undecided = was_lost && !self.finds_by_reference(&payment);
         let is_wanted = still_owed(&mut tx, &invoice, &payment).await? == Some(payment.amount);
+        if !is_wanted && is_undecided {
+            return self.leave_undecided(tx, brand, id, tries, now).await;
+        }
         if !is_wanted {
             settle::note(&mut tx, self, brand, id, Command::Cancel, tries, now).await?;
             return Ok(tx.commit().await?);
@@ -82,16 +88,17 @@ impl Billing {
             Some(stored) => self.reach(&mut tx, brand, stored.provider_account).await?,
             None => None,
         };
-        if reached.as_ref().is_some_and(|reached| !reached.is_enabled) {
-            settle::fail(&mut tx, self, brand, id, "account_disabled", now).await?;
-            return Ok(tx.commit().await?);
-        }
-        let (Some(stored), Some(reached)) = (stored, reached) else {
-            settle::fail(&mut tx, self, brand, id, "method_gone", now).await?;
-            return Ok(tx.commit().await?);
+        let is_disabled = reached.as_ref().is_some_and(|reached| !reached.is_enabled);
+        let (stored, reached) = match (stored, reached) {
+            (Some(stored), Some(reached)) if !is_disabled => (stored, reached),
+            _ if is_undecided => return self.leave_undecided(tx, brand, id, tries, now).await,
+            _ => {
+                let code = if is_disabled { "account_disabled" } else { "method_gone" };
+                settle::fail(&mut tx, self, brand, id, code, now).await?;
+                return Ok(tx.commit().await?);
+            }
         };
         payment.method_label.clone_from(&stored.label);
-        let was_lost = payment.state == State::Unknown;
         let ask = ChargeAsk { payment: id, amount: payment.amount, token: self.open_token(brand, method, &stored)? };
         if was_lost {
             write_sent(&mut tx, &mut payment, &reached).await?;
@@ -105,6 +112,11 @@ impl Billing {
         ottery_kit::crash::point("payment.answered");
         let (mut tx, now) = self.begin(brand).await?;
         match answer {
+            // What is wrong with the method may be seen before the key is: the call before may have been made with it.
+            Ok(Truth::Declined { decline: Decline { class: DeclineClass::Hard, code }, .. }) if is_undecided => {
+                tracing::warn!(payment.id = %id, provider = reached.provider.name(), %code, "lost charge not made again");
+                self.note_undecided(&mut tx, brand, id, tries, now).await?;
+            }
             Ok(truth) => {
                 Box::pin(apply(&mut tx, self, brand, id, truth, teller(&reached, tries), now)).await?;
             }
@@ -113,8 +125,10 @@ impl Billing {
                 match error {
                     // Even when this call surely did nothing, the one before it may have done it.
                     CallError::NotSent(_) | CallError::Ambiguous(_) if was_lost => {
-                        let payment = settle::note_again(&mut tx, self, brand, id, tries, now).await?;
-                        settle::complain(&mut tx, brand, &payment, self.config.payments.unknown_max(), now).await?;
+                        self.note_undecided(&mut tx, brand, id, tries, now).await?;
+                    }
+                    CallError::Refused { .. } | CallError::Amount(_) if is_undecided => {
+                        self.note_undecided(&mut tx, brand, id, tries, now).await?;
                     }
                     CallError::NotSent(_) => {
                         settle::note(&mut tx, self, brand, id, Command::TakeBack, tries, now).await?;
@@ -129,6 +143,37 @@ impl Billing {
         }
         store::payment::note_request(&mut tx, id, &reached.access.trace.last()).await?;
         Ok(tx.commit().await?)
+    }
+
+    /// Nobody knows what became of a charge, and nothing that is known here tells: the invoice stays locked, and staff looks.
+    async fn note_undecided(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        brand: BrandId,
+        id: PaymentId,
+        tries: u32,
+        now: DateTime<Utc>,
+    ) -> Result<(), Problem> {
+        let payment = settle::note_again(tx, self, brand, id, tries, now).await?;
+        settle::complain(tx, brand, &payment, self.config.payments.unknown_max(), now).await
+    }
+
+    async fn leave_undecided(
+        &self,
+        mut tx: PgTransaction<'_>,
+        brand: BrandId,
+        id: PaymentId,
+        tries: u32,
+        now: DateTime<Utc>,
+    ) -> Result<(), Problem> {
+        self.note_undecided(&mut tx, brand, id, tries, now).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Whether the provider of an attempt would find it by our id; not when nobody knows that provider.
+    fn finds_by_reference(&self, payment: &Payment) -> bool {
+        let provider = self.providers.get(&payment.provider);
+        provider.is_some_and(|provider| provider.capabilities().finds_by_reference)
     }
 
     /// Reads an attempt back and applies what the provider says.
@@ -209,8 +254,8 @@ impl Billing {
         Ok(reached.provider.fetch_payment(&reached.access, lookup).await)
     }
 
-    /// The provider has never heard of the call. A page nobody was sent to is forgotten; a charge is made again with the
-    /// same key, which even a provider that errs charges once, as long as it remembers the key. Later staff looks.
+    /// The provider has never heard of the call, or cannot tell. A page nobody was sent to is forgotten; a charge is made again
+    /// with the same key, which even a provider that errs charges once, as long as it remembers the key. Later staff looks.
     async fn never_arrived(
         &self,
         brand: BrandId,
@@ -231,6 +276,10 @@ impl Billing {
             }
             AttemptKind::OffSession { .. } if !payment.is_withdrawn => {
                 Box::pin(self.charge(brand, payment.id, tries)).await
+            }
+            AttemptKind::OffSession { .. } if !reached.provider.capabilities().finds_by_reference => {
+                let (tx, now) = self.begin(brand).await?;
+                self.leave_undecided(tx, brand, payment.id, tries, now).await
             }
             AttemptKind::OffSession { .. } | AttemptKind::Hosted { .. } => {
                 let (mut tx, now) = self.begin(brand).await?;

@@ -148,6 +148,7 @@ impl PaymentProvider for PayPal {
             makes_secret: true,
             takes_when_asked: true,
             refunds_disputes: true,
+            finds_by_reference: false,
         }
     }
 

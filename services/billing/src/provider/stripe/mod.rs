@@ -152,6 +152,7 @@ impl PaymentProvider for Stripe {
             makes_secret: true,
             takes_when_asked: false,
             refunds_disputes: false,
+            finds_by_reference: true,
         }
     }
 

@@ -2,9 +2,14 @@
 
 use billing::app::payment::HostedPage;
 use billing::domain::payment::{DeclineClass, State};
+use billing::domain::portion::Wanted;
+use billing::domain::provider::Terms;
+use billing::store;
+use billing::store::payment::Payment;
 use serde_json::json;
 
-use super::till::till;
+use super::till::{Till, till};
+use crate::world::eur;
 
 #[tokio::test]
 async fn a_renewal_is_charged_to_the_saved_wallet_in_one_call() {
@@ -101,6 +106,102 @@ async fn case_059_a_repetition_that_is_turned_away_says_nothing_about_the_charge
     let calls = till.stub.seen("POST /v2/checkout/orders").into_iter().filter(|call| call.key.starts_with("charge:"));
     assert_eq!(calls.count(), 3, "the lost one and two that did nothing");
     assert_eq!(till.stub.captures(&renewal.id.to_string()), 1);
+}
+
+impl Till {
+    /// A renewal that was charged, and whose answer was lost more than half an hour ago.
+    async fn lost(&self) -> Payment {
+        let first = self.paid().await;
+        let renewal = self.charge(&first).await;
+        self.lose_answers();
+        self.drain().await;
+        assert_eq!(self.payment(renewal.id).await.state, State::Unknown);
+        self.good_weather();
+        sqlx::query("UPDATE payment SET sent_at = sent_at - interval '31 minutes' WHERE id = $1")
+            .bind(renewal.id.as_uuid())
+            .execute(&self.world.database.admin_pool)
+            .await
+            .expect("aged");
+        renewal
+    }
+
+    /// Nobody knows, however often is looked; staff does, and the invoice is charged by no other way.
+    async fn stays_lost(&self, renewal: &Payment) {
+        for _ in 0..2 {
+            self.later().await;
+            assert_eq!(self.payment(renewal.id).await.state, State::Unknown);
+        }
+        assert_eq!(self.tasks().await, ["payment_unknown"]);
+        let address = || "https://tv.example/".to_owned();
+        let page = HostedPage::any(address(), address());
+        let other = self.world.billing.pay_invoice(self.world.brand, renewal.invoice, None, page).await;
+        assert_eq!(other.unwrap_err().reason, "PAYMENT_IN_PROGRESS");
+        assert_eq!(self.stub.captures(&renewal.id.to_string()), 1);
+    }
+
+    /// The webhook tells after all.
+    async fn found(&self, renewal: &Payment) {
+        let reference = renewal.id.to_string();
+        let capture = self.stub.held(|held| {
+            let ours = held.orders.values().find(|order| order["purchase_units"][0]["custom_id"] == reference);
+            ours.expect("an order")["purchase_units"][0]["payments"]["captures"][0].clone()
+        });
+        self.tell("PAYMENT.CAPTURE.COMPLETED", capture).await.expect("taken in");
+        self.drain().await;
+        assert_eq!(self.payment(renewal.id).await.state, State::Succeeded);
+        assert!(self.tasks().await.is_empty(), "{:?}", self.tasks().await);
+        self.world.assert_sound().await;
+    }
+}
+
+#[tokio::test]
+async fn case_059_a_wallet_that_is_deleted_says_nothing_about_a_lost_charge() {
+    let till = till().await;
+    let renewal = till.lost().await;
+    let wallet = till.stub.held(|held| held.vault.pop_first().unwrap().0);
+    till.tell("VAULT.PAYMENT-TOKEN.DELETED", json!({"id": wallet})).await.unwrap();
+    till.drain().await;
+    let methods = till.world.billing.payment_methods(till.world.brand, renewal.account).await.unwrap();
+    assert!(methods.is_empty(), "it is gone here as well");
+    till.stays_lost(&renewal).await;
+    till.found(&renewal).await;
+}
+
+#[tokio::test]
+async fn case_059_an_account_that_is_switched_off_says_nothing_about_a_lost_charge() {
+    let till = till().await;
+    let renewal = till.lost().await;
+    let id = till.account.parse().unwrap();
+    let mut tx = till.world.tx().await;
+    let version = store::provider_account::get(&mut tx, id).await.unwrap().unwrap().version.unsigned_abs();
+    drop(tx);
+    let off = Some(Terms { is_enabled: false, ..Terms::default() });
+    till.put(|put| (put.id, put.terms, put.expected_version) = (Some(id), off, version)).await.unwrap();
+    till.stays_lost(&renewal).await;
+    till.found(&renewal).await;
+}
+
+#[tokio::test]
+async fn case_059_an_invoice_of_which_less_is_owed_says_nothing_about_a_lost_charge() {
+    let till = till().await;
+    let renewal = till.lost().await;
+    let owner = ottery_testkit::actor::owner(till.world.brand);
+    let some = Wanted::Amount(eur(300));
+    let credit = till.world.billing.credit_invoice(&owner, till.world.brand, renewal.invoice, some, "Goodwill", None);
+    credit.await.unwrap();
+    till.stays_lost(&renewal).await;
+}
+
+#[tokio::test]
+async fn case_059_a_refusal_of_the_repetition_says_nothing_about_a_lost_charge() {
+    for word in ["PAYER_ACCOUNT_RESTRICTED", "CURRENCY_NOT_SUPPORTED"] {
+        let till = till().await;
+        let renewal = till.lost().await;
+        till.stub.held(|held| held.forget_keys());
+        till.stub.held(|held| held.refusal = word.into());
+        till.stays_lost(&renewal).await;
+        till.found(&renewal).await;
+    }
 }
 
 #[tokio::test]

@@ -139,6 +139,11 @@ impl Held {
             .flat_map(|order| order["purchase_units"][0]["payments"]["captures"].as_array().into_iter().flatten())
     }
 
+    /// What comes again is not known any more.
+    pub fn forget_keys(&mut self) {
+        self.by_key.clear();
+    }
+
     fn name(&mut self, prefix: &str) -> String {
         self.count += 1;
         format!("{prefix}{}", self.count)
