@@ -232,49 +232,12 @@ impl Billing {
         };
         let id = if let Some(refund) = same.or_else(lost) {
             refund.id
-        } else if self.is_of_dispute(tx, &payment, fact).await? {
-            tracing::info!(payment.id = %payment.id, refund.reference = %fact.truth.provider_ref, "refund of a dispute, booked with it");
+        } else if self.keep_with_dispute(tx, brand, &payment, fact, now).await? {
             return Ok(());
         } else {
-            let refund = Refund {
-                id: RefundId::new(now),
-                payment: payment.id,
-                invoice: payment.invoice,
-                account: payment.account,
-                amount: fact.amount,
-                state: State::Pending,
-                reason: "Refunded at the payment provider".to_owned(),
-                policy: Policy::Keep,
-                is_mirrored: true,
-                provider_ref: fact.truth.provider_ref.clone(),
-                failure_code: String::new(),
-                credit_note: None,
-                created_at: now,
-                finished_at: None,
-                sent_ago: None,
-            };
-            store::refund::insert(tx, brand, &refund).await?;
-            errand::plan(tx, brand, errand::Kind::Refund, &[refund.id.as_uuid()], GAPS[0]).await?;
-            refund.id
+            mirror(tx, brand, &payment, fact.amount, &fact.truth.provider_ref, GAPS[0], now).await?
         };
         self.apply_refund_truth(tx, brand, id, &fact.truth, 0, now).await
-    }
-
-    /// Whether a refund nobody here asked for is what an objection gave back: the books hold that as taken already.
-    async fn is_of_dispute(
-        &self,
-        tx: &mut PgTransaction<'_>,
-        payment: &Payment,
-        fact: &RefundFact,
-    ) -> Result<bool, Problem> {
-        let provider = self.providers.get(&payment.provider);
-        if !provider.is_some_and(|provider| provider.capabilities().refunds_disputes) {
-            return Ok(false);
-        }
-        let disputes = store::dispute::list(tx, Some(payment.id), store::Page { before: None, limit: 20 }).await?;
-        Ok(disputes.iter().any(|dispute| {
-            dispute.amount.currency == fact.amount.currency && dispute.books.taken >= fact.amount.minor.max(1)
-        }))
     }
 
     async fn apply_refund_truth(
@@ -434,6 +397,38 @@ impl Billing {
         }
         Ok(())
     }
+}
+
+/// Writes a refund down that nobody here asked for; it is looked at again `after` a while, whatever is known of it.
+pub(super) async fn mirror(
+    tx: &mut PgTransaction<'_>,
+    brand: BrandId,
+    payment: &Payment,
+    amount: Money,
+    reference: &str,
+    after: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<RefundId, Problem> {
+    let refund = Refund {
+        id: RefundId::new(now),
+        payment: payment.id,
+        invoice: payment.invoice,
+        account: payment.account,
+        amount,
+        state: State::Pending,
+        reason: "Refunded at the payment provider".to_owned(),
+        policy: Policy::Keep,
+        is_mirrored: true,
+        provider_ref: reference.to_owned(),
+        failure_code: String::new(),
+        credit_note: None,
+        created_at: now,
+        finished_at: None,
+        sent_ago: None,
+    };
+    store::refund::insert(tx, brand, &refund).await?;
+    errand::plan(tx, brand, errand::Kind::Refund, &[refund.id.as_uuid()], after).await?;
+    Ok(refund.id)
 }
 
 /// The invoice a refund is of: the only one the payment was for, or the one that is named.

@@ -143,8 +143,7 @@ pub struct Truth {
 pub struct Returned {
     /// All of them.
     pub all: i64,
-    /// Those that may be what the objection itself gave back: made since it was heard of, or made at the provider over the very
-    /// amount that was taken.
+    /// Those that stand for what the objection itself gave back.
     pub because: i64,
 }
 

@@ -12,6 +12,7 @@ pub mod credit_note;
 pub mod customer;
 pub mod deferral;
 pub mod dispute;
+pub mod dispute_refund;
 pub mod due;
 mod due_brands;
 pub mod dunning;

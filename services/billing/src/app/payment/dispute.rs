@@ -8,11 +8,10 @@ use ottery_kit::outbox;
 use serde_json::json;
 use sqlx::postgres::PgTransaction;
 
-use super::Reached;
 use super::settle::lock;
+use super::{Reached, dispute_refund};
 use crate::app::{Billing, broken, subscription};
-use crate::domain::dispute::{Outcome, Returned, State, Truth};
-use crate::domain::refund::State as RefundState;
+use crate::domain::dispute::{Outcome, State, Truth};
 use crate::domain::subscription::{Command, State as SubscriptionState, SuspendCause};
 use crate::events;
 use crate::provider::{CallError, Evidence, EvidenceAsk};
@@ -51,7 +50,7 @@ impl Billing {
         dispute.amount = truth.amount;
         dispute.evidence_until = truth.evidence_until;
         dispute.is_answered = truth.is_answered;
-        let truth = beside_refunds(tx, &payment, &dispute, truth, reached).await?;
+        let (truth, changes) = dispute_refund::beside(tx, &payment, &dispute, truth, reached).await?;
         let wanted = dispute.books.wanted(dispute.state, &truth);
         if wanted != dispute.books {
             let entity = owed.invoice.snapshot.seller.id;
@@ -64,6 +63,7 @@ impl Billing {
         let is_news = before.as_ref() != Some(&dispute);
         dispute.version += i64::from(is_news);
         store::dispute::put(tx, brand, &dispute).await?;
+        dispute_refund::keep(tx, brand, &payment, changes, dispute.amount.currency, now).await?;
         if is_news {
             let shares = store::dispute::shares(tx, payment.id).await?;
             let paid = payment.received.unwrap_or(payment.amount);
@@ -217,33 +217,6 @@ fn failed(error: CallError, refused: &'static str) -> Problem {
         CallError::Refused { code } => Problem::refused("PROVIDER_REFUSED", refused).with("code", code),
         CallError::NotSent(_) | CallError::Ambiguous(_) | CallError::Amount(_) => away(),
     }
-}
-
-/// What the provider has taken that lies in the books as no refund yet.
-async fn beside_refunds(
-    tx: &mut PgTransaction<'_>,
-    payment: &Payment,
-    dispute: &Dispute,
-    truth: &Truth,
-    reached: &Reached,
-) -> Result<Truth, Problem> {
-    let received = payment.received.unwrap_or(payment.amount);
-    if !reached.provider.capabilities().refunds_disputes || received.currency != truth.taken.currency {
-        return Ok(truth.clone());
-    }
-    let mut returned = Returned::default();
-    for refund in store::refund::of_payment(tx, payment.id).await? {
-        if refund.state == RefundState::Failed {
-            continue;
-        }
-        returned.all = returned.all.saturating_add(refund.amount.minor);
-        // Two events may overtake each other: the refund is then heard of before its objection.
-        let is_it = refund.is_mirrored && refund.amount == truth.taken;
-        if is_it || refund.created_at >= dispute.created_at {
-            returned.because = returned.because.saturating_add(refund.amount.minor);
-        }
-    }
-    Ok(truth.clone().beside(returned, received))
 }
 
 fn fresh(payment: &Payment, truth: &Truth, reached: &Reached, now: DateTime<Utc>) -> Dispute {

@@ -5,6 +5,7 @@ mod checkout;
 mod confirm;
 mod decline;
 mod dispute;
+mod dispute_refund;
 mod errand;
 mod expiry;
 mod hosted;

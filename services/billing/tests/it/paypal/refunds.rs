@@ -103,6 +103,17 @@ impl Till {
         self.drain().await;
     }
 
+    /// Refunds were made at PayPal, and the last one is told of.
+    async fn refunded(&self, payment: &Payment, made: &[(&str, &str)]) {
+        let told: Vec<_> = made.iter().map(|(id, value)| reversal(payment, id, value)).collect();
+        self.stub.held(|held| {
+            let order = held.orders.get_mut(&payment.checkout_ref).unwrap();
+            order["purchase_units"][0]["payments"]["refunds"] = json!(told);
+        });
+        self.tell("PAYMENT.CAPTURE.REFUNDED", told.last().unwrap().clone()).await.unwrap();
+        self.drain().await;
+    }
+
     async fn disputed(&self, dispute: Value) {
         self.stub.held(|held| held.disputes.insert("PP-D-1".into(), dispute.clone()));
         self.tell("CUSTOMER.DISPUTE.RESOLVED", dispute).await.unwrap();
@@ -146,6 +157,65 @@ async fn case_069_a_reversal_that_overtakes_its_lost_dispute_is_booked_once() {
         assert_eq!((till.refunds_of(payment.id).await.len(), till.taken().await), (1, vec![0]), "{value}");
         till.world.assert_sound().await;
     }
+}
+
+/// What PayPal says of an objection for which it holds that much, or has held it.
+fn held(payment: &Payment, value: &str, is_released: bool) -> Value {
+    let amount = json!({"currency_code": "EUR", "value": value});
+    let moved =
+        |kind: &str| json!({"affected_party": "SELLER", "type": kind, "amount": amount, "reason": "DISPUTE_HOLD"});
+    let mut told = json!({"dispute_id": "PP-D-1", "status": "UNDER_REVIEW", "reason": "UNAUTHORISED",
+        "dispute_amount": amount, "dispute_life_cycle_stage": "CHARGEBACK",
+        "disputed_transactions": [{"seller_transaction_id": payment.provider_ref}], "money_movements": [moved("DEBIT")]});
+    if is_released {
+        told["status"] = json!("RESOLVED");
+        told["dispute_outcome"] = json!({"outcome_code": "CANCELED_BY_BUYER"});
+        told["money_movements"] = json!([moved("DEBIT"), moved("CREDIT")]);
+    }
+    told
+}
+
+#[tokio::test]
+async fn case_069_a_refund_beside_a_hold_is_booked_when_the_hold_is_released() {
+    for (hold, refund) in [("12.99", "12.99"), ("12.99", "5.00"), ("5.00", "5.00")] {
+        let till = till().await;
+        let payment = till.paid().await;
+        till.disputed(held(&payment, hold, false)).await;
+        let taken = till.taken().await;
+        till.refunded(&payment, &[("R81", refund)]).await;
+        assert!(till.refunds_of(payment.id).await.is_empty(), "{refund}: the hold has it");
+        assert_eq!((till.taken().await, till.count("dispute_refund").await), (taken, 1));
+        // Nothing changes by hearing of both again.
+        till.refunded(&payment, &[("R81", refund)]).await;
+        till.disputed(held(&payment, hold, false)).await;
+        assert!(till.refunds_of(payment.id).await.is_empty(), "{refund}");
+        till.world.assert_sound().await;
+        till.disputed(held(&payment, hold, true)).await;
+        till.later().await;
+        let refunds = till.refunds_of(payment.id).await;
+        assert_eq!((refunds.len(), refunds[0].state, &*refunds[0].provider_ref), (1, State::Succeeded, "R81"));
+        assert_eq!((till.taken().await, till.count("dispute_refund").await), (vec![0], 0));
+        // And once, however often it is told.
+        till.refunded(&payment, &[("R81", refund)]).await;
+        assert_eq!(till.refunds_of(payment.id).await.len(), 1);
+        till.world.assert_sound().await;
+    }
+}
+
+#[tokio::test]
+async fn case_069_a_dispute_holds_no_more_refunds_than_it_took() {
+    let till = till().await;
+    let payment = till.paid().await;
+    till.disputed(held(&payment, "5.00", false)).await;
+    till.refunded(&payment, &[("R82", "5.00")]).await;
+    till.refunded(&payment, &[("R82", "5.00"), ("R83", "5.00")]).await;
+    let refunds = till.refunds_of(payment.id).await;
+    assert_eq!((refunds.len(), refunds[0].amount, &*refunds[0].provider_ref), (1, eur(500), "R83"));
+    assert_eq!(till.taken().await, [500]);
+    // The decision takes what is held, whose refund is known.
+    till.disputed(lost(&payment, "5.00")).await;
+    assert_eq!((till.taken().await, till.refunds_of(payment.id).await.len()), (vec![500], 1));
+    till.world.assert_sound().await;
 }
 
 #[tokio::test]
