@@ -138,8 +138,15 @@ impl Billing {
             Err(error) => return self.put_off_for(work, &error).await,
         };
         let (mut tx, now) = self.begin(brand).await?;
-        let page = store::Page { before: None, limit: 1 };
-        if store::dispute::list(&mut tx, Some(payment.id), page).await?.is_empty() {
+        let is_held = match &fact {
+            Some(fact) => self.dispute_behind(&mut tx, &payment, fact).await?.is_some(),
+            None => {
+                let page = store::Page { before: None, limit: 20 };
+                let disputes = store::dispute::list(&mut tx, Some(payment.id), page).await?;
+                disputes.iter().any(|dispute| dispute.books.taken > 0)
+            }
+        };
+        if !is_held {
             let what = match &fact {
                 Some(fact) => format!("took back {} of {}, which is booked as a refund", fact.amount, payment.id),
                 None => {

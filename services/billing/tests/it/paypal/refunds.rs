@@ -241,6 +241,43 @@ async fn a_reversal_paypal_does_not_show_is_left_to_staff() {
     till.world.assert_sound().await;
 }
 
+/// A dispute for which nothing was taken.
+fn asked(payment: &Payment) -> Value {
+    let mut told = held(payment, "12.99", false);
+    told["money_movements"] = json!([]);
+    told
+}
+
+#[tokio::test]
+async fn case_069_a_reversal_beside_a_dispute_that_took_nothing_is_told_to_staff() {
+    for is_shown in [true, false] {
+        let till = till().await;
+        let payment = till.paid().await;
+        till.disputed(asked(&payment)).await;
+        assert_eq!(till.taken().await, [0]);
+        if is_shown {
+            till.reversed(&payment, "12.99").await;
+        } else {
+            till.tell("PAYMENT.CAPTURE.REVERSED", reversal(&payment, "REV9", "12.99")).await.unwrap();
+            till.drain().await;
+        }
+        assert!(till.tasks().await.contains(&"payment_reversed".to_owned()), "{:?}", till.tasks().await);
+        assert_eq!(till.refunds_of(payment.id).await.len(), usize::from(is_shown));
+        till.world.assert_sound().await;
+    }
+}
+
+#[tokio::test]
+async fn case_069_a_reversal_of_more_than_a_dispute_took_is_told_to_staff() {
+    let till = till().await;
+    let payment = till.paid().await;
+    till.disputed(held(&payment, "5.00", false)).await;
+    till.reversed(&payment, "7.99").await;
+    assert!(till.tasks().await.contains(&"payment_reversed".to_owned()), "{:?}", till.tasks().await);
+    assert_eq!((till.refunds_of(payment.id).await.len(), till.taken().await), (1, vec![500]));
+    till.world.assert_sound().await;
+}
+
 #[tokio::test]
 async fn case_053_a_refund_that_overtakes_its_payment_settles_both() {
     let till = till().await;
