@@ -119,10 +119,13 @@ pub fn event(event: &str) -> Result<Call, CallError> {
     Ok(Call::get(format!("{EVENTS}/{}", segment(event)?)))
 }
 
-/// Lists events, those since a time or the newest.
-pub fn events(since: Option<DateTime<Utc>>) -> Call {
-    let since = since.map(|at| format!("&start_time={}", at.to_rfc3339_opts(SecondsFormat::Secs, true)));
-    Call::get(format!("{EVENTS}?page_size={EVENTS_PER_PAGE}{}", since.unwrap_or_default()))
+/// Lists events, those between two times or the newest.
+pub fn events(since: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Call {
+    let time = |name: &str, at: Option<DateTime<Utc>>| {
+        at.map(|at| format!("&{name}={}", at.to_rfc3339_opts(SecondsFormat::Secs, true))).unwrap_or_default()
+    };
+    let (since, until) = (time("start_time", since), time("end_time", until));
+    Call::get(format!("{EVENTS}?page_size={EVENTS_PER_PAGE}{since}{until}"))
 }
 
 /// Lists what follows, when something does. PayPal names an address of its own; what is asked is the account's all the same.
@@ -186,8 +189,11 @@ mod tests {
         assert_eq!(next(&format!("https://api.paypal.com{path}")).as_deref(), Some(path));
         assert_eq!((next("https://evil.test/elsewhere?page=2"), next("nonsense")), (None, None));
         assert_eq!(events_next(&[]), None);
-        let since = events(Some("2026-01-01T00:00:00.123Z".parse().unwrap())).path;
+        let at = |text: &str| Some(text.parse().unwrap());
+        let since = events(at("2026-01-01T00:00:00.123Z"), None).path;
         assert!(since.ends_with("&start_time=2026-01-01T00:00:00Z"), "{since}");
+        let between = events(at("2026-01-01T00:00:00.123Z"), at("2026-01-01T01:00:00Z")).path;
+        assert!(between.ends_with("&start_time=2026-01-01T00:00:00Z&end_time=2026-01-01T01:00:00Z"), "{between}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod decline;
 mod event;
 mod host;
 mod token;
+mod window;
 mod wire;
 
 use std::collections::HashMap;
@@ -31,6 +32,7 @@ use self::call::{Call, Reply};
 use self::certificate::Certificates;
 use self::event::Transmission;
 use self::token::{Tokens, credentials};
+use self::window::Window;
 use self::wire::{Capture, Dispute, EventList, Order, Refund, VaultToken};
 use super::answer::parse;
 use super::{
@@ -47,7 +49,7 @@ pub use event::EVENTS;
 
 /// PayPal forgets the key of an order after six hours; a little is kept for clocks that differ.
 const KEY_LIFETIME: TimeDelta = TimeDelta::minutes(345);
-/// Answers that are read of one list of events: two thousand of them.
+/// Answers that are read of one list of events: two thousand events.
 const EVENT_PAGES_MAX: usize = 40;
 /// The word for an event a provider has forgotten.
 const EVENT_GONE: &str = "resource_missing";
@@ -118,6 +120,25 @@ impl PayPal {
             },
             Err(error) => Err(error),
         }
+    }
+
+    /// The events between two times, the oldest first, and whether these are all of them.
+    async fn events_between(
+        &self,
+        access: &Access,
+        since: DateTime<Utc>,
+        until: Option<DateTime<Utc>>,
+    ) -> Result<(Vec<Listed>, bool), CallError> {
+        let (mut events, mut next) = (Vec::new(), Some(ask::events(Some(since), until)));
+        for _ in 0..EVENT_PAGES_MAX {
+            let Some(call) = next.take() else { break };
+            let page: EventList = self.read(access, &call).await?;
+            for event in &page.events {
+                events.push(event::listed(event)?);
+            }
+            next = ask::events_next(&page.links);
+        }
+        Ok((window::in_order(events), next.is_none()))
     }
 
     /// The order a capture was taken for, with its refunds.
@@ -305,31 +326,34 @@ impl PaymentProvider for PayPal {
         found.map(|dispute| dispute.truth()).transpose()
     }
 
-    /// PayPal lists by time, in no order we rely on, so everything since the time of `event` is read before anything is told.
+    /// PayPal lists by time, in no order we rely on, so all of a span of time is read before anything is told: everything since the
+    /// time of `event`, or as much of it as is read at a time.
     async fn events_after(&self, access: &Access, event: &str) -> Result<Option<EventPage>, CallError> {
-        let begun = if event.is_empty() {
-            None
-        } else {
-            let begun: Option<serde_json::Value> = self.find(access, &ask::event(event)?).await?;
-            let gone = || CallError::Refused { code: EVENT_GONE.to_owned() };
-            Some(event::listed(&begun.ok_or_else(gone)?)?.at)
-        };
-        let (mut events, mut next) = (Vec::new(), Some(ask::events(begun)));
-        for _ in 0..EVENT_PAGES_MAX {
-            let Some(call) = next.take() else { break };
-            let page: EventList = self.read(access, &call).await?;
-            for event in &page.events {
-                events.push(event::listed(event)?);
-            }
+        if event.is_empty() {
             // Without a time to begin at, what there is more of is older.
-            next = begun.and_then(|_| ask::events_next(&page.links));
+            let page: EventList = self.read(access, &ask::events(None, None)).await?;
+            let events = page.events.iter().map(event::listed).collect::<Result<Vec<_>, _>>()?;
+            return Ok(Some(EventPage { events: window::in_order(events), has_more: false }));
         }
-        if next.is_some() {
-            return Err(CallError::Ambiguous("more events than are read at a time".to_owned()));
+        let begun: Option<serde_json::Value> = self.find(access, &ask::event(event)?).await?;
+        let gone = || CallError::Refused { code: EVENT_GONE.to_owned() };
+        let begun = event::listed(&begun.ok_or_else(gone)?)?;
+        let (events, is_all) = self.events_between(access, begun.at, None).await?;
+        if is_all {
+            return Ok(Some(EventPage { events, has_more: false }));
         }
-        events.sort_by(|one: &Listed, other| (one.at, &one.id).cmp(&(other.at, &other.id)));
-        events.dedup_by(|one, other| one.id == other.id);
-        Ok(Some(EventPage { events, has_more: false }))
+        // One of them is beyond the first, so that some window brings it, and with it a place from which to go on.
+        let mut window = Window::after(&begun, &events).ok_or_else(window::too_many)?;
+        loop {
+            let (events, is_all) = self.events_between(access, window.since, Some(window.until)).await?;
+            window = if !is_all {
+                window.narrower().ok_or_else(window::too_many)?
+            } else if window::goes_beyond(&begun, &events) {
+                return Ok(Some(EventPage { events, has_more: true }));
+            } else {
+                window.behind().ok_or_else(window::too_many)?
+            };
+        }
     }
 
     async fn create_setup(&self, access: &Access, ask: &SetupAsk) -> Result<Checkout, CallError> {

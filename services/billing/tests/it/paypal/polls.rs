@@ -88,3 +88,22 @@ async fn every_answer_of_the_list_is_read_and_what_is_settled_is_not_read_again(
     assert_eq!(till.count("provider_event").await, 10);
     assert!(till.tasks().await.is_empty());
 }
+
+#[tokio::test]
+async fn case_057_more_events_than_are_read_at_a_time_are_read_in_windows_of_time() {
+    let till = till().await;
+    let about = |number: i32| json!({"id": format!("C{number}"), "custom_id": "shop-7"});
+    till.happened("PAYMENT.CAPTURE.COMPLETED", &about(0), 600);
+    till.look().await;
+    // The stub tells two in an answer, of which forty are read: eighty are too many. Nothing happened for hours, then much within
+    // one.
+    let mut last = String::new();
+    for number in 1..=200 {
+        last = till.happened("PAYMENT.CAPTURE.COMPLETED", &about(number), i64::from(220 - number) / 2 + 20);
+    }
+    till.look().await;
+    assert_eq!((till.count("provider_event").await, till.cursor().await), (201, last));
+    let windows = till.stub.held(|held| held.windows);
+    assert!(windows > 0, "it was asked until some time");
+    assert!(till.tasks().await.is_empty(), "{:?}", till.tasks().await);
+}

@@ -49,6 +49,8 @@ pub struct Held {
     pub certificates_asked: usize,
     pub tokens_made: usize,
     pub is_token_old: bool,
+    /// Lists of events that were asked for until some time.
+    pub windows: usize,
     /// The account may save no wallets.
     pub has_no_vault: bool,
     /// Wallets are saved only after the order was captured.
@@ -238,17 +240,24 @@ impl Held {
     }
 
     /// The newest first, two at a time.
-    fn list_events(&self, query: &str) -> Answer {
+    fn list_events(&mut self, query: &str) -> Answer {
         let asked = |name: &str| {
             let told = url::form_urlencoded::parse(query.as_bytes()).find(|(known, _)| known == name);
             told.map(|(_, value)| value.into_owned()).unwrap_or_default()
         };
-        let (since, page) = (asked("start_time"), asked("page").parse().unwrap_or(0_usize));
+        let (since, until, page) = (asked("start_time"), asked("end_time"), asked("page").parse().unwrap_or(0_usize));
         let time = |text: &str| chrono::DateTime::parse_from_rfc3339(text).ok();
-        let is_asked = |event: &&Value| time(event["create_time"].as_str().unwrap_or_default()) >= time(&since);
+        let is_asked = |event: &&Value| {
+            let at = time(event["create_time"].as_str().unwrap_or_default());
+            at >= time(&since) && (until.is_empty() || at <= time(&until))
+        };
         let all: Vec<_> = self.events.iter().rev().filter(is_asked).cloned().collect();
-        let next =
-            format!("https://api-m.paypal.com/v1/notifications/webhooks-events?start_time={since}&page={}", page + 1);
+        self.windows += usize::from(!until.is_empty());
+        let until = if until.is_empty() { until } else { format!("&end_time={until}") };
+        let next = format!(
+            "https://api-m.paypal.com/v1/notifications/webhooks-events?start_time={since}{until}&page={}",
+            page + 1
+        );
         let links = if all.len() > (page + 1) * 2 {
             json!([{"href": next, "rel": "next", "method": "GET"}])
         } else {
