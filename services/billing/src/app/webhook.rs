@@ -77,12 +77,13 @@ impl Billing {
         let Some(provider) = self.providers.get(&account.provider) else { return Ok(Err(None)) };
         let now = store::provider_account::real_now(&mut tx).await?;
         let secrets = self.webhook_secrets(brand, &account, now)?;
-        let mut verified = provider.verify_webhook(&webhook.body, &webhook.headers, &secrets, now);
+        let verify = || provider.verify_webhook(&account.base_url, &webhook.body, &webhook.headers, &secrets, now);
+        let mut verified = verify();
         if verified == Err(Forged::Certificate) {
             // No connection is held while something is fetched.
             tx.commit().await?;
             verified = match provider.prepare_webhook(&account.base_url, &webhook.headers).await {
-                Ok(()) => provider.verify_webhook(&webhook.body, &webhook.headers, &secrets, now),
+                Ok(()) => verify(),
                 Err(forged) => Err(forged),
             };
             tx = begin(&self.pool, Scope::Brand(brand)).await?;

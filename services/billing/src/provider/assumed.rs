@@ -142,12 +142,13 @@ impl PaymentProvider for Assumed {
 
     fn verify_webhook(
         &self,
+        base_url: &str,
         raw: &[u8],
         headers: &HashMap<String, String>,
         secrets: &[Secret],
         now: DateTime<Utc>,
     ) -> Result<Notice, Forged> {
-        self.like.verify_webhook(raw, headers, secrets, now)
+        self.like.verify_webhook(base_url, raw, headers, secrets, now)
     }
 
     fn read_event(&self, raw: &[u8]) -> Result<Notice, Forged> {

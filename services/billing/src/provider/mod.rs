@@ -217,12 +217,13 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
         Ok(())
     }
 
-    /// Checks the signature of a webhook over the raw bytes and reads what it is about.
+    /// Checks the signature of a webhook for an account whose API is at `base_url` over the raw bytes, and reads what it is about.
     ///
     /// # Errors
     /// When it is not signed with one of the secrets, or too old.
     fn verify_webhook(
         &self,
+        base_url: &str,
         raw: &[u8],
         headers: &HashMap<String, String>,
         secrets: &[Secret],

@@ -392,6 +392,7 @@ impl PaymentProvider for Sandbox {
 
     fn verify_webhook(
         &self,
+        _: &str,
         raw: &[u8],
         headers: &HashMap<String, String>,
         secrets: &[Secret],

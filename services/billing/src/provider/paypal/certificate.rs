@@ -101,9 +101,20 @@ impl Certificates {
         held.get(text).filter(|(since, _)| since.elapsed() < KEEP).map(|(_, chain)| chain.clone())
     }
 
-    /// Checks a signature (RSA PKCS#1 v1.5 with SHA-256) with the one of that address.
-    pub fn verify(&self, text: &str, signed: &[u8], signature: &[u8], now: DateTime<Utc>) -> Result<(), Forged> {
-        let chain = self.held(text).ok_or(Forged::Certificate)?;
+    /// As [`held`](Self::held), for an account whose API is at `base_url`: what was fetched for one is none for every other.
+    fn held_for(&self, text: &str, base_url: &str) -> Option<Chain> {
+        address(text, base_url).and_then(|_| self.held(text))
+    }
+
+    /// Checks a signature (RSA PKCS#1 v1.5 with SHA-256) with the one of that address, for an account whose API is there.
+    pub fn verify(
+        &self,
+        (text, base_url): (&str, &str),
+        signed: &[u8],
+        signature: &[u8],
+        now: DateTime<Utc>,
+    ) -> Result<(), Forged> {
+        let chain = self.held_for(text, base_url).ok_or(Forged::Certificate)?;
         let (leaf, between) = chain.split_first().ok_or(Forged::Certificate)?;
         let leaf = EndEntityCert::try_from(leaf).map_err(|_| Forged::Certificate)?;
         let at = u64::try_from(now.timestamp()).map_err(|_| Forged::Certificate)?;
@@ -179,6 +190,15 @@ mod tests {
         let test = "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-1";
         assert!(address(test, BASE).is_none());
         assert!(address(test, TEST).is_some());
+    }
+
+    #[test]
+    fn case_076_a_certificate_that_is_kept_is_none_for_an_account_of_the_other_mode() {
+        let test = "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-1";
+        let certificates = Certificates::new(Anchors::web());
+        certificates.held.lock().unwrap().insert(test.to_owned(), (Instant::now(), Arc::default()));
+        assert!(certificates.held_for(test, TEST).is_some());
+        assert!(certificates.held_for(test, BASE).is_none());
     }
 
     #[test]

@@ -415,6 +415,7 @@ impl PaymentProvider for PayPal {
 
     fn verify_webhook(
         &self,
+        base_url: &str,
         raw: &[u8],
         headers: &HashMap<String, String>,
         secrets: &[Secret],
@@ -427,7 +428,8 @@ impl PaymentProvider for PayPal {
         let mut outcome = Err(Forged::Wrong);
         for id in secrets.iter().filter(|id| !id.is_empty()) {
             let signed = transmission.signed(id.expose(), raw);
-            outcome = self.certificates.verify(transmission.certificate, signed.as_bytes(), &signature, now);
+            let at = (transmission.certificate, base_url);
+            outcome = self.certificates.verify(at, signed.as_bytes(), &signature, now);
             if outcome.is_ok() {
                 break;
             }

@@ -364,6 +364,7 @@ impl PaymentProvider for Stripe {
 
     fn verify_webhook(
         &self,
+        _: &str,
         raw: &[u8],
         headers: &HashMap<String, String>,
         secrets: &[Secret],
@@ -412,10 +413,10 @@ mod tests {
         let secrets = [Secret::new("whsec_test")];
         let header =
             |signature: &str| HashMap::from([("Stripe-Signature".to_owned(), format!("t=1795769701,v1={signature}"))]);
-        let verify = |signature: &str| stripe().verify_webhook(body, &header(signature), &secrets, now);
+        let verify = |signature: &str| stripe().verify_webhook("", body, &header(signature), &secrets, now);
         let signed = "66ea2d6e2920fbe318b5233bf8ce0156692c419e46af58d78c7a60aee1b68416";
         assert_eq!(verify(signed).unwrap().subject, Subject::Payment("pi_1".into()));
         assert_eq!(verify(&signed.to_uppercase()), Err(Forged::Wrong));
-        assert_eq!(stripe().verify_webhook(body, &HashMap::new(), &secrets, now), Err(Forged::Unsigned));
+        assert_eq!(stripe().verify_webhook("", body, &HashMap::new(), &secrets, now), Err(Forged::Unsigned));
     }
 }

@@ -75,6 +75,22 @@ async fn secure_s19_a_certificate_from_elsewhere_is_never_asked_for() {
 }
 
 #[tokio::test]
+async fn secure_s19_a_certificate_kept_for_one_account_is_not_believed_by_another() {
+    let till = till().await;
+    let direct = format!("http://{}", till.stub.address);
+    let other = till.put(|put| put.base_url = direct.clone()).await.unwrap();
+    let event = || till.webhook("BILLING.PLAN.CREATED", &json!({"id": "P-1"}), WEBHOOK_ID);
+    assert_eq!(till.world.billing.ingest_webhook(&event()).await, Ok(false), "its certificate is kept now");
+    let mut webhook = event();
+    webhook.account = other;
+    let problem = till.world.billing.ingest_webhook(&webhook).await.unwrap_err();
+    assert_eq!(problem.reason, "WEBHOOK_REFUSED", "it is at no address of that account");
+    let own = format!("{direct}/v1/notifications/certs/CERT-1");
+    webhook.headers.insert("paypal-cert-url".into(), own);
+    assert_eq!(till.world.billing.ingest_webhook(&webhook).await, Ok(false));
+}
+
+#[tokio::test]
 async fn secure_s19_a_certificate_of_another_name_or_authority_is_not_believed() {
     let mut till = till().await;
     // Of an authority nobody knows.
@@ -105,7 +121,8 @@ async fn fault_f15_a_certificate_is_believed_while_it_is_good_and_two_ids_while_
     let paypal = till.world.billing.providers.get("paypal").unwrap();
     let verified = |days: i64| {
         let then = SystemClock.now() + TimeDelta::days(days);
-        paypal.verify_webhook(&webhook.body, &webhook.headers, &ids.map(Secret::new), then).map(|_| ())
+        let (base_url, ids) = (till.base_url(), ids.map(Secret::new));
+        paypal.verify_webhook(&base_url, &webhook.body, &webhook.headers, &ids, then).map(|_| ())
     };
     assert_eq!([verified(0), verified(8)], [Ok(()), Ok(())]);
     assert_eq!([verified(10), verified(-2)], [Err(Forged::Certificate), Err(Forged::Certificate)]);
