@@ -103,6 +103,10 @@ impl PaymentProvider for Assumed {
         self.like.advice(code)
     }
 
+    fn is_customer_gone(&self, code: &str) -> bool {
+        self.like.is_customer_gone(code)
+    }
+
     async fn probe(&self, _: &Access) -> Result<Probe, CallError> {
         Ok(Probe { is_live: None })
     }

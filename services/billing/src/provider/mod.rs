@@ -101,6 +101,11 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
         Advice::default()
     }
 
+    /// Whether its word for a refusal means that it does not know the customer who was named (any more).
+    fn is_customer_gone(&self, _code: &str) -> bool {
+        false
+    }
+
     /// Asks the account something harmless, to see that address and key are good.
     async fn probe(&self, access: &Access) -> Result<Probe, CallError>;
 

@@ -17,9 +17,6 @@ use crate::store;
 use crate::store::errand;
 use crate::store::payment::{AttemptKind, AttemptRequest, Payment};
 
-/// Stripe's word for something that is not there: a page names nothing else of theirs than the customer.
-const GONE: &str = "resource_missing";
-
 /// What the customer is told when there is no page.
 fn away() -> Problem {
     Problem::unavailable(
@@ -133,7 +130,7 @@ async fn open_at_next(
                     Err(away())
                 }
                 CallError::Refused { code } => {
-                    if code == GONE && !ask.customer.is_empty() {
+                    if !ask.customer.is_empty() && reached.provider.is_customer_gone(&code) {
                         store::provider_account::forget_customer(&mut tx, ask.account, reached.id).await?;
                     }
                     settle::fail(&mut tx, billing, brand, id, &code, now).await?;

@@ -86,6 +86,12 @@ impl Billing {
                 tracing::warn!(provider = reached.provider.name(), %error, "no page to save a method on");
                 // Nobody was sent there; a page that was made all the same saves nothing.
                 store::payment_setup::finish(&mut tx, setup.id, None, now).await?;
+                if let CallError::Refused { code } = &error
+                    && !ask.customer.is_empty()
+                    && reached.provider.is_customer_gone(code)
+                {
+                    store::provider_account::forget_customer(&mut tx, account, id).await?;
+                }
                 tx.commit().await?;
                 Err(match error {
                     CallError::NotSent(_) | CallError::Ambiguous(_) => away(),

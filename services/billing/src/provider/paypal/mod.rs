@@ -55,6 +55,8 @@ const EVENT_PAGES_MAX: usize = 40;
 const EVENT_GONE: &str = "resource_missing";
 /// PayPal's word, as we keep it, for a saved method that is not there.
 const METHOD_GONE: &str = "token_id_not_found";
+/// PayPal's word, as we keep it, for a customer it does not know.
+const CUSTOMER_GONE: &str = "invalid_customer_id";
 /// PayPal's word, as we keep it, for a payment of which nothing is left.
 const ALL_GIVEN_BACK: &str = "capture_fully_refunded";
 
@@ -216,6 +218,11 @@ impl PaymentProvider for PayPal {
 
     fn advice(&self, code: &str) -> Advice {
         decline::advice(code)
+    }
+
+    fn is_customer_gone(&self, code: &str) -> bool {
+        // A page names nothing else of theirs than the customer.
+        code == call::MISSING || code == CUSTOMER_GONE
     }
 
     async fn probe(&self, access: &Access) -> Result<Probe, CallError> {

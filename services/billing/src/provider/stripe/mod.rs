@@ -205,6 +205,11 @@ impl PaymentProvider for Stripe {
         decline::advice(code)
     }
 
+    fn is_customer_gone(&self, code: &str) -> bool {
+        // A page names nothing else of theirs than the customer.
+        code == call::MISSING
+    }
+
     async fn probe(&self, access: &Access) -> Result<Probe, CallError> {
         let balance: Balance = self.read(access, &Call::get("/v1/balance")).await?;
         Ok(Probe { is_live: balance.livemode })

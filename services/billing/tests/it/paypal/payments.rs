@@ -227,6 +227,25 @@ async fn an_account_that_may_save_no_wallets_is_paid_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_customer_paypal_does_not_know_any_more_is_named_no_more() {
+    for word in ["INVALID_CUSTOMER_ID", "RESOURCE_NOT_FOUND"] {
+        let till = till().await;
+        let account = till.paid().await.account;
+        let setup = async || {
+            let address = || "https://tv.example/account".to_owned();
+            till.world.billing.begin_setup(till.world.brand, account, None, address(), address()).await
+        };
+        setup().await.expect("PayPal names the customer");
+        till.stub.held(|held| held.customer_gone = word.into());
+        assert_eq!(till.order_of(account).await.1.unwrap_err().reason, "PROVIDER_REFUSED", "{word}");
+        till.order_of(account).await.1.expect("a page for somebody new");
+        setup().await.expect("another customer");
+        assert_eq!(setup().await.unwrap_err().reason, "PROVIDER_REFUSED", "{word}");
+        setup().await.expect("somebody new");
+    }
+}
+
+#[tokio::test]
 async fn an_order_paypal_has_forgotten_is_over() {
     let till = till().await;
     let payment = till.order().await;

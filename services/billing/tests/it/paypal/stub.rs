@@ -53,6 +53,8 @@ pub struct Held {
     pub windows: usize,
     /// The account may save no wallets.
     pub has_no_vault: bool,
+    /// A word with which customers are refused; empty: they are known.
+    pub customer_gone: String,
     /// Wallets are saved only after the order was captured.
     pub saves_late: bool,
     pub seen: Vec<Seen>,
@@ -164,6 +166,9 @@ impl Held {
         }
         if self.has_no_vault && wallet["attributes"].get("vault").is_some() {
             return problem(422, "NOT_ENABLED_TO_VAULT_PAYMENT_SOURCE");
+        }
+        if wallet["attributes"].get("customer").is_some() && !self.customer_gone.is_empty() {
+            return problem(422, &self.customer_gone);
         }
         let id = self.name("ORDER");
         let mut unit = body["purchase_units"][0].clone();
@@ -298,6 +303,11 @@ impl Held {
                     Some(refund) => (200, refund.clone()),
                     None => problem(404, "INVALID_RESOURCE_ID"),
                 }
+            }
+            ("POST", ["v3", "vault", "setup-tokens"])
+                if body.get("customer").is_some() && !self.customer_gone.is_empty() =>
+            {
+                problem(422, &self.customer_gone)
             }
             ("POST", ["v3", "vault", "setup-tokens"]) => {
                 let id = self.name("setup");

@@ -10,7 +10,7 @@ use billing::provider::Providers;
 use billing::provider::paypal::Anchors;
 use billing::store;
 use billing::store::payment::{AttemptKind, AttemptRequest, Payment};
-use ottery_kernel::PaymentId;
+use ottery_kernel::{AccountId, PaymentId};
 use ottery_kit::grpc::Problem;
 use ottery_kit::secret::Secret;
 use ottery_testkit::proxy::{Proxy, Toxic};
@@ -78,13 +78,18 @@ impl Till {
 
     /// An order for 12.99 that saves the wallet, and its page.
     pub async fn order(&self) -> Payment {
-        let account = self.world.account();
+        let (id, page) = self.order_of(self.world.account()).await;
+        page.expect("a page");
+        self.payment(id).await
+    }
+
+    /// As [`order`](Self::order), of that customer, who may get no page.
+    pub async fn order_of(&self, account: AccountId) -> (PaymentId, Result<String, Problem>) {
         let quote = self.world.quote(Some(account), world::offer(1299, world::week()), false).await;
         let place = billing::app::order::Place { save_method: true, ..world::placing(quote, account) };
         let placed = self.world.billing.place_order(self.world.brand, place, None).await.expect("placed");
         let id = placed.payment.expect("something is due");
-        open_checkout(&self.world.billing, self.world.brand, id).await.expect("a page");
-        self.payment(id).await
+        (id, open_checkout(&self.world.billing, self.world.brand, id).await)
     }
 
     /// A customer who agreed on PayPal's page, and PayPal told us.
