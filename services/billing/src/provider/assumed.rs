@@ -99,6 +99,10 @@ impl PaymentProvider for Assumed {
         self.like.takes(currency)
     }
 
+    fn expresses(&self, amount: Money) -> bool {
+        self.like.expresses(amount)
+    }
+
     fn advice(&self, code: &str) -> Advice {
         self.like.advice(code)
     }

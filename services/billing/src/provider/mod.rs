@@ -61,6 +61,11 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
         true
     }
 
+    /// Whether it can be asked for exactly that amount of a currency it takes.
+    fn expresses(&self, _amount: Money) -> bool {
+        true
+    }
+
     /// Where its API is unless the operator says otherwise; empty when it has no address of its own.
     fn base_url(&self) -> &'static str {
         ""

@@ -137,6 +137,13 @@ async fn open_at_next(
                     Err(Problem::refused("PROVIDER_REFUSED", "the payment provider refuses this payment")
                         .with("code", code))
                 }
+                // Nobody was asked; another account may be able to write it.
+                CallError::Amount(_)
+                    if chosen.is_none() && is_left(&mut tx, billing, brand, route, asked, &reached).await? =>
+                {
+                    settle::note(&mut tx, billing, brand, id, Command::TakeBack, 0, now).await?;
+                    Ok(Asked::Nothing(reached.id))
+                }
                 CallError::Amount(amount) => {
                     settle::fail(&mut tx, billing, brand, id, "amount_unsupported", now).await?;
                     Err(Problem::refused("AMOUNT_UNSUPPORTED", format!("the payment provider cannot take {amount}")))
@@ -147,6 +154,19 @@ async fn open_at_next(
     store::payment::note_request(&mut tx, id, &reached.access.trace.last()).await?;
     tx.commit().await?;
     outcome
+}
+
+/// Whether another account than those that were asked serves what is to be paid.
+async fn is_left(
+    tx: &mut PgTransaction<'_>,
+    billing: &Billing,
+    brand: BrandId,
+    route: Route<'_>,
+    asked: &[ProviderAccountId],
+    last: &Reached,
+) -> Result<bool, Problem> {
+    let but = [asked, &[last.id]].concat();
+    Ok(billing.route(tx, brand, route, None, &but).await?.is_some())
 }
 
 /// Journals that a call is about to be made. If nobody comes back from it, the workers look after the call's time-out.

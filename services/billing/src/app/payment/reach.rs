@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ottery_kernel::{BrandId, PaymentMethodId};
+use ottery_kernel::{BrandId, Money, PaymentMethodId};
 use ottery_kit::grpc::Problem;
 use ottery_kit::keyring::{Place, SealError};
 use ottery_kit::secret::Secret;
@@ -96,10 +96,14 @@ impl Billing {
         Ok(None)
     }
 
-    /// The accounts that serve a route at providers that take its currency, in the order in which they are asked.
+    /// The accounts that serve a route at providers that take its currency and can write its amount, in the order in which they
+    /// are asked.
     pub(crate) fn serving<'a>(&self, accounts: &'a [ProviderAccount], route: Route<'_>) -> Vec<&'a ProviderAccount> {
         let takes = |account: &&ProviderAccount| {
-            self.providers.get(&account.provider).is_some_and(|provider| provider.takes(route.currency))
+            let amount = route.amount.map(|minor| Money::new(minor, route.currency));
+            self.providers.get(&account.provider).is_some_and(|provider| {
+                provider.takes(route.currency) && amount.is_none_or(|amount| provider.expresses(amount))
+            })
         };
         choose(accounts, |account| &account.terms, route).into_iter().filter(takes).collect()
     }

@@ -30,6 +30,11 @@ pub fn exponent(currency: Currency) -> u32 {
     if NO_DIGITS.contains(&currency.code()) { 0 } else { 2 }
 }
 
+/// Whether no part of an amount is lost at PayPal.
+pub fn expresses(amount: Money) -> bool {
+    to_provider(amount, exponent(amount.currency)).is_ok()
+}
+
 /// An amount as PayPal takes it; exact or not at all.
 pub fn to_paypal(amount: Money) -> Result<Amount, CallError> {
     if !takes(amount.currency) || amount.minor <= 0 {
@@ -95,6 +100,7 @@ mod tests {
             (9_900, "TWD", "99"),
         ] {
             assert_eq!(to_paypal(money(minor, code)), Ok(amount(value, code)));
+            assert!(expresses(money(minor, code)));
             assert_eq!(from_paypal(&amount(value, code)), Ok(money(minor, code)));
         }
         assert_eq!(from_paypal(&amount("500.00", "JPY")), Ok(money(500, "JPY")));
@@ -107,6 +113,7 @@ mod tests {
         {
             assert_eq!(to_paypal(refused), Err(CallError::Amount(refused)));
         }
+        assert!(!expresses(money(129_950, "HUF")) && !expresses(money(1, "TWD")) && expresses(money(0, "HUF")));
         for value in ["12.999", "", ".5", "-1.00", "1e3", "1,00", "99999999999999999999.00"] {
             assert!(matches!(from_paypal(&amount(value, "EUR")), Err(CallError::Ambiguous(_))), "{value}");
         }

@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
-use ottery_kernel::Currency;
+use ottery_kernel::{Currency, Money};
 use ottery_kit::http::GuardedClient;
 use ottery_kit::secret::Secret;
 use serde::de::DeserializeOwned;
@@ -189,6 +189,10 @@ impl PaymentProvider for PayPal {
 
     fn takes(&self, currency: Currency) -> bool {
         amount::takes(currency)
+    }
+
+    fn expresses(&self, amount: Money) -> bool {
+        amount::expresses(amount)
     }
 
     fn base_url(&self) -> &'static str {

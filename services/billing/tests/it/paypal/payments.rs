@@ -1,11 +1,12 @@
 //! Payments on PayPal's page, and accounts.
 
-use billing::app::payment::HostedPage;
+use billing::app::payment::{HostedPage, PutAccount};
 use billing::domain::invoice::State as InvoiceState;
 use billing::domain::payment::State;
+use billing::domain::provider::{ProviderAccountId, Route};
 use billing::store;
 use billing::store::payment::Payment;
-use ottery_kernel::PaymentId;
+use ottery_kernel::{Money, PaymentId};
 use ottery_kit::grpc::Problem;
 use ottery_kit::secret::Secret;
 
@@ -253,6 +254,27 @@ async fn an_order_paypal_has_forgotten_is_over() {
     till.later().await;
     assert_eq!(till.payment(payment.id).await.state, State::Cancelled);
     assert_eq!(till.world.invoice(payment.invoice).await.state, InvoiceState::Open);
+}
+
+#[tokio::test]
+async fn an_amount_paypal_cannot_write_is_paid_by_another_account() {
+    let till = till().await;
+    let paypal: ProviderAccountId = till.account.parse().unwrap();
+    let stripe = |put: &mut PutAccount| {
+        put.provider = "stripe".into();
+        put.api_key = Secret::new("sk_test_12345");
+        put.webhook_secrets = vec![Secret::new("whsec_1")];
+    };
+    let stripe: ProviderAccountId = till.put(stripe).await.unwrap().parse().unwrap();
+    let ways = async |minor: i64, currency: &str| {
+        let route = Route::of(Money::new(minor, currency.parse().unwrap()), "HU");
+        let ways = till.world.billing.pay_ways(till.world.brand, route).await.unwrap();
+        ways.into_iter().map(|account| account.id).collect::<Vec<_>>()
+    };
+    for currency in ["HUF", "TWD"] {
+        assert_eq!(ways(129_950, currency).await, [stripe], "{currency}");
+        assert_eq!(ways(129_900, currency).await, [stripe, paypal], "{currency}");
+    }
 }
 
 #[tokio::test]
