@@ -260,7 +260,7 @@ async fn captured(
         errand::done(tx, payment.id.as_uuid()).await?;
         return Ok(payment);
     }
-    payment.is_processing = false;
+    let was_processing = std::mem::take(&mut payment.is_processing);
     payment.failure = None;
     payment.received = Some(capture.amount);
     payment.provider_ref.clone_from(&capture.provider_ref);
@@ -283,6 +283,12 @@ async fn captured(
         method,
     };
     Box::pin(settlement::apply_success(tx, billing, brand, owed, &settled, now)).await?;
+    if was_processing {
+        // What waited for it goes on, also where what came does not pay.
+        for invoice in payment.invoices() {
+            Box::pin(settlement::reopen_plan(tx, billing, brand, invoice, now)).await?;
+        }
+    }
     let closed = store::invoice::closed_of(tx, &payment.invoices()).await?;
     store::payment::withdraw(tx, brand, &closed, Some(payment.id), now).await?;
     store::task::resolve(tx, brand, super::UNKNOWN_TASK, payment.id, now).await?;
