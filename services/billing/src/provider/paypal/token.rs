@@ -43,9 +43,12 @@ struct Good {
     until: Instant,
 }
 
+/// Held by whoever asks for a new one.
+type Slot = Arc<Mutex<Option<Good>>>;
+
 /// The tokens of all accounts, by address and key.
 #[derive(Clone, Default)]
-pub struct Tokens(Arc<Held<HashMap<[u8; 32], Arc<Mutex<Option<Good>>>>>>);
+pub struct Tokens(Arc<Held<HashMap<[u8; 32], Slot>>>);
 
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -60,7 +63,7 @@ struct Answer {
 }
 
 impl Tokens {
-    fn slot(&self, access: &Access) -> Arc<Mutex<Option<Good>>> {
+    fn slot(&self, access: &Access) -> Slot {
         let text = format!("{}\n{}", access.base_url, access.api_key.expose());
         let key: [u8; 32] = Sha256::digest(text.as_bytes()).into();
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
