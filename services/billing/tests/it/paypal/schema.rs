@@ -86,8 +86,8 @@ fn compare(document: &Value, schema: &Value, value: &Value, at: &str) -> Option<
     if let Some(fault) = parts.filter_map(|part| compare(document, part, value, at)).next() {
         return Some(fault);
     }
-    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    if let Some(missing) = required.filter(|name| value.get(name).is_none()).next() {
+    let mut required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    if let Some(missing) = required.find(|name| value.get(name).is_none()) {
         return wrong(&format!("lacks {missing}"));
     }
     let fields = schema["properties"].as_object().into_iter().flatten();
