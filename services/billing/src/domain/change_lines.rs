@@ -34,22 +34,24 @@ impl Changing<'_> {
     /// # Errors
     /// When an amount is too large to compute with.
     pub fn bill(&self, change: &mut Change, now: DateTime<Utc>) -> Result<Vec<Line>, MoneyError> {
-        if !self.is_set_off() {
-            // What was taxed otherwise is not set off within one invoice: it is credited as it was taxed, and the credit pays.
-            change.credit = change.unused_credit;
-            change.due_now = change.new_charge.checked_add(change.setup_charge)?;
+        if self.paid_as.is_like(self.tax) {
+            let lines = self.lines(change, now, true)?;
+            if Totals::of(change.new_charge.currency, &lines)?.is_proper() {
+                self.with_tax(change, &lines, true)?;
+                return Ok(lines);
+            }
         }
-        let lines = self.lines(change, now)?;
-        self.with_tax(change, &lines)?;
+        // What was taxed otherwise is not set off within one invoice: it is credited as it was taxed, and the credit pays. Nor is
+        // what leaves less than no tax, or nothing but tax: next to nothing is due, and each line is rounded by itself, or what is
+        // left bears more tax than what comes.
+        change.credit = change.unused_credit;
+        change.due_now = change.new_charge.checked_add(change.setup_charge)?;
+        let lines = self.lines(change, now, false)?;
+        self.with_tax(change, &lines, false)?;
         Ok(lines)
     }
 
-    /// Whether what is left is taxed as what comes.
-    fn is_set_off(&self) -> bool {
-        self.paid_as.is_like(self.tax)
-    }
-
-    fn lines(&self, change: &Change, now: DateTime<Utc>) -> Result<Vec<Line>, MoneyError> {
+    fn lines(&self, change: &Change, now: DateTime<Utc>, is_set_off: bool) -> Result<Vec<Line>, MoneyError> {
         if !change.due_now.is_positive() && change.effect != Effect::NowRestarting {
             return Ok(Vec::new());
         }
@@ -59,7 +61,7 @@ impl Changing<'_> {
             self.other_plan(change, now)?
         };
         lines.extend(setup_lines(self.new, Some(self.old), self.tax)?);
-        if change.unused_credit.is_positive() && self.is_set_off() {
+        if change.unused_credit.is_positive() && is_set_off {
             for (category, how) in by_category(&change.how_unused, self.old) {
                 let unused = how.total(change.unused_credit.currency)?;
                 let name = format!("Unused time of {}", name_of(self.old, category.as_deref()));
@@ -113,7 +115,7 @@ impl Changing<'_> {
         }
     }
 
-    fn with_tax(&self, change: &mut Change, lines: &[Line]) -> Result<(), MoneyError> {
+    fn with_tax(&self, change: &mut Change, lines: &[Line], is_set_off: bool) -> Result<(), MoneyError> {
         let currency = change.new_charge.currency;
         let unused = gross(&change.how_unused, self.old, self.paid_as, change.unused_credit)?;
         change.credit = self.credit(change, unused)?;
@@ -132,7 +134,7 @@ impl Changing<'_> {
             let sum = |is_of: fn(&Line) -> bool| {
                 Money::sum(currency, lines.iter().filter(|line| is_of(line)).map(|line| line.amount))
             };
-            change.unused_credit = match self.is_set_off() {
+            change.unused_credit = match is_set_off {
                 true => sum(|line| line.how.gives_back())?.checked_neg()?,
                 false => unused,
             };
@@ -280,6 +282,37 @@ mod tests {
         let (yearly, lines) = changed(&old, &streams(&with_options(9000, Term::YEAR), 3), full(), now);
         assert_eq!((yearly.effect, yearly.due_now), (Effect::NowRestarting, eur(9000 + 300 - 650)));
         assert_eq!(lines.iter().map(|line| line.amount.minor).sum::<i64>(), yearly.due_now.minor);
+    }
+
+    /// Every small change, because few of them leave next to nothing.
+    #[test]
+    fn next_to_nothing_is_never_billed_with_less_than_no_tax_or_nothing_but_tax() {
+        let plan = |minor, unit, units, term| {
+            let mut offer = with_options(minor, term);
+            (offer.options[0].unit_price, offer.options[0].setup_fee) = (eur(unit), eur(unit));
+            streams(&offer, units)
+        };
+        let taxes = [Pricing::Inclusive, Pricing::Exclusive]
+            .map(|pricing| [Round::Line, Round::Total].map(|round| Tax { pricing, round, ..Tax::contained(1900) }));
+        let mut credited = 0;
+        for n in 0..12 * 12 * 6 {
+            let (before, after, unit) = (n % 12, n / 12 % 12, n / 144);
+            for m in 0..3 * 3 * 2 {
+                let term = if m < 9 { Term::MONTH } else { Term::YEAR };
+                let (old, new) = (plan(before, unit, 2 + m % 3, Term::MONTH), plan(after, unit, 2 + m / 3 % 3, term));
+                for (tax, days) in taxes.as_flattened().iter().flat_map(|tax| [(tax, 0), (tax, 15)]) {
+                    let (change, lines) = taxed(&old, &new, full(), june().start() + TimeDelta::days(days), tax);
+                    let Totals { subtotal, tax, total } = Totals::of(Currency::EUR, &lines).unwrap();
+                    assert!(subtotal.minor >= 0 && tax.minor >= 0, "{subtotal} and {tax} of {lines:#?}");
+                    assert_eq!(total, change.due_now);
+                    // What is given back on the invoice is not credited beside it.
+                    let is_set_off = lines.iter().any(|line| line.how.gives_back());
+                    assert!(!is_set_off || change.credit.is_zero(), "{change:?}");
+                    credited += u32::from(total.is_positive() && change.credit.is_positive());
+                }
+            }
+        }
+        assert!(credited > 0, "some of these changes cannot be set off");
     }
 
     proptest! {

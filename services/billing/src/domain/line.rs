@@ -98,6 +98,12 @@ impl Totals {
         let tax = Money::sum(currency, lines.iter().map(|line| line.tax))?;
         Ok(Self { subtotal: total.checked_sub(tax)?, tax, total })
     }
+
+    /// Whether an invoice can be made of them: neither price nor tax is less than nothing.
+    #[must_use]
+    pub const fn is_proper(&self) -> bool {
+        !self.subtotal.is_negative() && !self.tax.is_negative()
+    }
 }
 
 #[cfg(test)]
