@@ -12,9 +12,8 @@ use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
 use ottery_kernel::BrandId;
 use ottery_kit::grpc::scope_with;
-use ottery_kit::telemetry::{Counter, Histogram, Level, Metrics, Series, set_parent};
+use ottery_kit::telemetry::{Counter, Histogram, KeyValue, Level, Metrics, Series};
 use tokio::time::Instant;
-use tracing::Instrument as _;
 
 use crate::brand::{Brand, Site};
 use crate::headers::{self, RouteClass};
@@ -83,27 +82,25 @@ pub(crate) async fn handle(State(state): State<AppState>, request: Request, next
     let route = matched.as_ref().map_or("(none)", MatchedPath::as_str);
     let method = known_method(&parts.method);
     let class = RouteClass::of(parts.uri.path());
-    let span = tracing::info_span!(
-        "http.server",
-        otel.name = format!("{method} {route}"),
-        otel.kind = "server",
-        otel.status_code = tracing::field::Empty,
-        http.method = method,
-        http.route = route,
-        http.status = tracing::field::Empty,
-        brand.id = tracing::field::Empty,
-        request.id = info.id,
-    );
-    set_parent(&span, parts.headers.get("traceparent").and_then(|parent| parent.to_str().ok()));
-    let (response, site) =
-        respond(&state, &info, class, route, Request::from_parts(parts, body), next).instrument(span.clone()).await;
+    let parent = parts.headers.get("traceparent").and_then(|parent| parent.to_str().ok());
+    let span = state.spans.start(format!("{method} {route}"), parent);
+    let work = async {
+        let request = Request::from_parts(parts, body);
+        let (response, site) = respond(&state, &info, class, route, request, next).await;
+        let brand = site.as_ref().and_then(Site::brand).map(Arc::as_ref);
+        state.measures.answered(method, route, response.status(), brand, started.elapsed());
+        (response, brand.map(|brand| brand.content.id.clone()))
+    };
+    let (response, brand) = span.around(work).await;
     let status = response.status();
-    span.record("http.status", status.as_u16());
-    if status.is_server_error() {
-        span.record("otel.status_code", "ERROR");
-    }
-    let brand = site.as_ref().and_then(Site::brand).map(Arc::as_ref);
-    span.in_scope(|| state.measures.answered(method, route, status, brand, started.elapsed()));
+    let known = [
+        KeyValue::new("http.method", method),
+        KeyValue::new("http.route", route.to_owned()),
+        KeyValue::new("http.status", i64::from(status.as_u16())),
+        KeyValue::new("request.id", info.id.clone()),
+    ];
+    let brand = brand.map(|brand| KeyValue::new("brand.id", brand));
+    span.end(known.into_iter().chain(brand), status.is_server_error());
     response
 }
 
@@ -127,7 +124,7 @@ async fn respond(
         Ok(Err(refusal)) => refusal.into_response(),
         Err(_) => {
             state.measures.panics.inc(&[("route", route)]);
-            tracing::error!(http.route = route, "a handler panicked");
+            tracing::error!(http.route = route, request.id = info.id, "a handler panicked");
             Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal",
@@ -195,9 +192,6 @@ async fn pass(
         // so that the page that says so is the brand's.
         if !matches!(class, RouteClass::Asset | RouteClass::Webhook) {
             let found = resolve(state, info).await?;
-            if let Site::Brand(brand) = &found {
-                tracing::Span::current().record("brand.id", brand.content.id.as_str());
-            }
             *site = Some(found.clone());
             request.extensions_mut().insert(found);
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::extract::FromRef;
 use ottery_kit::Host;
+use ottery_kit::telemetry::RequestSpans;
 use tokio::sync::Semaphore;
 
 use crate::cache::CatalogCache;
@@ -36,6 +37,7 @@ pub struct Parts {
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) documents: crate::documents::Documents,
     pub(crate) measures: crate::edge::Measures,
+    pub(crate) spans: RequestSpans,
     pub(crate) pages: crate::pages::Rendered,
 }
 
@@ -61,6 +63,7 @@ impl AppState {
             streams: Arc::new(Semaphore::new(config.http.streams_max)),
             documents: crate::documents::Documents::new(std::env::current_exe()?, config.documents.render_at_once),
             measures: crate::edge::Measures::new(&host.metrics),
+            spans: RequestSpans::new(),
             hints: Hints::default(),
             pages: crate::pages::Rendered::default(),
             config,

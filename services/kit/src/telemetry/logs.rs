@@ -12,8 +12,10 @@ use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::traces;
+use crate::grpc::context;
 
-/// `{"timestamp":…,"level":…,"target":…,"message":…, fields of the event and of its spans, "trace_id":…,"span_id":…}`.
+/// `{"timestamp":…,"level":…,"target":…,"message":…, fields of the event and of its spans, "request.id":…,"trace_id":…,
+/// "span_id":…}`; the request is the one the work belongs to, where it does.
 #[derive(Debug)]
 pub struct JsonLines;
 
@@ -38,6 +40,9 @@ where
             if let Some(fields) = extensions.get::<FormattedFields<Members>>() {
                 line.extend(read(&fields.fields));
             }
+        }
+        if let Some(work) = context::current() {
+            line.insert("request.id".to_owned(), work.request_id.into());
         }
         event.record(&mut Fields(&mut line));
         if let Some((trace_id, span_id)) = traces::current_ids() {
@@ -224,6 +229,22 @@ mod tests {
         assert_eq!(line["attempts"], 2);
         assert_eq!(line["trace_id"], "0af7651916cd43dd8448eb211c80319c");
         assert_eq!(line["span_id"].as_str().map(str::len), Some(16));
+    }
+
+    #[tokio::test]
+    async fn a_line_names_the_request_its_work_belongs_to() {
+        use crate::grpc::{CallContext, scope};
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let lines = tracing_subscriber::fmt::layer().fmt_fields(Members).event_format(JsonLines);
+        let subscriber = tracing_subscriber::registry().with(lines.with_writer(move || writer.clone()));
+        let _lines = tracing::subscriber::set_default(subscriber);
+        scope(CallContext::service().request_id("req_7"), async { tracing::warn!("slow") }).await;
+        tracing::warn!("alone");
+        let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((&lines[0]["message"], &lines[0]["request.id"]), (&"slow".into(), &"req_7".into()));
+        assert_eq!((&lines[1]["message"], lines[1].get("request.id")), (&"alone".into(), None));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod http;
 mod logs;
 pub mod metrics;
+mod request;
 pub mod traces;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,12 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub use metrics::{Counter, Gauge, Histogram, Level, Metrics, Series};
+pub use opentelemetry::KeyValue;
+pub use request::{RequestSpan, RequestSpans};
 pub use traces::{current_trace_id, current_traceparent, set_parent, span_with_parent};
+
+/// Name of the tracer of every span.
+const TRACER: &str = "ottery";
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -102,7 +108,7 @@ fn filter(log: &str) -> Result<Targets, TelemetryError> {
 pub fn init(service: &str, settings: &TelemetrySettings) -> Result<TelemetryGuard, TelemetryError> {
     let filter = filter(&settings.log)?;
     let provider = traces::provider(service, settings)?;
-    let tracer = opentelemetry::trace::TracerProvider::tracer(&provider, "ottery");
+    let tracer = opentelemetry::trace::TracerProvider::tracer(&provider, TRACER);
     let lines = match settings.format {
         LogFormat::Json => tracing_subscriber::fmt::layer()
             .fmt_fields(logs::Members)
@@ -127,6 +133,7 @@ pub fn init(service: &str, settings: &TelemetrySettings) -> Result<TelemetryGuar
         .with(spans.with_filter(LevelFilter::INFO))
         .with(lines.with_filter(filter))
         .try_init()?;
+    opentelemetry::global::set_tracer_provider(provider.clone());
     Ok(TelemetryGuard { provider })
 }
 

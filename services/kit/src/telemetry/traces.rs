@@ -76,7 +76,7 @@ pub fn set_parent(span: &Span, traceparent: Option<&str>) {
     }
 }
 
-fn parse(text: &str) -> Option<SpanContext> {
+pub(super) fn parse(text: &str) -> Option<SpanContext> {
     let mut parts = text.trim().split('-');
     let (version, trace_id, span_id, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let is_plain =
