@@ -642,13 +642,14 @@ impl Subscription {
         entered != period
     }
 
-    /// Puts it aside: time stands still from `now` on.
+    /// Puts it aside: time stands still from `now` on. What is over by then is over, whether or not it was entered.
     ///
     /// # Errors
     /// When the state forbids it.
     pub fn pause(&mut self, until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<bool, Refused> {
         let is_new = self.apply(Command::Pause, now)?;
         if is_new {
+            self.roll(now);
             self.calendar.pause = Some(Pause { since: now, until });
         }
         Ok(is_new)

@@ -101,6 +101,20 @@ fn case_013_paying_early_extends_from_the_current_end_and_the_running_period_goe
 }
 
 #[test]
+fn what_is_over_when_it_is_put_aside_is_not_given_back_though_nobody_has_entered_it() {
+    for (paused, left) in [(day(3, 30), TimeDelta::days(1)), (day(6, 1), TimeDelta::zero())] {
+        let mut subscription = started();
+        // Paid ahead until 31 March; the scheduler has not come by since.
+        subscription.extend(subscription.offer.clone(), day(2, 20)).unwrap();
+        subscription.pause(None, paused).unwrap();
+        let again = paused + TimeDelta::days(20);
+        subscription.apply(Command::Unpause, again).unwrap();
+        subscription.take_up(again).unwrap();
+        assert_eq!(subscription.paid_through, Some(again + left), "{paused}");
+    }
+}
+
+#[test]
 fn a_new_term_at_the_renewal_counts_from_the_end_of_what_is_paid() {
     let mut subscription = started();
     subscription.next_offer = Some(offer(9000, Term::YEAR));
