@@ -33,6 +33,10 @@ use crate::store::refund::Refund;
 pub const SETTLED: &str = "refund.settled";
 /// Task of a refund that failed or stays unknown.
 const TASK: &str = "refund_failed";
+/// Task of a refund that waits for the customer.
+const CLAIM_TASK: &str = "refund_claim";
+/// How long after the call a refund that is not there was surely not made.
+const ABSENT_AFTER: TimeDelta = TimeDelta::seconds(60);
 /// Longest reason.
 const REASON_CHARS_MAX: usize = 500;
 /// Gaps between looks at a refund that is not decided; the last one repeats.
@@ -160,7 +164,10 @@ impl Billing {
             tx.commit().await?;
             let ask = RefundAsk { refund: id, payment_ref: payment.provider_ref.clone(), amount: refund.amount };
             let found = match refund.state {
-                State::Unknown => reached.provider.find_refund(&reached.access, &ask).await.map_err(unread).transpose(),
+                State::Unknown => {
+                    let found = reached.provider.find_refund(&reached.access, &ask).await.map_err(unread).transpose();
+                    found.or_else(|| may_arrive(&reached, &refund).then(|| Err(not_there())))
+                }
                 _ => None,
             };
             match found {
@@ -261,6 +268,12 @@ impl Billing {
             self.settle_refund(tx, brand, &payment, &mut refund, now).await?;
             store::task::resolve(tx, brand, TASK, refund.id, now).await?;
         }
+        if moved && refund.state == State::Pending {
+            self.tell_claim(tx, brand, &payment, &refund, now).await?;
+        }
+        if moved && refund.state.is_final() {
+            store::task::resolve(tx, brand, CLAIM_TASK, refund.id, now).await?;
+        }
         if moved && refund.state == State::Failed {
             top_up::refund::release(tx, brand, &refund, now).await?;
             "refused_by_provider".clone_into(&mut refund.failure_code);
@@ -273,6 +286,26 @@ impl Billing {
             errand::again(tx, id.as_uuid(), gap(tries)).await?;
         }
         Ok(())
+    }
+
+    /// Where the customer has to claim a refund, staff sends them the link.
+    async fn tell_claim(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        brand: BrandId,
+        payment: &Payment,
+        refund: &Refund,
+        now: DateTime<Utc>,
+    ) -> Result<(), Problem> {
+        let Some(reached) = self.reach_told(tx, brand, payment.provider_account).await? else { return Ok(()) };
+        let Some(link) = reached.provider.claim_link(&reached.access.base_url, &refund.provider_ref) else {
+            return Ok(());
+        };
+        let summary = format!(
+            "the customer claims {} of {} at {link}: send them this link, and pay the claim out there",
+            refund.amount, refund.payment
+        );
+        Ok(store::task::open(tx, brand, CLAIM_TASK, refund.id, &summary, now).await?)
     }
 
     async fn no_refund_answer(
@@ -560,6 +593,15 @@ async fn complain(
 ) -> Result<(), Problem> {
     let summary = format!("refund of {} for {} has not arrived: {why}", refund.amount, refund.payment);
     Ok(store::task::open(tx, brand, TASK, refund.id, &summary, now).await?)
+}
+
+/// Whether a call whose answer was lost may be on its way still, and making it again would give the money back twice.
+fn may_arrive(reached: &Reached, refund: &Refund) -> bool {
+    !reached.provider.repeats_refunds() && refund.sent_ago.is_some_and(|ago| ago < ABSENT_AFTER)
+}
+
+fn not_there() -> CallError {
+    CallError::Ambiguous("the refund is not there yet".to_owned())
 }
 
 /// Whatever keeps a refund from being read back says nothing about the refund.

@@ -29,6 +29,8 @@ pub struct SettledPayment {
     pub requested: Money,
     /// What came.
     pub received: Money,
+    /// Customers of that provider send what they like: it pays what it can.
+    pub is_any_amount: bool,
     /// What the provider kept for itself.
     pub fee: Option<Money>,
     /// The provider's ledger name.
@@ -115,7 +117,8 @@ pub async fn apply_success(
     }
     let mut unit = Unit::new(brand, profile(tx, brand).await?, now);
     unit.lock_customers(tx, &[settled.account]).await?;
-    if settled.received != settled.requested || settled.received.currency != invoice.totals.total.currency {
+    let is_asked_for = settled.is_any_amount || settled.received == settled.requested;
+    if !is_asked_for || settled.received.currency != invoice.totals.total.currency {
         book_mismatch(tx, unit, &invoice, settled).await?;
         return Ok((Settled::Mismatch, invoice.state));
     }
@@ -133,7 +136,9 @@ pub async fn apply_success(
         // Taken back, given up or paid already: the customer's money is kept for the next invoice, never lost.
         let remaining = if invoice.is_claim() { invoice.remaining().map_err(broken)? } else { nothing };
         let applied = Money::new(left.minor.min(remaining.minor), left.currency);
-        if !applied.is_positive() {
+        // A part of a top-up is money in the wallet at once: nothing waits for the rest.
+        let is_part_of_top_up = invoice.purpose == Purpose::TopUp && applied.minor < remaining.minor;
+        if !applied.is_positive() || is_part_of_top_up {
             continue;
         }
         left = left.checked_sub(applied).map_err(broken)?;

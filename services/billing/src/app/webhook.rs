@@ -144,6 +144,9 @@ impl Billing {
         let Ok(notice) = reached.provider.read_event(&event.body) else {
             return ignore(tx, claim, "unreadable").await;
         };
+        if !reached.provider.is_of_account(&reached.access, &event.body) {
+            return ignore(tx, claim, "of another account").await;
+        }
         drop(tx);
         let work = Work { claim, reached, age: event.age };
         match &notice.subject {

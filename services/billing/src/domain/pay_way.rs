@@ -9,6 +9,8 @@ pub enum PayKind {
     Sandbox,
     /// A PayPal wallet.
     PayPal,
+    /// Bitcoin, on chain or by lightning.
+    Bitcoin,
 }
 
 /// How an account is read where a customer chooses: as the operator calls it, else by what it is paid with there.

@@ -268,11 +268,21 @@ pub enum Truth {
         /// Why.
         decline: Decline,
     },
+    /// What came, or was on its way, is not there any more: a payment that was confirmed and replaced, or marked as none.
+    Reversed {
+        /// The provider's id of the payment.
+        provider_ref: String,
+    },
     /// The page closed unpaid.
     Expired,
     /// The provider knows of nothing.
     Absent,
 }
+
+/// Between the provider's id of a payment and the number of what came by it later.
+pub const LATER: char = '~';
+/// Behind the provider's id of a payment: the refund that stands for what was taken back of it.
+pub const REVERSED: &str = ":reversed";
 
 /// When an attempt that waits is looked at again, after this many looks.
 #[must_use]

@@ -93,6 +93,7 @@ pub(super) async fn list_pay_ways(
             PayKind::Card => proto::pay_way::Kind::Card,
             PayKind::Sandbox => proto::pay_way::Kind::Sandbox,
             PayKind::PayPal => proto::pay_way::Kind::Paypal,
+            PayKind::Bitcoin => proto::pay_way::Kind::Bitcoin,
         };
         Some(proto::PayWay {
             provider_account_id: account.id.to_string(),

@@ -5,6 +5,7 @@
 
 mod answer;
 pub mod assumed;
+pub mod btcpay;
 mod minimum;
 pub mod paypal;
 mod registry;
@@ -27,6 +28,7 @@ use crate::domain::pay_way::PayKind;
 use crate::domain::payment::{SavedToken, Truth};
 use crate::domain::{dispute, refund};
 
+pub use btcpay::BtcPay;
 pub use paypal::PayPal;
 pub use registry::Providers;
 pub use sandbox::Sandbox;
@@ -109,6 +111,33 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
     /// Whether its word for a refusal means that it does not know the customer who was named (any more).
     fn is_customer_gone(&self, _code: &str) -> bool {
         false
+    }
+
+    /// Whether customers may send another amount than they were asked for, and more of it later: what comes pays what it can.
+    fn takes_any_amount(&self) -> bool {
+        false
+    }
+
+    /// How long after a page was made its payment is looked at, however it stands: money may come late, and what came may be taken
+    /// back, without anybody asking. None: what is decided is decided.
+    fn watched_for(&self) -> Option<TimeDelta> {
+        None
+    }
+
+    /// Whether a refund that is asked for twice with the same key is made once; else one whose answer was lost is made again only when it
+    /// is surely not there.
+    fn repeats_refunds(&self) -> bool {
+        true
+    }
+
+    /// Where a customer takes a refund that they have to claim; none when it goes to them by itself.
+    fn claim_link(&self, _base_url: &str, _refund: &str) -> Option<String> {
+        None
+    }
+
+    /// Whether an event is of that account, and not of another one that is told of at the same address.
+    fn is_of_account(&self, _access: &Access, _event: &[u8]) -> bool {
+        true
     }
 
     /// Asks the account something harmless, to see that address and key are good.

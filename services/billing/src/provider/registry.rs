@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::assumed::{Assumed, Outcomes};
 use super::paypal::Anchors;
-use super::{PayPal, PaymentProvider, Sandbox, Stripe};
+use super::{BtcPay, PayPal, PaymentProvider, Sandbox, Stripe};
 
 /// Largest answer of a provider that is read.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -49,7 +49,8 @@ impl Providers {
         let sandbox: Arc<dyn PaymentProvider> = Arc::new(Sandbox::new(client.clone()));
         let stripe: Arc<dyn PaymentProvider> = Arc::new(Stripe::new(client.clone()));
         let paypal: Arc<dyn PaymentProvider> = Arc::new(PayPal::new(client.clone(), anchors));
-        let known = BTreeMap::from([sandbox, stripe, paypal].map(|provider| (provider.name(), provider)));
+        let btcpay: Arc<dyn PaymentProvider> = Arc::new(BtcPay::new(client.clone()));
+        let known = BTreeMap::from([sandbox, stripe, paypal, btcpay].map(|provider| (provider.name(), provider)));
         Ok(Self { client, known: Arc::new(known), bell: Arc::default() })
     }
 

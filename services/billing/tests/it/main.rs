@@ -5,6 +5,7 @@ mod accounts;
 mod addon_taxes;
 mod addons;
 mod books;
+mod btcpay;
 mod calls;
 mod changes;
 mod consolidated;

@@ -273,6 +273,7 @@ impl World {
             account: invoice.account,
             requested,
             received,
+            is_any_amount: false,
             fee: None,
             provider: "sandbox".into(),
             method: None,

@@ -29,8 +29,8 @@ view! {
 
 words! {
     /// What is paid with. `card`: a card, or what else the provider's page offers; `sandbox`: a test card, no money moves; `paypal`:
-    /// a PayPal wallet.
-    PayKind from billing::pay_way::Kind { Card, Sandbox, Paypal }
+    /// a PayPal wallet; `bitcoin`: Bitcoin, on chain or by lightning.
+    PayKind from billing::pay_way::Kind { Card, Sandbox, Paypal, Bitcoin }
 }
 
 view! {
@@ -204,12 +204,13 @@ pub struct PayWayQuery {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderInput {
-    /// `sandbox`, `stripe`, `paypal`
+    /// `sandbox`, `stripe`, `paypal`, `btcpay`
     pub provider: String,
     /// Where its API is; the provider's own address when left out.
     #[serde(default)]
     pub base_url: String,
-    /// Its key for us, of PayPal the client id and the secret with a colon between them; the stored one is kept when left out.
+    /// Its key for us, of PayPal the client id and the secret with a colon between them, of BTCPay Server the store's id and
+    /// the API key; the stored one is kept when left out.
     #[serde(default)]
     #[schema(value_type = String)]
     pub api_key: Secret,

@@ -7,7 +7,7 @@ use sqlx::postgres::PgTransaction;
 
 use super::checkout::{mark_sent, write_sent};
 use super::settle::{self, Teller};
-use super::{Reached, apply};
+use super::{Reached, apply, watch};
 use crate::app::Billing;
 use crate::app::broken;
 use crate::app::settlement::Owed;
@@ -40,6 +40,11 @@ impl Billing {
             }
             // Somebody was sent to their bank with it, or it is not wanted any more.
             (_, State::ActionRequired) if payment.is_resumed => {
+                drop(tx);
+                Box::pin(self.look(brand, payment, tries)).await
+            }
+            // Where customers pay as they like, what is decided may change.
+            (_, State::Succeeded | State::Failed | State::Cancelled) if watch::is_watched(self, &payment) => {
                 drop(tx);
                 Box::pin(self.look(brand, payment, tries)).await
             }

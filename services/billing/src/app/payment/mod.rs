@@ -18,6 +18,7 @@ mod reach;
 mod settle;
 mod setup;
 mod take;
+mod watch;
 mod workers;
 
 pub use account::{PutAccount, Rotate};

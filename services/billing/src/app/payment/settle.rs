@@ -6,7 +6,7 @@ use ottery_kit::grpc::Problem;
 use ottery_kit::outbox;
 use sqlx::postgres::PgTransaction;
 
-use super::confirm;
+use super::{confirm, watch};
 use crate::app::settlement::{self, Owed, SettledPayment};
 use crate::app::{Billing, broken};
 use crate::domain::invoice::Invoice;
@@ -21,6 +21,8 @@ use crate::store::payment::{AttemptKind, Payment};
 
 /// Looks at a charge whose holder was sent to their bank: about a day.
 const CONFIRM_LOOKS_MAX: u32 = 24;
+/// Our word for money that was on its way and did not come to stay.
+const INVALID: &str = "payment_invalid";
 
 /// Who says it.
 #[derive(Clone, Copy, Debug)]
@@ -74,11 +76,17 @@ pub(crate) async fn apply(
     let truth = match truth {
         // Nobody will ask for what was agreed to on a page that was withdrawn, unless somebody has.
         Truth::Open if payment.is_withdrawn && !payment.is_taking() && takes_when_asked() => Truth::Expired,
+        // Nothing of it is booked: it is a payment that failed.
+        Truth::Reversed { provider_ref } if payment.state != State::Succeeded => {
+            Truth::Declined { provider_ref, decline: Decline { class: DeclineClass::Soft, code: INVALID.to_owned() } }
+        }
         truth => truth,
     };
     match truth {
         // Boxed, as each step of a payment that calls a large one is: unoptimised, one within the other is more than a stack.
-        Truth::Captured(capture) => return Box::pin(captured(tx, billing, brand, owed, payment, capture, now)).await,
+        Truth::Captured(capture) => {
+            return Box::pin(captured(tx, billing, brand, owed, payment, capture, teller.tries, now)).await;
+        }
         Truth::Open => {
             move_to(&mut payment, Command::Wait, now)?;
             payment.is_processing = payment.is_taking();
@@ -103,6 +111,7 @@ pub(crate) async fn apply(
                 payment.failure = Some(decline);
             }
         }
+        Truth::Reversed { .. } => Box::pin(watch::reversed(tx, billing, brand, &payment, now)).await?,
         Truth::Expired => {
             move_to(&mut payment, Command::Cancel, now)?;
             payment.is_processing = false;
@@ -215,7 +224,7 @@ async fn finish(
     let is_watched = confirm::is_watched(payment) && !is_change && tries < CONFIRM_LOOKS_MAX;
     let state = if is_watched { State::Pending } else { payment.state };
     match next_look(state, if is_change { 0 } else { tries }).filter(|_| !is_idle) {
-        None => errand::done(tx, id).await?,
+        None => watch::rest(tx, billing, brand, payment, Some(tries).filter(|_| !is_change)).await?,
         Some(after) if is_change => errand::plan(tx, brand, errand::Kind::Payment, &[id], after).await?,
         Some(after) => errand::again(tx, id, after).await?,
     }
@@ -240,24 +249,33 @@ async fn finish(
     Ok(())
 }
 
-async fn captured(
+/// The money came. The caller holds the lock and commits.
+#[expect(clippy::too_many_arguments, reason = "one transaction's worth of facts")]
+pub(super) async fn captured(
     tx: &mut PgTransaction<'_>,
     billing: &Billing,
     brand: BrandId,
     owed: Owed,
     mut payment: Payment,
     capture: Capture,
+    tries: u32,
     now: DateTime<Utc>,
 ) -> Result<Payment, Problem> {
+    let was_over = payment.state.is_final();
+    let is_any = watch::takes_any_amount(billing, &payment);
     if !move_to(&mut payment, Command::Succeed, now)? {
-        if payment.provider_ref != capture.provider_ref {
+        if payment.provider_ref == capture.provider_ref {
+            if is_any {
+                Box::pin(watch::more(tx, billing, brand, &payment, &capture, now)).await?;
+            }
+        } else {
             let summary = format!(
                 "the provider holds a second payment ({}, {}) for {}, which {} has settled; refund it there",
                 capture.provider_ref, capture.amount, payment.id, payment.provider_ref
             );
             store::task::open(tx, brand, "payment_duplicate", payment.id, &summary, now).await?;
         }
-        errand::done(tx, payment.id.as_uuid()).await?;
+        watch::rest(tx, billing, brand, &payment, Some(tries)).await?;
         return Ok(payment);
     }
     let was_processing = std::mem::take(&mut payment.is_processing);
@@ -266,7 +284,10 @@ async fn captured(
     payment.provider_ref.clone_from(&capture.provider_ref);
     payment.method_label.clone_from(&capture.label);
     store::payment::save(tx, &payment).await?;
-    errand::done(tx, payment.id.as_uuid()).await?;
+    watch::rest(tx, billing, brand, &payment, None).await?;
+    if is_any {
+        watch::tell(tx, brand, &payment, &owed.invoice.number_text(), was_over, now).await?;
+    }
     let method = match &payment.kind {
         // What paid is what renewals are charged to from now on: the usual method may have been refused for good.
         AttemptKind::OffSession { method } => Some(Method { id: *method, label: payment.method_label.clone() }),
@@ -278,6 +299,7 @@ async fn captured(
         account: payment.account,
         requested: payment.amount,
         received: capture.amount,
+        is_any_amount: is_any,
         fee: capture.fee.filter(|fee| fee.currency == capture.amount.currency),
         provider: payment.provider.clone(),
         method,

@@ -46,6 +46,7 @@ pub fn way_name(way: &PayWay) -> &str {
         ("", Kind::Card | Kind::Unspecified) => "Card",
         ("", Kind::Sandbox) => "Test card",
         ("", Kind::Paypal) => "PayPal",
+        ("", Kind::Bitcoin) => "Bitcoin",
         (name, _) => name,
     }
 }

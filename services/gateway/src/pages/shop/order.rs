@@ -87,7 +87,7 @@ async fn render(state: &AppState, customer: &Customer, ui: &Ui, id: &str, shown:
 /// The ways to pay what is left of an order that waits for it.
 async fn ways_left(state: &AppState, customer: &Customer, progress: &Progress) -> Vec<billing::PayWay> {
     let invoice = match (progress.outcome(), &progress.detail.invoice) {
-        (Outcome::Unpaid | Outcome::Declined, Some(invoice)) => invoice,
+        (Outcome::Unpaid | Outcome::Short | Outcome::Declined, Some(invoice)) => invoice,
         _ => return Vec::new(),
     };
     let Some(total) = &invoice.total else { return Vec::new() };
@@ -125,8 +125,13 @@ pub fn view(
                 .intro("Server, user name, password and playlist. Make sure that nobody looks over your shoulder.");
             page = page.with(Block::Form(form));
         }
-        Outcome::Declined | Outcome::Unpaid => {
-            let title = if outcome == Outcome::Declined || is_back { "Try again" } else { "Pay now" };
+        Outcome::Declined | Outcome::Unpaid | Outcome::Short => {
+            let title = match outcome {
+                Outcome::Short => "Pay the rest",
+                Outcome::Declined => "Try again",
+                _ if is_back => "Try again",
+                _ => "Pay now",
+            };
             let form = Form::new("", format!("/orders/{id}/pay"), title)
                 .keyed()
                 .fields(methods::way_field(ways))
@@ -147,6 +152,9 @@ pub fn view(
         ("Placed", Cell::text(manner.moment(order.placed_at.as_ref()))),
     ];
     if let Some(invoice) = progress.detail.invoice.as_ref().filter(|invoice| !invoice.number.is_empty()) {
+        if outcome == Outcome::Short {
+            facts.push(("Paid so far", Cell::text(manner.money(invoice.paid.as_ref()))));
+        }
         facts.push(("Invoice", Cell::text(&invoice.number).to(format!("/account/invoices/{}", invoice.id))));
     }
     page = page.with(Block::facts("Details", facts));
@@ -182,6 +190,10 @@ fn words(outcome: Outcome, is_back: bool) -> (String, String) {
         Outcome::Unpaid if is_back => {
             ("Not paid yet", "You came back from the payment page. Your order waits for you.")
         }
+        Outcome::Short => (
+            "A part of your payment has come",
+            "It is booked for this order. Pay the rest, and it goes on by itself; if more comes than is due, you keep it as credit.",
+        ),
         Outcome::Unpaid => ("Waiting for your payment", "As soon as the provider tells us, it goes on here by itself."),
         Outcome::Cancelled => ("This order is over", "Nothing more happens with it. You can order again at any time."),
     };

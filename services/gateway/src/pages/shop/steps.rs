@@ -22,6 +22,8 @@ pub struct Progress {
 pub enum Outcome {
     /// Nobody paid yet.
     Unpaid,
+    /// A part of what is due has come, and nothing more is on its way.
+    Short,
     /// Staff look at the order before anything is asked for.
     UnderReview,
     /// The customer turned back, or the payment was declined.
@@ -44,6 +46,7 @@ impl Outcome {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Unpaid => "unpaid",
+            Self::Short => "short",
             Self::UnderReview => "under_review",
             Self::Declined => "declined",
             Self::Unknown => "unknown",
@@ -77,6 +80,15 @@ impl Progress {
         is_running || self.order().state() == order::State::Paid
     }
 
+    /// Whether a part of the invoice is paid, and the rest is due.
+    fn is_short(&self) -> bool {
+        let minor = |money: &Option<ottery_proto::common::v1::Money>| money.as_ref().map_or(0, |money| money.minor);
+        self.detail.invoice.as_ref().is_some_and(|invoice| {
+            let paid = minor(&invoice.paid);
+            invoice.state() == invoice::State::Open && paid > 0 && paid < minor(&invoice.total)
+        })
+    }
+
     /// What to say.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
@@ -90,6 +102,7 @@ impl Progress {
             return match self.last_payment().map(billing::Payment::state) {
                 Some(payment::State::Unknown) => Outcome::Unknown,
                 Some(payment::State::Failed | payment::State::Cancelled) => Outcome::Declined,
+                Some(payment::State::Succeeded) if self.is_short() => Outcome::Short,
                 Some(payment::State::Succeeded) => Outcome::Working,
                 Some(payment::State::Pending | payment::State::ActionRequired | payment::State::Unspecified) | None => {
                     Outcome::Unpaid
@@ -156,6 +169,7 @@ impl Progress {
                 "Nothing is charged meanwhile. You get a mail as soon as it goes on.".into(),
                 String::new(),
             ),
+            Outcome::Short => step("A part has come", "now", "The rest is waited for.".into(), String::new()),
             Outcome::Declined => step("Payment declined", "bad", self.decline().into(), String::new()),
             Outcome::Cancelled => step("Order cancelled", "bad", String::new(), String::new()),
             Outcome::Unpaid | Outcome::Working | Outcome::Waiting | Outcome::Ready => {
@@ -236,6 +250,18 @@ mod tests {
         let steps = progress.steps(&manner());
         assert_eq!(steps[0].state, "wait");
         assert!(steps[0].text.contains("not be charged twice"));
+    }
+
+    #[test]
+    fn case_077_an_order_of_which_a_part_came_asks_for_the_rest() {
+        let mut progress = progress(order::State::AwaitingPayment, payment::State::Succeeded, None);
+        let money = |minor| Some(ottery_proto::common::v1::Money { minor, currency: "EUR".into() });
+        let mut invoice = billing::Invoice { total: money(1299), paid: money(500), ..billing::Invoice::default() };
+        invoice.set_state(invoice::State::Open);
+        progress.detail.invoice = Some(invoice.clone());
+        assert_eq!(progress.outcome(), Outcome::Short);
+        progress.detail.invoice = Some(billing::Invoice { paid: money(0), ..invoice });
+        assert_eq!(progress.outcome(), Outcome::Working);
     }
 
     #[test]

@@ -14,7 +14,8 @@ use crate::problem::{Refusal, Reply};
 use crate::state::AppState;
 
 /// Providers an account can be at, as the form offers them.
-const PROVIDERS: [(&str, &str); 3] = [("stripe", "Stripe"), ("paypal", "PayPal"), ("sandbox", "Sandbox")];
+const PROVIDERS: [(&str, &str); 4] =
+    [("stripe", "Stripe"), ("paypal", "PayPal"), ("btcpay", "BTCPay Server"), ("sandbox", "Sandbox")];
 /// How long the secret before a new one is taken, as the form offers it, in hours.
 const OVERLAPS: [(&str, &str); 4] = [("24", "a day"), ("72", "three days"), ("168", "a week"), ("0", "not at all")];
 
@@ -142,12 +143,15 @@ fn account_form(desk: &Desk, accounts: &[billing::ProviderAccount], failed: Opti
         )
         .field(
             Field::password("api_key", "API key", "off")
-                .help("Of PayPal the client id and the secret with a colon between them. Empty keeps the stored one."),
+                .help(
+                    "Of PayPal the client id and the secret with a colon between them, of BTCPay Server the store's id and the API key. \
+                     Empty keeps the stored one.",
+                ),
         )
         .field(
             Field::password("webhook_secrets", "Webhook secrets", "off").help(
-                "With commas between them, the newest last. Empty keeps the stored ones. Stripe makes its secret when you tell it \
-                 the address, and PayPal the webhook id that stands here in its place: save without one first.",
+                "With commas between them, the newest last. Empty keeps the stored ones. Stripe and BTCPay Server make their secret when you \
+                 tell them the address, and PayPal the webhook id that stands here in its place: save without one first.",
             ),
         )
         .field(Field::text("name", "Name for customers").help("Where they choose how to pay, such as Card.").value(terms.name).half())
