@@ -83,10 +83,9 @@ pub(super) async fn more(
 ) -> Result<(), Problem> {
     let came = came(tx, brand, payment).await?;
     for one in &came {
-        let taken = taken_back(tx, one).await?;
-        if let Some(amount) = taken {
+        if let Some(amount) = taken_back(tx, one).await? {
             let fact = reversal(one, amount, RefundState::Failed);
-            billing.mirror_refund(tx, brand, one.id, &fact, now).await?;
+            Box::pin(billing.mirror_refund(tx, brand, one.id, &fact, now)).await?;
         }
     }
     let received = came.iter().filter_map(|one| one.received).filter(|one| one.currency == capture.amount.currency);
@@ -161,7 +160,7 @@ pub(super) async fn reversed(
         store::task::open(tx, brand, REVERSED_TASK, one.id, &summary, now).await?;
         if left.is_positive() {
             let fact = reversal(&one, left, RefundState::Succeeded);
-            billing.mirror_refund(tx, brand, one.id, &fact, now).await?;
+            Box::pin(billing.mirror_refund(tx, brand, one.id, &fact, now)).await?;
         }
     }
     Ok(())

@@ -126,11 +126,12 @@ pub fn view(
             page = page.with(Block::Form(form));
         }
         Outcome::Declined | Outcome::Unpaid | Outcome::Short => {
-            let title = match outcome {
-                Outcome::Short => "Pay the rest",
-                Outcome::Declined => "Try again",
-                _ if is_back => "Try again",
-                _ => "Pay now",
+            let title = if outcome == Outcome::Short {
+                "Pay the rest"
+            } else if outcome == Outcome::Declined || is_back {
+                "Try again"
+            } else {
+                "Pay now"
             };
             let form = Form::new("", format!("/orders/{id}/pay"), title)
                 .keyed()
