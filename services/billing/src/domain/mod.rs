@@ -42,6 +42,7 @@ pub mod proration;
 pub mod provider;
 pub mod quote;
 pub mod rates;
+pub mod reconcile;
 pub mod refund;
 pub mod reseller;
 pub mod rules;

@@ -13,6 +13,7 @@ mod method;
 mod order;
 pub mod payment;
 mod provider;
+mod reconcile;
 pub mod reseller;
 mod revenue;
 pub mod screening;

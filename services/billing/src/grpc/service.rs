@@ -6,8 +6,8 @@ use ottery_proto::billing::v1::billing_service_server::BillingService;
 use tonic::{Request, Response, Status};
 
 use super::{
-    address, books, calendar, customer, explain, export, invoicing, method, order, payment, provider, revenue,
-    subscription, view, wallet,
+    address, books, calendar, customer, explain, export, invoicing, method, order, payment, provider, reconcile,
+    revenue, subscription, view, wallet,
 };
 use crate::app::Billing;
 
@@ -520,6 +520,46 @@ impl BillingService for BillingGrpc {
     ) -> Result<Response<proto::BeginPaymentSetupReply>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(method::begin_payment_setup(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn list_reconciliations(
+        &self,
+        request: Request<proto::ListReconciliationsRequest>,
+    ) -> Result<Response<proto::ListReconciliationsReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(reconcile::list(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn get_reconciliation(
+        &self,
+        request: Request<proto::GetReconciliationRequest>,
+    ) -> Result<Response<proto::Reconciliation>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(reconcile::get(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn run_reconciliation(
+        &self,
+        request: Request<proto::RunReconciliationRequest>,
+    ) -> Result<Response<proto::Reconciliation>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(reconcile::run(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn list_reconciliation_differences(
+        &self,
+        request: Request<proto::ListReconciliationDifferencesRequest>,
+    ) -> Result<Response<proto::ListReconciliationDifferencesReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(reconcile::differences(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn accept_reconciliation_difference(
+        &self,
+        request: Request<proto::AcceptReconciliationDifferenceRequest>,
+    ) -> Result<Response<proto::ReconciliationDifference>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(reconcile::accept(&self.app, actor, request.into_inner()).await?))
     }
 
     async fn list_disputes(

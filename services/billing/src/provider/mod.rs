@@ -9,6 +9,7 @@ pub mod btcpay;
 mod minimum;
 pub mod paypal;
 mod registry;
+pub mod report;
 mod sandbox;
 mod signature;
 pub mod stripe;
@@ -31,6 +32,7 @@ use crate::domain::{dispute, refund};
 pub use btcpay::BtcPay;
 pub use paypal::PayPal;
 pub use registry::Providers;
+pub use report::{ReportAsk, ReportPage};
 pub use sandbox::Sandbox;
 pub use signature::{Forged, TOLERANCE, sign, verify};
 pub use stripe::Stripe;
@@ -244,6 +246,11 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
     /// What happened after that event, the oldest first, in the shape of its webhooks; without one, the newest it has. None when
     /// it lists no events.
     async fn events_after(&self, _access: &Access, _event: &str) -> Result<Option<EventPage>, CallError> {
+        Ok(None)
+    }
+
+    /// A page of what it reports of a span of time; none when it reports nothing of that kind.
+    async fn report(&self, _access: &Access, _ask: ReportAsk<'_>) -> Result<Option<ReportPage>, CallError> {
         Ok(None)
     }
 

@@ -14,14 +14,17 @@ use serde_json::{Value, json};
 use super::signature::{self, Forged};
 use super::{
     Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, Lookup, Notice, PaymentProvider, Probe,
-    RefundAsk, RefundFact, Subject, from_provider, last_day, to_provider,
+    RefundAsk, RefundFact, ReportAsk, ReportPage, Subject, from_provider, last_day, report, to_provider,
 };
 use crate::domain::pay_way::PayKind;
 use crate::domain::payment::{Capture, Decline, DeclineClass, Fingerprint, SavedToken, Truth};
+use crate::domain::reconcile::{Kind, Theirs};
 use crate::domain::refund;
 
 /// Header of its signatures.
 const SIGNATURE_HEADER: &str = "sandbox-signature";
+/// Rows of a page of a report.
+const REPORT_ROWS: usize = 100;
 /// Currencies it counts in whole units.
 const NO_DIGITS: [&str; 17] = [
     "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF",
@@ -67,6 +70,8 @@ struct Refusal {
 #[derive(Deserialize)]
 struct Payment {
     id: String,
+    #[serde(default)]
+    reference: String,
     amount: Amount,
     #[serde(default)]
     fee: Option<Amount>,
@@ -90,8 +95,9 @@ struct Page {
 }
 
 #[derive(Deserialize)]
-struct List {
-    data: Vec<Payment>,
+#[serde(bound = "T: serde::de::DeserializeOwned")]
+struct List<T> {
+    data: Vec<T>,
     #[serde(default)]
     has_more: bool,
 }
@@ -197,12 +203,17 @@ impl Sandbox {
         }
     }
 
+    fn refund_fact(&self, refund: Refund) -> Result<RefundFact, CallError> {
+        let (payment_ref, amount) = (refund.payment.clone(), self.money(&refund.amount)?);
+        Ok(RefundFact { payment_ref, amount, truth: refund_truth(refund), ours: None })
+    }
+
     async fn by_reference(&self, access: &Access, reference: &str) -> Result<Truth, CallError> {
         let mut last = Truth::Absent;
         let mut after = String::new();
         loop {
             let path = format!("/v1/payments?reference={reference}&limit=100{after}");
-            let Some(list) = self.get::<List>(access, &path).await? else { return Ok(last) };
+            let Some(list) = self.get::<List<Payment>>(access, &path).await? else { return Ok(last) };
             after = list.data.last().map(|payment| format!("&starting_after={}", payment.id)).unwrap_or_default();
             let is_last = !list.has_more || after.is_empty();
             for payment in list.data {
@@ -305,7 +316,7 @@ impl PaymentProvider for Sandbox {
     }
 
     async fn probe(&self, access: &Access) -> Result<Probe, CallError> {
-        let list: Option<List> = self.get(access, "/v1/payments?limit=1").await?;
+        let list: Option<List<Payment>> = self.get(access, "/v1/payments?limit=1").await?;
         list.map(|_| Probe { is_live: None }).ok_or_else(|| CallError::Refused { code: "not_a_provider".to_owned() })
     }
 
@@ -386,8 +397,48 @@ impl PaymentProvider for Sandbox {
     async fn fetch_refund(&self, access: &Access, reference: &str) -> Result<Option<RefundFact>, CallError> {
         let path = format!("/v1/refunds/{}", segment(reference)?);
         let Some(refund) = self.get::<Refund>(access, &path).await? else { return Ok(None) };
-        let (payment_ref, amount) = (refund.payment.clone(), self.money(&refund.amount)?);
-        Ok(Some(RefundFact { payment_ref, amount, truth: refund_truth(refund), ours: None }))
+        self.refund_fact(refund).map(Some)
+    }
+
+    async fn reference_of(&self, access: &Access, payment: &str) -> Result<Option<String>, CallError> {
+        let found: Option<Payment> = self.get(access, &format!("/v1/payments/{}", segment(payment)?)).await?;
+        Ok(found.map(|payment| payment.reference).filter(|reference| !reference.is_empty()))
+    }
+
+    async fn report(&self, access: &Access, ask: ReportAsk<'_>) -> Result<Option<ReportPage>, CallError> {
+        let list = match ask.kind {
+            Kind::Payment => "payments",
+            Kind::Refund => "refunds",
+            // It tells of objections by its events alone, and those leave them to staff.
+            Kind::Dispute => return Ok(None),
+        };
+        let (from, until) = (ask.from.timestamp(), ask.until.timestamp());
+        let mut path = format!("/v1/{list}?limit={REPORT_ROWS}&created_gte={from}&created_lt={until}");
+        if !ask.cursor.is_empty() {
+            path = format!("{path}&starting_after={}", segment(ask.cursor)?);
+        }
+        let gone = || CallError::Refused { code: "not_found".to_owned() };
+        let (rows, has_more): (Vec<Theirs>, bool) = if ask.kind == Kind::Payment {
+            let page: List<Payment> = self.get(access, &path).await?.ok_or_else(gone)?;
+            let row = |payment: Payment| {
+                let (id, ours) = (payment.id.clone(), payment.reference.clone());
+                match self.truth(payment) {
+                    Ok(truth) => report::payment(&id, &ours, &truth),
+                    Err(_) => Some(report::unreadable(ask.kind, &id, "", &ours)),
+                }
+            };
+            (page.data.into_iter().filter_map(row).collect(), page.has_more)
+        } else {
+            let page: List<Refund> = self.get(access, &path).await?.ok_or_else(gone)?;
+            let row = |refund: Refund| {
+                let (id, payment) = (refund.id.clone(), refund.payment.clone());
+                self.refund_fact(refund)
+                    .map_or_else(|_| report::unreadable(ask.kind, &id, &payment, ""), |fact| report::refund(&fact))
+            };
+            (page.data.into_iter().map(row).collect(), page.has_more)
+        };
+        let next = rows.last().map(|row| row.reference.clone()).filter(|_| has_more);
+        Ok(Some(ReportPage { rows, next }))
     }
 
     fn verify_webhook(

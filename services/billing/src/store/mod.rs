@@ -35,6 +35,8 @@ pub mod provider_account;
 pub mod provider_event;
 pub mod provider_poll;
 pub mod quote;
+pub mod reconcile;
+pub mod reconcile_books;
 pub mod redemption;
 pub mod refund;
 pub mod reseller;

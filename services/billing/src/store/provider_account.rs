@@ -151,7 +151,8 @@ pub async fn put(tx: &mut PgTransaction<'_>, brand: BrandId, account: &ProviderA
     )
     .execute(&mut **tx)
     .await?;
-    super::provider_poll::begin(tx, brand, account.id).await
+    super::provider_poll::begin(tx, brand, account.id).await?;
+    super::reconcile::begin(tx, brand, account.id).await
 }
 
 /// The brand a webhook address belongs to; needs no scope.

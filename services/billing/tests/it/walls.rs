@@ -36,7 +36,7 @@ async fn secure_s14_every_table_of_a_tenant_forces_row_level_security() {
     .await
     .unwrap();
     let kit = ["outbox", "retry_delivery"];
-    let payments = ["provider_route", "provider_poll", "errand", "provider_event_due"];
+    let payments = ["provider_route", "provider_poll", "reconciliation_due", "errand", "provider_event_due"];
     let open: Vec<String> = rows
         .iter()
         .filter(|row| !row.get::<bool, _>("walled"))

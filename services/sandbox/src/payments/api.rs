@@ -79,6 +79,7 @@ impl Payments {
             ("GET", ["v1", "payments"]) => "payment.list",
             ("GET", ["v1", "payments", _]) => "payment.get",
             ("POST", ["v1", "refunds"]) => "refund",
+            ("GET", ["v1", "refunds"]) => "refund.list",
             ("GET", ["v1", "refunds", _]) => "refund.get",
             ("GET", ["v1", "disputes", _]) => "dispute.get",
             ("GET", ["v1", "payment_methods", _]) => "method.get",
@@ -288,8 +289,6 @@ impl Payments {
                 })
             }
             "payment.list" => {
-                let created = |name| request.query_value(name).and_then(|at| at.parse::<i64>().ok());
-                let since = created("created_gte").unwrap_or(i64::MIN);
                 let mut rows: Vec<_> = match request.query_value("reference") {
                     Some(reference) => {
                         let ids = state.by_reference.get(&(account.to_owned(), reference));
@@ -297,9 +296,15 @@ impl Payments {
                     }
                     None => state.payments.values().filter(|payment| payment.account == account).collect(),
                 };
-                rows.retain(|payment| payment.created >= since);
+                rows.retain(|payment| is_asked(request, payment.created));
                 rows.sort_unstable_by_key(|payment| payment.seq);
                 Some(page(request, rows.into_iter().map(|payment| (payment.id.as_str(), payment.json()))))
+            }
+            "refund.list" => {
+                let mut rows: Vec<_> = state.refunds.values().filter(|refund| refund.account == account).collect();
+                rows.retain(|refund| is_asked(request, refund.created));
+                rows.sort_unstable_by_key(|refund| (refund.created, refund.id.as_str()));
+                Some(page(request, rows.into_iter().map(|refund| (refund.id.as_str(), refund.json()))))
             }
             "event.list" => {
                 let rows = state.events.values().filter(|event| event.account == account);
@@ -309,6 +314,13 @@ impl Payments {
         };
         found.map_or_else(|| missing("object"), |body| (StatusCode::OK, body))
     }
+}
+
+/// Whether something of that second lies between `created_gte` and `created_lt`; without them, everything does.
+fn is_asked(request: &Request, created: i64) -> bool {
+    let second = |name| request.query_value(name).and_then(|at| at.parse::<i64>().ok());
+    let since = second("created_gte").unwrap_or(i64::MIN);
+    created >= since && second("created_lt").is_none_or(|until| created < until)
 }
 
 /// `limit` rows after `starting_after`, oldest first.

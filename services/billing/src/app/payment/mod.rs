@@ -15,12 +15,16 @@ mod method;
 mod minimum;
 mod poll;
 mod reach;
+mod reconcile;
+mod reconcile_books;
+mod reconcile_heal;
 mod settle;
 mod setup;
 mod take;
 mod watch;
 mod workers;
 
+pub use crate::store::reconcile::Run as ReconcileRun;
 pub use account::{PutAccount, Rotate};
 pub use checkout::open_checkout;
 pub use expiry::run as announce;

@@ -1,4 +1,5 @@
-//! The workers of payments: one applies events, one makes calls, one looks for events nobody told. Woken by whoever stores something, here or in another
+//! The workers of payments: one applies events, one makes calls, one looks for events nobody told, one compares reports of
+//! providers with the books. Woken by whoever stores something, here or in another
 //! replica, and looking by themselves in case nobody does.
 
 use futures::{StreamExt as _, stream};
@@ -18,6 +19,7 @@ const LISTEN_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 #[must_use]
 pub fn workers(billing: &Billing, service: Service) -> Service {
     let (events, errands, listening, polls) = (billing.clone(), billing.clone(), billing.clone(), billing.clone());
+    let comparing = billing.clone();
     service
         .worker("payment-events", move |context| {
             let billing = events.clone();
@@ -36,6 +38,10 @@ pub fn workers(billing: &Billing, service: Service) -> Service {
         .worker("payment-polls", move |context| {
             let billing = polls.clone();
             async move { billing.poll_accounts(&context).await }
+        })
+        .worker("payment-reconciliation", move |context| {
+            let billing = comparing.clone();
+            async move { billing.reconcile_accounts(&context).await }
         })
         .worker("payment-listener", move |context| listen(listening.clone(), context))
 }

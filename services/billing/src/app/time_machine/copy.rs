@@ -68,7 +68,7 @@ pub const COPIED: [&str; 48] = [
 ];
 
 /// Tables that stay behind, and why.
-pub const LEFT: [(&str, &str); 29] = [
+pub const LEFT: [(&str, &str); 33] = [
     ("account_card", "nobody begins a trial in the copy"),
     ("brand_clock", "the copy has a clock of its own"),
     ("dispute", "whoever objects, the copy hears nothing of it"),
@@ -85,6 +85,10 @@ pub const LEFT: [(&str, &str); 29] = [
     ("provider_poll", "nobody asks for the copy's events"),
     ("provider_route", "the copy gets no webhooks"),
     ("quote", "nobody orders in the copy"),
+    ("reconciliation", "no provider is asked for the copy"),
+    ("reconciliation_difference", "as the comparisons"),
+    ("reconciliation_due", "as the comparisons"),
+    ("reconciliation_row", "as the comparisons"),
     ("relay_lease", "nothing is relayed"),
     ("relay_member", "nothing is relayed"),
     ("retry_delivery", "the copy hears nothing"),

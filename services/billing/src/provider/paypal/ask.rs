@@ -8,8 +8,10 @@ use super::amount::to_paypal;
 use super::call::Call;
 use super::wire::Link;
 use crate::provider::answer::segment;
-use crate::provider::{CallError, ChargeAsk, CheckoutAsk, RefundAsk, SetupAsk};
+use crate::provider::{CallError, ChargeAsk, CheckoutAsk, RefundAsk, ReportAsk, SetupAsk};
 
+/// Where objections are listed.
+const DISPUTES: &str = "/v1/customer/disputes";
 /// Where events are listed.
 const EVENTS: &str = "/v1/notifications/webhooks-events";
 /// Events of one answer.
@@ -135,6 +137,23 @@ pub fn events_next(links: &[Link]) -> Option<Call> {
     Some(Call::get(format!("{EVENTS}?{}", url.query()?)))
 }
 
+/// Lists objections that changed between two instants; the cursor is what PayPal names the next page by.
+pub fn disputes(ask: ReportAsk<'_>) -> Call {
+    if !ask.cursor.is_empty() {
+        return Call::get(format!("{DISPUTES}?{}", ask.cursor));
+    }
+    let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let (from, until) = (time(ask.from), time(ask.until));
+    Call::get(format!("{DISPUTES}?page_size=50&update_time_after={from}&update_time_before={until}"))
+}
+
+/// What names the page that follows, when one does. PayPal names an address of its own; what is asked is the account's all the same.
+pub fn disputes_next(links: &[Link]) -> Option<String> {
+    let next = links.iter().find(|link| link.rel == "next")?;
+    let url = Url::parse(&next.href).ok().filter(|url| url.path() == DISPUTES)?;
+    url.query().map(ToOwned::to_owned)
+}
+
 /// Reads an objection.
 pub fn dispute(dispute: &str) -> Result<Call, CallError> {
     Ok(Call::get(format!("/v1/customer/disputes/{}", segment(dispute)?)))
@@ -144,11 +163,28 @@ pub fn dispute(dispute: &str) -> Result<Call, CallError> {
 mod tests {
     use ottery_kernel::{AccountId, Currency, Money, PaymentId};
 
+    use crate::domain::reconcile::Kind;
+
     use super::*;
     use crate::domain::payment::SavedToken;
 
     fn payment() -> PaymentId {
         "pay_0192f0c1a2b37c4d8e5f60718293a4b5".parse().unwrap()
+    }
+
+    #[test]
+    fn objections_are_listed_by_when_they_changed_page_by_page() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        let asked = |cursor| disputes(ReportAsk { kind: Kind::Dispute, from: at(0), until: at(60), cursor }).path;
+        assert_eq!(
+            asked(""),
+            "/v1/customer/disputes?page_size=50&update_time_after=1970-01-01T00:00:00.000Z\
+             &update_time_before=1970-01-01T00:01:00.000Z"
+        );
+        let link = |href: &str| [Link { rel: "next".into(), href: href.into() }];
+        let next = disputes_next(&link("https://api-m.paypal.com/v1/customer/disputes?page_size=50&next_page_token=a"));
+        assert_eq!(asked(&next.unwrap()), "/v1/customer/disputes?page_size=50&next_page_token=a");
+        assert_eq!(disputes_next(&link("https://evil.example/v1/other?page_size=50")), None);
     }
 
     fn asked(save_method: bool) -> CheckoutAsk {

@@ -33,15 +33,17 @@ use self::certificate::Certificates;
 use self::event::Transmission;
 use self::token::{Tokens, credentials};
 use self::window::Window;
-use self::wire::{Capture, Dispute, EventList, Order, Refund, VaultToken};
+use self::wire::{Capture, Dispute, DisputeList, EventList, Order, Refund, VaultToken};
 use super::answer::parse;
 use super::{
     Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, EventPage, Forged, LateMethod, Listed, Lookup,
-    MethodFact, Notice, PageTruth, PaymentProvider, Probe, RefundAsk, RefundFact, SetupAsk, SetupTruth, Subject,
+    MethodFact, Notice, PageTruth, PaymentProvider, Probe, RefundAsk, RefundFact, ReportAsk, ReportPage, SetupAsk,
+    SetupTruth, Subject, report,
 };
 use crate::domain::decline::Advice;
 use crate::domain::pay_way::PayKind;
 use crate::domain::payment::{Decline, DeclineClass, SavedToken, Truth};
+use crate::domain::reconcile::Kind;
 use crate::domain::{dispute, refund};
 
 pub use certificate::Anchors;
@@ -390,6 +392,24 @@ impl PaymentProvider for PayPal {
             Err(CallError::Refused { .. }) => Ok(SetupTruth::Failed),
             Err(error) => Err(error),
         }
+    }
+
+    /// Payments and refunds are in no list of the API that is described to us: the transaction search is not part of it. Objections
+    /// are listed in short, and each is read.
+    async fn report(&self, access: &Access, ask: ReportAsk<'_>) -> Result<Option<ReportPage>, CallError> {
+        if ask.kind != Kind::Dispute {
+            return Ok(None);
+        }
+        let list: DisputeList = self.read(access, &ask::disputes(ask)).await?;
+        let mut rows = Vec::new();
+        for listed in &list.items {
+            let found: Option<Dispute> = self.find(access, &ask::dispute(&listed.dispute_id)?).await?;
+            rows.extend(found.map(|dispute| match dispute.truth() {
+                Ok(truth) => report::dispute(&truth),
+                Err(_) => report::unreadable(Kind::Dispute, &dispute.dispute_id, "", ""),
+            }));
+        }
+        Ok(Some(ReportPage { rows, next: ask::disputes_next(&list.links) }))
     }
 
     async fn fetch_method(&self, access: &Access, subject: &Subject) -> Result<Option<MethodFact>, CallError> {

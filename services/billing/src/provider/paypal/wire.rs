@@ -150,6 +150,19 @@ pub struct EventList {
     pub links: Vec<Link>,
 }
 
+/// Objections as they are listed: in short.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct DisputeList {
+    pub items: Vec<ListedDispute>,
+    pub links: Vec<Link>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct ListedDispute {
+    pub dispute_id: String,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 pub struct Dispute {
     pub dispute_id: String,

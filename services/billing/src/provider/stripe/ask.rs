@@ -6,7 +6,10 @@ use sha2::{Digest as _, Sha256};
 use super::amount::to_stripe;
 use super::call::{Call, segment};
 use super::wire::{ASKED, PAYMENT, REFUND, SETUP};
-use crate::provider::{CallError, ChargeAsk, CheckoutAsk, ConfirmAsk, Evidence, EvidenceAsk, RefundAsk, SetupAsk};
+use crate::domain::reconcile::Kind;
+use crate::provider::{
+    CallError, ChargeAsk, CheckoutAsk, ConfirmAsk, Evidence, EvidenceAsk, RefundAsk, ReportAsk, SetupAsk,
+};
 
 /// Objects that come along with a payment, so that one answer says what came, what Stripe keeps and what was saved.
 const WITH_PAYMENT: [&str; 2] = ["latest_charge.balance_transaction", "payment_method"];
@@ -141,6 +144,23 @@ pub fn events_after(event: &str) -> Result<Call, CallError> {
         return Ok(Call::get("/v1/events?limit=100"));
     }
     Ok(Call::get(format!("/v1/events?limit=100&ending_before={}", segment(event)?)))
+}
+
+/// A page of what was made between two instants, the newest first. The report names payments by their intent: that is what they
+/// are called here. Its charge and what Stripe keeps of it come along, four levels deep as Stripe allows it.
+pub fn report(ask: ReportAsk<'_>) -> Result<Call, CallError> {
+    // A payment with what comes along is some eight kilobytes; a whole page must fit into an answer that is read.
+    let (list, limit, expand) = match ask.kind {
+        Kind::Payment => ("payment_intents", 50, "&expand%5B%5D=data.latest_charge.balance_transaction"),
+        Kind::Refund => ("refunds", 100, ""),
+        Kind::Dispute => ("disputes", 50, ""),
+    };
+    let (from, until) = (ask.from.timestamp(), ask.until.timestamp());
+    let mut path = format!("/v1/{list}?limit={limit}&created%5Bgte%5D={from}&created%5Blt%5D={until}");
+    if !ask.cursor.is_empty() {
+        path = format!("{path}&starting_after={}", segment(ask.cursor)?);
+    }
+    Ok(Call::get(format!("{path}{expand}")))
 }
 
 /// Gives money back.
@@ -364,6 +384,14 @@ mod tests {
         );
         assert_eq!(refunds_of("pi_1").unwrap().path, "/v1/refunds?limit=100&payment_intent=pi_1");
         assert!(payments_of("cus_1&x=y", None).is_err());
+        let at = |seconds| chrono::DateTime::from_timestamp(seconds, 0).unwrap();
+        let asked = |kind, cursor| report(ReportAsk { kind, from: at(100), until: at(200), cursor }).unwrap().path;
+        assert_eq!(
+            asked(Kind::Payment, "pi_9"),
+            "/v1/payment_intents?limit=50&created%5Bgte%5D=100&created%5Blt%5D=200&starting_after=pi_9\
+             &expand%5B%5D=data.latest_charge.balance_transaction"
+        );
+        assert_eq!(asked(Kind::Refund, ""), "/v1/refunds?limit=100&created%5Bgte%5D=100&created%5Blt%5D=200");
         assert_eq!(customer(account(), "").form.len(), 1);
         // Another address is another call: under the same key Stripe would refuse it.
         assert_ne!(customer(account(), "a@example.com").key, customer(account(), "b@example.com").key);

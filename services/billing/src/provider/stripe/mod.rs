@@ -25,12 +25,13 @@ use self::wire::{Balance, Dispute, Expandable, Intent, List, Mandate, Method, On
 use super::signature::{self, Forged};
 use super::{
     Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, ConfirmAsk, Confirmation, EventPage,
-    EvidenceAsk, Lookup, MethodFact, Notice, PaymentProvider, Probe, RefundAsk, RefundFact, SetupAsk, SetupTruth,
-    Subject,
+    EvidenceAsk, Lookup, MethodFact, Notice, PaymentProvider, Probe, RefundAsk, RefundFact, ReportAsk, ReportPage,
+    SetupAsk, SetupTruth, Subject,
 };
 use crate::domain::decline::Advice;
 use crate::domain::pay_way::PayKind;
 use crate::domain::payment::{SavedToken, Truth};
+use crate::domain::reconcile::Kind;
 use crate::domain::{dispute, refund};
 
 pub use call::API_VERSION;
@@ -312,6 +313,27 @@ impl PaymentProvider for Stripe {
         let events = list.data.iter().rev().map(event::listed).collect::<Result<_, _>>()?;
         // Without an event to begin with, what there is more of is older.
         Ok(Some(EventPage { events, has_more: list.has_more && !event.is_empty() }))
+    }
+
+    async fn report(&self, access: &Access, ask: ReportAsk<'_>) -> Result<Option<ReportPage>, CallError> {
+        let call = ask::report(ask)?;
+        Ok(Some(match ask.kind {
+            Kind::Payment => {
+                let list: List<Intent> = self.read(access, &call).await?;
+                ReportPage {
+                    rows: list.data.iter().filter_map(Intent::reported).collect(),
+                    next: list.next(|one| &one.id),
+                }
+            }
+            Kind::Refund => {
+                let list: List<Refund> = self.read(access, &call).await?;
+                ReportPage { rows: list.data.iter().map(Refund::reported).collect(), next: list.next(|one| &one.id) }
+            }
+            Kind::Dispute => {
+                let list: List<Dispute> = self.read(access, &call).await?;
+                ReportPage { rows: list.data.iter().map(Dispute::reported).collect(), next: list.next(|one| &one.id) }
+            }
+        }))
     }
 
     async fn create_setup(&self, access: &Access, ask: &SetupAsk) -> Result<Checkout, CallError> {

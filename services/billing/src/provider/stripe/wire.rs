@@ -10,8 +10,9 @@ use serde::Deserialize;
 use super::amount::{from_stripe, uncut};
 use super::decline::StripeError;
 use crate::domain::payment::{Capture, Decline, DeclineClass, Fingerprint, SavedToken, Truth};
+use crate::domain::reconcile::{Kind, Theirs};
 use crate::domain::{dispute, refund};
-use crate::provider::{CallError, MethodFact, RefundFact, SavedMethod, last_day};
+use crate::provider::{CallError, MethodFact, RefundFact, SavedMethod, last_day, report};
 
 /// Our reference on an object.
 pub const PAYMENT: &str = "payment";
@@ -214,6 +215,13 @@ pub struct List<T> {
     pub has_more: bool,
 }
 
+impl<T> List<T> {
+    /// The id after which the next page begins; none when there is none.
+    pub fn next(&self, id: impl Fn(&T) -> &String) -> Option<String> {
+        self.data.last().map(|last| id(last).clone()).filter(|_| self.has_more)
+    }
+}
+
 impl Method {
     /// For people.
     pub fn label(&self) -> String {
@@ -281,6 +289,15 @@ impl Mandate {
 }
 
 impl Intent {
+    /// As a report names it; none when there was nothing to pay with.
+    pub fn reported(&self) -> Option<Theirs> {
+        let ours = self.metadata.get(PAYMENT).map(String::as_str).unwrap_or_default();
+        match self.truth() {
+            Ok(truth) => report::payment(&self.id, ours, &truth),
+            Err(_) => Some(report::unreadable(Kind::Payment, &self.id, "", ours)),
+        }
+    }
+
     /// What it says.
     pub fn truth(&self) -> Result<Truth, CallError> {
         let provider_ref = self.id.clone();
@@ -338,6 +355,14 @@ impl Refund {
         refund::Truth { provider_ref: self.id.clone(), state }
     }
 
+    /// As a report names it.
+    pub fn reported(&self) -> Theirs {
+        let payment = self.payment_intent.as_ref().map(Expandable::id).unwrap_or_default();
+        let ours = self.metadata.get(REFUND).map(String::as_str).unwrap_or_default();
+        self.fact()
+            .map_or_else(|_| report::unreadable(Kind::Refund, &self.id, payment, ours), |fact| report::refund(&fact))
+    }
+
     /// All of it.
     pub fn fact(&self) -> Result<RefundFact, CallError> {
         Ok(RefundFact {
@@ -350,6 +375,13 @@ impl Refund {
 }
 
 impl Dispute {
+    /// As a report names it.
+    pub fn reported(&self) -> Theirs {
+        let payment = self.payment_intent.as_ref().map(Expandable::id).unwrap_or_default();
+        self.truth()
+            .map_or_else(|_| report::unreadable(Kind::Dispute, &self.id, payment, ""), |truth| report::dispute(&truth))
+    }
+
     /// What it says. Whether money was taken is told by what moved on the account, not by the status.
     pub fn truth(&self) -> Result<dispute::Truth, CallError> {
         use dispute::State;

@@ -115,3 +115,14 @@ fn disputes_follow_the_money_that_moved() {
         assert_eq!(told(status, json!([])).state, state, "{status}");
     }
 }
+
+#[test]
+fn a_payment_in_a_currency_nobody_knows_keeps_nobody_from_comparing_the_rest() {
+    let reported = |currency: &str| {
+        let intent = serde_json::json!({"id": "pi_1", "status": "succeeded", "amount": 999, "currency": currency});
+        serde_json::from_value::<Intent>(intent).unwrap().reported().unwrap()
+    };
+    assert_eq!(reported("eur").amount, Some(Money::new(999, ottery_kernel::Currency::EUR)));
+    let unknown = reported("zzz");
+    assert_eq!((unknown.reference.as_str(), unknown.amount), ("pi_1", None));
+}
