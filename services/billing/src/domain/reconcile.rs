@@ -10,6 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ottery_kernel::{Currency, Money};
 
 use super::dispute;
+use super::payment::{LATER, REVERSED};
 
 mod id;
 #[cfg(test)]
@@ -281,6 +282,26 @@ impl Finding {
             ),
         }
     }
+}
+
+/// The books' side as the provider counts: what came later by the same payment is one with it, and what stands for a payment that was
+/// taken back is no refund there.
+#[must_use]
+pub fn as_counted_there(ours: Vec<Ours>) -> Vec<Ours> {
+    let is_mark = |one: &Ours| one.kind == Kind::Refund && one.reference.ends_with(REVERSED);
+    let is_later = |one: &Ours| one.kind == Kind::Payment && one.reference.contains(LATER);
+    let (later, mut rest): (Vec<Ours>, Vec<Ours>) = ours.into_iter().filter(|one| !is_mark(one)).partition(is_later);
+    for one in later {
+        let first = one.reference.split(LATER).next().unwrap_or_default();
+        let first = rest.iter_mut().find(|known| known.kind == Kind::Payment && known.reference == first);
+        // Without its first one it is not in question: that is what the provider names.
+        if let Some(first) = first.filter(|first| first.amount.currency == one.amount.currency) {
+            first.amount.minor = first.amount.minor.saturating_add(one.amount.minor);
+            first.booked = first.booked.saturating_add(one.booked);
+            first.fee = first.fee.saturating_add(one.fee);
+        }
+    }
+    rest
 }
 
 /// Of what the books have, what the report should have named and did not: each is asked for by itself before it counts as missing.

@@ -47,6 +47,8 @@ pub fn payment(reference: &str, ours: &str, truth: &Truth) -> Option<Theirs> {
             fee: capture.fee,
             ..row(&capture.provider_ref, Standing::Moved)
         }),
+        // It came all the same, and what was taken back of it is booked as given back; of how much is left nobody tells.
+        Truth::Reversed { provider_ref } => Some(row(provider_ref, Standing::Moved)),
         Truth::Processing { provider_ref } => Some(row(provider_ref, Standing::Pending)),
         Truth::Declined { provider_ref, .. } if !provider_ref.is_empty() => Some(row(provider_ref, Standing::Void)),
         Truth::Open if !reference.is_empty() => Some(row(reference, Standing::Pending)),
@@ -159,6 +161,7 @@ mod tests {
         };
         let row = |standing| Some(("pi_1".to_owned(), standing));
         assert_eq!(standing("pi_1", Truth::Captured(capture)), row(Standing::Moved));
+        assert_eq!(standing("", Truth::Reversed { provider_ref: "pi_1".into() }), row(Standing::Moved));
         assert_eq!(standing("", Truth::Processing { provider_ref: "pi_1".into() }), row(Standing::Pending));
         assert_eq!(standing("", refused("pi_1")), row(Standing::Void));
         assert_eq!(standing("pi_1", refused("")), row(Standing::Void));

@@ -66,7 +66,8 @@ pub async fn payments(tx: &mut PgTransaction<'_>, asked: &Asked<'_>) -> sqlx::Re
              FROM payment
             WHERE brand_id = ottery_brand()
               AND (provider_account_id = $1 AND provider_ref = ANY($4) AND provider_ref <> '' OR id = ANY($5)
-                   OR provider_account_id = $1 AND state = 'succeeded' AND sent_at >= $2 AND sent_at < $3)
+                   OR provider_account_id = $1 AND state = 'succeeded' AND sent_at >= $2 AND sent_at < $3
+                   OR provider_account_id = $1 AND split_part(provider_ref, '~', 1) = ANY($4) AND provider_ref LIKE '%~%')
             ORDER BY id"#,
         asked.account.as_uuid(),
         asked.from,

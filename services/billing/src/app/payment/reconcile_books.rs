@@ -13,7 +13,7 @@ use super::reconcile::{Read, TASK};
 use crate::app::Billing;
 use crate::domain::provider::ProviderAccountId;
 use crate::domain::reconcile::{
-    DifferenceId, Finding, Key, Kind, Ours, Theirs, compare, in_question, next_due, totals, unlisted,
+    DifferenceId, Finding, Key, Kind, Ours, Theirs, as_counted_there, compare, in_question, next_due, totals, unlisted,
 };
 use crate::provider::{CallError, Lookup, report};
 use crate::store;
@@ -113,7 +113,7 @@ impl Billing {
         for one in &mut ours {
             one.is_expected |= watched.contains(&(one.kind, one.id.as_str()));
         }
-        Ok(ours)
+        Ok(as_counted_there(ours))
     }
 
     /// Everything is read: compares it, makes good what can be, and writes down what cannot.

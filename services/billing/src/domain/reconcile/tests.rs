@@ -56,6 +56,30 @@ fn what_is_the_same_on_both_sides_is_no_difference() {
 }
 
 #[test]
+fn what_came_later_by_a_payment_is_one_with_it_and_a_payment_taken_back_is_no_refund_there() {
+    use Standing::{Moved, Void};
+    let back = Ours { kind: Kind::Refund, ..here("ref_1", "inv_1:reversed", Moved, 1_000) };
+    let refund = Ours { kind: Kind::Refund, ..here("ref_2", "re_1", Moved, 100) };
+    let ours = as_counted_there(vec![
+        here("pay_2", "inv_1~2", Moved, 250),
+        here("pay_1", "inv_1", Moved, 1_000),
+        here("pay_3", "inv_1~3", Moved, 50),
+        here("pay_9", "inv_9~2", Moved, 7),
+        back,
+        refund.clone(),
+    ]);
+    let whole = Ours { booked: 1_300, fee: 90, ..here("pay_1", "inv_1", Moved, 1_300) };
+    assert_eq!(ours, [whole, refund.clone()]);
+    let counted = |minor| Theirs { fee: None, ..there("inv_1", "pay_1", Moved, minor) };
+    assert!(found(&ours[..1], &[counted(1_300)]).is_empty());
+    let differs = (Difference::Amount, "inv_1".to_owned(), "pay_1".to_owned());
+    assert_eq!(found(&ours[..1], &[counted(1_301)]), [differs]);
+    // What was taken back came once; nobody says how much of it is left.
+    assert!(found(&ours[..1], &[Theirs { amount: None, ..counted(0) }]).is_empty());
+    assert_eq!(found(&ours[..1], &[Theirs { standing: Void, ..counted(1_300) }])[0].0, Difference::State);
+}
+
+#[test]
 fn each_difference_is_found_by_its_name() {
     use Standing::{Moved, Pending, Void};
     let ours = || here("pay_1", "pi_1", Moved, 999);
