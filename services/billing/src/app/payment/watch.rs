@@ -53,10 +53,11 @@ pub(super) async fn rest(
     if !is_watched(billing, payment) {
         return Ok(errand::done(tx, id).await?);
     }
-    Ok(match tries {
+    match tries {
         None => errand::plan(tx, brand, errand::Kind::Payment, &[id], GAPS[0]).await?,
         Some(tries) => errand::again(tx, id, if tries < CLOSE_LOOKS { GAPS[0] } else { GAPS[1] }).await?,
-    })
+    }
+    Ok(())
 }
 
 /// Payments of the same invoice at the provider that came: the first one, and what came later.

@@ -67,7 +67,7 @@ async fn case_059_fault_f16_an_invoice_whose_answer_is_lost_is_found_by_our_id_a
         let till = till().await;
         till.stub.fault("POST /api/v1/stores/Store1/invoices", status, true);
         let payment = till.order().await;
-        assert_eq!(till.stub.made_for(&payment.id.to_string()), [payment.checkout_ref.clone()], "{status}");
+        assert_eq!(till.stub.made_for(&payment.id.to_string()), [payment.checkout_ref.as_str()], "{status}");
         till.stub.stands(&payment.checkout_ref, "Settled", "None", "12.99");
         till.later().await;
         assert_eq!(till.payment(payment.id).await.state, State::Succeeded);

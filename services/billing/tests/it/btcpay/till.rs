@@ -132,11 +132,11 @@ impl Till {
         store::payment::get(&mut tx, id).await.expect("readable").expect("there")
     }
 
-    /// Every payment of an invoice, the oldest first.
+    /// Every payment of an invoice: the first one, and what came later by the same page.
     pub async fn payments_of(&self, of: &Payment) -> Vec<Payment> {
         let mut tx = self.world.tx().await;
         let mut all = store::payment::list_by_invoice(&mut tx, self.world.brand, of.invoice).await.expect("readable");
-        all.sort_by_key(|payment| payment.id);
+        all.sort_by(|one, other| one.provider_ref.cmp(&other.provider_ref));
         all
     }
 
