@@ -36,6 +36,7 @@ mod payments;
 mod paypal;
 mod periods;
 mod proforma;
+mod reconciliation;
 mod refunds;
 mod resellers;
 mod scenarios;

@@ -5,6 +5,7 @@ mod charges;
 mod payments;
 mod polls;
 mod refunds;
+mod reports;
 mod schema;
 mod signer;
 mod stub;

@@ -244,6 +244,23 @@ impl Held {
         (200, capture)
     }
 
+    /// Two at a time, in short, with the address of what follows. PayPal names no empty list.
+    fn list_disputes(&self, query: &str) -> Answer {
+        let query: HashMap<String, String> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let place: usize = query.get("next_page_token").map_or(0, |token| token.parse().expect("a token of ours"));
+        assert!(place > 0 || query.contains_key("update_time_after"), "of a span of time");
+        let items: Vec<Value> = self.disputes.keys().skip(place).take(2).map(|id| json!({"dispute_id": id})).collect();
+        let mut page = json!({});
+        if !items.is_empty() {
+            page["items"] = json!(items);
+        }
+        if place + 2 < self.disputes.len() {
+            let href = format!("https://api-m.paypal.com/v1/customer/disputes?next_page_token={}", place + 2);
+            page["links"] = json!([{"href": href, "rel": "next", "method": "GET"}]);
+        }
+        (200, page)
+    }
+
     /// The newest first, two at a time.
     fn list_events(&mut self, query: &str) -> Answer {
         let asked = |name: &str| {
@@ -339,6 +356,7 @@ impl Held {
                 Some(_) => (204, Value::Null),
                 None => problem(404, "INVALID_RESOURCE_ID"),
             },
+            ("GET", ["v1", "customer", "disputes"]) => self.list_disputes(query),
             ("GET", ["v1", "customer", "disputes", id]) => found(&self.disputes, id),
             ("GET", ["v1", "notifications", "webhooks-events"]) => self.list_events(query),
             ("GET", ["v1", "notifications", "webhooks-events", id]) => {

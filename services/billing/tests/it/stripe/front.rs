@@ -339,7 +339,14 @@ impl Shared {
             }
             ("GET", ["v1", "checkout", "sessions", id]) => self.page(id).await,
             ("GET", ["v1", "events"]) => self.events(query.get("ending_before"), &query["limit"]),
-            ("GET", ["v1", "payment_intents"]) => self.payments_of(&query["customer"]).await,
+            ("GET", ["v1", "payment_intents"]) if query.contains_key("customer") => {
+                self.payments_of(&query["customer"]).await
+            }
+            ("GET", ["v1", list @ ("payment_intents" | "refunds" | "disputes")])
+                if query.contains_key("created[gte]") =>
+            {
+                self.report(list, &query).await
+            }
             ("POST", ["v1", "payment_intents", id, "confirm"]) if form.contains_key("return_url") => {
                 let (_, mut intent) = self.get(&format!("/v1/payment_intents/{id}")).await;
                 let bank = format!("http://{}/bank/{id}", self.own);
@@ -448,6 +455,30 @@ impl Shared {
         };
         let page: Vec<Value> = page.into_iter().rev().collect();
         axum::Json(json!({"object": "list", "url": "/v1/events", "data": page, "has_more": has_more})).into_response()
+    }
+
+    /// What was made between two seconds, the newest first, a few at a time. localstripe filters by no time.
+    async fn report(&self, list: &str, query: &HashMap<String, String>) -> Response {
+        let mut all = if list == "disputes" {
+            self.held(|held| held.disputes.values().cloned().collect::<Vec<Value>>())
+        } else {
+            let (_, found) = self.get(&format!("/v1/{list}?limit=100")).await;
+            found["data"].as_array().expect("a list").clone()
+        };
+        let second = |name: &str| query[name].parse::<i64>().expect("a second");
+        let (from, until) = (second("created[gte]"), second("created[lt]"));
+        all.retain(|one| one["created"].as_i64().is_none_or(|at| at >= from && at < until));
+        all.sort_by_key(|one| std::cmp::Reverse((one["created"].as_i64(), one["id"].to_string())));
+        let first = match query.get("starting_after") {
+            Some(id) => match all.iter().position(|one| one["id"] == id.as_str()) {
+                Some(place) => place + 1,
+                None => return error(400, "resource_missing"),
+            },
+            None => 0,
+        };
+        let has_more = all.len() > first + PAGE_MAX;
+        let data: Vec<Value> = all.into_iter().skip(first).take(PAGE_MAX).collect();
+        axum::Json(json!({"object": "list", "data": data, "has_more": has_more})).into_response()
     }
 
     async fn payments_of(&self, customer: &str) -> Response {

@@ -10,6 +10,7 @@ mod pages;
 mod peers;
 mod polls;
 mod refunds;
+mod reports;
 mod till;
 mod webhooks;
 mod wholes;
