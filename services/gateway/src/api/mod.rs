@@ -34,6 +34,7 @@ pub mod payments;
 pub mod plans;
 pub mod price_changes;
 pub mod providers;
+pub mod reconciliations;
 pub mod resellers;
 pub mod revenue;
 pub mod screening;
@@ -97,6 +98,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(books::routes())
         .merge(revenue::routes())
         .merge(providers::routes())
+        .merge(reconciliations::routes())
         .merge(services::routes())
         .merge(panels::routes())
         .merge(tickets::routes())

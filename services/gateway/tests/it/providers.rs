@@ -212,3 +212,44 @@ async fn staff_connects_stripe_on_a_page() {
         assert!(wrong.text.contains(&format!("value=\"{amounts}\"")), "{}", wrong.text);
     }
 }
+
+#[tokio::test]
+async fn a_comparison_with_the_books_is_asked_for_and_shown_over_the_api_and_on_pages() {
+    let world = world().await;
+    let staff = world.owner_here();
+    let made = staff.post("/api/v1/provider-accounts", stripe()).await.expect(201);
+    let id = made["id"].as_str().unwrap();
+    let asked = staff.post(&format!("/api/v1/provider-accounts/{id}/reconcile"), json!({})).await.expect(200);
+    // Nobody is reached there, so it goes on being under way.
+    assert!(asked["ended_at"].is_null(), "{asked}");
+    assert_eq!(
+        (&asked["step"], &asked["provider"], &asked["totals"]),
+        (&json!("payment"), &json!("stripe"), &json!([]))
+    );
+    let again = staff.post(&format!("/api/v1/provider-accounts/{id}/reconcile"), json!({})).await.expect(200);
+    assert_eq!(again["id"], asked["id"], "the one that is under way");
+    let run = asked["id"].as_str().unwrap();
+    assert_eq!(staff.get("/api/v1/reconciliations").await.json()["items"][0]["id"], run);
+    assert_eq!(staff.get(&format!("/api/v1/reconciliations/{run}")).await.json()["provider_account_id"], id);
+    staff.get("/api/v1/reconciliations/rcn_0").await.refused(400, "id_invalid");
+    let nobody = "pva_0192f0c1a2b37c4d8e5f60718293a4b5";
+    let unknown = format!("/api/v1/provider-accounts/{nobody}/reconcile");
+    staff.post(&unknown, json!({})).await.refused(404, "provider_account_not_found");
+    assert_eq!(staff.get("/api/v1/reconciliation-differences").await.json()["items"], json!([]));
+    let accept = "/api/v1/reconciliation-differences/rcd_0192f0c1a2b37c4d8e5f60718293a4b5/accept";
+    staff.post(accept, json!({"reason": ""})).await.refused(400, "reason_invalid");
+    staff.post(accept, json!({"reason": "another product"})).await.refused(404, "difference_not_found");
+
+    let base = format!("/staff/b/{}", world.brand);
+    let page = world.owner.get(&format!("{base}/reconciliation")).await;
+    assert_eq!(page.status, 200, "{}", page.text);
+    for word in ["Reconciliation", "Providers and books agree.", run, id] {
+        assert!(page.text.contains(word), "{word}: {}", page.text);
+    }
+    let shown = world.owner.get(&format!("{base}/reconciliation/{run}")).await;
+    assert!(shown.text.contains("Money that moved"), "{}", shown.text);
+    let sent = send(&world.owner, &format!("{base}/reconciliation"), &[("account", id)]).await;
+    assert_eq!(sent.status, 303, "{}", sent.text);
+    let wrong = send(&world.owner, &format!("{base}/reconciliation"), &[("account", nobody)]).await;
+    assert!(wrong.text.contains("there is no provider account"), "{}", wrong.text);
+}

@@ -26,6 +26,7 @@ mod plans;
 mod price_change;
 mod price_override;
 mod providers;
+mod reconciliation;
 mod records;
 mod resellers;
 mod revenue;
@@ -160,6 +161,9 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/tickets/{id}/close", post(tickets::close))
         .route("/staff/b/{brand}/mails", get(records::deliveries))
         .route("/staff/b/{brand}/mails/resend", post(records::resend))
+        .route("/staff/b/{brand}/reconciliation", get(reconciliation::list).post(reconciliation::ask))
+        .route("/staff/b/{brand}/reconciliation/accept", post(reconciliation::accept))
+        .route("/staff/b/{brand}/reconciliation/{id}", get(reconciliation::show))
         .route("/staff/b/{brand}/ledger", get(records::ledger))
         .route("/staff/b/{brand}/ledger/deferred", get(revenue::deferred))
         .route("/staff/b/{brand}/ledger/deferred.csv", get(revenue::deferred_csv))

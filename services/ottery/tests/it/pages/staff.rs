@@ -61,6 +61,7 @@ pub async fn visit(walk: &mut Walk, world: &World) {
         ("ledger", "/ledger"),
         ("ledger-balance", "/ledger/balance"),
         ("ledger-deferred", "/ledger/deferred"),
+        ("reconciliation", "/reconciliation"),
         ("time-machine-none", "/time-machine"),
         ("trials", "/trials"),
         ("screening-none", "/screening"),
