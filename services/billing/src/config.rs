@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::dunning;
 use crate::domain::profile::Profile;
+use crate::provider::coin::PriceSource;
 
 /// Settings of the service.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -21,6 +22,8 @@ pub struct Config {
     pub patience: Patience,
     /// Calls to payment providers.
     pub payments: Payments,
+    /// Payments by coins.
+    pub coins: Coins,
     /// What the fraud screen remembers.
     pub screening: Screening,
     /// Validation of VAT numbers.
@@ -149,6 +152,24 @@ impl Payments {
     pub fn unknown_max(&self) -> TimeDelta {
         TimeDelta::minutes(self.unknown_minutes.into())
     }
+}
+
+/// Payments by coins.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Coins {
+    /// Who says what a coin costs.
+    pub price_sources: Vec<Source>,
+}
+
+/// Somebody who says what a coin costs.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// As which exchange it is spoken to.
+    pub kind: PriceSource,
+    /// Where it is.
+    pub base_url: String,
 }
 
 /// Pace of the scheduler.

@@ -15,6 +15,8 @@ pub const WALLET: &str = "/account/wallet";
 pub const METHODS: &str = "/account/methods";
 /// Page that pays one invoice without signing in; mails lead there.
 pub const PAY: &str = "/pay/{token}";
+/// Page on which coins are waited for; billing makes the address.
+pub const COIN: &str = "/pay/coin/{token}";
 /// Page of a subscription.
 pub const SUBSCRIPTION: &str = "/account/subscriptions/{subscription}";
 

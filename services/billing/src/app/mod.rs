@@ -93,7 +93,9 @@ impl Billing {
     /// # Errors
     /// When TLS towards providers and validators cannot be set up.
     pub fn new(config: Config, host: &Host, pool: PgPool) -> Result<Self, HttpError> {
-        let providers = Providers::new(&config.allow_networks, config.payments.call_timeout(), Anchors::web())?;
+        let prices: Vec<_> = config.coins.price_sources.iter().map(|one| (one.kind, one.base_url.clone())).collect();
+        let providers =
+            Providers::new(&config.allow_networks, config.payments.call_timeout(), Anchors::web(), &prices)?;
         let client = GuardedClient::new(&GuardSettings {
             allow: config.allow_networks.clone(),
             timeout_ms: config.vat.call_timeout_ms(),

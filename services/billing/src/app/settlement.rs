@@ -117,7 +117,7 @@ pub async fn apply_success(
     }
     let mut unit = Unit::new(brand, profile(tx, brand).await?, now);
     unit.lock_customers(tx, &[settled.account]).await?;
-    let is_asked_for = settled.is_any_amount || settled.received == settled.requested;
+    let is_asked_for = settled.is_any_amount || is_asked_for(billing, settled);
     if !is_asked_for || settled.received.currency != invoice.totals.total.currency {
         book_mismatch(tx, unit, &invoice, settled).await?;
         return Ok((Settled::Mismatch, invoice.state));
@@ -179,6 +179,14 @@ pub async fn apply_success(
     }
     Box::pin(finish_all(tx, billing, unit, claims.subscriptions.into_values().collect())).await?;
     Ok((if applied.is_positive() { Settled::Applied } else { Settled::ToWallet }, state))
+}
+
+/// Whether it is what was asked for. Nobody can be kept from sending more coins than that: what is too much is the customer's.
+fn is_asked_for(billing: &Billing, settled: &SettledPayment) -> bool {
+    let is_sent = || billing.providers.get(&settled.provider).is_some_and(|provider| provider.coins().is_some());
+    let is_more =
+        settled.received.currency == settled.requested.currency && settled.received.minor > settled.requested.minor;
+    settled.received == settled.requested || (is_more && is_sent())
 }
 
 /// What a payment pays: its invoices in order, and their subscriptions, each once.

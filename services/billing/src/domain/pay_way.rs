@@ -9,7 +9,7 @@ pub enum PayKind {
     Sandbox,
     /// A PayPal wallet.
     PayPal,
-    /// Bitcoin, on chain or by lightning.
+    /// Bitcoin: sent to an address, or by lightning.
     Bitcoin,
 }
 

@@ -4,6 +4,7 @@ mod address;
 mod books;
 mod calendar;
 mod customer;
+mod deposit;
 pub mod dunning;
 mod explain;
 mod export;

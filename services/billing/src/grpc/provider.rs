@@ -1,6 +1,6 @@
 //! Provider accounts, and by what customers may pay, at the edge.
 
-use ottery_kernel::Currency;
+use ottery_kernel::{BrandId, Currency};
 use ottery_kit::grpc::{Actor, Problem};
 use ottery_kit::secret::Secret;
 use ottery_proto::billing::v1 as proto;
@@ -32,7 +32,7 @@ pub(super) async fn put_provider_account(
         is_dry_run: request.dry_run,
     };
     let account = app.put_provider_account(&caller.actor, caller.brand, put).await?;
-    Ok(shown(app, &account))
+    shown(app, caller.brand, &account)
 }
 
 pub(super) async fn list_provider_accounts(
@@ -42,7 +42,8 @@ pub(super) async fn list_provider_accounts(
 ) -> Result<proto::ListProviderAccountsReply, Problem> {
     let caller = Caller::staff(actor, "brand.read")?;
     let accounts = app.provider_accounts(caller.brand).await?;
-    Ok(proto::ListProviderAccountsReply { accounts: accounts.iter().map(|account| shown(app, account)).collect() })
+    let accounts = accounts.iter().map(|account| shown(app, caller.brand, account)).collect::<Result<_, Problem>>()?;
+    Ok(proto::ListProviderAccountsReply { accounts })
 }
 
 pub(super) async fn rotate_provider_account(
@@ -59,7 +60,7 @@ pub(super) async fn rotate_provider_account(
         expected_version: request.expected_version,
     };
     let account = app.rotate_provider_account(&caller.actor, caller.brand, rotate).await?;
-    Ok(shown(app, &account))
+    shown(app, caller.brand, &account)
 }
 
 pub(super) async fn test_provider_account(
@@ -151,17 +152,20 @@ fn limit(of: &AmountLimit) -> proto::AmountLimit {
     proto::AmountLimit { currency: of.currency.to_string(), min_minor: of.min, max_minor: of.max }
 }
 
-fn shown(app: &Billing, account: &ProviderAccount) -> proto::ProviderAccount {
+fn shown(app: &Billing, brand: BrandId, account: &ProviderAccount) -> Result<proto::ProviderAccount, Problem> {
     let provider = app.providers.get(&account.provider);
+    // Nobody calls for coins: a chain is looked at.
+    let is_called = provider.as_ref().is_none_or(|one| one.coins().is_none());
+    let webhook_path = if is_called { format!("/webhooks/{}/{}", account.provider, account.id) } else { String::new() };
     let terms = &account.terms;
-    proto::ProviderAccount {
+    Ok(proto::ProviderAccount {
         id: account.id.to_string(),
         provider: account.provider.clone(),
         base_url: account.base_url.clone(),
         api_key_hint: account.api_key_hint.clone(),
         test_mode: account.is_test,
         updated_at: Some(timestamp(account.updated_at)),
-        webhook_path: format!("/webhooks/{}/{}", account.provider, account.id),
+        webhook_path,
         version: account.version.cast_unsigned(),
         terms: Some(proto::ProviderTerms {
             name: terms.name.clone(),
@@ -176,5 +180,6 @@ fn shown(app: &Billing, account: &ProviderAccount) -> proto::ProviderAccount {
         previous_secret_until: account.previous_until.map(timestamp),
         webhook_events: provider.iter().flat_map(|one| one.events()).map(ToString::to_string).collect(),
         api_version: provider.map(|one| one.api_version().to_owned()).unwrap_or_default(),
-    }
+        first_addresses: app.first_addresses(brand, account)?.into_iter().map(|place| place.address).collect(),
+    })
 }

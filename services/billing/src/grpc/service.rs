@@ -6,8 +6,8 @@ use ottery_proto::billing::v1::billing_service_server::BillingService;
 use tonic::{Request, Response, Status};
 
 use super::{
-    address, books, calendar, customer, explain, export, invoicing, method, order, payment, provider, reconcile,
-    revenue, subscription, view, wallet,
+    address, books, calendar, customer, deposit, explain, export, invoicing, method, order, payment, provider,
+    reconcile, revenue, subscription, view, wallet,
 };
 use crate::app::Billing;
 
@@ -488,6 +488,22 @@ impl BillingService for BillingGrpc {
     ) -> Result<Response<proto::TestProviderAccountReply>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(provider::test_provider_account(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn read_deposit(
+        &self,
+        request: Request<proto::ReadDepositRequest>,
+    ) -> Result<Response<proto::Deposit>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(deposit::read_deposit(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn renew_deposit(
+        &self,
+        request: Request<proto::RenewDepositRequest>,
+    ) -> Result<Response<proto::Deposit>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(deposit::renew_deposit(&self.app, actor, request.into_inner()).await?))
     }
 
     async fn list_pay_ways(

@@ -5,7 +5,9 @@
 
 mod answer;
 pub mod assumed;
+pub mod bitcoin;
 pub mod btcpay;
+pub mod coin;
 mod minimum;
 pub mod paypal;
 mod registry;
@@ -29,6 +31,7 @@ use crate::domain::pay_way::PayKind;
 use crate::domain::payment::{SavedToken, Truth};
 use crate::domain::{dispute, refund};
 
+pub use self::bitcoin::Bitcoin;
 pub use btcpay::BtcPay;
 pub use paypal::PayPal;
 pub use registry::Providers;
@@ -100,6 +103,11 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
         "a secret key"
     }
 
+    /// Why a key must not even be looked at, for whoever entered it; it never repeats the key.
+    fn key_refusal(&self, _key: &Secret) -> Option<String> {
+        None
+    }
+
     /// How long it remembers an idempotency key; none: for ever. Later the same call would be made twice.
     fn key_lifetime(&self) -> Option<TimeDelta> {
         None
@@ -140,6 +148,11 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
     /// Whether an event is of that account, and not of another one that is told of at the same address.
     fn is_of_account(&self, _access: &Access, _event: &[u8]) -> bool {
         true
+    }
+
+    /// What makes addresses and looks at them, when customers pay without a provider in between.
+    fn coins(&self) -> Option<&dyn coin::CoinProvider> {
+        None
     }
 
     /// Asks the account something harmless, to see that address and key are good.

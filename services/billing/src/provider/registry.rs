@@ -9,8 +9,9 @@ use ottery_kit::http::{Guard, GuardSettings, GuardedClient, HttpError};
 use tokio::sync::Notify;
 
 use super::assumed::{Assumed, Outcomes};
+use super::coin::{PriceSource, PriceSources};
 use super::paypal::Anchors;
-use super::{BtcPay, PayPal, PaymentProvider, Sandbox, Stripe};
+use super::{Bitcoin, BtcPay, PayPal, PaymentProvider, Sandbox, Stripe};
 
 /// Largest answer of a provider that is read.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -34,11 +35,17 @@ pub struct Bell {
 }
 
 impl Providers {
-    /// Every provider of this build, behind one guarded client. Certificates that sign webhooks lead to one of the anchors.
+    /// Every provider of this build, behind one guarded client. Certificates that sign webhooks lead to one of the anchors; coins cost
+    /// what `prices` say, and are not taken when that is nobody.
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn new(allow: &[IpNet], timeout: Duration, anchors: Anchors) -> Result<Self, HttpError> {
+    pub fn new(
+        allow: &[IpNet],
+        timeout: Duration,
+        anchors: Anchors,
+        prices: &[(PriceSource, String)],
+    ) -> Result<Self, HttpError> {
         let settings = GuardSettings {
             allow: allow.to_vec(),
             timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
@@ -50,7 +57,13 @@ impl Providers {
         let stripe: Arc<dyn PaymentProvider> = Arc::new(Stripe::new(client.clone()));
         let paypal: Arc<dyn PaymentProvider> = Arc::new(PayPal::new(client.clone(), anchors));
         let btcpay: Arc<dyn PaymentProvider> = Arc::new(BtcPay::new(client.clone()));
-        let known = BTreeMap::from([sandbox, stripe, paypal, btcpay].map(|provider| (provider.name(), provider)));
+        let mut known = BTreeMap::from([sandbox, stripe, paypal, btcpay].map(|provider| (provider.name(), provider)));
+        // Nobody can be asked for an amount of coins whose price nobody tells.
+        if !prices.is_empty() {
+            let prices = PriceSources::new(client.clone(), prices.to_vec());
+            let bitcoin: Arc<dyn PaymentProvider> = Arc::new(Bitcoin::new(client.clone(), prices));
+            known.insert(bitcoin.name(), bitcoin);
+        }
         Ok(Self { client, known: Arc::new(known), bell: Arc::default() })
     }
 

@@ -26,6 +26,8 @@ pub enum Kind {
     VatCheck,
     /// A page on which a method is saved.
     Setup,
+    /// An address that waits for coins.
+    Deposit,
 }
 
 impl Kind {
@@ -35,11 +37,14 @@ impl Kind {
             Self::Refund => "refund",
             Self::VatCheck => "vat_check",
             Self::Setup => "setup",
+            Self::Deposit => "deposit",
         }
     }
 
     fn from_text(text: &str) -> Option<Self> {
-        [Self::Payment, Self::Refund, Self::VatCheck, Self::Setup].into_iter().find(|kind| kind.as_str() == text)
+        [Self::Payment, Self::Refund, Self::VatCheck, Self::Setup, Self::Deposit]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod address;
 pub mod amount_rules;
 pub mod close;
+pub mod coin;
 pub mod credit_note;
 pub mod customer;
 pub mod deferral;

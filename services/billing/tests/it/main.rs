@@ -8,6 +8,7 @@ mod books;
 mod btcpay;
 mod calls;
 mod changes;
+mod coins;
 mod consolidated;
 mod conversions;
 mod coupon_periods;

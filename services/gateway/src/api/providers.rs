@@ -29,7 +29,7 @@ view! {
 
 words! {
     /// What is paid with. `card`: a card, or what else the provider's page offers; `sandbox`: a test card, no money moves; `paypal`:
-    /// a PayPal wallet; `bitcoin`: Bitcoin, on chain or by lightning.
+    /// a PayPal wallet; `bitcoin`: Bitcoin, sent to an address or by lightning.
     PayKind from billing::pay_way::Kind { Card, Sandbox, Paypal, Bitcoin }
 }
 
@@ -75,6 +75,8 @@ view! {
         webhook_events: Vec<String>,
         /// Of the provider's API, which the address should be made for.
         api_version: Option<String>,
+        /// The first addresses its key makes, for comparing with one's own wallet; empty at a provider that makes none.
+        first_addresses: Vec<String>,
     }
 }
 

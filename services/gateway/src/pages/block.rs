@@ -643,6 +643,8 @@ pub struct QrCode {
     pub path: String,
     /// For typing in by hand.
     pub secret: String,
+    /// A link a wallet opens; empty for the key of an authenticator.
+    pub link: String,
 }
 
 impl Block {

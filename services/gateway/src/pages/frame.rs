@@ -106,6 +106,8 @@ pub struct Frame {
     pub structured: String,
     /// Seconds until the page loads again without script; 0 for never.
     pub refresh_s: u32,
+    /// Seconds until the page loads again, script or not; 0 for never.
+    pub reload_s: u32,
     /// Where the page goes by itself; empty for nowhere.
     pub forward: String,
     /// Path of the page.
@@ -327,6 +329,8 @@ pub struct Page {
     pub status: Option<StatusCode>,
     /// Seconds until it loads itself again where there is no script; never when 0.
     pub refresh_s: u32,
+    /// The same, script or not.
+    pub reload_s: u32,
 }
 
 impl Page {

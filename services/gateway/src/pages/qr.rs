@@ -12,6 +12,16 @@ const QUIET: i32 = 4;
 /// The code of this text, and the secret for typing in; none when the text is too long for one.
 #[must_use]
 pub fn block(secret: &str, text: &str) -> Option<Block> {
+    draw(secret, text, "")
+}
+
+/// The code of a link that wallets open, and the amount for typing in.
+#[must_use]
+pub fn payment(amount: &str, link: &str) -> Option<Block> {
+    draw(amount, link, link)
+}
+
+fn draw(secret: &str, text: &str, link: &str) -> Option<Block> {
     let code = Encoded::encode_text(text, QrCodeEcc::Medium).ok()?;
     let mut path = String::new();
     for y in 0..code.size() {
@@ -21,5 +31,5 @@ pub fn block(secret: &str, text: &str) -> Option<Block> {
             }
         }
     }
-    Some(Block::Code(QrCode { side: code.size() + 2 * QUIET, path, secret: secret.to_owned() }))
+    Some(Block::Code(QrCode { side: code.size() + 2 * QUIET, path, secret: secret.to_owned(), link: link.to_owned() }))
 }

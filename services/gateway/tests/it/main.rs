@@ -5,6 +5,7 @@
 mod addons;
 mod apply;
 mod browser;
+mod coins;
 mod consolidated;
 mod coupons;
 mod disputes;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use billing::provider::coin::PriceSource;
 use ottery_kernel::Clock as _;
 use ottery_kit::config::{Section, Sources, load};
 use ottery_kit::{Running, Service};
@@ -66,7 +67,19 @@ pub async fn world() -> World {
     world_with(config()).await
 }
 
+/// Where prices of coins are asked for there.
+pub async fn world_paying_at(url: &str) -> World {
+    let mut settings = billing_config();
+    let source = |kind| billing::config::Source { kind, base_url: url.to_owned() };
+    settings.coins.price_sources = [PriceSource::Kraken, PriceSource::Coinbase].map(source).into();
+    world_of(config(), settings).await
+}
+
 pub async fn world_with(config: gateway::Config) -> World {
+    world_of(config, billing_config()).await
+}
+
+async fn world_of(config: gateway::Config, billing_config: billing::Config) -> World {
     let identity = ottery_testkit::database(identity::NAME, &identity::MIGRATIONS).await;
     let catalog = ottery_testkit::database(catalog::NAME, &catalog::MIGRATIONS).await;
     let billing = ottery_testkit::database(billing::NAME, &billing::MIGRATIONS).await;
@@ -75,7 +88,7 @@ pub async fn world_with(config: gateway::Config) -> World {
     let services = vec![
         identity::build(identity_config(), host.of(identity::NAME)).await.unwrap(),
         catalog::build(defaults(catalog::NAME, catalog::DEFAULTS), host.of(catalog::NAME)).await.unwrap(),
-        billing::build(billing_config(), host.of(billing::NAME)).await.unwrap(),
+        billing::build(billing_config, host.of(billing::NAME)).await.unwrap(),
         support::build(defaults(support::NAME, support::DEFAULTS), host.of(support::NAME)).await.unwrap(),
         gateway_service(&host, config).await,
     ];

@@ -83,6 +83,9 @@ impl Billing {
             return Err(Problem::invalid("provider", "PROVIDER_UNKNOWN", message));
         };
         check_secrets(&put)?;
+        if let Some(refusal) = provider.key_refusal(&put.api_key).filter(|_| !put.api_key.is_empty()) {
+            return Err(Problem::invalid("api_key", "KEY_KIND", format!("api_key: {refusal}")));
+        }
         let terms = put.terms.as_ref().map(|terms| checked(terms, &*provider)).transpose()?;
         let typed = Some(put.base_url.trim()).filter(|typed| !typed.is_empty()).unwrap_or(provider.base_url());
         if Url::parse(typed).is_ok_and(|typed| !provider.is_safe_address(&typed)) {
@@ -185,7 +188,7 @@ impl Billing {
         Ok(account)
     }
 
-    fn stored_key(&self, brand: BrandId, stored: &ProviderAccount) -> Result<Secret, Problem> {
+    pub(super) fn stored_key(&self, brand: BrandId, stored: &ProviderAccount) -> Result<Secret, Problem> {
         let at = place(brand, stored.id, "api_key_sealed");
         self.host.keyring.open_text(&at, &stored.api_key_sealed).map_err(sealed)
     }

@@ -104,7 +104,10 @@ async fn open_at_next(
     tx.commit().await?;
     ottery_kit::crash::point("payment.sent");
 
-    let answer = reached.provider.create_checkout(&reached.access, &ask).await;
+    let answer = match reached.provider.coins() {
+        Some(coins) => Box::pin(billing.open_deposit(brand, &reached, coins, &ask)).await?,
+        None => reached.provider.create_checkout(&reached.access, &ask).await,
+    };
     let (mut tx, _) = billing.begin(brand).await?;
     let outcome = match answer {
         Ok(page) => {

@@ -235,6 +235,9 @@ impl Billing {
         payment: &Payment,
         customer: &str,
     ) -> Result<Result<Truth, CallError>, Problem> {
+        if reached.provider.coins().is_some() {
+            return self.deposit_truth(brand, payment).await.map(Ok);
+        }
         if payment.is_withdrawn && payment.is_resumed && payment.checkout_ref.is_empty() {
             return Ok(reached.provider.cancel_payment(&reached.access, &payment.provider_ref).await);
         }

@@ -94,6 +94,7 @@ impl Billing {
                     Kind::Refund => self.run_refund(claim.brand, RefundId::from_uuid(claim.id), claim.tries).await,
                     Kind::VatCheck => self.run_vat_check(claim.brand, claim.id, claim.tries).await,
                     Kind::Setup => self.run_setup(claim.brand, claim.id, claim.tries).await,
+                    Kind::Deposit => self.run_deposit(claim.brand, claim.id, claim.tries).await,
                 };
                 if let Err(problem) = done {
                     // The claim runs out, and the errand is due again.

@@ -71,6 +71,10 @@ pub const COPIED: [&str; 48] = [
 pub const LEFT: [(&str, &str); 33] = [
     ("account_card", "nobody begins a trial in the copy"),
     ("brand_clock", "the copy has a clock of its own"),
+    ("coin_deposit", "no chain is looked at"),
+    ("coin_index", "as the deposits"),
+    ("coin_lock", "as the deposits"),
+    ("coin_transfer", "as the deposits"),
     ("dispute", "whoever objects, the copy hears nothing of it"),
     ("dispute_refund", "as the disputes"),
     ("idempotency", "nobody calls the copy"),

@@ -42,7 +42,8 @@ pub async fn till_told_by(name: &str) -> Till {
     let config = shop::config();
     let signer = Signer::named(name);
     let anchors = Anchors::from_pem(&signer.authority()).expect("an authority");
-    let providers = Providers::new(&config.allow_networks, config.payments.call_timeout(), anchors).expect("TLS works");
+    let providers =
+        Providers::new(&config.allow_networks, config.payments.call_timeout(), anchors, &[]).expect("TLS works");
     world.billing = billing::app::Billing::new(config, &world.host.of(billing::NAME), world.database.pool.clone())
         .expect("TLS works");
     world.billing.providers = providers;

@@ -132,7 +132,8 @@ pub fn show(customer: &Customer, ui: &Ui, page: Page) -> Reply<Response> {
 
 /// A card for somebody who is not signed in.
 pub fn card(brand: &Brand, ui: &Ui, page: Page) -> Reply<Response> {
-    let frame = Frame::shop(brand, ui, &page.title);
+    let mut frame = Frame::shop(brand, ui, &page.title);
+    frame.reload_s = page.reload_s;
     let status = page.status.unwrap_or(StatusCode::OK);
     draw_as(status, &View { frame, page: Page { is_card: true, ..page } })
 }

@@ -2,6 +2,7 @@
 
 pub mod checkout;
 mod code;
+mod coin;
 pub mod offer;
 pub mod order;
 mod pay;
@@ -30,6 +31,7 @@ pub fn router() -> Router<AppState> {
         .route("/checkout/redeem", post(code::redeem))
         .route("/checkout/place", post(checkout::place))
         .route("/pay/{token}", get(pay::show).post(pay::pay))
+        .route("/pay/coin/{token}", get(coin::show).post(coin::renew))
         .route("/orders/{id}", get(order::show))
         .route("/orders/{id}/live", get(order::live))
         .route("/orders/{id}/pay", post(order::pay))

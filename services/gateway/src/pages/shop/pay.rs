@@ -19,12 +19,12 @@ use crate::problem::{Refusal, Reply};
 use crate::state::AppState;
 
 /// Whoever is signed in or not: the token is the right.
-fn anybody(brand: &Brand, ui: &Ui) -> CallContext {
+pub(super) fn anybody(brand: &Brand, ui: &Ui) -> CallContext {
     ui.request.call(Actor::anonymous(Some(brand.id)))
 }
 
 /// The address holds the token: nobody keeps the page, and nobody who is linked to learns it.
-fn kept_to_oneself(mut response: Response) -> Response {
+pub(super) fn kept_to_oneself(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -32,6 +32,7 @@ async fn draw(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) -
     let rows = found.accounts.iter().map(|one| {
         let until = one.previous_secret_until.as_ref();
         let secrets = match (one.webhook_secrets, until) {
+            _ if one.webhook_path.is_empty() => Cell::text("None: a chain is looked at"),
             (0, _) => {
                 Cell::badge(Tone::Warn, "No secret yet").note("Tell the provider the address, then enter its secret.")
             }
@@ -56,8 +57,11 @@ async fn draw(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) -
     )
     .rows(rows);
     let mut page = Page::new("Payments").refused(failed).with(Block::Table(table));
-    for one in found.accounts.iter().filter(|one| one.webhook_secrets == 0) {
+    for one in found.accounts.iter().filter(|one| one.webhook_secrets == 0 && !one.webhook_path.is_empty()) {
         page = page.with(told(one, &host));
+    }
+    for one in found.accounts.iter().filter(|one| !one.first_addresses.is_empty()) {
+        page = page.with(compared(one));
     }
     page = page.with(Block::Form(account_form(desk, &found.accounts, failed)));
     if !found.accounts.is_empty() {
@@ -106,6 +110,13 @@ fn told(one: &billing::ProviderAccount, host: &str) -> Block {
         facts.push(("Events", Cell::code(one.webhook_events.join(", ")).copied()));
     }
     Block::facts(format!("Tell {} this address", titled(one)), facts)
+}
+
+/// Addresses that the operator's own wallet must show as well: a wrong key would send every payment to somebody else.
+fn compared(one: &billing::ProviderAccount) -> Block {
+    let facts = one.first_addresses.iter().zip(["First", "Second", "Third"]);
+    let facts = facts.map(|(address, name)| (name, Cell::code(address).copied())).collect();
+    Block::facts(format!("{}: compare these addresses with your wallet before anybody pays", titled(one)), facts)
 }
 
 /// Which account, as it was when the form was drawn: somebody else's change in between must not be overwritten.

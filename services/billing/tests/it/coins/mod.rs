@@ -1,0 +1,12 @@
+//! Payments by coins: addresses of a wallet, a price that holds for a while, and a chain that changes its mind.
+//!
+//! The chain is our own front, which speaks Esplora's words, and where blocks are undone also two real nodes (bcoin, in regtest); the
+//! addresses are Electrum's.
+
+mod accounts;
+mod addresses;
+mod chains;
+mod front;
+mod nodes;
+mod payments;
+mod till;
