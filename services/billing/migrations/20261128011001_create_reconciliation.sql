@@ -63,7 +63,7 @@ CREATE TABLE reconciliation_row (
     reference      text   NOT NULL,
     parent         text   NOT NULL,
     ours           text   NOT NULL,
-    standing       text   NOT NULL CHECK (standing IN ('pending', 'moved', 'void')),
+    standing       text   NOT NULL CHECK (standing IN ('pending', 'moved', 'taken_back', 'void')),
     amount_minor   bigint,
     currency       text,
     fee_minor      bigint,

@@ -227,8 +227,13 @@ impl Billing {
             return Ok(());
         }
         let known = store::refund::of_payment(tx, payment.id).await?;
-        let same =
-            known.iter().find(|refund| Some(refund.id) == fact.ours || refund.provider_ref == fact.truth.provider_ref);
+        // One that stands for another of the provider's already is not this one, though this one carries its id: as much was given
+        // back at the provider while our answer was lost.
+        let is_same = |refund: &&Refund| {
+            refund.provider_ref == fact.truth.provider_ref
+                || (refund.provider_ref.is_empty() && Some(refund.id) == fact.ours)
+        };
+        let same = known.iter().find(is_same);
         // Its answer is still on its way, or was lost.
         let lost = || {
             known.iter().find(|refund| {

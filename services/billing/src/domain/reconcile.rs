@@ -78,6 +78,8 @@ pub enum Standing {
     Pending,
     /// It did. Of an objection: the money is lost.
     Moved,
+    /// It did, and was taken back; of how much nobody tells.
+    TakenBack,
     /// It did not, and will not.
     Void,
 }
@@ -89,6 +91,7 @@ impl Standing {
         match self {
             Self::Pending => "pending",
             Self::Moved => "moved",
+            Self::TakenBack => "taken_back",
             Self::Void => "void",
         }
     }
@@ -107,7 +110,7 @@ impl Standing {
     /// The standing stored as `text`.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
-        [Self::Pending, Self::Moved, Self::Void].into_iter().find(|standing| standing.as_str() == text)
+        [Self::Pending, Self::Moved, Self::TakenBack, Self::Void].into_iter().find(|standing| standing.as_str() == text)
     }
 }
 
@@ -398,6 +401,10 @@ fn pair(here: &Ours, there: &Theirs, findings: &mut Vec<Finding>) {
             ours_amount: Some(ours_amount),
         });
     };
+    if there.standing == Standing::TakenBack {
+        // A task of its own tells of it, and what came is booked as given back.
+        return;
+    }
     let (moved_here, moved_there) = (here.standing == Standing::Moved, there.standing == Standing::Moved);
     if moved_here != moved_there {
         return push(Difference::State, there.amount, here.amount);

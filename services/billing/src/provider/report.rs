@@ -1,6 +1,7 @@
 //! What a provider reports of a span of time, and how its objects become what is [compared](crate::domain::reconcile).
 
 use chrono::{DateTime, Utc};
+use ottery_kernel::PaymentId;
 
 use super::{Access, CallError, Lookup, PaymentProvider, RefundFact};
 use crate::domain::payment::Truth;
@@ -29,6 +30,11 @@ pub struct ReportPage {
     pub next: Option<String>,
 }
 
+/// Our id on a payment, if it is one: other products write what they like there.
+fn our_payment(text: &str) -> String {
+    text.parse::<PaymentId>().map_or_else(|_| String::new(), |_| text.to_owned())
+}
+
 /// A payment as it is compared; none when the provider knows of nothing that is a payment.
 #[must_use]
 pub fn payment(reference: &str, ours: &str, truth: &Truth) -> Option<Theirs> {
@@ -36,7 +42,7 @@ pub fn payment(reference: &str, ours: &str, truth: &Truth) -> Option<Theirs> {
         kind: Kind::Payment,
         reference: reference.to_owned(),
         parent: String::new(),
-        ours: ours.to_owned(),
+        ours: our_payment(ours),
         standing,
         amount: None,
         fee: None,
@@ -47,8 +53,7 @@ pub fn payment(reference: &str, ours: &str, truth: &Truth) -> Option<Theirs> {
             fee: capture.fee,
             ..row(&capture.provider_ref, Standing::Moved)
         }),
-        // It came all the same, and what was taken back of it is booked as given back; of how much is left nobody tells.
-        Truth::Reversed { provider_ref } => Some(row(provider_ref, Standing::Moved)),
+        Truth::Reversed { provider_ref } => Some(row(provider_ref, Standing::TakenBack)),
         Truth::Processing { provider_ref } => Some(row(provider_ref, Standing::Pending)),
         Truth::Declined { provider_ref, .. } if !provider_ref.is_empty() => Some(row(provider_ref, Standing::Void)),
         Truth::Open if !reference.is_empty() => Some(row(reference, Standing::Pending)),
@@ -65,7 +70,7 @@ pub fn unreadable(kind: Kind, reference: &str, parent: &str, ours: &str) -> Thei
         kind,
         reference: reference.to_owned(),
         parent: parent.to_owned(),
-        ours: ours.to_owned(),
+        ours: if kind == Kind::Payment { our_payment(ours) } else { ours.to_owned() },
         standing: Standing::Moved,
         amount: None,
         fee: None,
@@ -161,7 +166,7 @@ mod tests {
         };
         let row = |standing| Some(("pi_1".to_owned(), standing));
         assert_eq!(standing("pi_1", Truth::Captured(capture)), row(Standing::Moved));
-        assert_eq!(standing("", Truth::Reversed { provider_ref: "pi_1".into() }), row(Standing::Moved));
+        assert_eq!(standing("", Truth::Reversed { provider_ref: "pi_1".into() }), row(Standing::TakenBack));
         assert_eq!(standing("", Truth::Processing { provider_ref: "pi_1".into() }), row(Standing::Pending));
         assert_eq!(standing("", refused("pi_1")), row(Standing::Void));
         assert_eq!(standing("pi_1", refused("")), row(Standing::Void));

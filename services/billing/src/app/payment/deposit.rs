@@ -101,6 +101,10 @@ impl Billing {
             Ok(network) => network,
             Err(error) => return not_sent(&error),
         };
+        // Nobody is sent to an address that nobody can look at.
+        if let Err(error) = coins.chain(&reached.access).tip().await {
+            return not_sent(&error);
+        }
         let (price, sources) = match self.ask_price(brand, coins, ask.amount).await? {
             Ok(agreed) => agreed,
             Err(error) => return not_sent(&error),
@@ -528,7 +532,7 @@ fn is_news(payment: &Payment, stored: &Stored, verdict: &Verdict) -> bool {
         Truth::Processing { .. } => !payment.is_processing && !payment.state.is_final(),
         Truth::Open => payment.is_processing,
         Truth::Expired => !payment.state.is_final(),
-        Truth::Captured(_) | Truth::Declined { .. } | Truth::Absent => false,
+        Truth::Captured(_) | Truth::Reversed { .. } | Truth::Declined { .. } | Truth::Absent => false,
     }
 }
 

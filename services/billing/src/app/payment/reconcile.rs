@@ -72,7 +72,7 @@ impl Billing {
 
     async fn reconcile_account(&self, mut due: Due) -> Result<(), Problem> {
         let (mut tx, _) = self.begin(due.brand).await?;
-        let Some(reached) = self.reach(&mut tx, due.brand, due.account).await? else {
+        let Some(reached) = self.reach(&mut tx, due.brand, due.account).await?.filter(is_reported) else {
             reconcile::put_off(&mut tx, due.account, 0, EVERY).await?;
             return Ok(tx.commit().await?);
         };
@@ -175,6 +175,10 @@ impl Billing {
                 .on_field("provider_account_id")
         };
         let reached = self.reach(&mut tx, brand, account).await?.ok_or_else(unknown)?;
+        if !is_reported(&reached) {
+            let message = "nobody reports of coins: each address is looked at by itself; choose another account";
+            return Err(Problem::refused("NOT_REPORTED", message).on_field("provider_account_id"));
+        }
         let run = match reconcile::open(&mut tx, account).await? {
             Some(run) => run,
             None => begin(&mut tx, brand, &reached, &actor.subject).await?,
@@ -256,6 +260,11 @@ impl Billing {
         tx.commit().await?;
         Ok(stored)
     }
+}
+
+/// Whether somebody in between could report anything: chains are read address by address as it is.
+fn is_reported(reached: &Reached) -> bool {
+    reached.provider.coins().is_none()
 }
 
 /// Begins a comparison of the last days by real time.

@@ -58,6 +58,34 @@ async fn fault_f16_a_refund_whose_answer_is_lost_is_found_and_made_once() {
 }
 
 #[tokio::test]
+async fn case_067_as_much_given_back_at_paypal_does_not_stand_for_ours_whose_answer_was_lost() {
+    let till = till().await;
+    let payment = till.paid().await;
+    till.give_back(payment.id, Some(eur(300))).await.unwrap();
+    till.lose_answers();
+    till.drain().await;
+    till.good_weather();
+    // Somebody gives as much back at PayPal, and is heard of first.
+    let up = format!("https://api-m.paypal.com/v2/payments/captures/{}", payment.provider_ref);
+    let theirs = json!({"id": "R77", "status": "COMPLETED", "amount": {"currency_code": "EUR", "value": "3.00"},
+        "links": [{"href": up, "rel": "up", "method": "GET"}]});
+    let ours = till.stub.held(|held| {
+        let order = held.orders.get_mut(&payment.checkout_ref).unwrap();
+        let refunds = order["purchase_units"][0]["payments"]["refunds"].as_array_mut().unwrap();
+        refunds.push(theirs.clone());
+        refunds[0].clone()
+    });
+    for told in [theirs, ours] {
+        till.tell("PAYMENT.CAPTURE.REFUNDED", told).await.unwrap();
+        till.drain().await;
+    }
+    till.later().await;
+    let booked: Vec<_> = till.refunds_of(payment.id).await.iter().map(|refund| (refund.state, refund.amount)).collect();
+    assert_eq!(booked, [(State::Succeeded, eur(300)), (State::Succeeded, eur(300))], "PayPal gave 6.00 back");
+    till.world.assert_sound().await;
+}
+
+#[tokio::test]
 async fn case_067_a_refund_made_at_paypal_is_mirrored() {
     let till = till().await;
     let payment = till.paid().await;

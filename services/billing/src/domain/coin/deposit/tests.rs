@@ -199,6 +199,7 @@ fn a_short_payment_nobody_completes_is_kept_for_the_customer() {
     let mut deposit = waiting();
     let seen = [told("a:0", 12_000, mined(101))];
     let last = minutes(15) + PATIENCE;
+    assert_eq!(deposit.look(&seen, 101, minutes(3)).settle, None);
     assert_eq!(deposit.look(&seen, 101, last - TimeDelta::seconds(1)).settle, None);
     let verdict = deposit.look(&seen, 101, last);
     assert_eq!(verdict.settle.unwrap().received, eur(600));
