@@ -28,7 +28,7 @@ use super::unit::{Unit, UnitError};
 use super::{Billing, broken, vat};
 use crate::domain::dunning::campaign::Channel;
 use crate::domain::dunning::{Standing, Step};
-use crate::domain::invoice::{self, Invoice};
+use crate::domain::invoice::{self, Invoice, Purpose};
 use crate::domain::next_bill::{NextBill, next_bill};
 use crate::domain::subscription::{Command, State, Subscription, SuspendCause};
 use crate::domain::wallet::Purse;
@@ -48,7 +48,7 @@ impl Billing {
     /// waits already is the answer.
     ///
     /// # Errors
-    /// When nothing will be renewed, or too much is paid already.
+    /// When nothing will be renewed, too much is paid already, or a change waits to be paid.
     pub async fn renew(
         &self,
         brand: BrandId,
@@ -74,6 +74,14 @@ impl Billing {
                 let message = format!("a subscription that is {} cannot be renewed early", case.subscription.state);
                 return Err(Problem::refused("SUBSCRIPTION_STATE", message));
             }
+        }
+        // It was priced for the time that is paid now; the renewal would make that longer.
+        if let Some(change) = case.open.iter().find(|invoice| invoice.purpose == Purpose::Upgrade) {
+            let message = format!(
+                "a change waits to be paid ({}); pay it, or take it back by choosing what the subscription has now, and renew then",
+                change.number_text()
+            );
+            return Err(Problem::refused("CHANGE_OPEN", message));
         }
         if case.subscription.paid_through.is_some_and(|end| end > now + AHEAD_MAX) {
             return Err(Problem::refused("PAID_FAR_AHEAD", "more than three years are paid already; renew it later"));

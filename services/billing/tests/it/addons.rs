@@ -110,6 +110,9 @@ async fn an_add_on_added_later_is_bridged_to_the_end_of_what_is_paid_and_merged_
     assert_eq!((&invoice.lines, invoice.totals.total), (&shown.lines, eur(400)));
     assert_eq!(invoice.lines[0].description, "Sport, 1 month, prorated");
     assert_eq!(entitlement(world).await.connections, 2, "not before it is paid");
+    // Nor is more time bought meanwhile, which the add-on was not priced for.
+    let refused = world.billing.renew(world.brand, bought.id, owner).await.unwrap_err();
+    assert!(refused.is("CHANGE_OPEN") && refused.message.contains(&invoice.number_text()), "{refused:?}");
     world.pay(&invoice).await;
     let with = world.subscription(bought.id).await;
     assert_eq!((with.period, entitlement(world).await.connections), (bought.period, 3));

@@ -251,5 +251,5 @@ async fn a_comparison_with_the_books_is_asked_for_and_shown_over_the_api_and_on_
     let sent = send(&world.owner, &format!("{base}/reconciliation"), &[("account", id)]).await;
     assert_eq!(sent.status, 303, "{}", sent.text);
     let wrong = send(&world.owner, &format!("{base}/reconciliation"), &[("account", nobody)]).await;
-    assert!(wrong.text.contains("there is no provider account"), "{}", wrong.text);
+    assert!(wrong.text.contains("There is no provider account"), "{}", wrong.text);
 }

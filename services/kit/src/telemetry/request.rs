@@ -34,7 +34,6 @@ impl RequestSpans {
     }
 
     /// Begins a span of this name that continues the trace the text names; unreadable or missing text starts a new trace.
-    #[must_use]
     pub fn start(&self, name: String, traceparent: Option<&str>) -> RequestSpan {
         let parent = traceparent.and_then(traces::parse);
         let parent = parent.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));

@@ -575,7 +575,8 @@ impl Life {
         let (mut unit, mut means, mut case) = (self.unit(), self.means(), self.cases[place].clone());
         let is_possible = case.subscription.state == State::Active
             && case.subscription.cancel_at.is_none()
-            && case.period_invoice().is_none();
+            && case.period_invoice().is_none()
+            && case.open.iter().all(|invoice| invoice.purpose != Purpose::Upgrade);
         if !is_possible {
             return false;
         }
