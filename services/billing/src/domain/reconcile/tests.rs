@@ -33,7 +33,10 @@ fn there(reference: &str, ours: &str, standing: Standing, minor: i64) -> Theirs 
     }
 }
 
-fn found(ours: &[Ours], theirs: &[Theirs]) -> Vec<(Difference, String, String)> {
+/// Which difference, the provider's id, and ours.
+type Found = (Difference, String, String);
+
+fn found(ours: &[Ours], theirs: &[Theirs]) -> Vec<Found> {
     let short = |finding: Finding| (finding.difference, finding.reference, finding.ours);
     compare(ours, theirs).into_iter().map(short).collect()
 }
@@ -85,7 +88,7 @@ fn each_difference_is_found_by_its_name() {
     let theirs = || there("pi_1", "pay_1", Moved, 999);
     let usd = |minor| Some(Money::new(minor, Currency::USD));
     let both = |difference| vec![(difference, "pi_1".to_owned(), "pay_1".to_owned())];
-    let table: Vec<(Vec<Ours>, Vec<Theirs>, Vec<(Difference, String, String)>)> = vec![
+    let table: Vec<(Vec<Ours>, Vec<Theirs>, Vec<Found>)> = vec![
         (vec![], vec![theirs()], both(Difference::OnlyThere)),
         (vec![ours()], vec![], both(Difference::OnlyHere)),
         (vec![ours()], vec![Theirs { amount: usd(999), fee: None, ..theirs() }], both(Difference::Currency)),
