@@ -45,7 +45,7 @@ pub struct Referrals;
 
 /// The group of [`Referrals`].
 pub fn referrals_group() -> ConsumerGroup {
-    ConsumerGroup::new("affiliate.referrals", &[INVOICE_SETTLED, REFUND_SUCCEEDED, DISPUTE_CHANGED])
+    ConsumerGroup::new("affiliate.referrals", &[INVOICE_SETTLED, REFUND_SUCCEEDED, DISPUTE_CHANGED]).gathers()
 }
 
 #[async_trait]

@@ -19,7 +19,7 @@ pub struct Subscriptions;
 
 /// The group of [`Subscriptions`].
 pub fn group() -> ConsumerGroup {
-    ConsumerGroup::new("analytics.subscriptions", &["billing.subscription.changed.v1"])
+    ConsumerGroup::new("analytics.subscriptions", &["billing.subscription.changed.v1"]).gathers()
 }
 
 #[async_trait]

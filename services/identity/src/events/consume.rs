@@ -24,7 +24,7 @@ const AUDITED: &[&str] = &[
 /// Who listens for deeds. They are linked in the order they arrive; each says itself when it was done.
 #[must_use]
 pub fn audit_group() -> ConsumerGroup {
-    ConsumerGroup::new("identity.audit", AUDITED).newest_wins()
+    ConsumerGroup::new("identity.audit", AUDITED).newest_wins().gathers()
 }
 
 /// Links deeds into the chain of their brand.

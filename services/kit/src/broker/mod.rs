@@ -41,6 +41,8 @@ pub struct ConsumerGroup {
     /// Whether a newer event of an aggregate waits while an older one is being retried (the default). Off for
     /// consumers of state, where the newest message says everything.
     pub ordered: bool,
+    /// Whether messages wait for company while many come (off unless asked for).
+    pub gathers: bool,
 }
 
 impl ConsumerGroup {
@@ -54,6 +56,7 @@ impl ConsumerGroup {
             concurrency: 16,
             transient: false,
             ordered: true,
+            gathers: false,
         }
     }
 
@@ -79,6 +82,13 @@ impl ConsumerGroup {
     #[must_use]
     pub fn newest_wins(self) -> Self {
         Self { ordered: false, ..self }
+    }
+
+    /// Effects may come a tenth of a second later while many messages come: those that gather meanwhile share a transaction.
+    /// For what nobody waits for in front of a screen; with room for all that come in that time.
+    #[must_use]
+    pub fn gathers(self) -> Self {
+        Self { gathers: true, prefetch: 64, concurrency: 64, ..self }
     }
 
     /// Whether a message of this type is for this group.

@@ -6,6 +6,7 @@
 //! the message is acknowledged, and its neighbours go on.
 
 mod company;
+mod crowd;
 mod inbox;
 pub mod parked;
 mod retry;

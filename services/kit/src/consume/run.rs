@@ -57,7 +57,8 @@ impl Consumer {
     /// A group whose messages `handler` applies to the database behind `pool`.
     pub fn new(pool: PgPool, group: ConsumerGroup, handler: impl Handler) -> Self {
         let schedule = Schedule::default();
-        Self { pool, group, schedule, handler: Arc::new(handler), company: Company::default() }
+        let company = Company::of(&group);
+        Self { pool, group, schedule, handler: Arc::new(handler), company }
     }
 
     /// With other waiting times than the standard ones; for tests.

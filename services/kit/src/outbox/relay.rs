@@ -25,7 +25,7 @@ const PUBLISH_LIMIT: Duration = Duration::from_secs(6);
 /// Commits of this long share a pass. After a quiet moment the first event leaves at once.
 const GATHER: Duration = Duration::from_millis(5);
 /// Pause between two looks of a relay that is awake.
-const LOOK_EVERY: Duration = Duration::from_millis(8);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Longest pause while the broker is away, and longest pause of an aggregate whose event is refused.
 const BROKER_PAUSE_MAX: Duration = Duration::from_secs(5);
 const REFUSED_PAUSE_MAX: Duration = Duration::from_secs(30);

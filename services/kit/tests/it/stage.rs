@@ -116,8 +116,12 @@ impl Stage {
     }
 
     pub fn consumer(&self, purpose: &str, handler: impl Handler) -> Consumer {
+        self.consumer_of(self.group(purpose), handler)
+    }
+
+    pub fn consumer_of(&self, group: ConsumerGroup, handler: impl Handler) -> Consumer {
         let soon = Schedule::every(Duration::from_millis(200));
-        Consumer::new(self.pool(), self.group(purpose), handler).with_schedule(soon)
+        Consumer::new(self.pool(), group, handler).with_schedule(soon)
     }
 
     /// (aggregate, version) of the effects, in the order they were made.

@@ -65,7 +65,7 @@ pub struct Mails {
 #[must_use]
 pub fn mails_group() -> ConsumerGroup {
     let kinds: Vec<&str> = mails::READERS.iter().map(|(kind, _)| *kind).collect();
-    ConsumerGroup::new("notification.mails", &kinds).newest_wins()
+    ConsumerGroup::new("notification.mails", &kinds).newest_wins().gathers()
 }
 
 #[async_trait]
@@ -88,7 +88,7 @@ pub struct Subscriptions {
 /// The group of [`Subscriptions`].
 #[must_use]
 pub fn subscriptions_group() -> ConsumerGroup {
-    ConsumerGroup::new("notification.subscriptions", &[SUBSCRIPTION_CHANGED])
+    ConsumerGroup::new("notification.subscriptions", &[SUBSCRIPTION_CHANGED]).gathers()
 }
 
 #[async_trait]
