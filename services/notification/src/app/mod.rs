@@ -3,6 +3,7 @@
 mod compose;
 mod error;
 mod foresee;
+mod journal;
 mod plan;
 mod read;
 pub(crate) mod secrets;

@@ -59,7 +59,7 @@ impl App {
         delivery::replan(&mut tx, &delivery).await?;
         due::add(&mut tx, id, brand).await?;
         let now = clock::brand_now(&mut tx, brand, self.clock()).await?;
-        publish::changed(&mut tx, &delivery, now).await?;
+        publish::changed(&mut tx, std::iter::once((&delivery, now))).await?;
         let state = |state: &str| Some(json!({ "state": state }));
         audit::append(&mut tx, actor, "delivery.resend", id, state(before.as_str()), state("planned")).await?;
         tx.commit().await?;

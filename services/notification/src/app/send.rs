@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
+use super::journal::{self, Journal, Trouble};
 use super::settle::Outcome;
 use crate::domain::delivery::{Command, State};
 use crate::domain::profile::Profile;
@@ -75,8 +76,10 @@ impl InHand {
 pub async fn run(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
     let most = app.config.concurrency.max(1);
     let in_hand = InHand::default();
+    let (journal, writer) = journal::open(app.clone());
     let mut side = JoinSet::new();
     side.spawn(in_hand.clone().keep(app.clone()));
+    side.spawn(writer.run());
     let mut working = JoinSet::new();
     loop {
         while let Some(done) = working.try_join_next() {
@@ -96,10 +99,11 @@ pub async fn run(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
             let stationery = Arc::new(stationery);
             for work in works {
                 let (app, in_hand, stationery) = (app.clone(), in_hand.clone(), stationery.clone());
+                let journal = journal.clone();
                 in_hand.lock().insert(work.delivery.id, work.claim);
                 working.spawn(async move {
                     let id = work.delivery.id;
-                    if let Err(error) = app.attempt(work, &stationery).await {
+                    if let Err(error) = app.attempt(&journal, work, &stationery).await {
                         tracing::error!(delivery.id = %id, error = %error, "a mail waits for the database");
                     }
                     in_hand.lock().remove(&id);
@@ -150,14 +154,14 @@ impl App {
     }
 
     /// One attempt to send one mail.
-    async fn attempt(&self, mut work: Work, stationery: &Stationery) -> sqlx::Result<()> {
+    async fn attempt(&self, journal: &Journal, mut work: Work, stationery: &Stationery) -> Result<(), Trouble> {
         if work.delivery.state == State::Sending {
             let lost = "the process ended while the mail was on its way; nobody knows whether it arrived";
-            return self.settle(work, Outcome::Lost(lost.to_owned())).await;
+            return self.settle(journal, work, Outcome::Lost(lost.to_owned())).await;
         }
         let Some(profile) = &stationery.profile else {
             let reason = "the brand is not known here yet, or has no host".to_owned();
-            return self.settle(work, Outcome::Later(reason)).await;
+            return self.settle(journal, work, Outcome::Later(reason)).await;
         };
         if work.delivery.message_id.is_empty() {
             // Stable from the first attempt on: a server that sees a mail twice can know it.
@@ -170,10 +174,10 @@ impl App {
         };
         let (mut conversation, text, subject) = match prepared {
             Ok(prepared) => prepared,
-            Err(fault) => return self.settle(work, Outcome::from_fault(fault)).await,
+            Err(fault) => return self.settle(journal, work, Outcome::from_fault(fault)).await,
         };
         work.delivery.subject = subject;
-        if !self.journal(&mut work).await? {
+        if !self.begins(journal, &mut work).await? {
             conversation.close().await;
             return Ok(());
         }
@@ -181,7 +185,7 @@ impl App {
             Ok(()) => Outcome::Accepted,
             Err(fault) => Outcome::from_fault(fault),
         };
-        let settled = self.settle(work, outcome).await;
+        let settled = self.settle(journal, work, outcome).await;
         conversation.close().await;
         settled
     }
@@ -213,13 +217,11 @@ impl App {
     }
 
     /// Writes down that the text leaves now; false when somebody else has the mail.
-    async fn journal(&self, work: &mut Work) -> sqlx::Result<bool> {
+    async fn begins(&self, journal: &Journal, work: &mut Work) -> Result<bool, Trouble> {
         let Ok(next) = work.delivery.state.on(Command::Begin) else { return Ok(false) };
-        let mut tx = begin(&self.pool, Scope::Brand(work.claim.brand)).await?;
-        if !delivery::begin(&mut tx, &work.claim, self.config.lease(), &work.delivery, next).await? {
+        if !journal.begins(work.claim, work.delivery.clone(), next).await? {
             return Ok(false);
         }
-        tx.commit().await?;
         work.delivery.state = next;
         work.delivery.attempts += 1;
         Ok(true)

@@ -3,10 +3,10 @@
 use ottery_kit::db::{Scope, begin};
 
 use super::App;
+use super::journal::{Journal, Trouble};
 use super::send::Work;
 use crate::domain::delivery::{Command, State};
 use crate::domain::schedule;
-use crate::events::publish;
 use crate::smtp::Fault;
 use crate::store::delivery;
 
@@ -35,7 +35,7 @@ impl Outcome {
 
 impl App {
     /// Moves the mail on and gives the claim back, unless it was lost: then somebody else knows better.
-    pub(super) async fn settle(&self, work: Work, outcome: Outcome) -> sqlx::Result<()> {
+    pub(super) async fn settle(&self, journal: &Journal, work: Work, outcome: Outcome) -> Result<(), Trouble> {
         let Work { claim, mut delivery, test_clock } = work;
         let (command, reason) = match outcome {
             Outcome::Accepted => (Command::Accept, String::new()),
@@ -55,22 +55,23 @@ impl App {
         }
         delivery.state = state;
         delivery.last_error = reason;
-        let mut tx = begin(&self.pool, Scope::Brand(claim.brand)).await?;
         let is_held = if state.is_final() {
             let now = test_clock.unwrap_or_else(|| self.clock().now());
             delivery.sent_at = (state == State::Sent).then_some(now);
             delivery.version += 1;
-            let is_held = delivery::end(&mut tx, &claim, &delivery).await?;
-            publish::changed(&mut tx, &delivery, now).await?;
-            is_held
+            journal.ends(claim, delivery.clone(), now).await?
         } else {
-            delivery::defer(&mut tx, &claim, &delivery, schedule::pause(delivery.attempts)).await?
+            let mut tx = begin(&self.pool, Scope::Brand(claim.brand)).await?;
+            let is_held = delivery::defer(&mut tx, &claim, &delivery, schedule::pause(delivery.attempts)).await?;
+            if is_held {
+                tx.commit().await?;
+            }
+            is_held
         };
         if !is_held {
             tracing::warn!(delivery.id = %delivery.id, "a mail was settled by somebody else meanwhile");
             return Ok(());
         }
-        tx.commit().await?;
         self.attempts.inc(&[("outcome", if state == State::Planned { "deferred" } else { state.as_str() })]);
         match state {
             State::Sent => tracing::info!(delivery.id = %delivery.id, template = delivery.template, "mail sent"),

@@ -1,5 +1,6 @@
 //! Mails. Their bodies are not here.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -143,50 +144,60 @@ pub async fn get_all(tx: &mut PgConnection, ids: &[DeliveryId]) -> sqlx::Result<
     .collect()
 }
 
-/// Moves a mail on whose text leaves now, and its lease with it; false when the claim was lost or the mail is not in the
-/// state it was read in any more, and then nothing may commit.
-pub async fn begin(
+/// Moves mails on whose text leaves now, to the state beside each, and their leases with them. Returns those whose claim was
+/// held and that were still in the state they were read in; of the others no more than a lease is written.
+pub async fn begin_all(
     tx: &mut PgConnection,
-    claim: &Claim,
+    begun: &[(&Claim, &Delivery, State)],
     lease: Duration,
-    known: &Delivery,
-    next: State,
-) -> sqlx::Result<bool> {
-    let begun = sqlx::query!(
-        "WITH held AS (UPDATE delivery_due SET lease_until = clock_timestamp() + make_interval(secs => $7) \
-         WHERE delivery_id = $1 AND fence = $6 RETURNING delivery_id) \
-         UPDATE delivery SET state = $4, attempts = attempts + 1, subject = $2, message_id = $3 \
-         FROM held WHERE id = held.delivery_id AND state = $5",
-        known.id.as_uuid(),
-        known.subject,
-        known.message_id,
-        next.as_str(),
-        known.state.as_str(),
-        claim.fence,
+) -> sqlx::Result<HashSet<DeliveryId>> {
+    if begun.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let held = sqlx::query_scalar!(
+        "WITH begun AS (SELECT * FROM UNNEST($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[]) \
+         AS b(id, fence, was, state, subject, message_id)), \
+         held AS (UPDATE delivery_due d SET lease_until = clock_timestamp() + make_interval(secs => $7) \
+         FROM begun b WHERE d.delivery_id = b.id AND d.fence = b.fence \
+         RETURNING b.id, b.was, b.state, b.subject, b.message_id) \
+         UPDATE delivery d SET state = h.state, attempts = d.attempts + 1, subject = h.subject, message_id = h.message_id \
+         FROM held h WHERE d.id = h.id AND d.state = h.was RETURNING d.id",
+        &begun.iter().map(|(_, mail, _)| mail.id.as_uuid()).collect::<Vec<_>>(),
+        &begun.iter().map(|(claim, _, _)| claim.fence).collect::<Vec<_>>(),
+        &begun.iter().map(|(_, mail, _)| mail.state.as_str().to_owned()).collect::<Vec<_>>(),
+        &begun.iter().map(|(_, _, next)| next.as_str().to_owned()).collect::<Vec<_>>(),
+        &begun.iter().map(|(_, mail, _)| mail.subject.clone()).collect::<Vec<_>>(),
+        &begun.iter().map(|(_, mail, _)| mail.message_id.clone()).collect::<Vec<_>>(),
         lease.as_secs_f64(),
     )
-    .execute(tx)
+    .fetch_all(tx)
     .await?;
-    Ok(begun.rows_affected() == 1)
+    Ok(held.into_iter().map(DeliveryId::from_uuid).collect())
 }
 
-/// Writes how a mail ended and ends the claim; false when the claim was lost, and then nothing may commit.
-pub async fn end(tx: &mut PgConnection, claim: &Claim, ended: &Delivery) -> sqlx::Result<bool> {
-    let written = sqlx::query!(
-        "WITH held AS (DELETE FROM delivery_due WHERE delivery_id = $1 AND fence = $2 RETURNING delivery_id) \
-         UPDATE delivery SET state = $3, attempts = $4, last_error = $5, version = $6, sent_at = $7 \
-         FROM held WHERE id = held.delivery_id",
-        ended.id.as_uuid(),
-        claim.fence,
-        ended.state.as_str(),
-        i32::try_from(ended.attempts).unwrap_or(i32::MAX),
-        ended.last_error,
-        ended.version,
-        ended.sent_at,
+/// Writes how mails ended and ends their claims. Returns those whose claim was held; of the others nothing is written.
+pub async fn end_all(tx: &mut PgConnection, ended: &[(&Claim, &Delivery)]) -> sqlx::Result<HashSet<DeliveryId>> {
+    if ended.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let held = sqlx::query_scalar!(
+        "WITH ended AS (SELECT * FROM UNNEST($1::uuid[], $2::bigint[], $3::text[], $4::integer[], $5::text[], $6::bigint[], \
+         $7::timestamptz[]) AS e(id, fence, state, attempts, last_error, version, sent_at)), \
+         held AS (DELETE FROM delivery_due d USING ended e WHERE d.delivery_id = e.id AND d.fence = e.fence \
+         RETURNING e.id, e.state, e.attempts, e.last_error, e.version, e.sent_at) \
+         UPDATE delivery d SET state = h.state, attempts = h.attempts, last_error = h.last_error, version = h.version, \
+         sent_at = h.sent_at FROM held h WHERE d.id = h.id RETURNING d.id",
+        &ended.iter().map(|(_, mail)| mail.id.as_uuid()).collect::<Vec<_>>(),
+        &ended.iter().map(|(claim, _)| claim.fence).collect::<Vec<_>>(),
+        &ended.iter().map(|(_, mail)| mail.state.as_str().to_owned()).collect::<Vec<_>>(),
+        &ended.iter().map(|(_, mail)| i32::try_from(mail.attempts).unwrap_or(i32::MAX)).collect::<Vec<_>>(),
+        &ended.iter().map(|(_, mail)| mail.last_error.clone()).collect::<Vec<_>>(),
+        &ended.iter().map(|(_, mail)| mail.version).collect::<Vec<_>>(),
+        &ended.iter().map(|(_, mail)| mail.sent_at).collect::<Vec<_>>() as _,
     )
-    .execute(tx)
+    .fetch_all(tx)
     .await?;
-    Ok(written.rows_affected() == 1)
+    Ok(held.into_iter().map(DeliveryId::from_uuid).collect())
 }
 
 /// Writes why a mail waits and gives the claim back, due again after the pause; false when the claim was lost, and then
