@@ -343,9 +343,10 @@ pub async fn cancel_open(
     let ids: Vec<Uuid> = invoices.iter().map(InvoiceId::as_uuid).collect();
     sqlx::query!(
         "UPDATE payment SET state = 'cancelled', finished_at = $3, is_withdrawn = true
-          WHERE brand_id = $1 AND state = 'requested' AND kind = 'saved'
-            AND (invoice_id = ANY($2)
-                 OR id IN (SELECT s.payment_id FROM payment_share s WHERE s.brand_id = $1 AND s.invoice_id = ANY($2)))",
+          WHERE state = 'requested' AND kind = 'saved'
+            AND id = ANY (ARRAY(SELECT p.id FROM payment p WHERE p.brand_id = $1 AND p.invoice_id = ANY($2)
+                                UNION ALL
+                                SELECT s.payment_id FROM payment_share s WHERE s.brand_id = $1 AND s.invoice_id = ANY($2)))",
         brand.as_uuid(),
         &ids,
         now
@@ -369,9 +370,10 @@ pub async fn withdraw(
         "UPDATE payment SET is_withdrawn = true,
                 state = CASE state WHEN 'requested' THEN 'cancelled' ELSE state END,
                 finished_at = CASE state WHEN 'requested' THEN $4 ELSE finished_at END
-          WHERE brand_id = $1 AND id IS DISTINCT FROM $3 AND NOT is_withdrawn
-            AND (invoice_id = ANY($2)
-                 OR id IN (SELECT s.payment_id FROM payment_share s WHERE s.brand_id = $1 AND s.invoice_id = ANY($2)))
+          WHERE id IS DISTINCT FROM $3 AND NOT is_withdrawn
+            AND id = ANY (ARRAY(SELECT p.id FROM payment p WHERE p.brand_id = $1 AND p.invoice_id = ANY($2)
+                                UNION ALL
+                                SELECT s.payment_id FROM payment_share s WHERE s.brand_id = $1 AND s.invoice_id = ANY($2)))
             AND (kind = 'hosted' AND state IN ('requested', 'sent', 'pending', 'unknown')
                  OR resumed_at IS NOT NULL AND state = 'action_required')
          RETURNING id, state",
@@ -522,8 +524,10 @@ async fn select(
                     WHERE r.brand_id = p.brand_id AND r.payment_id = p.id AND r.state = 'succeeded') AS "refunded_minor!"
              FROM payment p
             WHERE brand_id = ottery_brand() AND ($1::uuid IS NULL OR id = $1) AND ($2::uuid IS NULL OR account_id = $2)
-              AND ($3::uuid[] IS NULL OR invoice_id = ANY($3)
-                   OR id IN (SELECT s.payment_id FROM payment_share s WHERE s.brand_id = ottery_brand() AND s.invoice_id = ANY($3)))
+              AND ($3::uuid[] IS NULL
+                   OR id = ANY (ARRAY(SELECT a.id FROM payment a WHERE a.brand_id = ottery_brand() AND a.invoice_id = ANY($3)
+                                      UNION ALL
+                                      SELECT s.payment_id FROM payment_share s WHERE s.brand_id = ottery_brand() AND s.invoice_id = ANY($3))))
               AND ($4::uuid IS NULL OR id < $4)
             ORDER BY id DESC LIMIT $5"#,
         id.map(|id| id.as_uuid()),
@@ -561,9 +565,9 @@ pub async fn waiting_for_action(tx: &mut PgTransaction<'_>, invoices: &[InvoiceI
         "SELECT id FROM payment
           WHERE brand_id = ottery_brand() AND kind = 'saved' AND state = 'action_required'
             AND provider_ref <> '' AND NOT is_withdrawn
-            AND id IN (SELECT p.id FROM payment p WHERE p.brand_id = ottery_brand() AND p.invoice_id = ANY($1)
-                       UNION ALL
-                       SELECT s.payment_id FROM payment_share s WHERE s.brand_id = ottery_brand() AND s.invoice_id = ANY($1))
+            AND id = ANY (ARRAY(SELECT p.id FROM payment p WHERE p.brand_id = ottery_brand() AND p.invoice_id = ANY($1)
+                                UNION ALL
+                                SELECT s.payment_id FROM payment_share s WHERE s.brand_id = ottery_brand() AND s.invoice_id = ANY($1)))
           ORDER BY id DESC LIMIT 1",
         &ids
     )
@@ -616,9 +620,10 @@ pub async fn refusals(
 /// Whether a saved method is being charged for the invoice at this moment, or what was agreed to on a page is being decided.
 pub async fn is_charging(tx: &mut PgTransaction<'_>, invoice: InvoiceId) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM payment WHERE brand_id = ottery_brand()
-              AND (invoice_id = $1
-                   OR id IN (SELECT s.payment_id FROM payment_share s WHERE s.brand_id = ottery_brand() AND s.invoice_id = $1))
+        r#"SELECT EXISTS (SELECT FROM payment
+            WHERE id = ANY (ARRAY(SELECT p.id FROM payment p WHERE p.brand_id = ottery_brand() AND p.invoice_id = $1
+                                  UNION ALL
+                                  SELECT s.payment_id FROM payment_share s WHERE s.brand_id = ottery_brand() AND s.invoice_id = $1))
               AND (kind = 'saved' AND state IN ('requested', 'sent', 'pending', 'unknown') OR is_processing AND state = 'pending')) AS "is_charging!""#,
         invoice.as_uuid()
     )

@@ -34,7 +34,7 @@ impl Server {
                 .setting("pg_stat_statements.track_planning", "on");
         }
         let postgres = Postgres::start(options).await.context("cannot start the private PostgreSQL")?;
-        let url = postgres.socket_url().unwrap_or_else(|| postgres.admin_url());
+        let url = postgres.local_url();
         let settings = DatabaseSettings::for_server(url, random_hex(16));
         Ok(Self { postgres, folder, settings })
     }

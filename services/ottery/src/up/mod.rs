@@ -84,7 +84,7 @@ impl Up {
         };
         let admin_url = match (&options.database_url, &postgres) {
             (Some(url), _) => url.clone(),
-            (None, Some(postgres)) => postgres.socket_url().unwrap_or_else(|| postgres.admin_url()),
+            (None, Some(postgres)) => postgres.local_url(),
             (None, None) => anyhow::bail!("no database was named and none was started"),
         };
         folder.remember_database(&admin_url)?;
@@ -158,6 +158,8 @@ pub fn postgres_options(folder: impl Into<PathBuf>) -> PostgresOptions {
         .setting("wal_buffers", "8MB")
         .setting("max_wal_size", "512MB")
         .setting("random_page_cost", "1.1")
+        // The first customers of a new installation fill tables that nobody has statistics of yet.
+        .setting("autovacuum_naptime", "15s")
 }
 
 /// The settings of one process in which everything runs; what the operator set elsewhere stays in force.

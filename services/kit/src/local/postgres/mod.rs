@@ -133,6 +133,11 @@ impl Postgres {
         Some(url.into())
     }
 
+    /// Where programs of this machine connect: the unix socket where there is one.
+    pub fn local_url(&self) -> String {
+        self.socket_url().unwrap_or_else(|| self.admin_url())
+    }
+
     /// The loopback port.
     pub fn port(&self) -> u16 {
         self.port
