@@ -459,9 +459,29 @@ pub async fn standings(
     Ok(standings)
 }
 
+macro_rules! payments {
+    ($which:literal, $($argument:expr),+ $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT id, invoice_id, account_id, subscription_id, kind, state, amount_minor, currency, method_id, return_url,
+                      ARRAY(SELECT s.invoice_id FROM payment_share s
+                             WHERE s.brand_id = p.brand_id AND s.payment_id = p.id ORDER BY s.position) AS "shares!",
+                      cancel_url, save_method, chosen_account_id, is_withdrawn, is_processing, provider, provider_account_id,
+                      checkout_ref, checkout_url, provider_ref, received_minor, received_currency, failure_code, failure_class,
+                      method_label, created_at, finished_at,
+                      extract(epoch FROM clock_timestamp() - sent_at)::float8 AS sent_seconds,
+                      resumed_at IS NOT NULL AS "is_resumed!", provider_request,
+                      (SELECT coalesce(sum(r.amount_minor), 0)::bigint FROM refund r
+                        WHERE r.brand_id = p.brand_id AND r.payment_id = p.id AND r.state = 'succeeded') AS "refunded_minor!"
+                 FROM payment p "# + $which,
+            $($argument),+
+        )
+    };
+}
+
 /// One attempt.
 pub async fn get(tx: &mut PgTransaction<'_>, id: PaymentId) -> sqlx::Result<Option<Payment>> {
-    Ok(select(tx, Some(id), None, None, Page { before: None, limit: 1 }).await?.pop())
+    payments!("WHERE id = $1", id.as_uuid()).fetch_optional(&mut **tx).await?.map(Payment::try_from).transpose()
 }
 
 /// The invoice an attempt is for, without locking anything.
@@ -485,7 +505,7 @@ pub async fn list_by_invoice(
     _brand: BrandId,
     invoice: InvoiceId,
 ) -> sqlx::Result<Vec<Payment>> {
-    select(tx, None, None, Some(&[invoice]), Page { before: None, limit: 100 }).await
+    of_invoices(tx, &[invoice], None, Page { before: None, limit: 100 }).await
 }
 
 /// Attempts, newest first; of one account or invoice when given. A consolidated invoice is asked for by its id or a part's.
@@ -495,44 +515,40 @@ pub async fn list(
     invoice: Option<InvoiceId>,
     page: Page,
 ) -> sqlx::Result<Vec<Payment>> {
-    let Some(invoice) = invoice else { return select(tx, None, account, None, page).await };
-    let mut invoices = super::invoice::part_ids(tx, invoice).await?;
-    if invoices.is_empty() {
-        invoices.push(invoice);
+    if let Some(invoice) = invoice {
+        let mut invoices = super::invoice::part_ids(tx, invoice).await?;
+        if invoices.is_empty() {
+            invoices.push(invoice);
+        }
+        return of_invoices(tx, &invoices, account, page).await;
     }
-    select(tx, None, account, Some(&invoices), page).await
+    let rows = payments!(
+        "WHERE brand_id = ottery_brand() AND ($1::uuid IS NULL OR account_id = $1)
+              AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3",
+        account.map(|id| id.as_uuid()),
+        page.before,
+        page.limit,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.into_iter().map(Payment::try_from).collect()
 }
 
-async fn select(
+/// The attempts to pay any of these invoices, alone or with others, newest first. Two lookups that an index answers each; asked
+/// for with `OR`, all of the brand would be read.
+async fn of_invoices(
     tx: &mut PgTransaction<'_>,
-    id: Option<PaymentId>,
+    invoices: &[InvoiceId],
     account: Option<AccountId>,
-    invoices: Option<&[InvoiceId]>,
     page: Page,
 ) -> sqlx::Result<Vec<Payment>> {
-    let invoices: Option<Vec<Uuid>> = invoices.map(|ids| ids.iter().map(InvoiceId::as_uuid).collect());
-    let rows = sqlx::query_as!(
-        Row,
-        r#"SELECT id, invoice_id, account_id, subscription_id, kind, state, amount_minor, currency, method_id, return_url,
-                  ARRAY(SELECT s.invoice_id FROM payment_share s
-                         WHERE s.brand_id = p.brand_id AND s.payment_id = p.id ORDER BY s.position) AS "shares!",
-                  cancel_url, save_method, chosen_account_id, is_withdrawn, is_processing, provider, provider_account_id, checkout_ref,
-                  checkout_url, provider_ref, received_minor, received_currency, failure_code, failure_class, method_label,
-                  created_at, finished_at, extract(epoch FROM clock_timestamp() - sent_at)::float8 AS sent_seconds,
-                  resumed_at IS NOT NULL AS "is_resumed!", provider_request,
-                  (SELECT coalesce(sum(r.amount_minor), 0)::bigint FROM refund r
-                    WHERE r.brand_id = p.brand_id AND r.payment_id = p.id AND r.state = 'succeeded') AS "refunded_minor!"
-             FROM payment p
-            WHERE brand_id = ottery_brand() AND ($1::uuid IS NULL OR id = $1) AND ($2::uuid IS NULL OR account_id = $2)
-              AND ($3::uuid[] IS NULL
-                   OR id = ANY (ARRAY(SELECT a.id FROM payment a WHERE a.brand_id = ottery_brand() AND a.invoice_id = ANY($3)
-                                      UNION ALL
-                                      SELECT s.payment_id FROM payment_share s WHERE s.brand_id = ottery_brand() AND s.invoice_id = ANY($3))))
-              AND ($4::uuid IS NULL OR id < $4)
-            ORDER BY id DESC LIMIT $5"#,
-        id.map(|id| id.as_uuid()),
+    let rows = payments!(
+        "WHERE id = ANY (ARRAY(SELECT a.id FROM payment a WHERE a.brand_id = ottery_brand() AND a.invoice_id = ANY($1)
+                                UNION ALL
+                                SELECT s.payment_id FROM payment_share s WHERE s.brand_id = ottery_brand() AND s.invoice_id = ANY($1)))
+              AND ($2::uuid IS NULL OR account_id = $2) AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
+        &invoices.iter().map(InvoiceId::as_uuid).collect::<Vec<_>>(),
         account.map(|id| id.as_uuid()),
-        invoices.as_deref(),
         page.before,
         page.limit,
     )
