@@ -67,6 +67,8 @@ pub struct PanelSpec {
     pub listen: Option<SocketAddr>,
     /// Key of the admin user (id 1).
     pub api_key: String,
+    /// Password of `api.php`; empty asks for none.
+    pub api_pass: String,
     /// Reseller users.
     pub resellers: Vec<ResellerSpec>,
     /// The panel's timezone: date strings are read and written in it.
@@ -139,6 +141,7 @@ impl Default for PanelSpec {
             reseller_code: None,
             listen: None,
             api_key: "5a4d0b0c5a4d0b0c5a4d0b0c5a4d0b0c".into(),
+            api_pass: String::new(),
             resellers: vec![ResellerSpec::default()],
             timezone: "Europe/Berlin".into(),
             packages: PackageSpec::samples(),

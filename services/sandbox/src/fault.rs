@@ -51,6 +51,8 @@ pub enum Kind {
     Huge,
     /// JSON `null`.
     Null,
+    /// Xtream Codes only: `{"result":false}` without a word why; not applied unless the rule says otherwise.
+    ResultFalse,
     /// The panel says it has no credits left; nothing applied.
     OutOfCredits,
     /// Webhooks only: signed with a wrong secret.
@@ -207,6 +209,7 @@ impl Faults {
             Kind::Cut => spoil(Reply::cut, true).await,
             Kind::Huge => spoil(|_| Reply::new(StatusCode::OK, "application/json", vec![b'['; HUGE]), true).await,
             Kind::Null => spoil(|_| Reply::new(StatusCode::OK, "application/json", "null"), true).await,
+            Kind::ResultFalse => spoil(|_| Reply::ok(&serde_json::json!({"result": false})), false).await,
             Kind::OutOfCredits => no_credits(),
             Kind::Http503 => spoil(|_| Reply::nginx(StatusCode::SERVICE_UNAVAILABLE), false).await,
             Kind::Http502 => spoil(|_| Reply::nginx(StatusCode::BAD_GATEWAY), true).await,

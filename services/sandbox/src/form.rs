@@ -53,6 +53,14 @@ impl Form {
         self.0.iter().filter(|(key, _)| is_item(key, name)).map(|(_, value)| value.clone()).collect()
     }
 
+    /// The items of `name[key]`, with their keys, in order.
+    pub fn map<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().filter_map(move |(key, value)| {
+            let inner = key.strip_prefix(name)?.strip_prefix('[')?.strip_suffix(']')?;
+            Some((inner, value.as_str()))
+        })
+    }
+
     /// Every parameter except credentials and the action, as the panel echoes them beside a refusal.
     #[must_use]
     pub fn echo(&self) -> serde_json::Value {

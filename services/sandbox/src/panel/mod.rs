@@ -1,4 +1,4 @@
-//! Simulated XUI.ONE / XC_VM panels: admin, reseller and player API over lines of their own.
+//! Simulated panels: the admin, reseller and player API of XUI.ONE / XC_VM, and `api.php` of Xtream Codes, over lines of their own.
 
 mod admin;
 mod fields;
@@ -12,6 +12,7 @@ mod route;
 mod state;
 mod table;
 mod time;
+mod xtream;
 
 pub use self::{
     inspect::{ClockOrder, ConnectionSeed, LineSeed},

@@ -135,6 +135,10 @@ impl Panels {
                 Some(panel) => panel.player(&request, &format!("/p/{code}"), rest).await,
                 None => Reply::nginx(StatusCode::NOT_FOUND),
             },
+            [code, "api.php"] if let Some(panel) = scope.iter().find(|panel| panel.spec.code == *code) => {
+                panel.xtream(&request).await
+            }
+            ["api.php"] if let (Some(_), Some(panel)) = (own, scope.first()) => panel.xtream(&request).await,
             [code] | [code, "index.php"] if let Some((panel, role)) = by_code(&scope, code) => {
                 panel.api(role, &request).await
             }

@@ -4,6 +4,7 @@ use ottery_sandbox::{PackageSpec, PanelSpec, ResellerSpec, Running, Sandbox, San
 use serde_json::{Value, json};
 
 pub const ADMIN_KEY: &str = "0123456789abcdef0123456789abcdef";
+pub const API_PASS: &str = "let-me-in";
 pub const RESELLER_KEY: &str = "fedcba9876543210fedcba9876543210";
 
 /// The panel of the golden transcripts.
@@ -11,6 +12,7 @@ pub fn config() -> SandboxConfig {
     let mut panel = PanelSpec {
         code: "PANELCODE".into(),
         api_key: ADMIN_KEY.into(),
+        api_pass: API_PASS.into(),
         resellers: vec![ResellerSpec { api_key: RESELLER_KEY.into(), credits: 10.0, ..ResellerSpec::default() }],
         ..PanelSpec::default()
     };

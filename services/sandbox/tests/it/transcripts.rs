@@ -15,11 +15,17 @@ use crate::{
 
 #[tokio::test]
 async fn every_transcript_is_answered_as_written() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts/panel");
+    for (folder, least) in [("panel", 60), ("xtream", 16)] {
+        play_all(folder, least).await;
+    }
+}
+
+async fn play_all(folder: &str, least: usize) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts").join(folder);
     let mut names: Vec<_> =
         fs::read_dir(folder).expect("the folder is there").map(|entry| entry.expect("entry").path()).collect();
     names.sort();
-    assert!(names.len() > 60, "only {} transcripts found", names.len());
+    assert!(names.len() >= least, "only {} transcripts found", names.len());
     let sandbox = harness::start().await;
     let mut wrong = Vec::new();
     for path in names {
