@@ -18,9 +18,10 @@ use tokio_util::sync::CancellationToken;
 use super::App;
 use super::panels::Connected;
 use super::reconcile::listen;
+use crate::app::reconcile::password_place;
 use crate::domain::Goal;
 use crate::domain::plan::{self, Action, Rules};
-use crate::driver::{Cause, LineKey, LineState, PanelError, PanelInfo};
+use crate::driver::{Cause, LineKey, LineRef, LineState, PanelError, PanelInfo};
 use crate::events::publish;
 use crate::store::panel::{self, Due, Row};
 use crate::store::{due, service, task};
@@ -258,25 +259,13 @@ pub async fn tell_clock(http: &GuardedClient, url: &str, now: DateTime<Utc>) -> 
 /// Compares every line of a panel with what is wanted. Only our own lines are touched: what differs is noted and made
 /// due, what is missing becomes a task by the ordinary plan. Lines of others are left alone.
 async fn compare(app: &App, connected: &Connected, brand: BrandId) -> anyhow::Result<()> {
-    let mut lines: HashMap<String, LineState> = HashMap::new();
-    let mut cursor = None;
-    loop {
-        let place = connected.gate.enter(1).await;
-        let page = connected.driver.list(cursor).await;
-        drop(place);
-        let page = match page {
-            Ok(page) => page,
-            Err(error) => {
-                tracing::warn!(panel.id = %connected.id(), %error, "lines could not be compared this time");
-                return Ok(());
-            }
-        };
-        lines.extend(page.items.into_iter().map(|line| (line.id.clone(), line)));
-        match page.next {
-            Some(next) => cursor = Some(next),
-            None => break,
-        }
-    }
+    let lists = connected.driver.caps().list;
+    let lines = if lists {
+        let Some(lines) = all_lines(connected).await else { return Ok(()) };
+        lines
+    } else {
+        HashMap::new()
+    };
     let mut before = None;
     loop {
         let mut tx = db::begin(&app.pool, Scope::Brand(brand)).await?;
@@ -286,6 +275,14 @@ async fn compare(app: &App, connected: &Connected, brand: BrandId) -> anyhow::Re
         before = Some((last.created_at, last.id));
         for row in &rows {
             let Some(id) = &row.line_id else { continue };
+            if !lists {
+                if let Some(found) = look(app, connected, row, id).await?
+                    && differs(app, connected, row, found.as_ref())?
+                {
+                    note_drift(app, brand, row, found.is_some()).await?;
+                }
+                continue;
+            }
             let line = lines.get(id).filter(|line| line.username == row.username);
             let whole = match line {
                 Some(line) if is_silent(connected, row, line) => read_whole(connected, line).await,
@@ -299,6 +296,52 @@ async fn compare(app: &App, connected: &Connected, brand: BrandId) -> anyhow::Re
     }
 }
 
+/// Every line of the panel by its id; nothing when they cannot be read now.
+async fn all_lines(connected: &Connected) -> Option<HashMap<String, LineState>> {
+    let mut lines = HashMap::new();
+    let mut cursor = None;
+    loop {
+        let place = connected.gate.enter(1).await;
+        let page = connected.driver.list(cursor).await;
+        drop(place);
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::warn!(panel.id = %connected.id(), %error, "lines could not be compared this time");
+                return None;
+            }
+        };
+        lines.extend(page.items.into_iter().map(|line| (line.id.clone(), line)));
+        match page.next {
+            Some(next) => cursor = Some(next),
+            None => return Some(lines),
+        }
+    }
+}
+
+/// One line of a panel that lists none: as it is, or gone. Nothing when it cannot be read now.
+async fn look(
+    app: &App,
+    connected: &Connected,
+    row: &service::Row,
+    id: &str,
+) -> anyhow::Result<Option<Option<LineState>>> {
+    let Some(sealed) = &row.password_sealed else { return Ok(None) };
+    let password = app.host.keyring.open_text(&password_place(row), sealed)?;
+    let line = LineRef { id: id.to_owned(), username: row.username.clone(), password };
+    let place = connected.gate.enter(1).await;
+    let found = connected.driver.find(&LineKey::Line(line)).await;
+    drop(place);
+    Ok(match found {
+        // Another line with our name and password is not ours, so that ours is gone.
+        Ok(found) => Some(found.filter(|found| found.id == id)),
+        Err(error) => {
+            tracing::warn!(panel.id = %connected.id(), %error, "a line could not be compared this time");
+            None
+        }
+    })
+}
+
 /// Whether a row of the list leaves out a lock we would write, so that the line itself has to be read.
 fn is_silent(connected: &Connected, row: &service::Row, line: &LineState) -> bool {
     let hides_lock = row.isp_lock.is_some() && line.isp_locked.is_none();
@@ -309,7 +352,7 @@ fn is_silent(connected: &Connected, row: &service::Row, line: &LineState) -> boo
 /// The line itself; nothing when it cannot be read now, and what the list says has to do.
 async fn read_whole(connected: &Connected, line: &LineState) -> Option<LineState> {
     let place = connected.gate.enter(1).await;
-    let found = connected.driver.find(&LineKey::Id(line.id.clone())).await;
+    let found = connected.driver.find(&LineKey::Line(line.reference())).await;
     drop(place);
     match found {
         Ok(found) => found.filter(|found| found.username == line.username),

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::App;
 use super::health;
 use super::panels::key_place;
-use crate::driver::Catalog;
+use crate::driver::{Catalog, Kind};
 use crate::store::due;
 use crate::store::panel::{self, Row};
 
@@ -25,6 +25,10 @@ const RATE_MAX: f64 = 10_000.0;
 const RATE_DEFAULT: f64 = 5.0;
 const CONCURRENCY_MAX: u32 = 64;
 const CONCURRENCY_DEFAULT: u32 = 4;
+const KEY_MAX: usize = 256;
+/// Characters of a key that are shown, and how long it must be so that they give little away.
+const HINT: usize = 4;
+const HINT_KEY_MIN: usize = 8;
 
 /// A panel as a person enters it.
 #[derive(Clone, Debug)]
@@ -254,7 +258,9 @@ fn merged(app: &App, brand: BrandId, stored: Option<&Row>, input: &Input, now: D
         updated_at: now,
         lines: 0,
     };
-    let api_key = if input.api_key.is_empty() {
+    // Some panels have no key, because they trust our address alone; that is kept like any other key.
+    let has_none = row.api_key_sealed.is_empty() && Kind::parse(&input.driver).is_some_and(|kind| kind.key_min() == 0);
+    let api_key = if input.api_key.is_empty() && !has_none {
         if row.api_key_sealed.is_empty() {
             return Err(Problem::invalid("api_key", "PANEL_KEY_MISSING", "enter the panel's API key"));
         }
@@ -281,10 +287,14 @@ fn merged(app: &App, brand: BrandId, stored: Option<&Row>, input: &Input, now: D
     Ok(row)
 }
 
-/// The last four characters.
+/// The last characters, where they do not give the key away.
 fn hint(key: &Secret) -> String {
     let key = key.expose();
-    format!("…{}", key.get(key.len().saturating_sub(4)..).unwrap_or_default())
+    match key.len() {
+        0 => "none".to_owned(),
+        length if length < HINT_KEY_MIN => "…".to_owned(),
+        length => format!("…{}", key.get(length - HINT..).unwrap_or_default()),
+    }
 }
 
 async fn checked(app: &App, mut input: Input) -> Result<Input, Problem> {
@@ -304,9 +314,9 @@ async fn checked(app: &App, mut input: Input) -> Result<Input, Problem> {
     if input.name.is_empty() || input.name.chars().count() > NAME_MAX {
         return bad("name", format!("a name has 1 to {NAME_MAX} characters"));
     }
-    if !matches!(input.driver.as_str(), "xui" | "xui-reseller") {
-        return bad("driver", "the kind of panel is `xui` (admin key) or `xui-reseller` (reseller key)".to_owned());
-    }
+    let Some(kind) = Kind::parse(&input.driver) else {
+        return bad("driver", format!("the kind of panel is one of {}", Kind::choices()));
+    };
     for (field, word) in [("region", &input.region), ("pool", &input.pool)] {
         let plain = word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
         if word.len() > WORD_MAX || !plain {
@@ -341,8 +351,10 @@ async fn checked(app: &App, mut input: Input) -> Result<Input, Problem> {
         );
     }
     let key = input.api_key.expose();
-    if !key.is_empty() && (key.len() < 8 || key.len() > 256 || !key.bytes().all(|byte| byte.is_ascii_graphic())) {
-        return Err(Problem::invalid("api_key", "PANEL_INVALID", "an API key has 8 to 256 visible ASCII characters"));
+    let is_fit = (kind.key_min()..=KEY_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if !key.is_empty() && !is_fit {
+        let message = format!("an API key has {} to {KEY_MAX} visible ASCII characters", kind.key_min().max(1));
+        return Err(Problem::invalid("api_key", "PANEL_INVALID", message));
     }
     match Url::parse(&input.player_url) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() => {}

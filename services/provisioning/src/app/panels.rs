@@ -14,8 +14,7 @@ use uuid::Uuid;
 use super::gate::Gate;
 use crate::domain::plan::Time;
 use crate::domain::{Admission, Breaker, BreakerRules, Trip};
-use crate::driver::xui::{Role, Xui};
-use crate::driver::{PanelDriver, PanelError};
+use crate::driver::{Kind, PanelDriver, PanelError};
 use crate::store::panel::Row;
 
 /// A package whose length is not known yet is taken for a month.
@@ -124,6 +123,9 @@ pub enum ConnectError {
     /// The stored address is none.
     #[error("the panel's address is not a URL; enter it again")]
     Address(#[from] url::ParseError),
+    /// The stored kind is none.
+    #[error("no driver for panels of the kind `{0}`; choose another kind")]
+    Kind(String),
 }
 
 /// All of them.
@@ -177,10 +179,10 @@ impl Panels {
     /// A driver of this kind.
     ///
     /// # Errors
-    /// When the address is none.
-    pub fn driver(&self, kind: &str, base_url: &str, api_key: Secret) -> Result<Arc<dyn PanelDriver>, url::ParseError> {
-        let role = if kind == "xui-reseller" { Role::Reseller } else { Role::Admin };
-        Ok(Arc::new(Xui::new(Arc::new(self.http.clone()), Url::parse(base_url)?, api_key, role)))
+    /// When the kind or the address is none.
+    pub fn driver(&self, kind: &str, base_url: &str, api_key: Secret) -> Result<Arc<dyn PanelDriver>, ConnectError> {
+        let kind = Kind::parse(kind).ok_or_else(|| ConnectError::Kind(kind.to_owned()))?;
+        Ok(kind.connect(Arc::new(self.http.clone()), Url::parse(base_url)?, api_key))
     }
 
     /// The state of a key.

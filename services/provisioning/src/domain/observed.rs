@@ -22,8 +22,8 @@ pub struct Line {
     pub connections: u32,
     /// What it may watch, sorted.
     pub bouquets: Vec<i64>,
-    /// Formats it may use, sorted.
-    pub outputs: Vec<Output>,
+    /// Formats it may use, sorted; nothing where the panel does not say.
+    pub outputs: Option<Vec<Output>>,
     /// The package it was bought with.
     pub package: Option<i64>,
     /// Whether it is bound to an internet provider.
@@ -42,7 +42,7 @@ impl From<&LineState> for Line {
             banned: state.banned,
             connections: state.connections,
             bouquets: state.bouquets.clone().unwrap_or_default(),
-            outputs: state.outputs.clone().unwrap_or_default(),
+            outputs: state.outputs.clone(),
             package: state.package,
             isp_locked: state.isp_locked.unwrap_or(false),
             country: state.country.clone().unwrap_or_default(),

@@ -208,7 +208,7 @@ pub fn differences(wanted: &Wanted, line: &Line) -> Fields {
         expiry: line.expires_at.map(|at| at.timestamp()) != Some(wanted.paid_through.timestamp()),
         package: line.connections != wanted.connections
             || line.bouquets != wanted.bouquets
-            || line.outputs != wanted.outputs
+            || line.outputs.as_ref().is_some_and(|outputs| *outputs != wanted.outputs)
             || wanted.isp_lock.is_some_and(|lock| lock != line.isp_locked)
             || wanted.locked_to().is_some_and(|country| country != line.country),
     }

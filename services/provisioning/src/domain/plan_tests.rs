@@ -35,7 +35,7 @@ fn agreeing() -> Line {
         banned: false,
         connections: 2,
         bouquets: vec![1, 2],
-        outputs: vec![Output::Hls],
+        outputs: Some(vec![Output::Hls]),
         package: Some(4),
         isp_locked: false,
         country: String::new(),
@@ -48,6 +48,14 @@ fn seen(line: LineFact) -> Observed {
 
 fn open(kind: CallKind, state: CallState) -> OpenCall {
     OpenCall { kind, state, at: noon(), absent_at: None, expiry_before: None, credits_before: None }
+}
+
+#[test]
+fn formats_that_a_panel_does_not_say_are_no_difference() {
+    let differs = |outputs| differences(&wanted(Goal::Active), &Line { outputs, ..agreeing() }).package;
+    assert!(!differs(None));
+    assert!(differs(Some(vec![])), "a line that may play nothing is set right");
+    assert!(differs(Some(vec![Output::Ts])));
 }
 
 #[test]

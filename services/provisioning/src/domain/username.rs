@@ -43,7 +43,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::driver::xui::form::check_credentials;
+    use crate::driver::rules::check_credentials;
 
     fn subscription(number: u128) -> SubscriptionId {
         SubscriptionId::from_uuid(Uuid::from_u128(number))

@@ -33,6 +33,16 @@ impl PanelError {
         Self::Permanent(Perm { kind, detail: detail.into() })
     }
 
+    /// The failure of a read-back: the write before it was confirmed, so "not applied" is not possible any more and the
+    /// outcome has to be looked up.
+    #[must_use]
+    pub fn unread(self, hint: ReadBack) -> Self {
+        match self {
+            Self::Retryable { cause, .. } | Self::Ambiguous { cause, .. } => Self::Ambiguous { cause, hint },
+            refused @ Self::Permanent(_) => refused,
+        }
+    }
+
     /// Surely not applied.
     #[must_use]
     pub const fn retryable(cause: Cause) -> Self {
@@ -266,9 +276,11 @@ impl PermKind {
         match self {
             Self::BadCredentials => {
                 "Enter the API key of an enabled panel user whose role fits the access code (admin key with an admin \
-                 access code, reseller key with a reseller access code)."
+                 access code, reseller key with a reseller access code); on Xtream Codes, the panel's api_pass."
             }
-            Self::IpNotAllowed => "Add our egress address to the allowed addresses of the access code on the panel.",
+            Self::IpNotAllowed => {
+                "Add our egress address to the allowed addresses on the panel: of the access code, or of the API on Xtream Codes."
+            }
             Self::IpBanned => {
                 "Remove our egress address from the panel's block list, exclude it from flood protection, then test the \
                  connection; no call is made until the test succeeds."

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use ottery_kit::http::{GuardedClient, HttpError, Refused};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
@@ -24,6 +25,14 @@ pub struct RawReply {
     pub date: Option<String>,
     /// `Retry-After` header in seconds.
     pub retry_after: Option<Duration>,
+}
+
+impl RawReply {
+    /// The panel's own time, when it tells.
+    #[must_use]
+    pub fn time(&self) -> Option<DateTime<Utc>> {
+        DateTime::parse_from_rfc2822(self.date.as_deref()?).ok().map(|date| date.with_timezone(&Utc))
+    }
 }
 
 /// Why no answer came.

@@ -3,14 +3,20 @@
 //! A driver translates and classifies; it never retries, never waits for a limit and never decides what should happen
 //! next. That is the reconciler's job, which journals every write before it is sent and reads back what it did.
 
+pub mod asked;
 pub mod error;
 pub mod http;
+pub mod kind;
 pub mod model;
+pub mod rules;
+pub mod value;
+pub mod xtream;
 pub mod xui;
 
 use async_trait::async_trait;
 
 pub use error::{Cause, PanelError, Perm, PermKind, ReadBack};
+pub use kind::Kind;
 pub use model::{
     Active, Bouquet, Caps, Catalog, Conn, Cursor, Expiry, LineKey, LineRef, LineSpec, LineState, OpTag, Output,
     Package, PackageSpec, Page, PanelInfo, Renewal,

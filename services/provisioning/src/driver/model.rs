@@ -122,22 +122,30 @@ pub struct LineSpec {
     pub country: String,
 }
 
-/// Where a line is: its id on the panel and the name we gave it. Both must agree before anything is written.
+/// Where a line is: its id on the panel and the name we gave it. Both must agree before anything is written. Panels that
+/// know no ids are asked with name and password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineRef {
     /// Id on the panel.
     pub id: String,
     /// Name on the panel, for the ownership check.
     pub username: String,
+    /// Password on the panel.
+    pub password: Secret,
 }
 
 /// What to look for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LineKey {
-    /// The id on the panel.
-    Id(String),
-    /// The exact name.
-    Name(String),
+    /// A line that was seen before.
+    Line(LineRef),
+    /// The exact name; panels that find a line only by both are given the password too.
+    Pair {
+        /// The name.
+        username: String,
+        /// The password that was journalled with it.
+        password: Secret,
+    },
     /// Our mark in the notes.
     Tag(OpTag),
 }
@@ -185,7 +193,7 @@ impl LineState {
     /// Where this line is.
     #[must_use]
     pub fn reference(&self) -> LineRef {
-        LineRef { id: self.id.clone(), username: self.username.clone() }
+        LineRef { id: self.id.clone(), username: self.username.clone(), password: self.password.clone() }
     }
 
     /// Whether it carries our mark.

@@ -301,6 +301,9 @@ pub const fn output_text(output: Output) -> &'static str {
     }
 }
 
+/// Tells a line that may play nothing from one whose panel does not say.
+const NO_OUTPUT: &str = "none";
+
 fn outputs(texts: &[String]) -> Vec<Output> {
     let mut outputs: Vec<_> = texts.iter().filter_map(|text| Output::parse(text)).collect();
     outputs.sort_unstable();
@@ -370,7 +373,7 @@ impl Row {
                 banned: self.line_banned,
                 connections: u32::try_from(self.line_connections).unwrap_or(0),
                 bouquets: self.line_bouquets.clone(),
-                outputs: outputs(&self.line_outputs),
+                outputs: (!self.line_outputs.is_empty()).then(|| outputs(&self.line_outputs)),
                 package: self.line_package,
                 isp_locked: self.line_isp_locked,
                 country: self.line_country.clone(),
@@ -426,6 +429,9 @@ impl Row {
         }
         if let Some(outputs) = &line.outputs {
             self.line_outputs = outputs.iter().map(|output| output_text(*output).to_owned()).collect();
+            if outputs.is_empty() {
+                self.line_outputs.push(NO_OUTPUT.to_owned());
+            }
         }
         self.line_package = line.package;
         self.line_isp_locked = line.isp_locked.unwrap_or(self.line_isp_locked);

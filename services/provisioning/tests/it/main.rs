@@ -9,3 +9,5 @@ mod reseller;
 mod secrets;
 mod transcripts;
 mod world;
+mod xtream;
+mod xtream_panels;

@@ -30,21 +30,34 @@ pub struct Transcript {
     pub given_line: Option<Value>,
 }
 
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../sandbox/transcripts/panel")
+fn folder(kind: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../sandbox/transcripts").join(kind)
 }
 
+/// Every transcript of XUI.ONE / XC_VM.
 pub fn all() -> Vec<Transcript> {
-    let mut names: Vec<_> = std::fs::read_dir(folder())
+    all_of("panel")
+}
+
+/// Every transcript of a folder.
+pub fn all_of(kind: &str) -> Vec<Transcript> {
+    let mut names: Vec<_> = std::fs::read_dir(folder(kind))
         .expect("the sandbox has transcripts")
         .map(|entry| entry.unwrap().file_name().to_string_lossy().trim_end_matches(".txt").to_owned())
         .collect();
     names.sort();
-    names.iter().map(|name| read(name)).collect()
+    names.iter().map(|name| read_of(kind, name)).collect()
 }
 
+/// A transcript of XUI.ONE / XC_VM.
 pub fn read(name: &str) -> Transcript {
-    let text = std::fs::read_to_string(folder().join(format!("{name}.txt"))).unwrap_or_else(|e| panic!("{name}: {e}"));
+    read_of("panel", name)
+}
+
+/// A transcript of a folder.
+pub fn read_of(kind: &str, name: &str) -> Transcript {
+    let text =
+        std::fs::read_to_string(folder(kind).join(format!("{name}.txt"))).unwrap_or_else(|e| panic!("{name}: {e}"));
     let given_line = text.lines().find_map(|line| {
         let given: Value = serde_json::from_str(line.strip_prefix("given: ")?).ok()?;
         given.get("line").cloned()
@@ -88,6 +101,12 @@ pub fn fields(body: &str) -> Fields {
     fields
 }
 
+/// What a form asks for; `api.php` splits it in two.
+fn action(form: &Fields) -> String {
+    let action = form.get("action").cloned().unwrap_or_default();
+    form.get("sub").map_or(action.clone(), |sub| format!("{action}/{sub}"))
+}
+
 #[derive(Default)]
 struct Player {
     by_action: HashMap<String, VecDeque<Exchange>>,
@@ -109,7 +128,7 @@ impl Replay {
     pub async fn start(transcript: &Transcript) -> Self {
         let mut player = Player::default();
         for exchange in transcript.exchanges.iter().filter(|exchange| exchange.method == "POST") {
-            let action = exchange.form.get("action").cloned().unwrap_or_default();
+            let action = action(&exchange.form);
             player.by_action.entry(action).or_default().push_back(exchange.clone());
         }
         player.line = transcript.given_line.as_ref().map(|given| {
@@ -139,7 +158,7 @@ impl Replay {
     /// The last form of this action that was sent.
     pub fn sent(&self, action: &str) -> Fields {
         let heard = self.heard();
-        let found = heard.iter().rev().find(|(_, form)| form.get("action").is_some_and(|known| known == action));
+        let found = heard.iter().rev().find(|(_, form)| self::action(form) == action);
         found.unwrap_or_else(|| panic!("no {action} in {heard:?}")).1.clone()
     }
 }
@@ -148,7 +167,7 @@ async fn answer(State(player): State<Shared>, request: Request<Body>) -> Respons
     let path = request.uri().to_string();
     let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
     let form = fields(std::str::from_utf8(&body).unwrap());
-    let action = form.get("action").cloned().unwrap_or_default();
+    let action = self::action(&form);
     let mut player = player.lock().unwrap();
     player.heard.push((path, form));
     let next = player.by_action.get_mut(&action).and_then(VecDeque::pop_front);

@@ -50,7 +50,11 @@ fn tag() -> OpTag {
 }
 
 fn line(name: &str) -> LineRef {
-    LineRef { id: "1".into(), username: name.into() }
+    LineRef { id: "1".into(), username: name.into(), password: Secret::new("secret-one") }
+}
+
+fn pair(name: &str) -> LineKey {
+    LineKey::Pair { username: name.into(), password: Secret::new("secret-one") }
 }
 
 #[test]
@@ -349,18 +353,18 @@ async fn a_line_of_another_name_is_never_touched() {
 async fn a_line_that_is_gone_counts_as_terminated() {
     let (_replay, driver) = play("admin-get-line-unknown", Role::Admin).await;
     assert_eq!(driver.terminate(&tag(), &line("alice-line")).await, Ok(()));
-    assert_eq!(driver.find(&LineKey::Id("999".into())).await, Ok(None));
+    assert_eq!(driver.find(&LineKey::Line(LineRef { id: "999".into(), ..line("alice-line") })).await, Ok(None));
 }
 
 #[tokio::test]
 async fn names_are_matched_exactly_although_the_panel_matches_parts() {
     for (name, wanted) in [("admin-get-lines-substring", "alice"), ("admin-get-lines-wildcard", "a_ice")] {
         let (_replay, driver) = play(name, Role::Admin).await;
-        let found = driver.find(&LineKey::Name(wanted.into())).await.unwrap();
+        let found = driver.find(&pair(wanted)).await.unwrap();
         assert!(found.is_none_or(|line| line.username == wanted), "{name}");
     }
     let (_replay, driver) = play("admin-get-lines-loopback-failed", Role::Admin).await;
-    let failed = driver.find(&LineKey::Name("alice-line".into())).await.unwrap_err();
+    let failed = driver.find(&pair("alice-line")).await.unwrap_err();
     assert_eq!(failed, PanelError::retryable(Cause::Rubbish), "`null` is no empty list");
 }
 

@@ -149,6 +149,11 @@ impl World {
         self.put_panel(self.panel_input("SANDBOX1R", "xui-reseller"), RESELLER_KEY).await
     }
 
+    /// A panel of Xtream Codes that trusts our address and has no `api_pass`.
+    pub async fn xtream_panel(&self) -> proto::Panel {
+        self.put_panel(self.panel_input("SANDBOX1", "xtream"), "").await
+    }
+
     /// Publishes what billing says, with the next version.
     pub async fn want(&self, subscription: &mut Subscription, wanted: Wanted) {
         subscription.version += 1;

@@ -247,7 +247,8 @@ impl<'a> Work<'a> {
             Some(sealed) => self.app.host.keyring.open_text(&password_place(row), sealed)?,
             None => Secret::default(),
         };
-        let line = row.line_id.clone().map(|id| LineRef { id, username: row.username.clone() });
+        let line =
+            row.line_id.clone().map(|id| LineRef { id, username: row.username.clone(), password: password.clone() });
         Ok(Box::new(Job {
             call: row.open_call.zip(row.open_started_at),
             kind,

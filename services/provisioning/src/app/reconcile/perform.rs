@@ -188,7 +188,7 @@ async fn edit(driver: &dyn PanelDriver, job: &Job, line: &LineRef) -> Result<Lin
 
 /// "Taken" may mean by our own earlier attempt: only the line itself can tell.
 async fn taken(driver: &dyn PanelDriver, job: &Job) -> OutcomeKind {
-    match driver.find(&LineKey::Name(job.username.clone())).await {
+    match driver.find(&pair(job)).await {
         Ok(found) => OutcomeKind::Taken(found.map(Box::new)),
         // The create was refused for sure; who has the name is found out by trying again.
         Err(PanelError::Ambiguous { cause, .. }) => OutcomeKind::Failed(PanelError::retryable(cause)),
@@ -196,19 +196,23 @@ async fn taken(driver: &dyn PanelDriver, job: &Job) -> OutcomeKind {
     }
 }
 
+fn pair(job: &Job) -> LineKey {
+    LineKey::Pair { username: job.username.clone(), password: job.password.clone() }
+}
+
 /// Looks what became of a call, or just how the line is.
 async fn read_back(job: &Job) -> OutcomeKind {
     let driver = &*job.panel.driver;
     let looked = match (&job.line, job.kind) {
-        (Some(line), CallKind::Buy) => match driver.find(&LineKey::Id(line.id.clone())).await {
+        (Some(line), CallKind::Buy) => match driver.find(&LineKey::Line(line.clone())).await {
             Ok(Some(found)) => match driver.credits().await {
                 Ok(credits) => return OutcomeKind::Purchase(Box::new(found), credits),
                 Err(error) => Err(error),
             },
             other => other,
         },
-        (Some(line), _) => driver.find(&LineKey::Id(line.id.clone())).await,
-        (None, _) => match driver.find(&LineKey::Name(job.username.clone())).await {
+        (Some(line), _) => driver.find(&LineKey::Line(line.clone())).await,
+        (None, _) => match driver.find(&pair(job)).await {
             // Panels may replace the name we asked for; our mark in the notes stays.
             Ok(None) => driver.find(&LineKey::Tag(job.tag.clone())).await,
             other => other,

@@ -10,13 +10,9 @@ use url::Url;
 use super::form::Form;
 use super::parse::{self, Asked};
 use crate::driver::Secret;
+use crate::driver::asked::TIMEOUT;
 use crate::driver::error::{Cause, PanelError};
-use crate::driver::http::{RawReply, Transport, WireError};
-
-/// Longest wait for a read.
-pub const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest wait for a write; panels may still apply it up to 200 s later.
-pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::driver::http::{RawReply, Transport};
 
 /// Where and as whom calls are made.
 pub struct Client {
@@ -64,23 +60,12 @@ impl Client {
         let started = Instant::now();
         let reply = self.send(form, Asked::Read).await?;
         let took = started.elapsed();
-        let date = reply
-            .date
-            .as_deref()
-            .and_then(|text| DateTime::parse_from_rfc2822(text).ok())
-            .map(|date| date.with_timezone(&Utc));
-        Ok(Timed { data: parse::answer(&reply, Asked::Read)?, date, took })
+        Ok(Timed { data: parse::answer(&reply, Asked::Read)?, date: reply.time(), took })
     }
 
     async fn send(&self, form: &Form, asked: Asked) -> Result<RawReply, PanelError> {
-        let timeout = match asked {
-            Asked::Read => READ_TIMEOUT,
-            Asked::Write(_) | Asked::Create => WRITE_TIMEOUT,
-        };
-        self.transport.post_form(&self.url, form.encode(&self.api_key), timeout).await.map_err(|error| match error {
-            WireError::Before(cause) => PanelError::retryable(cause),
-            WireError::After(cause) => asked.no_verdict(cause),
-        })
+        let body = form.encode(&self.api_key);
+        self.transport.post_form(&self.url, body, TIMEOUT).await.map_err(|error| asked.unanswered(error))
     }
 }
 

@@ -3,17 +3,13 @@
 //! An edit on this family is a replacement, not a patch: what is left out is reset. So every edit starts from a fresh
 //! row, changes what is to change and sends everything.
 
-use serde_json::Value;
-
-use super::{row, value};
+use super::row;
 use crate::driver::Secret;
 use crate::driver::error::{PanelError, PermKind};
 use crate::driver::model::{Expiry, LineSpec, LineState, OpTag, Output};
+use crate::driver::rules::{check_credentials, check_limits};
+use crate::driver::value::{self, ids_text};
 
-/// Longest name and password that fit the panel's columns and a player's address.
-const NAME_MAX: usize = 50;
-/// Shorter names are refused by most user groups.
-const NAME_MIN: usize = 4;
 /// Flags that count as set as soon as they are sent, whatever their value.
 const PRESENCE_FLAGS: [&str; 5] = ["is_trial", "is_restreamer", ISP_LOCK, "is_stalker", "bypass_ua"];
 /// Binds a line to the internet provider it is first used from.
@@ -61,44 +57,6 @@ impl Form {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
-}
-
-/// Names and passwords travel in the paths of players' addresses, so they are plain.
-///
-/// # Errors
-/// Names the field and the rule.
-pub fn check_credentials(username: &str, password: &Secret) -> Result<(), PanelError> {
-    let plain =
-        |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
-    for (field, text) in [("username", username), ("password", password.expose())] {
-        if !(NAME_MIN..=NAME_MAX).contains(&text.len()) {
-            return Err(invalid(format!("{field} must have {NAME_MIN} to {NAME_MAX} characters")));
-        }
-        if !plain(text) {
-            return Err(invalid(format!("{field} may only have letters, digits, `_`, `-` and `.`")));
-        }
-    }
-    Ok(())
-}
-
-fn check_limits(connections: u32, outputs: &[Output]) -> Result<(), PanelError> {
-    if connections == 0 {
-        return Err(invalid("connections must be 1 or more: 0 would sell unlimited streams".to_owned()));
-    }
-    if outputs.is_empty() {
-        return Err(invalid("outputs must not be empty: the line could play nothing".to_owned()));
-    }
-    Ok(())
-}
-
-fn invalid(detail: String) -> PanelError {
-    PanelError::permanent(PermKind::InvalidInput, detail)
-}
-
-fn ids_text(ids: &[i64]) -> String {
-    let mut ids = ids.to_vec();
-    ids.sort_unstable();
-    Value::from(ids).to_string()
 }
 
 fn with_expiry(form: Form, expiry: Expiry) -> Form {

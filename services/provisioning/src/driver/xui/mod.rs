@@ -5,7 +5,6 @@ pub mod form;
 pub mod parse;
 mod read;
 pub mod row;
-pub mod value;
 mod write;
 
 use std::sync::Arc;

@@ -2,65 +2,19 @@
 
 use serde_json::Value;
 
-use super::value;
-use crate::driver::error::{Cause, PanelError, PermKind, ReadBack};
+pub use crate::driver::asked::Asked;
+use crate::driver::asked::{past_http, printable};
+use crate::driver::error::{Cause, PanelError, PermKind};
 use crate::driver::http::RawReply;
-
-/// Longest part of a panel's own words that we keep.
-const DETAIL_MAX: usize = 160;
-
-/// What was asked, which decides how much a missing verdict matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// Nothing was to change: no verdict can be asked for again.
-    Read,
-    /// Something by id was to change, and a bare failure says that it is not there.
-    Write(ReadBack),
-    /// A line was to be made: a bare failure says nothing.
-    Create,
-}
-
-impl Asked {
-    const fn hint(self) -> ReadBack {
-        match self {
-            Self::Read => ReadBack::Nothing,
-            Self::Write(hint) => hint,
-            Self::Create => ReadBack::ByName,
-        }
-    }
-
-    /// No verdict: harmless for a read, unknown for a write.
-    pub(super) const fn no_verdict(self, cause: Cause) -> PanelError {
-        match self {
-            Self::Read => PanelError::retryable(cause),
-            Self::Write(_) | Self::Create => PanelError::Ambiguous { cause, hint: self.hint() },
-        }
-    }
-}
+use crate::driver::value;
 
 /// The answer of the panel: what was in its envelope.
 ///
 /// # Errors
 /// A verdict against us, or no verdict at all, classified by what was asked.
 pub fn answer(reply: &RawReply, asked: Asked) -> Result<Value, PanelError> {
-    let body = reply.body.trim_ascii();
-    match reply.status {
-        200 => verdict(body, reply.truncated, asked),
-        301 | 302 | 303 | 307 | 308 => Err(PanelError::permanent(
-            PermKind::WrongPanelType,
-            "the address redirects elsewhere; redirects are never followed because they would carry the key",
-        )),
-        401 => Err(PanelError::permanent(PermKind::BadCredentials, "HTTP 401")),
-        403 if body.is_empty() => Err(PanelError::permanent(PermKind::IpBanned, "HTTP 403 with an empty body")),
-        403 => Err(PanelError::permanent(PermKind::IpNotAllowed, "HTTP 403")),
-        404 => Err(PanelError::permanent(PermKind::WrongPanelType, "HTTP 404: access code wrong or disabled")),
-        429 | 503 => Err(PanelError::Retryable { cause: Cause::RateLimited, after: reply.retry_after }),
-        status @ 500..=599 => Err(asked.no_verdict(Cause::ServerFailed(status))),
-        status @ 400..=499 => {
-            Err(PanelError::permanent(PermKind::WrongPanelType, format!("HTTP {status}: not the panel's API")))
-        }
-        status => Err(asked.no_verdict(Cause::ServerFailed(status))),
-    }
+    past_http(reply, asked, "HTTP 404: access code wrong or disabled")?;
+    verdict(reply.body.trim_ascii(), reply.truncated, asked)
 }
 
 fn verdict(body: &[u8], truncated: bool, asked: Asked) -> Result<Value, PanelError> {
@@ -146,10 +100,10 @@ fn contains(text: &str, word: &str) -> bool {
     text.to_ascii_lowercase().contains(word)
 }
 
-/// The panel's words, cut and made printable, since they travel into the call log.
+/// The panel's words, with its status before them.
 fn detail(status: &str, error: &str) -> String {
     let words = if error.is_empty() { status.to_owned() } else { format!("{status} {error}") };
-    words.chars().filter(|c| !c.is_control()).take(DETAIL_MAX).collect::<String>().trim().to_owned()
+    printable(&words)
 }
 
 /// The row inside an answer that holds exactly one.

@@ -6,10 +6,11 @@ use serde_json::Value;
 use super::client::expect_line;
 use super::form::Form;
 use super::parse::{self, Asked};
-use super::{Role, Xui, row, value};
+use super::{Role, Xui, row};
 use crate::driver::Res;
 use crate::driver::error::{Cause, PanelError, PermKind};
 use crate::driver::model::{Catalog, Conn, Cursor, LineKey, LineRef, LineState, Page, PanelInfo};
+use crate::driver::value;
 
 /// Rows of one page.
 const PAGE: u64 = 200;
@@ -77,8 +78,8 @@ impl Xui {
 
     pub(super) async fn find_line(&self, key: &LineKey) -> Res<Option<LineState>> {
         match key {
-            LineKey::Id(id) => self.read_line(id).await,
-            LineKey::Name(name) => self.search(name, |line| line.username == *name).await,
+            LineKey::Line(line) => self.read_line(&line.id).await,
+            LineKey::Pair { username, .. } => self.search(username, |line| line.username == *username).await,
             LineKey::Tag(tag) => self.search(tag.as_str(), |line| line.has_tag(tag)).await,
         }
     }

@@ -3,9 +3,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use super::value;
 use crate::driver::Secret;
 use crate::driver::model::{Bouquet, Conn, LineState, Output, Package, Raw};
+use crate::driver::value;
 
 /// A line, or nothing when the row lacks what makes one: an id, a name and a readable expiry.
 #[must_use]

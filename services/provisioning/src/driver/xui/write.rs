@@ -8,6 +8,7 @@ use crate::driver::Res;
 use crate::driver::Secret;
 use crate::driver::error::{Cause, PanelError, PermKind, ReadBack};
 use crate::driver::model::{Active, LineRef, LineSpec, LineState, OpTag, PackageSpec, Renewal};
+use crate::driver::rules::check_credentials;
 
 const BY_ID: Asked = Asked::Write(ReadBack::ById);
 
@@ -50,7 +51,7 @@ impl Xui {
         }
         let buy = Form::action("edit_line").with("id", &line.id).with("package", package);
         self.client.call(&buy, Asked::Write(ReadBack::ExpiryAndCredits)).await?;
-        self.read_own(line).await.map_err(|error| unread(error, ReadBack::ExpiryAndCredits))
+        self.read_own(line).await.map_err(|error| error.unread(ReadBack::ExpiryAndCredits))
     }
 
     pub(super) async fn change_line(&self, tag: &OpTag, line: &LineRef, package: &PackageSpec) -> Res<LineState> {
@@ -76,13 +77,13 @@ impl Xui {
     }
 
     pub(super) async fn change_password(&self, tag: &OpTag, line: &LineRef, new: &Secret) -> Res<LineState> {
-        form::check_credentials(&line.username, new)?;
+        check_credentials(&line.username, new)?;
         match self.role {
             Role::Admin => self.edit(tag, line, &Change { password: Some(new.clone()), ..Change::default() }).await,
             Role::Reseller => {
                 let fresh = self.read_own(line).await?;
                 self.client.call(&form::reseller_edit(tag, &fresh, new), BY_ID).await?;
-                self.read_own(line).await.map_err(|error| unread(error, ReadBack::ById))
+                self.read_own(line).await.map_err(|error| error.unread(ReadBack::ById))
             }
         }
     }
@@ -91,7 +92,7 @@ impl Xui {
     async fn edit(&self, tag: &OpTag, line: &LineRef, change: &Change) -> Res<LineState> {
         let fresh = self.read_own(line).await?;
         self.client.call(&form::admin_edit(tag, &fresh, change)?, BY_ID).await?;
-        self.read_own(line).await.map_err(|error| unread(error, ReadBack::ById))
+        self.read_own(line).await.map_err(|error| error.unread(ReadBack::ById))
     }
 
     pub(super) async fn set_line_status(&self, line: &LineRef, status: Active) -> Res<LineState> {
@@ -105,12 +106,12 @@ impl Xui {
         }
         // Only the switch moves; streams that run go on until they are cut.
         if matches!((status, self.role), (Active::No, Role::Admin)) {
-            self.kick_line(line).await.map_err(|error| unread(error, ReadBack::ById))?;
+            self.kick_line(line).await.map_err(|error| error.unread(ReadBack::ById))?;
         }
         if fresh.enabled == wanted {
             return Ok(fresh);
         }
-        self.read_own(line).await.map_err(|error| unread(error, ReadBack::ById))
+        self.read_own(line).await.map_err(|error| error.unread(ReadBack::ById))
     }
 
     pub(super) async fn delete_line(&self, line: &LineRef) -> Res<()> {
@@ -128,7 +129,7 @@ impl Xui {
         match self.read_line(&line.id).await {
             Ok(None) => Ok(()),
             Ok(Some(_)) => Err(PanelError::Ambiguous { cause: Cause::NoVerdict, hint: ReadBack::ById }),
-            Err(error) => Err(unread(error, ReadBack::ById)),
+            Err(error) => Err(error.unread(ReadBack::ById)),
         }
     }
 
@@ -147,15 +148,5 @@ impl Xui {
             }
         }
         Ok(cut)
-    }
-}
-
-/// The write was confirmed but its read-back failed: not applied is not possible, so the outcome has to be looked up.
-fn unread(error: PanelError, hint: ReadBack) -> PanelError {
-    match error {
-        PanelError::Retryable { cause, .. } | PanelError::Ambiguous { cause, .. } => {
-            PanelError::Ambiguous { cause, hint }
-        }
-        refused @ PanelError::Permanent(_) => refused,
     }
 }

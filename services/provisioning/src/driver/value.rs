@@ -73,6 +73,14 @@ pub fn ids(value: &Value) -> Option<Vec<i64>> {
     Some(ids)
 }
 
+/// Ids as the text that panels of this family store, in order.
+#[must_use]
+pub fn ids_text(ids: &[i64]) -> String {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    Value::from(ids).to_string()
+}
+
 /// Texts as a list, as text of a list, or nothing.
 #[must_use]
 pub fn texts(value: &Value) -> Option<Vec<String>> {
