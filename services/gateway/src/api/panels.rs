@@ -91,7 +91,7 @@ pub struct PanelCatalog {
 pub struct PanelInput {
     /// For people.
     pub name: String,
-    /// `xui`, or `xui-reseller` for a reseller's key.
+    /// `xui`, `xui-reseller` for a reseller's key, or `xtream`.
     pub driver: String,
     /// Admin API below its access code.
     pub base_url: String,

@@ -29,13 +29,13 @@ pub struct PanelSpec {
     /// As staff read it; the document's name by default.
     #[serde(default)]
     pub display_name: String,
-    /// `xui`: XUI.ONE or XC_VM with an admin's key; `xui-reseller`: with a reseller's.
+    /// `xui`: XUI.ONE or XC_VM with an admin's key; `xui-reseller`: with a reseller's; `xtream`: Xtream Codes or Xtream UI.
     pub driver: String,
-    /// Admin API below its access code.
+    /// Admin API: below its access code, or the address of `api.php`.
     pub base_url: String,
     /// Where customers' players connect.
     pub player_url: String,
-    /// Key of the admin API.
+    /// Key of the admin API; for `xtream` its `api_pass`, which may be empty.
     pub api_key_from: SecretSource,
     /// Region it serves; empty: any.
     #[serde(default)]

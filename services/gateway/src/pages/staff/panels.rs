@@ -14,7 +14,11 @@ use crate::problem::{Refusal, Reply};
 use crate::state::AppState;
 
 /// Kinds of panels there are drivers for, as people call them.
-const KINDS: [(&str, &str); 2] = [("xui", "XUI.one / XC_VM"), ("xui-reseller", "XUI.one / XC_VM, as a reseller")];
+const KINDS: [(&str, &str); 3] = [
+    ("xui", "XUI.one / XC_VM"),
+    ("xui-reseller", "XUI.one / XC_VM, as a reseller"),
+    ("xtream", "Xtream Codes / Xtream UI"),
+];
 
 fn kind(driver: &str) -> &str {
     KINDS.iter().find(|(code, _)| *code == driver).map_or(driver, |(_, name)| name)
@@ -82,14 +86,14 @@ fn fields(panel: &Panel) -> Vec<Field> {
             .value(&panel.base_url)
             .required()
             .example("https://panel.example:8443/AbCdEf")
-            .help("With its access code."),
+            .help("With its access code; on Xtream Codes the address of api.php."),
         Field::text("player_url", "Address for players")
             .value(&panel.player_url)
             .required()
             .example("http://tv.example:8080")
             .help("Where customers' players connect."),
         if panel.id.is_empty() {
-            key.required()
+            key.help("Xtream Codes: its api_pass, or empty when it has none.")
         } else {
             key.help(format!(
                 "Stored: {}. Empty keeps it.",
@@ -294,7 +298,7 @@ mod tests {
 
     #[test]
     fn saving_a_panel_as_it_is_shown_leaves_its_kind() {
-        for driver in ["xui", "xui-reseller"] {
+        for (driver, _) in KINDS {
             let panel = Panel { driver: driver.to_owned(), ..Panel::default() };
             let field = fields(&panel).into_iter().find(|field| field.name == "driver").unwrap();
             assert_eq!(field.value, driver);
