@@ -40,7 +40,7 @@ impl Servers {
 
     /// Administrator's URL of PostgreSQL.
     pub fn admin_url(&self) -> String {
-        self.postgres.as_ref().map(Postgres::local_url).unwrap_or_default()
+        self.postgres.as_ref().map(Postgres::admin_url).unwrap_or_default()
     }
 
     /// The databases as an administrator reaches them; services get no such URL.
