@@ -122,6 +122,8 @@ pub struct Payments {
     pub poll_ms: u64,
     /// How long a call may take before its outcome is unknown.
     pub call_timeout_seconds: u64,
+    /// How long a payment page is given before the provider is asked what became of it.
+    pub page_patience_seconds: u32,
     /// When an unknown outcome becomes a task for staff.
     pub unknown_minutes: u32,
     /// Events and calls worked on at the same time.
@@ -145,6 +147,12 @@ impl Payments {
     #[must_use]
     pub const fn lease(&self) -> Duration {
         Duration::from_secs(self.call_timeout_seconds * 3)
+    }
+
+    /// How long a payment page is given before the provider is asked.
+    #[must_use]
+    pub fn page_patience(&self) -> TimeDelta {
+        TimeDelta::seconds(self.page_patience_seconds.into())
     }
 
     /// When an unknown outcome becomes a task.
