@@ -8,6 +8,7 @@ mod iban;
 mod proof;
 mod record;
 mod reference;
+mod standing;
 mod terms;
 
 pub use epc::{Transfer, TransferRefused};
@@ -17,4 +18,5 @@ pub use record::{
     Command as RecordCommand, Outcome as RecordOutcome, Person, Record, RecordRefused, State as RecordState,
 };
 pub use reference::{Reference, ReferenceError};
+pub use standing::{Facts, Standing};
 pub use terms::{AloneUpTo, ByHandTerms, TermsRefused};
