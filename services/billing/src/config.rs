@@ -24,6 +24,8 @@ pub struct Config {
     pub payments: Payments,
     /// Payments by coins.
     pub coins: Coins,
+    /// Payments that people record.
+    pub by_hand: ByHand,
     /// What the fraud screen remembers.
     pub screening: Screening,
     /// Validation of VAT numbers.
@@ -160,6 +162,14 @@ impl Payments {
     pub fn unknown_max(&self) -> TimeDelta {
         TimeDelta::minutes(self.unknown_minutes.into())
     }
+}
+
+/// Payments that people record.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ByHand {
+    /// How long files that customers send as proofs are kept.
+    pub proof_days: u32,
 }
 
 /// Payments by coins.

@@ -11,6 +11,10 @@ pub enum PayKind {
     PayPal,
     /// Bitcoin: sent to an address, or by lightning.
     Bitcoin,
+    /// Money sent to the operator's bank account.
+    BankTransfer,
+    /// Money handed over.
+    Cash,
 }
 
 /// How an account is read where a customer chooses: as the operator calls it, else by what it is paid with there.

@@ -47,6 +47,8 @@ pub fn way_name(way: &PayWay) -> &str {
         ("", Kind::Sandbox) => "Test card",
         ("", Kind::Paypal) => "PayPal",
         ("", Kind::Bitcoin) => "Bitcoin",
+        ("", Kind::BankTransfer) => "Bank transfer",
+        ("", Kind::Cash) => "Cash",
         (name, _) => name,
     }
 }
