@@ -9,6 +9,7 @@
 
 mod append;
 mod cause;
+mod desk;
 mod lease;
 mod pace;
 mod relay;

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::CHANNEL;
+use super::desk::{BATCH, Desk, Mark};
 use super::lease::Shares;
 use super::pace::{PROMISE, Pace};
 use crate::broker::{Broker, PublishError, backoff};
@@ -39,13 +40,11 @@ pub struct RelaySettings {
     pub lease: Duration,
     /// How often to look without being woken.
     pub poll: Duration,
-    /// Events read at a time.
-    pub batch: i64,
 }
 
 impl Default for RelaySettings {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(15), poll: Duration::from_secs(1), batch: 100 }
+        Self { lease: Duration::from_secs(15), poll: Duration::from_secs(1) }
     }
 }
 
@@ -63,6 +62,7 @@ pub struct RelayCounters {
 /// The relay of one service in one process.
 pub struct Relay {
     pool: PgPool,
+    desk: Desk,
     broker: Arc<dyn Broker>,
     settings: RelaySettings,
     shares: Shares,
@@ -89,21 +89,21 @@ pub enum RelayError {
     Broker(PublishError),
 }
 
-struct Row {
-    seq: i64,
-    appended_at: DateTime<Utc>,
-    event_id: Uuid,
-    shard: i16,
-    kind: String,
-    aggregate_id: String,
-    aggregate_version: i64,
-    brand_id: Option<Uuid>,
-    occurred_at: DateTime<Utc>,
-    causation_id: String,
-    correlation_id: String,
-    traceparent: String,
-    optional: bool,
-    payload: Vec<u8>,
+pub(super) struct Row {
+    pub(super) seq: i64,
+    pub(super) appended_at: DateTime<Utc>,
+    pub(super) event_id: Uuid,
+    pub(super) shard: i16,
+    pub(super) kind: String,
+    pub(super) aggregate_id: String,
+    pub(super) aggregate_version: i64,
+    pub(super) brand_id: Option<Uuid>,
+    pub(super) occurred_at: DateTime<Utc>,
+    pub(super) causation_id: String,
+    pub(super) correlation_id: String,
+    pub(super) traceparent: String,
+    pub(super) optional: bool,
+    pub(super) payload: Vec<u8>,
 }
 
 impl Relay {
@@ -115,6 +115,7 @@ impl Relay {
     /// A relay with other times than the standard ones.
     pub fn with_settings(pool: PgPool, broker: Arc<dyn Broker>, settings: RelaySettings) -> Self {
         Self {
+            desk: Desk::new(pool.clone()),
             pool,
             broker,
             settings,
@@ -176,6 +177,7 @@ impl Relay {
         if let Err(error) = self.shares.leave(&self.pool).await {
             tracing::warn!(error = %error, "relay leases were not given back; they run out by themselves");
         }
+        self.desk.leave().await;
         // It stops with the same token.
         let _ = listening.await;
     }
@@ -204,6 +206,7 @@ impl Relay {
             }
         };
         self.shares.leave(&self.pool).await?;
+        self.desk.leave().await;
         result
     }
 
@@ -220,7 +223,7 @@ impl Relay {
             }
             let rows = self.unsent(after).await?;
             let Some(last) = rows.last().map(|row| row.seq) else { return Ok(sent) };
-            let is_end = i64::try_from(rows.len()).unwrap_or(i64::MAX) < self.settings.batch;
+            let is_end = rows.len() < BATCH;
             let (confirmed, stopped) = self.send(rows).await;
             crate::crash::point("outbox.acked");
             sent += self.mark(&confirmed).await?;
@@ -234,22 +237,12 @@ impl Relay {
         }
     }
 
-    async fn unsent(&self, after: i64) -> sqlx::Result<Vec<Row>> {
+    async fn unsent(&mut self, after: i64) -> sqlx::Result<Vec<Row>> {
         let shards = self.shares.shards();
         if shards.is_empty() {
             return Ok(Vec::new());
         }
-        sqlx::query_as!(
-            Row,
-            "SELECT seq, appended_at, event_id, shard, kind, aggregate_id, aggregate_version, brand_id, occurred_at,
-                    causation_id, correlation_id, traceparent, optional, payload
-               FROM outbox WHERE sent_at IS NULL AND seq > $1 AND shard = ANY($2) ORDER BY seq LIMIT $3",
-            after,
-            &shards,
-            self.settings.batch
-        )
-        .fetch_all(&self.pool)
-        .await
+        self.desk.unsent(after, &shards).await
     }
 
     /// Publishes in waves of one event per aggregate: version n+1 leaves only after n is confirmed. Returns what was
@@ -343,27 +336,17 @@ impl Relay {
     /// Marks what the broker has. Rows whose shard changed hands meanwhile are left to the new owner, who sends them
     /// again: the inbox takes care of that.
     async fn mark(&mut self, confirmed: &[Row]) -> sqlx::Result<u64> {
-        let fenced: Vec<(&Row, i64)> =
-            confirmed.iter().filter_map(|row| Some((row, self.shares.token(row.shard)?))).collect();
+        let fenced: Vec<Mark> = confirmed
+            .iter()
+            .filter_map(|row| {
+                let token = self.shares.token(row.shard)?;
+                Some(Mark { seq: row.seq, appended_at: row.appended_at, shard: row.shard, token })
+            })
+            .collect();
         if fenced.is_empty() {
             return Ok(0);
         }
-        // Losing this commit in a crash means sending again, so it need not wait for the disk.
-        let marked = sqlx::query!(
-            "WITH quick AS (SELECT set_config('synchronous_commit', 'off', true)),
-             sent AS (SELECT * FROM quick, UNNEST($1::bigint[], $2::timestamptz[], $3::smallint[], $4::bigint[])
-                      AS s(seq, appended_at, shard, token))
-             UPDATE outbox o SET sent_at = clock_timestamp() FROM sent s, relay_lease l
-              WHERE o.seq = s.seq AND o.appended_at = s.appended_at AND o.sent_at IS NULL
-                AND l.shard = s.shard AND l.token = s.token",
-            &fenced.iter().map(|(row, _)| row.seq).collect::<Vec<_>>(),
-            &fenced.iter().map(|(row, _)| row.appended_at).collect::<Vec<_>>(),
-            &fenced.iter().map(|(row, _)| row.shard).collect::<Vec<_>>(),
-            &fenced.iter().map(|(_, token)| *token).collect::<Vec<_>>(),
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(marked.rows_affected())
+        self.desk.mark(&fenced).await
     }
 
     fn complain(&mut self, about: &str, error: &str) {

@@ -89,13 +89,13 @@ async fn fault_f08_unroutable_events_are_kept_and_hold_up_nobody_else() {
 async fn two_relays_share_the_shards_and_keep_the_order_of_every_aggregate() {
     let stage = Stage::new().await;
     stage.start(stage.consumer("listener", Record)).await;
-    let settings = RelaySettings { lease: Duration::from_millis(1_500), poll: Duration::from_millis(50), batch: 7 };
+    let settings = RelaySettings { lease: Duration::from_millis(1_500), poll: Duration::from_millis(50) };
     for _ in 0..2 {
         let relay = Relay::with_settings(stage.pool(), Arc::clone(&stage.broker), settings);
         tokio::spawn(relay.run(stage.shutdown.clone()));
     }
     let brand = brand();
-    let aggregates: Vec<String> = (0..24).map(|number| format!("agg{number}")).collect();
+    let aggregates: Vec<String> = (0..120).map(|number| format!("agg{number}")).collect();
     for version in 1..=6 {
         let mut tx = begin(&stage.pool(), Scope::Brand(brand)).await.unwrap();
         let events = aggregates.iter().map(|aggregate| stage.event(brand, aggregate, version)).collect();
@@ -104,8 +104,8 @@ async fn two_relays_share_the_shards_and_keep_the_order_of_every_aggregate() {
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
 
-    let effects = stage.until_effects(24 * 6).await;
-    assert_eq!(effects.len(), 24 * 6);
+    let effects = stage.until_effects(120 * 6).await;
+    assert_eq!(effects.len(), 120 * 6);
     for aggregate in &aggregates {
         let versions: Vec<i64> =
             effects.iter().filter(|(id, _)| id == aggregate).map(|(_, version)| *version).collect();
