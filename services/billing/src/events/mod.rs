@@ -1,5 +1,6 @@
 //! What other services hear from billing, and what billing hears from them.
 
+pub mod by_hand;
 pub mod consume;
 pub mod dispute;
 pub mod dunning;

@@ -44,6 +44,16 @@ pub(super) async fn read_proof(
     Ok(proto::ReadByHandProofReply { name: proof.name, media_type: proof.kind.media_type().to_owned(), content })
 }
 
+pub(super) async fn refuse_proof(
+    app: &Billing,
+    actor: Actor,
+    request: proto::RefuseByHandProofRequest,
+) -> Result<proto::ByHandProof, Problem> {
+    let caller = Caller::staff(actor, "invoice.manage")?;
+    let id = uuid("proof_id", &request.proof_id)?;
+    Ok(proof(&Box::pin(app.refuse_proof(&caller.actor, caller.brand, id, &request.reason)).await?))
+}
+
 pub(super) async fn list_payments(
     app: &Billing,
     actor: Actor,
@@ -186,6 +196,8 @@ fn proof(one: &Proof) -> proto::ByHandProof {
         media_type: one.kind.media_type().to_owned(),
         bytes: one.bytes,
         sent_at: Some(timestamp(one.sent_at)),
+        refused_at: one.refused.as_ref().map(|(at, _)| timestamp(*at)),
+        refused_reason: one.refused.as_ref().map(|(_, reason)| reason.clone()).unwrap_or_default(),
     }
 }
 

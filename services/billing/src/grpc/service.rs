@@ -530,6 +530,14 @@ impl BillingService for BillingGrpc {
         Ok(Response::new(by_hand::read_proof(&self.app, actor, request.into_inner()).await?))
     }
 
+    async fn refuse_by_hand_proof(
+        &self,
+        request: Request<proto::RefuseByHandProofRequest>,
+    ) -> Result<Response<proto::ByHandProof>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(by_hand::refuse_proof(&self.app, actor, request.into_inner()).await?))
+    }
+
     async fn list_by_hand_payments(
         &self,
         request: Request<proto::ListByHandPaymentsRequest>,

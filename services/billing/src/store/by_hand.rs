@@ -1,12 +1,16 @@
 //! References that wait for money people record, what they recorded, and the files customers sent.
 
+mod proof;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use ottery_kernel::{BrandId, Currency, InvoiceId, Money, PaymentId, RefundId};
 use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
 
+pub use proof::{Proof, content, forget, keep, proofs, refuse};
+
 use super::{money, unreadable};
-use crate::domain::by_hand::{Person, ProofKind, RecordState, Reference};
+use crate::domain::by_hand::{Person, RecordState, Reference};
 use crate::domain::provider::ProviderAccountId;
 
 /// A reference that waits.
@@ -438,89 +442,6 @@ pub async fn refunds_to_pay(tx: &mut PgTransaction<'_>, providers: &[String]) ->
     .fetch_all(&mut **tx)
     .await?;
     Ok(ids.into_iter().map(RefundId::from_uuid).collect())
-}
-
-/// A file without its content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proof {
-    /// Its id.
-    pub id: Uuid,
-    /// Of which reference.
-    pub wait: Uuid,
-    /// A harmless name.
-    pub name: String,
-    /// What it is.
-    pub kind: ProofKind,
-    /// How large, in bytes.
-    pub bytes: i64,
-    /// When it was sent.
-    pub sent_at: DateTime<Utc>,
-}
-
-/// The files of these references, the oldest first.
-pub async fn proofs(tx: &mut PgTransaction<'_>, waits: &[Uuid]) -> sqlx::Result<Vec<Proof>> {
-    let rows = sqlx::query!(
-        r#"SELECT id, wait_id, name, media_type, length(content)::bigint AS "bytes!", sent_at FROM by_hand_proof
-            WHERE brand_id = ottery_brand() AND wait_id = ANY($1) ORDER BY id"#,
-        waits
-    )
-    .fetch_all(&mut **tx)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(Proof {
-                id: row.id,
-                wait: row.wait_id,
-                name: row.name,
-                kind: ProofKind::from_text(&row.media_type)
-                    .ok_or_else(|| unreadable("by_hand_proof", "media_type", &row.media_type))?,
-                bytes: row.bytes,
-                sent_at: row.sent_at,
-            })
-        })
-        .collect()
-}
-
-/// A file with its content.
-pub async fn content(tx: &mut PgTransaction<'_>, id: Uuid) -> sqlx::Result<Option<(Uuid, Vec<u8>)>> {
-    let row =
-        sqlx::query!("SELECT wait_id, content FROM by_hand_proof WHERE brand_id = ottery_brand() AND id = $1", id)
-            .fetch_optional(&mut **tx)
-            .await?;
-    Ok(row.map(|row| (row.wait_id, row.content)))
-}
-
-/// Keeps a file; false when it is there already.
-pub async fn keep(
-    tx: &mut PgTransaction<'_>,
-    brand: BrandId,
-    proof: &Proof,
-    content: &[u8],
-    sha256: &[u8],
-) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
-        "INSERT INTO by_hand_proof (id, brand_id, wait_id, name, media_type, content, sha256, sent_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (brand_id, wait_id, sha256) DO NOTHING",
-        proof.id,
-        brand.as_uuid(),
-        proof.wait,
-        proof.name,
-        proof.kind.media_type(),
-        content,
-        sha256,
-        proof.sent_at,
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// Forgets a file. Doing it twice is no error.
-pub async fn forget(tx: &mut PgTransaction<'_>, id: Uuid) -> sqlx::Result<()> {
-    sqlx::query!("DELETE FROM by_hand_proof WHERE brand_id = ottery_brand() AND id = $1", id)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
 }
 
 /// Zero of a currency plus these.

@@ -240,6 +240,7 @@ pub const RULES: &[Rule] = &[
     read("/by-hand/records", Holder("invoice.read"), Brand),
     read("/by-hand/refunds", Holder("invoice.read"), Brand),
     read("/by-hand/proofs/{id}", Owner("invoice.read"), Brand),
+    post("/by-hand/proofs/{id}/refuse", Holder("invoice.manage"), Brand, "by_hand.refuse_proof"),
     post("/by-hand/records", Holder("invoice.manage"), Brand, "by_hand.record"),
     post("/by-hand/records/{id}/assign", Holder("invoice.manage"), Brand, "by_hand.assign"),
     post("/by-hand/records/{id}/confirm", Holder("invoice.manage"), Brand, "by_hand.confirm").step_up(),

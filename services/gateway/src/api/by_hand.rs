@@ -36,6 +36,9 @@ view! {
         media_type: String,
         bytes: i64,
         sent_at: Option<Time>,
+        /// When staff said that it is no proof; null: nobody did.
+        refused_at: Option<Time>,
+        refused_reason: Option<String>,
     }
 }
 
@@ -185,6 +188,14 @@ pub struct ByHandTakeBackInput {
     pub reason: String,
 }
 
+/// Why a file is no proof.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ByHandRefuseInput {
+    /// 1 to 200 characters; the customer reads it.
+    pub reason: String,
+}
+
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(payments))
@@ -195,6 +206,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(refunds))
         .routes(routes!(payout))
         .routes(routes!(proof))
+        .routes(routes!(refuse_proof))
 }
 
 /// List payments that wait to be recorded.
@@ -321,4 +333,18 @@ async fn take_back(
 #[utoipa::path(get, path = "/by-hand/proofs/{id}", tag = "providers", operation_id = "get_by_hand_proof", params(("id" = String, Path)), responses((status = 200, content_type = "application/octet-stream", body = String)))]
 async fn proof(State(state): State<AppState>, caller: Caller, Path(id): Path<String>) -> Reply<Response> {
     download(&state, &caller.call(), id).await
+}
+
+/// Say that a file is no proof.
+///
+/// Its customer is told why. When none is left that may be one, nothing goes on for the sake of a payment that may be on its way.
+#[utoipa::path(post, path = "/by-hand/proofs/{id}/refuse", tag = "providers", operation_id = "refuse_by_hand_proof", params(("id" = String, Path)), request_body = ByHandRefuseInput, responses((status = 200, body = ByHandProof)))]
+async fn refuse_proof(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(input): Json<ByHandRefuseInput>,
+) -> Reply<Json<ByHandProof>> {
+    let request = billing::RefuseByHandProofRequest { proof_id: id, reason: input.reason };
+    Ok(Json(state.clients.billing(&caller.call()).refuse_by_hand_proof(request).await?.into_inner().into()))
 }

@@ -119,6 +119,43 @@ async fn a_customer_pays_by_bank_sends_a_proof_and_staff_records_the_transfer() 
 }
 
 #[tokio::test]
+async fn staff_refuses_a_file_that_is_no_proof_and_the_page_says_why() {
+    let world = world().await;
+    with_account(&world, 100_000).await;
+    let customer = world.browser(SHOP);
+    customer.sign_up("ada@example.com").await;
+    let path = order(&world, &customer).await;
+    let anybody = world.browser(SHOP);
+    assert_eq!(upload(&anybody, &path, "cat.pdf", PDF).await.status.as_u16(), 303);
+    let staff = world.owner_here();
+    let listed = staff.get("/api/v1/by-hand/payments").await.expect(200);
+    let proof = listed["items"][0]["proofs"][0]["id"].as_str().unwrap().to_owned();
+
+    let incoming = format!("/staff/b/{}/incoming", world.brand);
+    let desk = world.owner.get(&incoming).await;
+    assert!(desk.text.contains("To be looked at") && desk.text.contains("A file is no proof"), "{}", desk.text);
+    let empty = send(&world.owner, &format!("{incoming}/refuse"), &[("refused", &proof), ("reason", "")]).await;
+    assert!(empty.text.contains("1 to 200 characters on one line"), "{}", empty.text);
+    let fields = [("refused", proof.as_str()), ("reason", "It shows a cat.")];
+    assert_eq!(send(&world.owner, &format!("{incoming}/refuse"), &fields).await.status.as_u16(), 303);
+    let desk = world.owner.get(&incoming).await;
+    assert!(desk.text.contains("No proof") && desk.text.contains("It shows a cat."), "{}", desk.text);
+    assert!(!desk.text.contains("A file is no proof"), "nothing is left to refuse: {}", desk.text);
+    let page = anybody.get(&path).await;
+    for text in ["Waiting for your transfer", "is no proof of payment", "It shows a cat."] {
+        assert!(page.text.contains(text), "`{text}` is not in {}", page.text);
+    }
+    let told = staff.get("/api/v1/by-hand/payments").await.expect(200);
+    let one = &told["items"][0];
+    assert_eq!((&one["state"], &one["proofs"][0]["refused_reason"]), (&json!("waiting"), &json!("It shows a cat.")));
+    let again = staff
+        .post(&format!("/api/v1/by-hand/proofs/{proof}/refuse"), json!({"reason": "Once more."}))
+        .await
+        .expect(200);
+    assert_eq!(again["refused_reason"], "It shows a cat.");
+}
+
+#[tokio::test]
 async fn above_the_limit_neither_who_recorded_nor_a_key_confirms() {
     let world = world().await;
     with_account(&world, 0).await;

@@ -56,6 +56,10 @@ kinds! {
     PriceAnnounced = "subscription.price_announced",
     /// A saved card cannot be charged much longer.
     MethodExpiring = "payment.method_expiring",
+    /// Less came by bank or in cash than is due.
+    ByHandShort = "payment.by_hand_short",
+    /// A file a customer sent is no proof of payment.
+    ProofRefused = "payment.proof_refused",
     /// Tax is charged although there is a VAT number.
     VatNumber = "billing.vat_number",
     /// Staff looked at an order and do not accept it.
@@ -122,6 +126,13 @@ impl Kind {
             Self::OrderDeclined => json!({ "plan_name": "Premium" }),
             Self::MethodExpiring => json!({
                 "method": "Visa ending 4242", "expires": "05/2027", "plan_names": "Premium", "renews_at": instant,
+            }),
+            Self::ByHandShort => json!({
+                "title": "Premium, 1 month", "amount": amount, "came": amount, "reference": "RF18 5390 0754 7034",
+            }),
+            Self::ProofRefused => json!({
+                "title": "Premium, 1 month", "amount": amount, "reference": "RF18 5390 0754 7034",
+                "file_name": "transfer.pdf", "reason": "The amount cannot be read.",
             }),
             Self::VatNumber => json!({ "vat_number": "FR40303265045", "is_invalid": true }),
             Self::TicketReplied => json!({

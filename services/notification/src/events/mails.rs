@@ -2,10 +2,11 @@
 
 use chrono::NaiveDate;
 use ottery_kit::consume::{Delivery, HandleError};
+use ottery_proto::billing::v1::by_hand_told::What;
 use ottery_proto::billing::v1::{
-    ConsolidatedSettled, DunningSuspended, Invoice, InvoiceFinalised, InvoiceSent, InvoiceSettled, MethodExpiring,
-    OrderDeclined, PaymentFailed, PriceAnnounced, RefundSucceeded, ReminderDue, Subscription, SubscriptionChanged,
-    VatNumberDecided, invoice, payment, subscription, vat_number_decided::Outcome,
+    ByHandTold, ConsolidatedSettled, DunningSuspended, Invoice, InvoiceFinalised, InvoiceSent, InvoiceSettled,
+    MethodExpiring, OrderDeclined, PaymentFailed, PriceAnnounced, RefundSucceeded, ReminderDue, Subscription,
+    SubscriptionChanged, VatNumberDecided, invoice, payment, subscription, vat_number_decided::Outcome,
 };
 use ottery_proto::common::v1::Money;
 use ottery_proto::identity::v1::{MailRequested, mail_requested::Purpose};
@@ -19,7 +20,7 @@ use crate::domain::mail::{Mail, Params, SecretNeeded, greeting_name};
 type Reader = fn(&Delivery) -> Result<Option<Mail>, HandleError>;
 
 /// The events that are mails of their own.
-pub const READERS: [(&str, Reader); 15] = [
+pub const READERS: [(&str, Reader); 16] = [
     ("identity.mail.requested.v1", requested),
     ("provisioning.service.changed.v1", service),
     ("billing.invoice.finalised.v1", finalised),
@@ -32,6 +33,7 @@ pub const READERS: [(&str, Reader); 15] = [
     ("billing.price.announced.v1", price_announced),
     ("billing.vat.decided.v1", vat_number),
     ("billing.method.expiring.v1", method_expiring),
+    ("billing.by_hand.told.v1", by_hand),
     ("billing.order.declined.v1", declined),
     ("billing.refund.succeeded.v1", refunded),
     ("support.ticket.changed.v1", ticket),
@@ -193,6 +195,22 @@ fn payment_failed(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
     });
     let (to, locale) = (&event.email, &event.locale);
     let mut mail = pay_mail(delivery, Kind::PaymentFailed, to, locale, &payment.invoice_id, vars);
+    mail.params.name = greeting_name(&event.display_name);
+    Ok(Some(mail))
+}
+
+fn by_hand(delivery: &Delivery) -> Result<Option<Mail>, HandleError> {
+    let event: ByHandTold = delivery.payload()?;
+    let kind = match event.what() {
+        What::Short => Kind::ByHandShort,
+        What::ProofRefused => Kind::ProofRefused,
+        What::Unspecified => return Err(missing("what")),
+    };
+    let vars = json!({
+        "title": event.title, "amount": amount(event.due.as_ref()), "came": amount(event.came.as_ref()),
+        "reference": event.reference, "file_name": event.file_name, "reason": event.reason,
+    });
+    let mut mail = pay_mail(delivery, kind, &event.email, &event.locale, &event.invoice_id, vars);
     mail.params.name = greeting_name(&event.display_name);
     Ok(Some(mail))
 }

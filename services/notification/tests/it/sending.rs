@@ -2,9 +2,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ottery_kernel::BrandId;
+use ottery_proto::billing::v1::by_hand_told::What;
 use ottery_proto::billing::v1::{
-    DunningSuspended, Invoice, MethodExpiring, Order, OrderDeclined, Payment, PaymentFailed, ReminderDue, Subscription,
-    SubscriptionChanged, payment, subscription,
+    ByHandTold, DunningSuspended, Invoice, MethodExpiring, Order, OrderDeclined, Payment, PaymentFailed, ReminderDue,
+    Subscription, SubscriptionChanged, payment, subscription,
 };
 use ottery_proto::common::v1::Money;
 use ottery_proto::identity::v1::mail_requested::Purpose;
@@ -282,6 +283,43 @@ async fn case_061_a_card_that_expires_is_told_with_its_month_and_the_page_of_met
         let text = mail["text"].as_str().unwrap();
         for part in parts.into_iter().chain(["http://blue.example:8080/account/methods"]) {
             assert!(text.contains(part), "`{part}` is not in {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_of_a_transfer_and_why_a_file_is_no_proof_are_told_with_the_link_that_pays() {
+    let world = world().await;
+    for (number, (locale, what, parts)) in [
+        ("en", What::Short, ["€4.00 is still missing", "RF71 KTBW XQMD", "Pay the rest"]),
+        ("de", What::Short, ["Es fehlen noch 4,00", "RF71 KTBW XQMD", "Den Rest bezahlen"]),
+        ("en", What::ProofRefused, ["cat.pdf", "It shows a cat.", "nothing is lost"]),
+        ("de", What::ProofRefused, ["cat.pdf", "It shows a cat.", "geht nichts verloren"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let email = format!("payer{number}@example.org");
+        let told = ByHandTold {
+            what: what.into(),
+            payment_id: "pay_1".into(),
+            invoice_id: "inv_1".into(),
+            title: "Premium".into(),
+            reference: "RF71 KTBW XQMD".into(),
+            came: euro(600),
+            due: euro(400),
+            file_name: "cat.pdf".into(),
+            reason: "It shows a cat.".into(),
+            email: email.clone(),
+            display_name: "Ada Lovelace".into(),
+            locale: locale.into(),
+        };
+        world.tell("billing.by_hand.told.v1", Some(world.brand), &told).await;
+        world.settled(&email, State::Sent).await;
+        let mail = world.inbox(&email).await.remove(0);
+        let text = mail["text"].as_str().unwrap();
+        for part in parts.into_iter().chain(["/pay/"]) {
+            assert!(text.replace('\u{a0}', " ").contains(part), "`{part}` is not in {text}");
         }
     }
 }

@@ -7,6 +7,7 @@ use billing::domain::{invoice, subscription};
 use billing::store::Page;
 use chrono::TimeDelta;
 use ottery_kernel::{Currency, Money};
+use ottery_proto::billing::v1::by_hand_told::What;
 
 use super::till::{cash_till, till};
 use crate::world::eur;
@@ -74,9 +75,13 @@ async fn case_046_less_leaves_the_invoice_open_and_the_rest_pays_it_under_the_sa
     let subscription = till.world.subscription(payment.subscription.unwrap()).await;
     assert!(matches!(subscription.state, subscription::State::Pending), "{:?}", subscription.state);
     assert_eq!(till.tasks().await, ["payment_short"]);
+    let told = till.told().await;
+    let (came, due) = (told[0].came.as_ref().unwrap().minor, told[0].due.as_ref().unwrap().minor);
+    assert_eq!((told.len(), told[0].what(), came, due), (1, What::Short, 600, 400));
 
     let rest = till.record(&staff, &wait, 400, "second").await.expect("recorded");
     assert_ne!(rest.payment, Some(payment.id), "it is a payment of its own");
+    assert_eq!(till.told().await.len(), 1, "nothing is missing any more");
     assert_eq!(till.world.invoice(payment.invoice).await.state, invoice::State::Closed);
     assert_eq!(till.page(&wait).await.standing, Standing::Paid);
     assert_eq!(till.balance("provider:bank_transfer").await, 1_000);

@@ -3,6 +3,7 @@
 use billing::domain::by_hand::{FILE_BYTES_MAX, FILES_MAX, Standing};
 use billing::domain::payment::State;
 use ottery_kernel::AccountId;
+use ottery_proto::billing::v1::by_hand_told::What;
 
 use super::till::till;
 
@@ -68,4 +69,42 @@ async fn a_file_is_shown_to_its_owner_and_staff_and_forgotten_in_the_end() {
     till.world.billing.work_errands().await.unwrap();
     assert!(read(None).await.unwrap_err().is("PROOF_NOT_FOUND"));
     assert_eq!(till.page(&wait).await.proofs.len(), 0);
+}
+
+#[tokio::test]
+async fn case_064_a_file_that_is_no_proof_holds_nothing_any_more_and_its_customer_is_told_why() {
+    let till = till().await;
+    let (payment, wait) = till.order(1_000).await;
+    let (billing, brand, clerk) = (&till.world.billing, till.world.brand, till.staff("acc_a"));
+    let add = async |content: &[u8]| billing.add_proof(brand, &wait.token, "a.pdf", content).await.expect("kept");
+    let one = add(PDF).await.proofs[0].id;
+    let two = add(&[PDF, b"2"].concat()).await.proofs[1].id;
+    let refuse = async |id, reason: &str| billing.refuse_proof(&clerk, brand, id, reason).await;
+    assert_eq!(refuse(one, " ").await.unwrap_err().field.as_deref(), Some("reason"));
+    assert!(refuse(uuid::Uuid::nil(), "none").await.unwrap_err().is("PROOF_NOT_FOUND"));
+
+    refuse(one, "Of another shop.").await.expect("refused");
+    assert!(till.payment(payment.id).await.is_processing, "the other file may be one");
+    refuse(two, "Its amount is another.").await.expect("refused");
+    let waiting = till.payment(payment.id).await;
+    assert_eq!((waiting.state, waiting.is_processing), (State::Pending, false));
+    let page = till.page(&wait).await;
+    let reasons: Vec<&str> =
+        page.proofs.iter().map(|proof| proof.refused.as_ref().map_or("", |(_, reason)| reason)).collect();
+    assert_eq!((page.standing, reasons), (Standing::Waiting, vec!["Of another shop.", "Its amount is another."]));
+
+    // Twice is once, whatever reason is given; and nobody is believed a second time without staff.
+    refuse(two, "Something else.").await.expect("the same");
+    let again = add(&[PDF, b"3"].concat()).await;
+    assert_eq!((again.standing, again.proofs.len()), (Standing::Waiting, 3));
+    assert!(!till.payment(payment.id).await.is_processing);
+    let told = till.told().await;
+    let reasons: Vec<_> = told.iter().map(|told| (told.what(), told.reason.as_str())).collect();
+    let refused = What::ProofRefused;
+    assert_eq!(reasons, [(refused, "Of another shop."), (refused, "Its amount is another.")]);
+    assert_eq!(told[0].due.as_ref().map(|due| due.minor), Some(1_000));
+
+    till.record(&clerk, &wait, 1_000, "x").await.expect("the money came all the same");
+    assert_eq!(till.page(&wait).await.standing, Standing::Paid);
+    till.world.assert_sound().await;
 }

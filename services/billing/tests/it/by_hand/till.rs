@@ -11,6 +11,9 @@ use chrono::TimeDelta;
 use ottery_kernel::{AccountId, Currency, Money, PaymentId, RefundId};
 use ottery_kit::grpc::{Actor, ActorKind, Problem};
 use ottery_kit::secret::Secret;
+use ottery_proto::billing::v1::ByHandTold;
+use ottery_testkit::recorder::outbox;
+use prost::Message as _;
 
 use crate::world::{self, World, eur};
 
@@ -63,6 +66,13 @@ pub async fn cash_till() -> Till {
 }
 
 impl Till {
+    /// What customers were told of bank transfers and cash.
+    pub async fn told(&self) -> Vec<ByHandTold> {
+        let told = outbox(&self.world.database.pool).await;
+        let of_it = told.iter().filter(|event| event.r#type == "billing.by_hand.told.v1");
+        of_it.map(|event| ByHandTold::decode(event.payload.as_slice()).unwrap()).collect()
+    }
+
     pub fn staff(&self, name: &str) -> Actor {
         Actor::new(ActorKind::Staff, name, Some(self.world.brand)).with_permissions(["*"])
     }

@@ -75,6 +75,14 @@ async fn draw(state: &AppState, brand: &Brand, ui: &Ui, token: &str, failed: Opt
     let manner = manner(state, brand);
     let mut page = Page::new(payment.title.clone()).intro(brand.name.clone()).refused(failed);
     page = page.with(standing(&manner, &payment));
+    let is_refused = payment.state() == Standing::Waiting && payment.proofs.iter().any(|one| one.refused_at.is_some());
+    if is_refused {
+        page = page.with(Block::note(
+            Tone::Warn,
+            "What you sent us is no proof of payment",
+            "The reason is beside the file. If you have paid, write to us or wait until your bank has sent it; nothing is lost.",
+        ));
+    }
     let is_asked = matches!(payment.state(), Standing::Waiting | Standing::Claimed | Standing::Short);
     if is_asked {
         let amount = manner.money(payment.due.as_ref());
@@ -86,12 +94,12 @@ async fn draw(state: &AppState, brand: &Brand, ui: &Ui, token: &str, failed: Opt
     if is_asked || payment.state() == Standing::Checking {
         if !payment.proofs.is_empty() {
             let rows = payment.proofs.iter().map(|one| {
-                (
-                    "Sent",
-                    Cell::text(&one.name)
-                        .to(format!("/account/proofs/{}", one.id))
-                        .note(manner.moment(one.sent_at.as_ref())),
-                )
+                let sent = manner.moment(one.sent_at.as_ref());
+                let (word, note) = match one.refused_at {
+                    Some(_) => ("Not accepted", format!("{sent}: {}", one.refused_reason)),
+                    None => ("Sent", sent),
+                };
+                (word, Cell::text(&one.name).to(format!("/account/proofs/{}", one.id)).note(note))
             });
             page = page.with(Block::facts("What you have sent us", rows.collect()));
         }

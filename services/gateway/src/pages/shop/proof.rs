@@ -1,6 +1,7 @@
 //! Files customers send: one part of a form in, a download out. Nothing of them is ever shown by a page of ours.
 
-use axum::extract::{Path, Request, State};
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use ottery_kit::grpc::CallContext;
@@ -33,78 +34,33 @@ fn wrong(detail: &str) -> Refusal {
     Refusal::invalid(FIELD, "proof_invalid", detail)
 }
 
-/// The file of a form.
+/// The file of a form (RFC 7578): the first part of the field that holds something.
 ///
 /// # Errors
 /// When it is too large, missing, or the form cannot be read; all name the field.
 pub async fn sent(request: Request) -> Reply<Upload> {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let boundary = boundary(kind).ok_or_else(|| wrong("choose a file with this form"))?.to_owned();
-    let body = match read_body(request, FILE_BYTES_MAX + AROUND_BYTES_MAX).await {
+    let (head, body) = request.into_parts();
+    let body = match read_body(Request::new(body), FILE_BYTES_MAX + AROUND_BYTES_MAX).await {
         Ok(body) => body,
         Err(refusal) if refusal.is("body_too_large") => {
             return Err(wrong("the file is larger than 5 MB; send a smaller picture of it"));
         }
         Err(refusal) => return Err(refusal),
     };
-    file(&body, &boundary).ok_or_else(|| wrong("choose a file: PDF, PNG or JPEG, at most 5 MB"))
-}
-
-/// What separates the parts (RFC 2046, 5.1.1: at most 70 characters).
-fn boundary(kind: &str) -> Option<&str> {
-    let (form, rest) = kind.split_once(';')?;
-    if !form.trim().eq_ignore_ascii_case("multipart/form-data") {
-        return None;
-    }
-    let found = rest.split(';').find_map(|part| part.trim().strip_prefix("boundary="))?.trim_matches('"');
-    (1..=70).contains(&found.len()).then_some(found)
-}
-
-/// Where `wanted` begins, from `from` on.
-fn position(body: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
-    let mut at = from;
-    while let Some(found) = body.get(at..)?.iter().position(|byte| *byte == wanted[0]) {
-        at += found;
-        if body[at..].starts_with(wanted) {
-            return Some(at);
+    let mut request = Request::from_parts(head, Body::from(body));
+    // It was counted above, with a sentence of ours.
+    DefaultBodyLimit::disable().apply(&mut request);
+    let mut form = Multipart::from_request(request, &()).await.map_err(|_| wrong("choose a file with this form"))?;
+    let broken = |_| wrong("the form ended too early; send it again");
+    while let Some(part) = form.next_field().await.map_err(broken)? {
+        let is_wanted = part.name() == Some(FIELD);
+        let name = part.file_name().unwrap_or_default().to_owned();
+        let content = part.bytes().await.map_err(broken)?;
+        if is_wanted && !content.is_empty() {
+            return Ok(Upload { name, content: content.to_vec() });
         }
-        at += 1;
     }
-    None
-}
-
-/// The first part that is the field and holds something (RFC 7578).
-fn file(body: &[u8], boundary: &str) -> Option<Upload> {
-    let delimiter = format!("--{boundary}");
-    let next = format!("\r\n{delimiter}");
-    let mut at = position(body, delimiter.as_bytes(), 0)? + delimiter.len();
-    loop {
-        // Behind a delimiter is the end of its line; behind the last one two hyphens.
-        let part = body.get(at..)?.strip_prefix(b"\r\n")?;
-        let begin = body.len() - part.len();
-        let head_end = position(body, b"\r\n\r\n", begin)?;
-        let end = position(body, next.as_bytes(), head_end)?;
-        let head = String::from_utf8_lossy(&body[begin..head_end]);
-        let content = body.get(head_end + 4..end).unwrap_or_default();
-        let disposition = head
-            .split("\r\n")
-            .filter_map(|line| line.split_once(':'))
-            .find(|(name, _)| name.eq_ignore_ascii_case("content-disposition"))
-            .map_or("", |(_, value)| value);
-        if parameter(disposition, "name") == Some(FIELD) && !content.is_empty() {
-            let name = parameter(disposition, "filename").unwrap_or_default().to_owned();
-            return Some(Upload { name, content: content.to_vec() });
-        }
-        at = end + next.len();
-    }
-}
-
-/// `name="value"` of a header; browsers write quotes inside as `%22`.
-fn parameter<'a>(header: &'a str, wanted: &str) -> Option<&'a str> {
-    header.split(';').find_map(|part| {
-        let (name, value) = part.trim().split_once('=')?;
-        (name == wanted).then(|| value.trim_matches('"'))
-    })
+    Err(wrong("choose a file: PDF, PNG or JPEG, at most 5 MB"))
 }
 
 /// A file as a download.
@@ -152,42 +108,60 @@ mod tests {
         body
     }
 
-    #[test]
-    fn the_file_of_the_field_is_read_whatever_is_in_it() {
+    async fn read(kind: &str, body: &[u8]) -> Result<Upload, String> {
+        let request = Request::builder().method("POST").header(header::CONTENT_TYPE, kind);
+        let request = request.body(Body::from(body.to_vec())).unwrap();
+        sent(request).await.map_err(|refusal| format!("{refusal:?}"))
+    }
+
+    #[tokio::test]
+    async fn the_file_of_the_field_is_read_whatever_is_in_it() {
         let content = b"%PDF-1.7\r\n\r\n--not the boundary\r\n\0\xff";
         let body = form(&[("name=\"other\"", b"x"), ("name=\"proof\"; filename=\"a b.pdf\"", content)]);
-        let found = file(&body, boundary(KIND).unwrap()).unwrap();
+        let found = read(KIND, &body).await.unwrap();
         assert_eq!(found, Upload { name: "a b.pdf".to_owned(), content: content.to_vec() });
     }
 
-    #[test]
-    fn what_is_no_form_with_a_file_is_none() {
-        let boundary = boundary(KIND).unwrap();
-        assert_eq!(file(&form(&[]), boundary), None);
-        assert_eq!(file(&form(&[("name=\"proof\"; filename=\"\"", b"")]), boundary), None, "nothing was chosen");
-        assert_eq!(file(&form(&[("name=\"other\"", b"x")]), boundary), None);
+    #[tokio::test]
+    async fn what_is_no_form_with_a_file_names_the_field() {
+        let nothing_chosen = form(&[("name=\"proof\"; filename=\"\"", b"")]);
         let whole = form(&[("name=\"proof\"; filename=\"a\"", b"content")]);
-        // A form that was cut off anywhere is no panic, and never a shorter file.
-        for end in 0..whole.len() - 4 {
-            if let Some(found) = file(&whole[..end], boundary) {
-                assert_eq!(found.content, b"content");
-            }
+        let no_kind = "application/pdf";
+        let cut = &whole[..whole.len() / 2];
+        for (kind, body) in [
+            (KIND, form(&[]).as_slice()),
+            (KIND, &nothing_chosen),
+            (KIND, &form(&[("name=\"other\"", b"x")])),
+            (KIND, b""),
+            (KIND, cut),
+            ("", &whole),
+            (no_kind, &whole),
+            ("multipart/form-data", &whole),
+            ("multipart/mixed; boundary=x", &whole),
+        ] {
+            let refusal = read(kind, body).await.unwrap_err();
+            assert!(refusal.contains("proof_invalid") && refusal.contains(FIELD), "{kind}: {refusal}");
         }
-        assert_eq!(file(b"", boundary), None);
     }
 
-    #[test]
-    fn only_forms_with_a_boundary_are_read() {
-        for kind in [
-            "",
-            "application/pdf",
-            "multipart/form-data",
-            "multipart/form-data; boundary=",
-            "multipart/mixed; boundary=x",
-        ] {
-            assert_eq!(boundary(kind), None, "{kind}");
+    #[tokio::test]
+    async fn a_form_cut_off_anywhere_is_never_a_shorter_file() {
+        let whole = form(&[("name=\"proof\"; filename=\"a\"", b"content")]);
+        for end in 0..whole.len() {
+            if let Ok(found) = read(KIND, &whole[..end]).await {
+                assert_eq!(found.content, b"content", "cut at {end}");
+            }
         }
-        assert_eq!(boundary(&format!("multipart/form-data; boundary={}", "x".repeat(71))), None);
-        assert_eq!(boundary("multipart/form-data; boundary=\"a b\""), Some("a b"));
+    }
+
+    #[tokio::test]
+    async fn the_largest_file_is_read_and_a_larger_one_is_told_its_limit() {
+        let read_of = async |bytes: usize| {
+            let content = vec![b'x'; bytes];
+            read(KIND, &form(&[("name=\"proof\"; filename=\"a\"", &content)])).await
+        };
+        assert_eq!(read_of(FILE_BYTES_MAX).await.unwrap().content.len(), FILE_BYTES_MAX);
+        let refusal = read_of(FILE_BYTES_MAX + AROUND_BYTES_MAX).await.unwrap_err();
+        assert!(refusal.contains("5 MB"), "{refusal}");
     }
 }

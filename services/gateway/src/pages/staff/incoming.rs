@@ -98,15 +98,26 @@ async fn draw(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) -
                 Cell::code(&one.reference),
                 Cell::number(format!("{} kB", (file.bytes + 1_023) / 1_024)),
                 Cell::text(manner.moment(file.sent_at.as_ref())),
+                match file.refused_at {
+                    Some(_) => Cell::badge(Tone::Bad, "No proof").note(file.refused_reason.clone()),
+                    None => Cell::badge(Tone::Info, "To be looked at"),
+                },
             ]
         });
-        page = page.with(Block::Table(
-            Table::new("Proofs customers sent", &["File", "Reference", "#Size", "Sent"], "None.").rows(rows),
-        ));
+        let columns = ["File", "Reference", "#Size", "Sent", "State"];
+        page = page.with(Block::Table(Table::new("Proofs customers sent", &columns, "None.").rows(rows)));
     }
+    let to_look_at: Vec<_> = files
+        .iter()
+        .filter(|(_, file)| file.refused_at.is_none())
+        .map(|(one, file)| (file.id.clone(), format!("{} for {}", file.name, one.reference)))
+        .collect();
     page = page.with(Block::Table(recorded(&records, &manner))).with(Block::Table(to_pay(&refunds, &manner)));
     for form in forms(desk, &records, &refunds, &accounts, failed) {
         page = page.with(Block::Form(form));
+    }
+    if desk.may("invoice.manage") && !to_look_at.is_empty() {
+        page = page.with(Block::Form(refuse_form(desk, to_look_at, failed)));
     }
     desk.show(ui, page)
 }
@@ -279,6 +290,15 @@ fn record_form(desk: &Desk, accounts: &[billing::ProviderAccount], failed: Optio
         .refused(failed)
 }
 
+fn refuse_form(desk: &Desk, files: Vec<(String, String)>, failed: Option<&Failed>) -> Form {
+    Form::new("A file is no proof", desk.at("/incoming/refuse"), "Refuse")
+        .intro("The customer is told why. Nothing goes on any more for the sake of a payment that may be on its way.")
+        .tone(Tone::Bad)
+        .field(Field::select("refused", "File", files).half())
+        .field(Field::text("reason", "Why").help("The customer reads it.").required().half())
+        .refused(failed)
+}
+
 async fn refused(state: &AppState, desk: &Desk, ui: &Ui, form: &str, sent: Sent, refusal: Refusal) -> Reply<Response> {
     if refusal.is("reauth_required") {
         return Err(refusal);
@@ -357,6 +377,15 @@ pub async fn take_back(State(state): State<AppState>, desk: Desk, ui: Ui, Body(s
     match state.clients.billing(&desk.call()).take_back_by_hand_record(asked).await {
         Ok(_) => Ok(go_done(&desk.at(HERE), "saved")),
         Err(status) => refused(&state, &desk, &ui, "/incoming/take-back", sent, status.into()).await,
+    }
+}
+
+/// `POST /staff/b/{brand}/incoming/refuse`
+pub async fn refuse(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): Body<Sent>) -> Reply<Response> {
+    let asked = billing::RefuseByHandProofRequest { proof_id: sent.text("refused"), reason: sent.text("reason") };
+    match state.clients.billing(&desk.call()).refuse_by_hand_proof(asked).await {
+        Ok(_) => Ok(go_done(&desk.at(HERE), "saved")),
+        Err(status) => refused(&state, &desk, &ui, "/incoming/refuse", sent, status.into()).await,
     }
 }
 

@@ -168,6 +168,7 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/incoming/confirm", post(incoming::confirm))
         .route("/staff/b/{brand}/incoming/take-back", post(incoming::take_back))
         .route("/staff/b/{brand}/incoming/refund", post(incoming::refund))
+        .route("/staff/b/{brand}/incoming/refuse", post(incoming::refuse))
         .route("/staff/b/{brand}/proofs/{id}", get(incoming::proof))
         .route("/staff/b/{brand}/reconciliation", get(reconciliation::list).post(reconciliation::ask))
         .route("/staff/b/{brand}/reconciliation/accept", post(reconciliation::accept))

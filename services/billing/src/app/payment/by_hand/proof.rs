@@ -2,15 +2,20 @@
 
 use chrono::TimeDelta;
 use ottery_kernel::{AccountId, BrandId};
-use ottery_kit::grpc::Problem;
+use ottery_kit::grpc::{Actor, Problem};
+use ottery_kit::{audit, outbox};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::super::{Teller, apply, settle};
+use super::record::text;
+use super::show::due;
 use super::{Shown, no_such_page};
 use crate::app::Billing;
 use crate::domain::by_hand::{FILES_MAX, ProofKind, ProofRefused, Standing, safe_name};
 use crate::domain::payment::{State, Truth};
+use crate::events::by_hand;
 use crate::store;
 use crate::store::by_hand::{By, Proof};
 use crate::store::errand;
@@ -25,7 +30,8 @@ fn no_such_file() -> Problem {
 
 impl Billing {
     /// Keeps a file the payer sends. A payment that waits is from then on one that may be on its way: nobody is reminded of it, and
-    /// what is served goes on, for as long as for a payment that is being processed. The same file again changes nothing.
+    /// what is served goes on, for as long as for a payment that is being processed. The same file again changes nothing. Of whom a
+    /// file was refused, more files are kept, and staff looks at them, but nothing goes on for their sake.
     ///
     /// # Errors
     /// When it is no proof, there are enough, or nothing is to be paid.
@@ -47,6 +53,7 @@ impl Billing {
             kind,
             bytes: i64::try_from(content.len()).unwrap_or(i64::MAX),
             sent_at,
+            refused: None,
         };
         let is_new = store::by_hand::keep(&mut tx, brand, &proof, content, &Sha256::digest(content)).await?;
         if !is_new {
@@ -57,7 +64,8 @@ impl Billing {
         }
         let kept_for = TimeDelta::days(self.config.by_hand.proof_days.into());
         errand::plan(&mut tx, brand, errand::Kind::Proof, &[proof.id], kept_for).await?;
-        if payment.state == State::Pending && !payment.is_processing && !payment.is_withdrawn {
+        let is_believed = shown.proofs.iter().all(|proof| proof.refused.is_none());
+        if is_believed && payment.state == State::Pending && !payment.is_processing && !payment.is_withdrawn {
             let teller = Teller { account: found.provider_account, provider: shown.kind.name(), tries: 0 };
             let truth = Truth::Processing { provider_ref: format!("claimed_{}", payment.id) };
             Box::pin(apply(&mut tx, self, brand, payment.id, truth, teller, now)).await?;
@@ -87,6 +95,40 @@ impl Billing {
         let proofs = store::by_hand::proofs(&mut tx, &[wait.id]).await?;
         let proof = proofs.into_iter().find(|proof| proof.id == id).ok_or_else(no_such_file)?;
         Ok((proof, content))
+    }
+
+    /// Says that a file is no proof, and tells its customer so. When none is left that may be one, nobody waits for the money any
+    /// longer than for one of whom nothing was heard. Doing it twice changes nothing.
+    ///
+    /// # Errors
+    /// When there is no such file, or the reason is missing.
+    pub async fn refuse_proof(&self, actor: &Actor, brand: BrandId, id: Uuid, reason: &str) -> Result<Proof, Problem> {
+        let reason = text("reason", reason, true)?;
+        let (mut tx, now) = self.begin(brand).await?;
+        let (wait, _) = store::by_hand::content(&mut tx, id).await?.ok_or_else(no_such_file)?;
+        let wait = store::by_hand::find(&mut tx, By::Id(wait)).await?.ok_or_else(no_such_file)?;
+        let (owed, payment) = settle::lock(&mut tx, wait.payment).await?;
+        let mut proofs = store::by_hand::proofs(&mut tx, &[wait.id]).await?;
+        let proof = proofs.iter_mut().find(|proof| proof.id == id).ok_or_else(no_such_file)?;
+        if proof.refused.is_some() {
+            return Ok(proof.clone());
+        }
+        proof.refused = Some((now, reason.clone()));
+        let refused = proof.clone();
+        store::by_hand::refuse(&mut tx, id, &actor.subject, &reason, now).await?;
+        if payment.is_processing && proofs.iter().all(|proof| proof.refused.is_some()) {
+            let (_, kind, _) = self.by_hand_account(&mut tx, wait.provider_account).await?;
+            let teller = Teller { account: wait.provider_account, provider: kind.name(), tries: 0 };
+            Box::pin(apply(&mut tx, self, brand, payment.id, Truth::Open, teller, now)).await?;
+        }
+        let due = due(&mut tx, &payment).await?;
+        outbox::append(&mut tx, by_hand::proof_refused(brand, &wait, &refused, &reason, due, &owed.invoice, now))
+            .await?;
+        let told = json!({"file": refused.name, "payment": payment.id.to_string(), "reason": reason});
+        audit::append(&mut tx, actor, "by_hand.refuse_proof", format!("proof_{}", id.simple()), None, Some(told))
+            .await?;
+        tx.commit().await?;
+        Ok(refused)
     }
 
     /// A file was kept for as long as it is to be.

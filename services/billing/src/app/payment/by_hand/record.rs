@@ -2,19 +2,21 @@
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use ottery_kernel::{BrandId, Money, RefundId};
-use ottery_kit::audit;
 use ottery_kit::grpc::{Actor, Problem};
+use ottery_kit::{audit, outbox};
 use serde_json::json;
 use sqlx::postgres::PgTransaction;
 use uuid::Uuid;
 
 use super::super::settle;
+use super::show::due;
 use super::{CONFIRM_TASK, TAKEN_BACK_TASK, UNASSIGNED_TASK, person};
 use crate::app::Billing;
 use crate::domain::by_hand::{Record as Rule, RecordCommand, RecordOutcome, RecordRefused, RecordState, Reference};
 use crate::domain::payment::{Capture, State};
 use crate::domain::provider::ProviderAccountId;
 use crate::domain::refund::State as RefundState;
+use crate::events::by_hand;
 use crate::provider::ByHand;
 use crate::store;
 use crate::store::by_hand::{By, Of, Record, Wait};
@@ -67,7 +69,8 @@ fn no_such_record() -> Problem {
     Problem::not_found("RECORD_NOT_FOUND", "there is no such record").on_field("id")
 }
 
-fn text(field: &'static str, given: &str, is_needed: bool) -> Result<String, Problem> {
+/// A line somebody typed, trimmed.
+pub(super) fn text(field: &'static str, given: &str, is_needed: bool) -> Result<String, Problem> {
     let own = given.trim();
     if (is_needed && own.is_empty()) || own.chars().count() > TEXT_CHARS_MAX || own.chars().any(char::is_control) {
         let least = usize::from(is_needed);
@@ -352,7 +355,12 @@ impl Billing {
             fingerprint: None,
             expires_on: None,
         };
-        Box::pin(settle::captured(tx, self, brand, owed, payment, capture, 0, now)).await?;
+        let invoice = owed.invoice.clone();
+        let payment = Box::pin(settle::captured(tx, self, brand, owed, payment, capture, 0, now)).await?;
+        let due = due(tx, &payment).await?;
+        if due.is_positive() && due.currency == record.amount.currency {
+            outbox::append(tx, by_hand::short(brand, &wait, &payment, record.amount, due, &invoice, now)).await?;
+        }
         Ok(id)
     }
 
