@@ -15,7 +15,8 @@ fn states(calls: &[proto::PanelCall], action: &str) -> Vec<String> {
 /// A world that compares its lines with the panel's all the time.
 async fn watchful() -> World {
     let mut config = config();
-    config.health.drift_every_s = 1;
+    config.drift.every_s = 1;
+    config.drift.pace_percent = 100;
     config.health.probe_every_s = 1;
     let world = World::with(config, vec![PanelSpec { rate_per_second: 0, ..PanelSpec::default() }]).await;
     world.xtream_panel().await;
