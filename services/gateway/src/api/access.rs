@@ -271,6 +271,7 @@ pub const RULES: &[Rule] = &[
     write("PUT", "/panels/{id}", Holder("panel.update"), Brand, "panel.update"),
     write("DELETE", "/panels/{id}", Holder("panel.update"), Brand, "panel.delete"),
     post("/panels/{id}/probe", Holder("panel.update"), Brand, "panel.probe"),
+    post("/panels/{id}/diagnosis", Holder("panel.update"), Brand, "panel.test_line"),
     post("/panels/{id}/scan", Holder("panel.update"), Brand, "drift.scan"),
     read("/drift", Holder("panel.read"), Brand),
     read("/drift/scans", Holder("panel.read"), Brand),

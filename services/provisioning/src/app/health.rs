@@ -28,6 +28,8 @@ pub const CHANNEL: &str = "ottery_provisioning_panel";
 const LEASE: Duration = Duration::from_secs(120);
 /// How often a panel that is down is tried at least.
 const DOWN_EVERY: Duration = Duration::from_secs(10);
+/// Kind of the task that a panel is down or out of credits.
+const PROBLEM_TASK: &str = "panel_problem";
 /// Panels looked at with one claim.
 const BATCH: i64 = 8;
 
@@ -124,6 +126,18 @@ async fn revive(app: &App, connected: &Connected) {
 /// # Errors
 /// The database; a failing panel is a result, not an error.
 pub async fn probe(app: &App, connected: &Connected, brand: BrandId) -> anyhow::Result<Row> {
+    probe_telling(app, connected, brand).await.map(|(row, _)| row)
+}
+
+/// As [`probe`], with what the panel answered.
+///
+/// # Errors
+/// The database; a failing panel is a result, not an error.
+pub async fn probe_telling(
+    app: &App,
+    connected: &Connected,
+    brand: BrandId,
+) -> anyhow::Result<(Row, Result<PanelInfo, PanelError>)> {
     let place = connected.gate.enter(1).await;
     let found = connected.driver.probe().await;
     drop(place);
@@ -148,7 +162,7 @@ pub async fn probe(app: &App, connected: &Connected, brand: BrandId) -> anyhow::
     }
     if row.health == "down" || row.problem_code == "insufficient_credits" {
         let new = task::New {
-            kind: "panel_problem".to_owned(),
+            kind: PROBLEM_TASK.to_owned(),
             service: None,
             panel: Some(row.id),
             summary: format!("panel `{}`: {}", row.name, row.problem),
@@ -156,7 +170,7 @@ pub async fn probe(app: &App, connected: &Connected, brand: BrandId) -> anyhow::
         };
         task::open(&mut tx, brand, &new, now).await?;
     } else if moved {
-        task::close_of_panel(&mut tx, row.id, now).await?;
+        task::close_of_panel(&mut tx, row.id, PROBLEM_TASK, now).await?;
     }
     panel::update_health(&mut tx, &row).await?;
     tx.commit().await?;
@@ -168,7 +182,7 @@ pub async fn probe(app: &App, connected: &Connected, brand: BrandId) -> anyhow::
         due::wake_unplaced(&mut tx, brand).await?;
         tx.commit().await?;
     }
-    Ok(row)
+    Ok((row, found))
 }
 
 /// Health, problem and remedy from the answer of a test. Returns whether paused calls may be tried again.

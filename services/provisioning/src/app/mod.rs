@@ -1,5 +1,6 @@
 //! Use cases: each public function is one transaction, or one step of the reconciler.
 
+pub mod diagnose;
 pub mod drift;
 pub mod due;
 pub mod entitlement;

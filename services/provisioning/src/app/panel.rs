@@ -121,6 +121,7 @@ pub async fn delete(app: &App, actor: &Actor, brand: BrandId, id: PanelId, expec
     audit::append(&mut tx, actor, "panel.delete", id, Some(audited(&row)), None).await?;
     tx.commit().await?;
     app.panels.forget(row.id);
+    super::drift::forget(app, id);
     Ok(())
 }
 

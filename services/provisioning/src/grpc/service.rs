@@ -8,7 +8,7 @@ use ottery_proto::provisioning::v1::provisioning_service_server::ProvisioningSer
 use super::page::Page;
 use super::{convert, drift as differences};
 use crate::app::read::Which;
-use crate::app::{App, drift, panel, read, reveal};
+use crate::app::{App, diagnose, drift, panel, read, reveal};
 use crate::events::publish::panel_proto;
 
 /// Serves the contract.
@@ -133,7 +133,10 @@ impl ProvisioningService for Api {
     async fn diagnose_panel(&self, request: Request<proto::DiagnosePanelRequest>) -> Answer<proto::Diagnosis> {
         let actor = grpc::actor(&request)?;
         actor.require("panel.update")?;
-        Err(ottery_kit::grpc::Problem::unavailable("NOT_YET", "the panel cannot be diagnosed yet").into())
+        let request = request.into_inner();
+        let id: PanelId = convert::id("panel_id", &request.panel_id)?;
+        let found = diagnose::run(&self.0, &actor, actor.brand_or_problem()?, id, request.test_line).await?;
+        Ok(Response::new(convert::diagnosis(&found, &self.0.config.egress_address)))
     }
 
     async fn get_service(&self, request: Request<proto::GetServiceRequest>) -> Answer<proto::Service> {

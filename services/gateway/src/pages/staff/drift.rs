@@ -363,3 +363,52 @@ pub async fn rule(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent):
         Err(status) => refused(&state, &desk, &ui, "/drift/rules", sent, status.into()).await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(state: &str, lists: bool) -> DriftScan {
+        DriftScan { panel_name: "West".into(), state: state.into(), lists, ..DriftScan::default() }
+    }
+
+    #[test]
+    fn a_panel_that_cannot_be_listed_says_so_loudly() {
+        let Some(Block::Note(note)) = warning(&scan("done", false)) else { panic!("nothing is said") };
+        assert!(note.title.contains("West") && note.text.contains("never found"), "{note:?}");
+        assert!(warning(&scan("done", true)).is_none());
+    }
+
+    #[test]
+    fn a_comparison_that_stopped_tells_why_and_what_to_do() {
+        let stopped = DriftScan {
+            problem: "the panel answered with an empty page".into(),
+            remedy: "See its error log.".into(),
+            ..scan("stopped", true)
+        };
+        let Some(Block::Note(note)) = trouble(&stopped) else { panic!("nothing is said") };
+        assert!(note.text.contains("empty page") && note.text.contains("error log"), "{note:?}");
+        assert!(
+            matches!(trouble(&scan("running", true)), Some(Block::Note(note)) if note.title.contains("being compared"))
+        );
+        assert!(trouble(&scan("done", true)).is_none());
+    }
+
+    #[test]
+    fn an_empty_list_tells_agreement_from_never_compared() {
+        let open = Filter { panel: String::new(), kind: String::new(), state: "open".into() };
+        assert!(empty(&open, &[]).contains("No panel is connected"));
+        assert!(empty(&open, &[scan("never", true)]).contains("has been compared yet"));
+        assert!(empty(&open, &[scan("done", true)]).contains("what was paid for"));
+    }
+
+    #[test]
+    fn a_repair_is_proven_only_when_a_scan_has_closed_it() {
+        let repaired = Drift { state: "repaired".into(), ..Drift::default() };
+        assert_eq!(standing(&repaired).note, "The next comparison proves it.");
+        let proven = Drift { closed_at: Some(prost_types::Timestamp::default()), ..repaired };
+        assert_eq!(standing(&proven).note, "");
+        let back = Drift { state: "open".into(), returns: 1, ..Drift::default() };
+        assert_eq!(standing(&back).note, "It came back after a repair.");
+    }
+}

@@ -10,6 +10,7 @@ mod coupon_form;
 mod coupons;
 mod dashboard;
 pub mod desk;
+mod diagnosis;
 mod disputes;
 mod drift;
 mod dunning;
@@ -94,7 +95,7 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/panels", get(panels::list))
         .route("/staff/b/{brand}/panels/new", get(panels::new_page).post(panels::create))
         .route("/staff/b/{brand}/panels/{id}", get(panels::show).post(panels::save))
-        .route("/staff/b/{brand}/panels/{id}/probe", post(panels::probe))
+        .route("/staff/b/{brand}/panels/{id}/diagnosis", get(diagnosis::ask).post(diagnosis::run))
         .route("/staff/b/{brand}/panels/{id}/delete", post(panels::delete))
         .route("/staff/b/{brand}/drift", get(drift::show))
         .route("/staff/b/{brand}/drift/preview", post(drift::preview))

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::repair;
 use super::rules::Rules;
+use crate::app::diagnose;
 use crate::app::panels::Connected;
 use crate::domain::drift::{self, Finding, Flight, Kind, Seen, State};
 use crate::domain::{Goal, LineFact};
@@ -240,6 +241,10 @@ pub(super) enum Owner<'a> {
 
 /// Finds the owner. A line that has the name of one of our services and not its id is ours only when it carries our mark.
 pub(super) fn owner<'a>(judge: &Judge<'_>, line: &LineState, services: &'a [Service]) -> anyhow::Result<Owner<'a>> {
+    // A line of a connection test that is under way; one that was left is a stranger once it has run out.
+    if line.notes.contains(diagnose::line::MARK) && line.expires_at.is_some_and(|at| at > judge.now) {
+        return Ok(Owner::Unclear);
+    }
     let panel = Some(judge.connected.row.id);
     let named = |row: &&Service| row.panel_id == panel && row.username == line.username;
     if let Some(row) = services.iter().filter(named).find(|row| row.line_id.as_deref() == Some(&line.id)) {

@@ -7,21 +7,34 @@ mod read;
 mod repair;
 pub mod rules;
 mod scan;
+mod work;
 
 pub use read::{Summary, page, scan_now, summaries};
-pub use scan::run;
+pub use work::run;
 
 use ottery_kernel::PanelId;
+use ottery_kit::telemetry::Gauge;
 use sqlx::postgres::PgTransaction;
 
 use super::App;
 use crate::domain::drift::Kind;
 use crate::store::drift;
 
+fn gauge(app: &App) -> Gauge {
+    app.host.metrics.gauge("ottery_drift_open", "Differences between panels and what is wanted there")
+}
+
+/// Says nothing more of a panel that is gone.
+pub(super) fn forget(app: &App, panel: PanelId) {
+    for kind in Kind::ALL {
+        gauge(app).remove(&[("panel", &panel.to_string()), ("kind", kind.as_str())]);
+    }
+}
+
 /// Says how many differences of each kind are open on a panel.
-pub(super) async fn count(app: &App, tx: &mut PgTransaction<'_>, panel: PanelId) -> sqlx::Result<()> {
+async fn count(app: &App, tx: &mut PgTransaction<'_>, panel: PanelId) -> sqlx::Result<()> {
     let open = drift::open(tx, Some(panel)).await?;
-    let gauge = app.host.metrics.gauge("ottery_drift_open", "Differences between panels and what is wanted there");
+    let gauge = gauge(app);
     let panel = panel.to_string();
     for kind in Kind::ALL {
         let count = open.iter().find(|count| count.kind == kind.as_str()).map_or(0, |count| count.count);

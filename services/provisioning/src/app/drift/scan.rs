@@ -9,20 +9,18 @@ use ottery_kernel::{BrandId, PanelId, ServiceId};
 use ottery_kit::clock;
 use ottery_kit::crash;
 use ottery_kit::db::{self, Scope};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::judge::{Judge, Owner, is_silent, owner};
 use super::rules::Rules;
+use super::work::Pause;
 use crate::app::App;
 use crate::app::panels::Connected;
 use crate::app::reconcile::password_place;
 use crate::domain::drift::Kind;
 use crate::driver::{Cursor, LineKey, LineRef, LineState, Page, PanelError, Res, Secret};
 use crate::store::drift_scan::{self, Row};
-use crate::store::panel::Due;
-use crate::store::{drift, panel, service};
+use crate::store::{drift, service};
 
 /// Our services, and differences that were not seen again, looked at in one transaction.
 const BATCH: i64 = 20;
@@ -35,99 +33,11 @@ const BUSY_WAITS: u32 = 20;
 /// Length of such a wait.
 const BUSY_WAIT: Duration = Duration::from_millis(500);
 
-/// Scans panels until `shutdown`.
-///
-/// # Errors
-/// Never by itself.
-pub async fn run(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let mut scans = JoinSet::new();
-    let workers = app.config.drift.workers.max(1);
-    while !shutdown.is_cancelled() {
-        while scans.try_join_next().is_some() {}
-        let free = i64::try_from(workers.saturating_sub(scans.len())).unwrap_or(0);
-        if free > 0 {
-            match drift_scan::claim(&app.pool, free, app.config.drift.lease()).await {
-                Ok(claimed) => {
-                    for due in claimed {
-                        let (app, shutdown) = (app.clone(), shutdown.clone());
-                        scans.spawn(async move { of_panel(&app, due, &shutdown).await });
-                    }
-                }
-                Err(error) => tracing::warn!(%error, "cannot claim panels to compare; trying again"),
-            }
-        }
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(Duration::from_millis(app.config.drift.poll_ms)) => {}
-        }
-    }
-    while scans.join_next().await.is_some() {}
-    Ok(())
-}
-
-/// Why a scan pauses.
-enum Pause {
-    /// Another turn follows.
-    No,
-    /// It is done.
-    Done,
-    /// Something is in the way: later.
-    Later,
-    /// Somebody else has taken it over.
-    Lost,
-}
-
-async fn of_panel(app: &App, due: Due, shutdown: &CancellationToken) {
-    let after = loop {
-        if shutdown.is_cancelled() {
-            break Duration::ZERO;
-        }
-        match turn(app, due).await {
-            Ok(Pause::No) => {}
-            Ok(Pause::Done) => break app.config.drift.every(),
-            Ok(Pause::Later) => break app.config.drift.retry(),
-            Ok(Pause::Lost) => return,
-            Err(error) => {
-                tracing::warn!(panel.id = %due.panel, error = format!("{error:#}"), "the panel could not be compared");
-                break app.config.drift.retry();
-            }
-        }
-    };
-    if let Err(error) = drift_scan::release(&app.pool, due.panel, after).await {
-        tracing::warn!(%error, "the comparison goes on when its lease ends");
-    }
-}
-
-async fn turn(app: &App, due: Due) -> anyhow::Result<Pause> {
-    let mut tx = db::begin(&app.pool, Scope::Brand(due.brand)).await?;
-    let Some(row) = panel::get(&mut tx, due.panel).await? else { return Ok(Pause::Done) };
-    let stored = drift_scan::get(&mut tx, due.panel).await?;
-    tx.commit().await?;
-    // What a panel that is off or down has, nobody can say; a scan that stopped there goes on when it is back.
-    if !row.enabled || row.health == "down" || row.health == "unknown" {
-        return Ok(Pause::Later);
-    }
-    let connected = app.panels.connect(&row)?;
-    let scan = Scan { app, connected: &connected, brand: due.brand };
-    match stored {
-        Some(row) if row.phase != "done" => {
-            if !scan.is_quiet().await? {
-                return Ok(Pause::Later);
-            }
-            match row.phase.as_str() {
-                "list" => scan.list(row).await,
-                "own" => scan.own(row).await,
-                _ => scan.close(row).await,
-            }
-        }
-        Some(_) | None => scan.begin().await,
-    }
-}
-
-struct Scan<'a> {
-    app: &'a App,
-    connected: &'a Connected,
-    brand: BrandId,
+/// The scan of one panel.
+pub(super) struct Scan<'a> {
+    pub app: &'a App,
+    pub connected: &'a Connected,
+    pub brand: BrandId,
 }
 
 impl Scan<'_> {
@@ -135,7 +45,7 @@ impl Scan<'_> {
         self.connected.id()
     }
 
-    async fn begin(&self) -> anyhow::Result<Pause> {
+    pub async fn begin(&self) -> anyhow::Result<Pause> {
         let phase = if self.connected.driver.caps().list { "list" } else { "own" };
         let mut tx = db::begin(&self.app.pool, Scope::Brand(self.brand)).await?;
         drift_scan::begin(&mut tx, self.brand, self.panel(), phase).await?;
@@ -144,7 +54,7 @@ impl Scan<'_> {
     }
 
     /// Whether nobody who paid waits for this key, after a while of waiting.
-    async fn is_quiet(&self) -> anyhow::Result<bool> {
+    pub async fn is_quiet(&self) -> anyhow::Result<bool> {
         for _ in 0..BUSY_WAITS {
             if !drift_scan::is_key_busy(&self.app.pool, self.connected.key.id).await? {
                 return Ok(self.connected.key.tripped().is_none());
@@ -163,7 +73,7 @@ impl Scan<'_> {
     }
 
     /// The next page of the panel's list, with the whole lines where the list leaves something out.
-    async fn list(&self, mut scan: Row) -> anyhow::Result<Pause> {
+    pub async fn list(&self, mut scan: Row) -> anyhow::Result<Pause> {
         let read_at = self.now().await?;
         let cursor = scan.next_cursor.map(|at| Cursor(u64::try_from(at).unwrap_or(0)));
         self.pace().await?;
@@ -239,7 +149,7 @@ impl Scan<'_> {
     }
 
     /// Our lines that no page had: gone, or overlooked while the list moved.
-    async fn own(&self, mut scan: Row) -> anyhow::Result<Pause> {
+    pub async fn own(&self, mut scan: Row) -> anyhow::Result<Pause> {
         let mut tx = db::begin(&self.app.pool, Scope::Brand(self.brand)).await?;
         let read_at = drift_scan::now(&mut tx).await?;
         let rows = drift_scan::unmet(&mut tx, &scan, BATCH).await?;
@@ -291,7 +201,7 @@ impl Scan<'_> {
     }
 
     /// What was known and is not seen any more.
-    async fn close(&self, mut scan: Row) -> anyhow::Result<Pause> {
+    pub async fn close(&self, mut scan: Row) -> anyhow::Result<Pause> {
         let mut tx = db::begin(&self.app.pool, Scope::Brand(self.brand)).await?;
         let read_at = drift_scan::now(&mut tx).await?;
         let known = drift::unseen(&mut tx, self.panel(), scan.scan, scan.after, BATCH).await?;
