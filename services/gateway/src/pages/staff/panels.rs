@@ -188,7 +188,11 @@ async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>)
     let manner = desk.manner(state);
     let (tone, word) = health(&panel);
     let here = desk.at(&format!("/panels/{}", panel.id));
-    let mut page = Page::new(&panel.name).badge(tone, word).up("Panels", desk.at("/panels")).refused(failed);
+    let mut page = Page::new(&panel.name)
+        .badge(tone, word)
+        .up("Panels", desk.at("/panels"))
+        .aside("Drift", desk.at(&format!("/drift?panel={}", panel.id)))
+        .refused(failed);
     if panel.sandbox {
         page = page.with(Block::note(Tone::Warn, "SANDBOX", "A simulated panel: its lines play a test picture."));
     }
