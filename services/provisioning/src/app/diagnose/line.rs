@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use ottery_kernel::{BrandId, Clock as _, SystemClock};
+use ottery_kit::clock;
 use ottery_kit::db::{self, Scope};
 
 use crate::app::App;
@@ -44,7 +45,8 @@ pub(super) async fn steps(
     writer.done().await;
     if is_gone {
         let mut tx = db::begin(&app.pool, Scope::Brand(brand)).await?;
-        task::close_of_panel(&mut tx, connected.row.id, LEFT_TASK, Utc::now()).await?;
+        let now = clock::brand_now(&mut tx, brand, &*app.host.clock).await?;
+        task::close_of_panel(&mut tx, connected.row.id, LEFT_TASK, now).await?;
         tx.commit().await?;
     }
     Ok(steps)
@@ -80,7 +82,8 @@ async fn note(app: &App, connected: &Connected, brand: BrandId, username: &str) 
         ),
     };
     let mut tx = db::begin(&app.pool, Scope::Brand(brand)).await?;
-    task::open(&mut tx, brand, &new, Utc::now()).await?;
+    let now = clock::brand_now(&mut tx, brand, &*app.host.clock).await?;
+    task::open(&mut tx, brand, &new, now).await?;
     tx.commit().await?;
     Ok(())
 }
