@@ -6,7 +6,7 @@ use ottery_proto::provisioning::v1 as proto;
 use ottery_proto::provisioning::v1::service::Step;
 use serde_json::{Value, json};
 
-use crate::world::{Subscription, World, config, days};
+use crate::world::{Subscription, World, config};
 
 const PATIENCE_S: u64 = 30;
 
