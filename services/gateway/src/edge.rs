@@ -25,8 +25,11 @@ use crate::{csrf, limits, pages};
 
 /// Drawing a PDF, and testing a panel that is slow or away.
 const SLOW_TIMEOUT: Duration = Duration::from_secs(40);
-/// Ends of route templates that may take that long.
-const SLOW_ROUTES: [&str; 3] = ["/pdf", "/probe", "/catalog"];
+/// Testing a panel step by step, with a line that is removed whatever the panel answers.
+const STEPS_TIMEOUT: Duration = Duration::from_secs(125);
+/// Ends of route templates that may take so long.
+const SLOW_ROUTES: [(&str, Duration); 4] =
+    [("/pdf", SLOW_TIMEOUT), ("/probe", SLOW_TIMEOUT), ("/catalog", SLOW_TIMEOUT), ("/diagnosis", STEPS_TIMEOUT)];
 
 /// What the duration of a request is labelled with besides its route; the brand by its id.
 type Kind = (&'static str, StatusCode, Option<BrandId>);
@@ -178,8 +181,8 @@ async fn pass(
             "too much is going on; try again in a moment",
         ));
     };
-    let timeout =
-        if SLOW_ROUTES.iter().any(|end| route.ends_with(end)) { SLOW_TIMEOUT } else { state.config.http.timeout() };
+    let slow = SLOW_ROUTES.iter().find(|(end, _)| route.ends_with(end));
+    let timeout = slow.map_or_else(|| state.config.http.timeout(), |(_, timeout)| *timeout);
     let deadline = Instant::now() + timeout;
     // Whatever a handler calls may not take longer than the request itself; without a context a call is ours.
     let caller = info.clone();

@@ -195,6 +195,8 @@ ids! {
     EventId "evt_";
     /// A task waiting for staff.
     TaskId "tsk_";
+    /// A difference between a panel and what is wanted there.
+    DriftId "drf_";
     /// A movement of recurring revenue.
     MovementId "mov_";
 }

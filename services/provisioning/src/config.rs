@@ -21,6 +21,8 @@ pub struct Config {
     pub breaker: Breaker,
     /// Looking after panels.
     pub health: Health,
+    /// Comparing panels with what is wanted.
+    pub drift: Drift,
 }
 
 /// The reconciler.
@@ -92,14 +94,51 @@ pub struct Health {
     pub probe_every_s: u64,
     /// Skew that is worth a warning.
     pub skew_warn_ms: i64,
-    /// Pace of comparisons.
-    pub drift_every_s: u64,
 }
 
-impl Health {
-    /// Pace of comparisons.
+/// Comparing panels with what is wanted.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drift {
+    /// Pace of scans.
+    pub every_s: u64,
+    /// Share of the panel's rate.
+    pub pace_percent: u32,
+    /// Whether lines are read one by one where the list leaves something out.
+    pub read_whole: bool,
+    /// Scans at the same time.
+    pub workers: usize,
+    /// Pace without work.
+    pub poll_ms: u64,
+    /// Lease of a scan.
+    pub lease_ms: u64,
+    /// Wait after a failure.
+    pub retry_s: u64,
+}
+
+impl Drift {
+    /// Pace of scans.
     #[must_use]
-    pub const fn drift_every(&self) -> Duration {
-        Duration::from_secs(self.drift_every_s)
+    pub const fn every(&self) -> Duration {
+        Duration::from_secs(self.every_s)
+    }
+
+    /// Lease of a scan.
+    #[must_use]
+    pub const fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms)
+    }
+
+    /// Wait after a failure.
+    #[must_use]
+    pub const fn retry(&self) -> Duration {
+        Duration::from_secs(self.retry_s)
+    }
+
+    /// Wait between two calls of a panel that takes so many a second.
+    #[must_use]
+    pub fn pause(&self, rate_per_second: f64) -> Duration {
+        let share = f64::from(self.pace_percent.clamp(1, 100)) / 100.0;
+        Duration::from_secs_f64((1.0 / (rate_per_second * share).clamp(0.001, 100_000.0)).min(60.0))
     }
 }

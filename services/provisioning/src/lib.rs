@@ -31,12 +31,13 @@ pub async fn build(config: Config, host: Host) -> anyhow::Result<Service> {
     let pool = host.pool(NAME).await?;
     let app = app::App::new(pool.clone(), host.clone(), config)?;
     let routes = Routes::new(ProvisioningServiceServer::new(grpc::Api(app.clone())));
-    let (reconciler, health, drained) = (app.clone(), app.clone(), app.clone());
+    let (reconciler, health, drift, drained) = (app.clone(), app.clone(), app.clone(), app.clone());
     Ok(Service::new(NAME, &host, pool)
         .grpc(routes)
         .consumer(events::consume::entitlements(), events::consume::Entitlements(app))
         .consumer(events::consume::clocks(), events::consume::Clocks)
         .worker("reconciler", move |context| app::reconcile::run(reconciler.clone(), context.shutdown))
         .worker("panel health", move |context| app::health::run(health.clone(), context.shutdown))
+        .worker("panel drift", move |context| app::drift::run(drift.clone(), context.shutdown))
         .due(move |brand, _| app::due::waiting(drained.clone(), brand)))
 }

@@ -272,6 +272,13 @@ pub const RULES: &[Rule] = &[
     write("PUT", "/panels/{id}", Holder("panel.update"), Brand, "panel.update"),
     write("DELETE", "/panels/{id}", Holder("panel.update"), Brand, "panel.delete"),
     post("/panels/{id}/probe", Holder("panel.update"), Brand, "panel.probe"),
+    post("/panels/{id}/diagnosis", Holder("panel.update"), Brand, "panel.test_line"),
+    post("/panels/{id}/scan", Holder("panel.update"), Brand, "drift.scan"),
+    read("/drift", Holder("panel.read"), Brand),
+    read("/drift/scans", Holder("panel.read"), Brand),
+    read("/drift/rules", Holder("panel.read"), Brand),
+    write("PUT", "/drift/rules", Holder("panel.update"), Brand, "drift.rule"),
+    post("/drift/decisions", Holder("panel.update"), Brand, "drift.decide"),
     // support
     read("/departments", Owner("ticket.read"), Brand),
     read("/tickets", Owner("ticket.read"), Brand),

@@ -14,6 +14,7 @@ pub mod clocks;
 pub mod coupons;
 mod describe;
 pub mod disputes;
+pub mod drift;
 pub mod dunning;
 pub mod explain;
 mod exports;
@@ -103,6 +104,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(reconciliations::routes())
         .merge(services::routes())
         .merge(panels::routes())
+        .merge(drift::routes())
         .merge(tickets::routes())
         .merge(affiliates::routes())
         .merge(analytics::routes())

@@ -19,6 +19,8 @@ use crate::state::AppState;
 
 /// A panel may be slow, and saying so is the point of the test.
 const PANEL_TIMEOUT: Duration = Duration::from_secs(38);
+/// A test with many steps, and a line that is removed whatever the panel answers.
+pub(crate) const DIAGNOSIS_TIMEOUT: Duration = Duration::from_secs(120);
 
 words! {
     /// How a panel is.
@@ -74,6 +76,47 @@ view! {
 view! {
     /// A group of channels on the panel.
     PanelBouquet from provisioning::PanelBouquet { id: i64, name: String }
+}
+
+view! {
+    /// One step of a connection test.
+    DiagnosisStep from provisioning::DiagnosisStep {
+        /// `dns`, `tcp`, `tls`, `api`, `whitelist`, `ban`, `credentials`, `role`, `version`, `clock`, `credits`, `packages`; with a test
+        /// line `line_create`, `line_suspend`, `line_delete` too.
+        name: String,
+        /// `good`, `warning`, `bad` or `skipped`
+        verdict: String,
+        seen: Option<String>,
+        /// Stable; null when nothing is wrong.
+        cause_code: Option<String>,
+        cause: Option<String>,
+        remedy: Option<String>,
+        duration_ms: u32,
+    }
+}
+
+view! {
+    /// What a connection test found.
+    Diagnosis from provisioning::Diagnosis {
+        panel_id: String,
+        at: Option<Time>,
+        /// The worst of the steps.
+        verdict: String,
+        /// Our address as panels see it; null when the setting is empty.
+        egress_address: Option<String>,
+        steps: Vec<DiagnosisStep>,
+        /// The panel with its health after the test.
+        panel: Option<Panel>,
+    }
+}
+
+/// How to test.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiagnosisInput {
+    /// Makes a line on the panel, suspends it and deletes it; a reseller's key pays for it.
+    #[serde(default)]
+    pub test_line: bool,
 }
 
 /// What plans can be mapped to.
@@ -151,6 +194,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(list, create))
         .routes(routes!(read, update, delete))
         .routes(routes!(probe))
+        .routes(routes!(diagnose))
         .routes(routes!(catalog))
 }
 
@@ -245,6 +289,22 @@ async fn probe(State(state): State<AppState>, caller: Caller, Path(panel_id): Pa
     let request = provisioning::ProbePanelRequest { panel_id };
     let context = caller.call().timeout(PANEL_TIMEOUT);
     Ok(Json(state.clients.provisioning(&context).probe_panel(request).await?.into_inner().into()))
+}
+
+/// Test the connection to a panel step by step.
+///
+/// Every step says what was seen and, when something is wrong, its cause and what to do. A test line is removed again whatever happens; the
+/// answer says so when it could not be.
+#[utoipa::path(post, path = "/panels/{id}/diagnosis", tag = "panels", operation_id = "diagnose_panel", params(("id" = String, Path)), request_body = DiagnosisInput, responses((status = 200, body = Diagnosis)))]
+async fn diagnose(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(panel_id): Path<String>,
+    Json(input): Json<DiagnosisInput>,
+) -> Reply<Json<Diagnosis>> {
+    let request = provisioning::DiagnosePanelRequest { panel_id, test_line: input.test_line };
+    let context = caller.call().timeout(DIAGNOSIS_TIMEOUT);
+    Ok(Json(state.clients.provisioning(&context).diagnose_panel(request).await?.into_inner().into()))
 }
 
 /// Ask a panel what it offers.

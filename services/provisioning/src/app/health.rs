@@ -1,6 +1,5 @@
-//! Looking after panels: connection tests, test clocks of simulated panels, comparison of all lines.
+//! Looking after panels: connection tests, test clocks of simulated panels.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,24 +17,21 @@ use tokio_util::sync::CancellationToken;
 use super::App;
 use super::panels::Connected;
 use super::reconcile::listen;
-use crate::app::reconcile::password_place;
-use crate::domain::Goal;
-use crate::domain::plan::{self, Action, Rules};
-use crate::driver::{Cause, LineKey, LineRef, LineState, PanelError, PanelInfo};
+use crate::driver::{Cause, PanelError, PanelInfo};
 use crate::events::publish;
 use crate::store::panel::{self, Due, Row};
-use crate::store::{due, service, task};
+use crate::store::{due, task};
 
 /// Channel on which a commit says that a panel wants to be looked at.
 pub const CHANNEL: &str = "ottery_provisioning_panel";
-/// Lease of one look; a comparison of all lines may take longer and is then done twice, which does no harm.
+/// Lease of one look.
 const LEASE: Duration = Duration::from_secs(120);
 /// How often a panel that is down is tried at least.
 const DOWN_EVERY: Duration = Duration::from_secs(10);
+/// Kind of the task that a panel is down or out of credits.
+const PROBLEM_TASK: &str = "panel_problem";
 /// Panels looked at with one claim.
 const BATCH: i64 = 8;
-/// Services compared in one transaction.
-const COMPARED_AT_ONCE: i64 = 200;
 
 /// Tests panels until `shutdown`.
 ///
@@ -48,7 +44,7 @@ pub async fn run(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
     let pause = Duration::from_millis(u64::try_from(app.config.breaker.probe_every_ms).unwrap_or(1_000) / 4)
         .clamp(Duration::from_millis(50), Duration::from_secs(1));
     while !shutdown.is_cancelled() {
-        match panel::claim(&app.pool, BATCH, LEASE, app.config.health.drift_every()).await {
+        match panel::claim(&app.pool, BATCH, LEASE).await {
             Ok(claimed) => {
                 let mut looks = JoinSet::new();
                 for look in claimed {
@@ -108,11 +104,7 @@ async fn check(app: &App, look: Due) -> anyhow::Result<Option<Row>> {
         return Ok(None);
     }
     let connected = app.panels.connect(&row)?;
-    let row = probe(app, &connected, look.brand).await?;
-    if look.drift && row.health != "down" {
-        compare(app, &connected, look.brand).await?;
-    }
-    Ok(Some(row))
+    Ok(Some(probe(app, &connected, look.brand).await?))
 }
 
 async fn read(app: &App, brand: BrandId, id: PanelId) -> sqlx::Result<Option<Row>> {
@@ -134,6 +126,18 @@ async fn revive(app: &App, connected: &Connected) {
 /// # Errors
 /// The database; a failing panel is a result, not an error.
 pub async fn probe(app: &App, connected: &Connected, brand: BrandId) -> anyhow::Result<Row> {
+    probe_telling(app, connected, brand).await.map(|(row, _)| row)
+}
+
+/// As [`probe`], with what the panel answered.
+///
+/// # Errors
+/// The database; a failing panel is a result, not an error.
+pub async fn probe_telling(
+    app: &App,
+    connected: &Connected,
+    brand: BrandId,
+) -> anyhow::Result<(Row, Result<PanelInfo, PanelError>)> {
     let place = connected.gate.enter(1).await;
     let found = connected.driver.probe().await;
     drop(place);
@@ -158,7 +162,7 @@ pub async fn probe(app: &App, connected: &Connected, brand: BrandId) -> anyhow::
     }
     if row.health == "down" || row.problem_code == "insufficient_credits" {
         let new = task::New {
-            kind: "panel_problem".to_owned(),
+            kind: PROBLEM_TASK.to_owned(),
             service: None,
             panel: Some(row.id),
             summary: format!("panel `{}`: {}", row.name, row.problem),
@@ -166,7 +170,7 @@ pub async fn probe(app: &App, connected: &Connected, brand: BrandId) -> anyhow::
         };
         task::open(&mut tx, brand, &new, now).await?;
     } else if moved {
-        task::close_of_panel(&mut tx, row.id, now).await?;
+        task::close_of_panel(&mut tx, row.id, PROBLEM_TASK, now).await?;
     }
     panel::update_health(&mut tx, &row).await?;
     tx.commit().await?;
@@ -178,7 +182,7 @@ pub async fn probe(app: &App, connected: &Connected, brand: BrandId) -> anyhow::
         due::wake_unplaced(&mut tx, brand).await?;
         tx.commit().await?;
     }
-    Ok(row)
+    Ok((row, found))
 }
 
 /// Health, problem and remedy from the answer of a test. Returns whether paused calls may be tried again.
@@ -253,150 +257,5 @@ pub async fn tell_clock(http: &GuardedClient, url: &str, now: DateTime<Utc>) -> 
     let response = http.send(request.timeout(Duration::from_secs(5))).await?;
     let status = response.status();
     anyhow::ensure!(status.is_success(), "HTTP {status}");
-    Ok(())
-}
-
-/// Compares every line of a panel with what is wanted. Only our own lines are touched: what differs is noted and made
-/// due, what is missing becomes a task by the ordinary plan. Lines of others are left alone.
-async fn compare(app: &App, connected: &Connected, brand: BrandId) -> anyhow::Result<()> {
-    let lists = connected.driver.caps().list;
-    let lines = if lists {
-        let Some(lines) = all_lines(connected).await else { return Ok(()) };
-        lines
-    } else {
-        HashMap::new()
-    };
-    let mut before = None;
-    loop {
-        let mut tx = db::begin(&app.pool, Scope::Brand(brand)).await?;
-        let rows = service::page(&mut tx, None, Some(connected.row.id), before, COMPARED_AT_ONCE).await?;
-        tx.commit().await?;
-        let Some(last) = rows.last() else { return Ok(()) };
-        before = Some((last.created_at, last.id));
-        for row in &rows {
-            let Some(id) = &row.line_id else { continue };
-            if !lists {
-                if let Some(found) = look(app, connected, row, id).await?
-                    && differs(app, connected, row, found.as_ref())?
-                {
-                    note_drift(app, brand, row, found.is_some()).await?;
-                }
-                continue;
-            }
-            let line = lines.get(id).filter(|line| line.username == row.username);
-            let whole = match line {
-                Some(line) if is_silent(connected, row, line) => read_whole(connected, line).await,
-                Some(_) | None => None,
-            };
-            let line = whole.as_ref().or(line);
-            if differs(app, connected, row, line)? {
-                note_drift(app, brand, row, line.is_some()).await?;
-            }
-        }
-    }
-}
-
-/// Every line of the panel by its id; nothing when they cannot be read now.
-async fn all_lines(connected: &Connected) -> Option<HashMap<String, LineState>> {
-    let mut lines = HashMap::new();
-    let mut cursor = None;
-    loop {
-        let place = connected.gate.enter(1).await;
-        let page = connected.driver.list(cursor).await;
-        drop(place);
-        let page = match page {
-            Ok(page) => page,
-            Err(error) => {
-                tracing::warn!(panel.id = %connected.id(), %error, "lines could not be compared this time");
-                return None;
-            }
-        };
-        lines.extend(page.items.into_iter().map(|line| (line.id.clone(), line)));
-        match page.next {
-            Some(next) => cursor = Some(next),
-            None => return Some(lines),
-        }
-    }
-}
-
-/// One line of a panel that lists none: as it is, or gone. Nothing when it cannot be read now.
-async fn look(
-    app: &App,
-    connected: &Connected,
-    row: &service::Row,
-    id: &str,
-) -> anyhow::Result<Option<Option<LineState>>> {
-    let Some(sealed) = &row.password_sealed else { return Ok(None) };
-    let password = app.host.keyring.open_text(&password_place(row), sealed)?;
-    let line = LineRef { id: id.to_owned(), username: row.username.clone(), password };
-    let place = connected.gate.enter(1).await;
-    let found = connected.driver.find(&LineKey::Line(line)).await;
-    drop(place);
-    Ok(match found {
-        // Another line with our name and password is not ours, so that ours is gone.
-        Ok(found) => Some(found.filter(|found| found.id == id)),
-        Err(error) => {
-            tracing::warn!(panel.id = %connected.id(), %error, "a line could not be compared this time");
-            None
-        }
-    })
-}
-
-/// Whether a row of the list leaves out a lock we would write, so that the line itself has to be read.
-fn is_silent(connected: &Connected, row: &service::Row, line: &LineState) -> bool {
-    let hides_lock = row.isp_lock.is_some() && line.isp_locked.is_none();
-    let hides_country = row.country_lock.is_some() && line.country.is_none();
-    connected.driver.caps().absolute_expiry && row.wanted == Goal::Active.as_str() && (hides_lock || hides_country)
-}
-
-/// The line itself; nothing when it cannot be read now, and what the list says has to do.
-async fn read_whole(connected: &Connected, line: &LineState) -> Option<LineState> {
-    let place = connected.gate.enter(1).await;
-    let found = connected.driver.find(&LineKey::Line(line.reference())).await;
-    drop(place);
-    match found {
-        Ok(found) => found.filter(|found| found.username == line.username),
-        Err(error) => {
-            tracing::warn!(panel.id = %connected.id(), %error, "the locks of a line could not be compared this time");
-            None
-        }
-    }
-}
-
-/// Whether the panel shows something else than what was last seen and wanted.
-fn differs(app: &App, connected: &Connected, row: &service::Row, line: Option<&LineState>) -> anyhow::Result<bool> {
-    if row.open_call.is_some() {
-        return Ok(false);
-    }
-    let Some(line) = line else { return Ok(true) };
-    let mut shown = row.clone();
-    let now = SystemClock.now();
-    shown.see(line, now);
-    let settings = &app.config.reconcile;
-    let rules = Rules {
-        time: connected.time(row.package),
-        settle_s: settings.settle_s,
-        unknown_deadline_s: settings.unknown_deadline_s,
-    };
-    let action = plan::plan(&shown.wanted()?, &shown.observed()?, None, now, &rules);
-    Ok(!matches!(action, Action::Rest(_)))
-}
-
-/// Has the line read by the reconciler, which then writes our truth over it or hands it to a person.
-async fn note_drift(app: &App, brand: BrandId, row: &service::Row, is_there: bool) -> anyhow::Result<()> {
-    let mut tx = db::begin(&app.pool, Scope::Brand(brand)).await?;
-    let Some(mut fresh) = service::lock(&mut tx, row.service_id()).await? else { return Ok(()) };
-    if fresh.open_call.is_some() || fresh.line_id != row.line_id {
-        return Ok(());
-    }
-    tracing::warn!(service.id = %row.service_id(), is_there, "the line was changed on the panel by somebody else");
-    app.host
-        .metrics
-        .counter("ottery_reconcile_differences", "Lines that others changed")
-        .inc(&[("missing", if is_there { "no" } else { "yes" })]);
-    fresh.verify_at = Some(DateTime::<Utc>::UNIX_EPOCH);
-    service::save(&mut tx, &fresh).await?;
-    due::wake(&mut tx, fresh.service_id()).await?;
-    tx.commit().await?;
     Ok(())
 }

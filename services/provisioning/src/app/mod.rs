@@ -1,5 +1,7 @@
 //! Use cases: each public function is one transaction, or one step of the reconciler.
 
+pub mod diagnose;
+pub mod drift;
 pub mod due;
 pub mod entitlement;
 pub mod gate;

@@ -14,8 +14,8 @@ use super::App;
 use super::health;
 use super::panels::key_place;
 use crate::driver::{Catalog, Kind};
-use crate::store::due;
 use crate::store::panel::{self, Row};
+use crate::store::{drift_rule, due};
 
 const NAME_MAX: usize = 80;
 const WORD_MAX: usize = 32;
@@ -76,7 +76,7 @@ pub async fn put(app: &App, actor: &Actor, brand: BrandId, input: Input) -> Resu
             // A simulated panel of a brand on a test clock starts with that clock.
             let test_clock = clock::test_clock(&mut tx, brand).await?;
             let row = Row { clock_wanted: test_clock.filter(|_| !row.sandbox_control_url.is_empty()), ..row.clone() };
-            panel::insert(&mut tx, &row, app.config.health.drift_every()).await
+            panel::insert(&mut tx, &row, app.config.drift.every()).await
         }
     };
     written.map_err(|error| match db::is_unique_violation(&error, "panel_brand_id_name_key") {
@@ -117,9 +117,11 @@ pub async fn delete(app: &App, actor: &Actor, brand: BrandId, id: PanelId, expec
         .with("lines", row.lines));
     }
     panel::delete(&mut tx, id).await?;
+    drift_rule::forget_panel(&mut tx, row.id).await?;
     audit::append(&mut tx, actor, "panel.delete", id, Some(audited(&row)), None).await?;
     tx.commit().await?;
     app.panels.forget(row.id);
+    super::drift::forget(app, id);
     Ok(())
 }
 

@@ -3,6 +3,8 @@
 pub mod backoff;
 pub mod breaker;
 pub mod country;
+pub mod diagnosis;
+pub mod drift;
 pub mod observed;
 pub mod placement;
 pub mod plan;

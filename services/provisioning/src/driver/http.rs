@@ -106,7 +106,8 @@ fn blocked(refused: &Refused) -> Cause {
 }
 
 /// Which part of connecting failed; nothing was sent in any of them.
-fn connecting(error: &reqwest::Error) -> Cause {
+#[must_use]
+pub fn connecting(error: &reqwest::Error) -> Cause {
     if error.is_timeout() {
         return Cause::ConnectTimeout;
     }

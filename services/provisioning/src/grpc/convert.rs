@@ -7,11 +7,13 @@ use ottery_kit::grpc::Problem;
 use ottery_kit::secret::Secret;
 use ottery_proto::provisioning::v1 as proto;
 
+use crate::app::diagnose::Diagnosis;
 use crate::app::panel::Input;
 use crate::app::read::{Shown, Which};
 use crate::app::reveal::Credentials;
+use crate::domain::diagnosis::Step;
 use crate::driver::Catalog;
-use crate::events::publish::{service_proto, timestamp};
+use crate::events::publish::{panel_proto, service_proto, timestamp};
 use crate::store::{call, task};
 
 /// An id, or which field has none.
@@ -141,5 +143,28 @@ pub fn task(row: &task::Row) -> proto::ProvisioningTask {
         service_id: row.service_id.map(|id| ServiceId::from_uuid(id).to_string()).unwrap_or_default(),
         summary: row.summary.clone(),
         remedy: row.remedy.clone(),
+    }
+}
+
+pub fn diagnosis(found: &Diagnosis, egress: &str) -> proto::Diagnosis {
+    let step = |step: &Step| {
+        let fault = step.fault.as_ref();
+        proto::DiagnosisStep {
+            name: step.name.as_str().to_owned(),
+            verdict: step.verdict.as_str().to_owned(),
+            seen: step.seen.clone(),
+            cause_code: fault.map(|fault| fault.code.to_owned()).unwrap_or_default(),
+            cause: fault.map(|fault| fault.cause.clone()).unwrap_or_default(),
+            remedy: fault.map(|fault| fault.remedy.clone()).unwrap_or_default(),
+            duration_ms: u32::try_from(step.took.as_millis()).unwrap_or(u32::MAX),
+        }
+    };
+    proto::Diagnosis {
+        panel_id: found.row.panel_id().to_string(),
+        at: Some(timestamp(found.at)),
+        verdict: found.verdict().as_str().to_owned(),
+        egress_address: egress.to_owned(),
+        steps: found.steps.iter().map(step).collect(),
+        panel: Some(panel_proto(&found.row)),
     }
 }

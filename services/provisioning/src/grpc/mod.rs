@@ -1,6 +1,7 @@
 //! The contract: parse, call a use case, convert.
 
 mod convert;
+mod drift;
 mod page;
 mod service;
 

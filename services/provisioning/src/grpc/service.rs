@@ -5,10 +5,10 @@ use ottery_kit::grpc::{self, Request, Response, Status};
 use ottery_proto::provisioning::v1 as proto;
 use ottery_proto::provisioning::v1::provisioning_service_server::ProvisioningService;
 
-use super::convert;
 use super::page::Page;
+use super::{convert, drift as differences};
 use crate::app::read::Which;
-use crate::app::{App, panel, read, reveal};
+use crate::app::{App, diagnose, drift, panel, read, reveal};
 use crate::events::publish::panel_proto;
 
 /// Serves the contract.
@@ -70,6 +70,73 @@ impl ProvisioningService for Api {
         let id: PanelId = convert::id("panel_id", &request.panel_id)?;
         panel::delete(&self.0, &actor, actor.brand_or_problem()?, id, request.expected_version).await?;
         Ok(Response::new(proto::DeletePanelReply {}))
+    }
+
+    async fn list_drift(&self, request: Request<proto::ListDriftRequest>) -> Answer<proto::ListDriftReply> {
+        let actor = grpc::actor(&request)?;
+        actor.require("panel.read")?;
+        let request = request.into_inner();
+        let page = Page::parse(request.page)?;
+        let filter = differences::filter(&request.panel_id, request.kind, request.state)?;
+        let (mut rows, panels) = drift::page(&self.0, actor.brand_or_problem()?, filter, page.fetch()).await?;
+        let reply = page.cut(&mut rows, |row| (row.first_seen_at, row.id));
+        let drift = rows.iter().map(|row| differences::row(row, &panels)).collect();
+        Ok(Response::new(proto::ListDriftReply { drift, page: Some(reply) }))
+    }
+
+    async fn list_drift_scans(
+        &self,
+        request: Request<proto::ListDriftScansRequest>,
+    ) -> Answer<proto::ListDriftScansReply> {
+        let actor = grpc::actor(&request)?;
+        actor.require("panel.read")?;
+        let found = drift::summaries(&self.0, actor.brand_or_problem()?).await?;
+        Ok(Response::new(proto::ListDriftScansReply { scans: found.iter().map(differences::summary).collect() }))
+    }
+
+    async fn scan_panel(&self, request: Request<proto::ScanPanelRequest>) -> Answer<proto::DriftScan> {
+        let actor = grpc::actor(&request)?;
+        actor.require("panel.update")?;
+        let id: PanelId = convert::id("panel_id", &request.get_ref().panel_id)?;
+        let found = drift::scan_now(&self.0, &actor, actor.brand_or_problem()?, id).await?;
+        Ok(Response::new(differences::summary(&found)))
+    }
+
+    async fn decide_drift(&self, request: Request<proto::DecideDriftRequest>) -> Answer<proto::DecideDriftReply> {
+        let actor = grpc::actor(&request)?;
+        actor.require("panel.update")?;
+        let decision = differences::decision(request.into_inner())?;
+        let outcome = drift::decide::decide(&self.0, &actor, actor.brand_or_problem()?, decision).await?;
+        Ok(Response::new(differences::outcome(outcome)))
+    }
+
+    async fn list_drift_rules(
+        &self,
+        request: Request<proto::ListDriftRulesRequest>,
+    ) -> Answer<proto::ListDriftRulesReply> {
+        let actor = grpc::actor(&request)?;
+        actor.require("panel.read")?;
+        let rows = drift::rules::all(&self.0, actor.brand_or_problem()?).await?;
+        Ok(Response::new(proto::ListDriftRulesReply { rules: rows.iter().map(differences::rule).collect() }))
+    }
+
+    async fn put_drift_rule(&self, request: Request<proto::PutDriftRuleRequest>) -> Answer<proto::DriftRule> {
+        let actor = grpc::actor(&request)?;
+        actor.require("panel.update")?;
+        let rule = request.into_inner().rule.unwrap_or_default();
+        let panel = convert::optional("rule.panel_id", &rule.panel_id)?;
+        let brand = actor.brand_or_problem()?;
+        let row = drift::rules::put(&self.0, &actor, brand, panel, (&rule.kind, &rule.action)).await?;
+        Ok(Response::new(differences::rule(&row)))
+    }
+
+    async fn diagnose_panel(&self, request: Request<proto::DiagnosePanelRequest>) -> Answer<proto::Diagnosis> {
+        let actor = grpc::actor(&request)?;
+        actor.require("panel.update")?;
+        let request = request.into_inner();
+        let id: PanelId = convert::id("panel_id", &request.panel_id)?;
+        let found = diagnose::run(&self.0, &actor, actor.brand_or_problem()?, id, request.test_line).await?;
+        Ok(Response::new(convert::diagnosis(&found, &self.0.config.egress_address)))
     }
 
     async fn get_service(&self, request: Request<proto::GetServiceRequest>) -> Answer<proto::Service> {

@@ -1,6 +1,9 @@
 //! What is remembered. Every function takes the caller's transaction; none begins or commits one.
 
 pub mod call;
+pub mod drift;
+pub mod drift_rule;
+pub mod drift_scan;
 pub mod due;
 pub mod panel;
 pub mod service;

@@ -318,32 +318,25 @@ pub async fn look_now(tx: &mut PgTransaction<'_>, id: PanelId) -> sqlx::Result<(
 pub struct Due {
     pub panel: PanelId,
     pub brand: BrandId,
-    pub drift: bool,
 }
 
 /// Claims panels whose health is due, for one look each.
-pub async fn claim(pool: &PgPool, limit: i64, lease: Duration, drift_every: Duration) -> sqlx::Result<Vec<Due>> {
+pub async fn claim(pool: &PgPool, limit: i64, lease: Duration) -> sqlx::Result<Vec<Due>> {
     let rows = sqlx::query!(
-        r#"WITH due AS (
-               SELECT panel_id, drift_at <= now() AS drift FROM panel_due
-               WHERE probe_at <= now() AND lease_until <= now() ORDER BY probe_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-           UPDATE panel_due p SET lease_until = now() + make_interval(secs => $2),
-               drift_at = CASE WHEN due.drift THEN now() + make_interval(secs => $3) ELSE p.drift_at END
-           FROM due WHERE p.panel_id = due.panel_id
-           RETURNING p.panel_id, p.brand_id, due.drift AS "drift!""#,
+        "WITH due AS (
+             SELECT panel_id FROM panel_due
+             WHERE probe_at <= now() AND lease_until <= now() ORDER BY probe_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+         UPDATE panel_due p SET lease_until = now() + make_interval(secs => $2)
+         FROM due WHERE p.panel_id = due.panel_id
+         RETURNING p.panel_id, p.brand_id",
         limit,
-        lease.as_secs_f64(),
-        drift_every.as_secs_f64()
+        lease.as_secs_f64()
     )
     .fetch_all(pool)
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| Due {
-            panel: PanelId::from_uuid(row.panel_id),
-            brand: BrandId::from_uuid(row.brand_id),
-            drift: row.drift,
-        })
+        .map(|row| Due { panel: PanelId::from_uuid(row.panel_id), brand: BrandId::from_uuid(row.brand_id) })
         .collect())
 }
 

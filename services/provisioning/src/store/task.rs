@@ -70,11 +70,17 @@ pub async fn close_of_service(
     Ok(())
 }
 
-/// Closes every open task of a panel that is not about one of its services.
-pub async fn close_of_panel(tx: &mut PgTransaction<'_>, panel: Uuid, now: DateTime<Utc>) -> sqlx::Result<()> {
+/// Closes the open task of a kind of a panel that is not about one of its services.
+pub async fn close_of_panel(
+    tx: &mut PgTransaction<'_>,
+    panel: Uuid,
+    kind: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
     sqlx::query!(
-        "UPDATE task SET closed_at = $2 WHERE panel_id = $1 AND service_id IS NULL AND closed_at IS NULL",
+        "UPDATE task SET closed_at = $3 WHERE panel_id = $1 AND service_id IS NULL AND kind = $2 AND closed_at IS NULL",
         panel,
+        kind,
         now
     )
     .execute(&mut **tx)

@@ -175,14 +175,18 @@ async fn a_simulated_panel_follows_the_brands_test_clock() {
     }
 }
 
-/// A world that compares its lines with the panel's all the time.
+/// A world that compares its lines with the panel's all the time, and writes its truth over what differs.
 async fn watchful() -> World {
     let mut config = crate::world::config();
-    config.health.drift_every_s = 1;
+    config.drift.every_s = 1;
+    config.drift.pace_percent = 100;
+    config.drift.poll_ms = 100;
+    config.drift.retry_s = 1;
     config.health.probe_every_s = 1;
     let spec = ottery_sandbox::PanelSpec { rate_per_second: 0, ..Default::default() };
     let world = World::with(config, vec![spec]).await;
     world.admin_panel().await;
+    world.repairing().await;
     world
 }
 

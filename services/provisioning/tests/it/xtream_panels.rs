@@ -12,13 +12,17 @@ fn states(calls: &[proto::PanelCall], action: &str) -> Vec<String> {
     calls.iter().filter(|call| call.action == action).map(|call| format!("{} {}", call.state, call.outcome)).collect()
 }
 
-/// A world that compares its lines with the panel's all the time.
+/// A world that compares its lines with the panel's all the time, and writes its truth over what differs.
 async fn watchful() -> World {
     let mut config = config();
-    config.health.drift_every_s = 1;
+    config.drift.every_s = 1;
+    config.drift.pace_percent = 100;
+    config.drift.poll_ms = 100;
+    config.drift.retry_s = 1;
     config.health.probe_every_s = 1;
     let world = World::with(config, vec![PanelSpec { rate_per_second: 0, ..PanelSpec::default() }]).await;
     world.xtream_panel().await;
+    world.repairing().await;
     world
 }
 

@@ -10,7 +10,8 @@ use super::{
     state::{Bucket, Panel, Role},
 };
 use crate::{
-    Context, clock,
+    Context,
+    clock::{self, PanelClock},
     config::{ConfigError, PanelSpec, ResellerSpec},
     form::Form,
     http::{Reply, Request},
@@ -215,7 +216,17 @@ impl Panel {
             };
             answer.reply(&form, as_strings)
         };
-        self.context.faults.around(&target, &action, no_credits, apply).await
+        self.dated(self.context.faults.around(&target, &action, no_credits, apply).await)
+    }
+
+    /// A panel whose clock is off says so in its `Date` header, as the web server of a real one does.
+    fn dated(&self, reply: Reply) -> Reply {
+        match self.state().clock {
+            clock @ PanelClock::Offset(_) => {
+                reply.with("date", &clock.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string())
+            }
+            PanelClock::Real | PanelClock::Frozen(_) => reply,
+        }
     }
 
     fn before(&self, reseller: Option<&ResellerSpec>, form: &Form) -> Before {

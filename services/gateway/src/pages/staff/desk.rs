@@ -27,7 +27,7 @@ struct View {
 }
 
 /// Pages of a brand, with what one must be allowed to see them.
-const MENU: [(&str, &str, &str); 26] = [
+const MENU: [(&str, &str, &str); 27] = [
     ("Dashboard", "", ""),
     ("Orders", "/orders", "order.read"),
     ("Screening", "/screening", "order.read"),
@@ -46,6 +46,7 @@ const MENU: [(&str, &str, &str); 26] = [
     ("Taxes", "/taxes", "brand.read"),
     ("Amounts", "/amounts", "brand.read"),
     ("Panels", "/panels", "panel.read"),
+    ("Drift", "/drift", "panel.read"),
     ("Payments", "/providers", "brand.read"),
     ("Incoming", "/incoming", "invoice.read"),
     ("Reconciliation", "/reconciliation", "ledger.read"),

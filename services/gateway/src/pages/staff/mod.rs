@@ -10,7 +10,9 @@ mod coupon_form;
 mod coupons;
 mod dashboard;
 pub mod desk;
+mod diagnosis;
 mod disputes;
+mod drift;
 mod dunning;
 mod dunning_form;
 mod entry;
@@ -93,8 +95,13 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/panels", get(panels::list))
         .route("/staff/b/{brand}/panels/new", get(panels::new_page).post(panels::create))
         .route("/staff/b/{brand}/panels/{id}", get(panels::show).post(panels::save))
-        .route("/staff/b/{brand}/panels/{id}/probe", post(panels::probe))
+        .route("/staff/b/{brand}/panels/{id}/diagnosis", get(diagnosis::ask).post(diagnosis::run))
         .route("/staff/b/{brand}/panels/{id}/delete", post(panels::delete))
+        .route("/staff/b/{brand}/drift", get(drift::show))
+        .route("/staff/b/{brand}/drift/preview", post(drift::preview))
+        .route("/staff/b/{brand}/drift/decide", post(drift::decide))
+        .route("/staff/b/{brand}/drift/scan", post(drift::scan))
+        .route("/staff/b/{brand}/drift/rules", post(drift::rule))
         .route("/staff/b/{brand}/providers", get(providers::show).post(providers::put))
         .route("/staff/b/{brand}/providers/test", post(providers::test))
         .route("/staff/b/{brand}/providers/rotate", post(providers::rotate))

@@ -173,17 +173,6 @@ async fn test(state: &AppState, desk: &Desk, id: &str) -> Reply<Response> {
     Ok(go_done(&desk.at(&format!("/panels/{id}")), what))
 }
 
-/// `POST /staff/b/{brand}/panels/{id}/probe`
-pub async fn probe(State(state): State<AppState>, desk: Desk) -> Reply<Response> {
-    let call = desk.call().timeout(std::time::Duration::from_secs(35));
-    state
-        .clients
-        .provisioning(&call)
-        .probe_panel(provisioning::ProbePanelRequest { panel_id: desk.id.clone() })
-        .await?;
-    Ok(go_done(&desk.at(&format!("/panels/{}", desk.id)), "tested"))
-}
-
 async fn load(state: &AppState, desk: &Desk) -> Reply<Panel> {
     let asked = provisioning::GetPanelRequest { panel_id: desk.id.clone() };
     Ok(state.clients.provisioning(&desk.call()).get_panel(asked).await?.into_inner())
@@ -199,7 +188,11 @@ async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>)
     let manner = desk.manner(state);
     let (tone, word) = health(&panel);
     let here = desk.at(&format!("/panels/{}", panel.id));
-    let mut page = Page::new(&panel.name).badge(tone, word).up("Panels", desk.at("/panels")).refused(failed);
+    let mut page = Page::new(&panel.name)
+        .badge(tone, word)
+        .up("Panels", desk.at("/panels"))
+        .aside("Drift", desk.at(&format!("/drift?panel={}", panel.id)))
+        .refused(failed);
     if panel.sandbox {
         page = page.with(Block::note(Tone::Warn, "SANDBOX", "A simulated panel: its lines play a test picture."));
     }
@@ -240,7 +233,7 @@ async fn render(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>)
             ],
         ))
         .with(Block::Actions(vec![
-            Form::new("", format!("{here}/probe"), "Test connection"),
+            Form::new("", format!("{here}/diagnosis"), "Test connection"),
             Form::new("", format!("{here}/delete"), "Delete panel")
                 .intro("Only possible while no service lives on it.")
                 .field(Field::hidden("expected_version", panel.version.to_string()))

@@ -173,6 +173,9 @@ pub async fn of_staff(walk: &mut Walk, brand: &str) {
         gets.extend([at(&format!("/{list}/x")), at(&format!("/{list}?cursor=rubbish"))]);
     }
     gets.extend([
+        at("/drift?cursor=rubbish"),
+        at("/drift?kind=rubbish"),
+        at("/panels/x/diagnosis"),
         at("/invoices/x/pdf"),
         at("/invoices/x/ubl"),
         at("/invoices/x/explain"),
@@ -187,8 +190,12 @@ pub async fn of_staff(walk: &mut Walk, brand: &str) {
         "/plans/x/state",
         "/panels/new",
         "/panels/x",
-        "/panels/x/probe",
+        "/panels/x/diagnosis",
         "/panels/x/delete",
+        "/drift/preview",
+        "/drift/decide",
+        "/drift/scan",
+        "/drift/rules",
         "/providers",
         "/providers/test",
         "/providers/rotate",

@@ -54,6 +54,7 @@ pub async fn visit(walk: &mut Walk, world: &World) {
         ("coupons-none", "/coupons"),
         ("coupon-new", "/coupons/new"),
         ("panel-new", "/panels/new"),
+        ("drift", "/drift"),
         ("providers", "/providers"),
         ("disputes-none", "/disputes"),
         ("mails", "/mails"),
@@ -123,8 +124,10 @@ pub async fn work(walk: &mut Walk, world: &World, order: &str) {
     walk.visit(&format!("{base}/panels")).await;
     walk.tab.press("tbody a").await;
     world.fault(&world.panel(), "*", "http_503", 0).await;
-    walk.tab.press("form[action$='/probe'] button").await;
+    walk.tab.press("form[action$='/diagnosis'] button").await;
     walk.here("staff-panel-down", 200).await;
+    let text = walk.tab.text().await;
+    assert!(text.contains("What to do:") && text.contains("Test again"), "{text}");
     walk.look("staff-dashboard-panel-down", &base).await;
     world.heal().await;
 
