@@ -60,11 +60,18 @@ impl Troubles {
     /// The first that waits for this call; it waits no more.
     pub(crate) fn take(&mut self, call: &str, said: &str) -> Option<Trouble> {
         let fits = |(begins, about, _): &(String, String, Trouble)| {
-            call.starts_with(begins.as_str()) && (said.contains(about.as_str()) || call.contains(about.as_str()))
+            is_begun(call, begins) && (said.contains(about.as_str()) || call.contains(about.as_str()))
         };
         let place = self.0.iter().position(fits)?;
         self.0.remove(place).map(|(_, _, trouble)| trouble)
     }
+}
+
+/// Whether a call begins so; the order 10 does not begin as the order 1.
+fn is_begun(call: &str, begins: &str) -> bool {
+    let is_digit = |letter: Option<char>| letter.is_some_and(|letter| letter.is_ascii_digit());
+    let rest = call.strip_prefix(begins);
+    rest.is_some_and(|rest| !(is_digit(begins.chars().last()) && is_digit(rest.chars().next())))
 }
 
 #[cfg(test)]
@@ -79,5 +86,8 @@ mod tests {
         assert_eq!(troubles.take("POST /orders", "pay_2"), None);
         assert_eq!(troubles.take("POST /orders", "{custom_id: pay_1}"), Some(Trouble::Cut));
         assert_eq!(troubles.take("POST /orders", "{custom_id: pay_1}"), None);
+        troubles.order("GET /orders/1", "", Trouble::Cut);
+        assert_eq!(troubles.take("GET /orders/10", ""), None);
+        assert_eq!(troubles.take("GET /orders/1/more", ""), Some(Trouble::Cut));
     }
 }

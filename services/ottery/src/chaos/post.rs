@@ -8,6 +8,7 @@ use billing::app::Billing;
 use billing::app::webhook::Webhook;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::plan::{Fate, Gateway};
 
@@ -51,6 +52,7 @@ pub type Fates = Arc<Mutex<HashMap<String, Vec<Fate>>>>;
 /// The post at work.
 pub struct Post {
     letters: mpsc::UnboundedSender<Letter>,
+    closing: CancellationToken,
     carrier: JoinHandle<Carried>,
 }
 
@@ -58,8 +60,10 @@ impl Post {
     /// Begins to carry.
     pub fn start(open: Open, fates: Fates) -> Self {
         let (letters, waiting) = mpsc::unbounded_channel();
+        let closing = CancellationToken::new();
         let carrier = Carrier { open, fates, told: HashMap::new(), held: Vec::new(), carried: Carried::default() };
-        Self { letters, carrier: tokio::spawn(carrier.carry(waiting)) }
+        let carrier = tokio::spawn(carrier.carry(waiting, closing.clone()));
+        Self { letters, closing, carrier }
     }
 
     /// Where providers drop their webhooks.
@@ -67,12 +71,12 @@ impl Post {
         self.letters.clone()
     }
 
-    /// Delivers what is held back and ends. Every slot must be closed.
+    /// Delivers what lies in its slots and what is held back, and ends.
     ///
     /// # Errors
     /// It broke.
     pub async fn close(self) -> anyhow::Result<Carried> {
-        drop(self.letters);
+        self.closing.cancel();
         Ok(self.carrier.await?)
     }
 }
@@ -88,8 +92,14 @@ struct Carrier {
 }
 
 impl Carrier {
-    async fn carry(mut self, mut waiting: mpsc::UnboundedReceiver<Letter>) -> Carried {
-        while let Some(letter) = waiting.recv().await {
+    async fn carry(mut self, mut waiting: mpsc::UnboundedReceiver<Letter>, closing: CancellationToken) -> Carried {
+        loop {
+            let letter = tokio::select! {
+                biased;
+                letter = waiting.recv() => letter,
+                () = closing.cancelled() => None,
+            };
+            let Some(letter) = letter else { break };
             self.carried.sent += 1;
             self.treat(letter).await;
             let now = self.carried.sent;

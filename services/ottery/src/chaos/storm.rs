@@ -29,8 +29,8 @@ const QUIET_LOOKS: u32 = 200;
 const QUIET_EVERY: Duration = Duration::from_millis(50);
 /// The brand's clock moves by this much until the next period begins.
 const STEP: TimeDelta = TimeDelta::hours(12);
-/// Half a week more than a week: renewals are issued, due and charged by then.
-const STEPS: u32 = 14;
+/// A day more than a week: renewals are issued, due and charged by then.
+const STEPS: u32 = 16;
 
 /// A payment of the plan as it went.
 #[derive(Clone, Debug)]
@@ -93,13 +93,12 @@ impl Storm<'_> {
             self.renew(&renewals, &mut gone).await?;
             self.settle().await?;
         }
-        let truth = self.faces.truth().await?;
         // Everything held back is told at last, to a billing that thinks it is done.
-        drop(self.faces);
         self.hands.start().await?;
         let carried = post.close().await?;
         self.hands.kill().await?;
         look_again(self.brand, self.admin).await?;
+        let truth = self.faces.truth().await?;
         Ok(Outcome { gone, truth, by_hand: self.by_hand, carried, restarts: self.hands.restarts, wrong: self.wrong })
     }
 
@@ -216,6 +215,7 @@ impl Storm<'_> {
             self.brand.clock.advance(STEP);
             let billing = self.brand.start().await?;
             while billing.run_batch(self.brand.id).await? > 0 {}
+            billing.pool.close().await;
             for (payment, invoice, subscription) in self.requested().await? {
                 let Some(planned) = planned.get(&subscription).filter(|_| armed.insert(payment)) else { continue };
                 self.expect(payment, planned);
