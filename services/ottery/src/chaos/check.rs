@@ -42,9 +42,13 @@ pub async fn check(admin: &mut PgConnection, pool: &PgPool, outcome: &Outcome) -
     )
     .fetch_all(&mut *admin)
     .await?;
-    let invoices: Vec<Asked> = sqlx::query_as("SELECT id, state, total_minor, paid_minor FROM invoice ORDER BY id")
-        .fetch_all(&mut *admin)
-        .await?;
+    let invoices: Vec<Asked> = sqlx::query_as(
+        "SELECT id, state, total_minor, (SELECT coalesce(sum(a.amount_minor), 0)::bigint FROM allocation a
+              WHERE a.brand_id = i.brand_id AND a.invoice_id = i.id) AS paid_minor
+           FROM invoice i ORDER BY id",
+    )
+    .fetch_all(&mut *admin)
+    .await?;
     let names = names(outcome);
     wrong.extend(attempts.iter().flat_map(|attempt| of_attempt(attempt, outcome, &names)));
     let truly = truly_paid(&attempts, outcome);

@@ -67,7 +67,13 @@ pub async fn run(options: ChaosOptions) -> anyhow::Result<()> {
     }
     server.leave(failures == 0).await?;
     let left_out: Vec<&str> = left_out.iter().map(|(gateway, _)| *gateway).collect();
-    println!("{}", json!({"ok": failures == 0, "seeds": options.seeds, "failures": failures, "left_out": left_out}));
+    // In this order, for whoever reads it by eye.
+    println!(
+        r#"{{"ok":{},"seeds":{},"failures":{failures},"left_out":{}}}"#,
+        failures == 0,
+        options.seeds,
+        json!(left_out)
+    );
     anyhow::ensure!(failures == 0, "{failures} of {} storms left something behind that is not right", options.seeds);
     Ok(())
 }
