@@ -51,6 +51,8 @@ pub enum Command {
     Demo(DemoOptions),
     /// Measure what the platform does beside what the machine could do at most; starts everything it needs.
     Bench(BenchOptions),
+    /// Let seeded storms of faults pass over payments and say what differs afterwards; exits with 1 when something does.
+    Chaos(ChaosOptions),
     /// Check what must always hold; exits with 1 when something does not.
     Doctor(DoctorOptions),
     /// Make a running system agree with `Brand`, `Panel` and `Plan` documents, over its public API; exits with 1 at the
@@ -434,6 +436,33 @@ impl From<BenchTopology> for Topology {
             BenchTopology::Distributed => Self::Distributed,
         }
     }
+}
+
+/// Options of `ottery chaos`.
+#[derive(Clone, Debug, Args)]
+pub struct ChaosOptions {
+    /// What the storms pass over.
+    #[arg(long, value_enum)]
+    pub suite: Suite,
+    /// How many storms.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub seeds: u32,
+    /// The first one's number; the same number is the same plan of faults.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub first_seed: u64,
+    /// Payments of each storm.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
+    pub payments: usize,
+    /// One JSON object a line instead of sentences.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What storms pass over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Suite {
+    /// Payments at every provider.
+    Payments,
 }
 
 /// Options of `ottery doctor`.

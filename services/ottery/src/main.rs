@@ -3,6 +3,7 @@
 mod apply;
 mod assemble;
 mod bench;
+mod chaos;
 mod cli;
 mod cluster;
 mod config;
@@ -64,6 +65,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Config { service } => config::run(config, service.as_deref()),
         Command::Demo(options) => demo::run(options).await,
         Command::Bench(options) => bench::run(options).await,
+        Command::Chaos(options) => chaos::run(options).await,
         Command::Doctor(options) => doctor::run(config, options).await,
         Command::Apply(options) => apply::run(options).await,
         Command::TimeMachine(options) => time_machine::run(options).await,

@@ -60,6 +60,9 @@ pub enum Kind {
     /// nginx's rate-limit page; nothing applied.
     #[serde(rename = "http_503")]
     Http503,
+    /// Too many requests; nothing applied.
+    #[serde(rename = "http_429")]
+    Http429,
     /// nginx's gateway error; applied unless the rule says otherwise.
     #[serde(rename = "http_502")]
     Http502,
@@ -80,6 +83,9 @@ pub struct Rule {
     /// The action it waits for; `*` is any.
     #[serde(default = "any")]
     pub action: String,
+    /// Payments only: words that must stand in the request's address or body, say the reference of one payment; absent is any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
     /// What goes wrong.
     pub kind: Kind,
     /// Milliseconds, where the kind has a delay.
@@ -147,11 +153,16 @@ impl Faults {
     /// The first unspent rule that fits, counted down.
     #[must_use]
     pub fn take(&self, target: &str, action: &str) -> Option<Rule> {
+        self.take_about(target, action, "")
+    }
+
+    fn take_about(&self, target: &str, action: &str, said: &str) -> Option<Rule> {
         let mut armed = self.lock();
         let found = armed.iter_mut().find(|armed| {
             let rule = &armed.rule;
             (rule.target == "*" || rule.target == target)
                 && (rule.action == "*" || rule.action == action)
+                && rule.about.as_ref().is_none_or(|words| said.contains(words.as_str()))
                 && rule.times.is_none_or(|times| armed.hits < times)
         })?;
         found.hits += 1;
@@ -164,7 +175,22 @@ impl Faults {
         F: Fn() -> R,
         R: Future<Output = Reply>,
     {
-        let Some(rule) = self.take(target, action) else {
+        self.around_about(target, (action, ""), no_credits, apply).await
+    }
+
+    /// The same, of a request that says these words.
+    pub async fn around_about<F, R>(
+        &self,
+        target: &str,
+        (action, said): (&str, &str),
+        no_credits: impl FnOnce() -> Reply,
+        apply: F,
+    ) -> Reply
+    where
+        F: Fn() -> R,
+        R: Future<Output = Reply>,
+    {
+        let Some(rule) = self.take_about(target, action, said) else {
             let reply = apply().await;
             self.answered.notify_waiters();
             return reply;
@@ -212,6 +238,7 @@ impl Faults {
             Kind::ResultFalse => spoil(|_| Reply::ok(&serde_json::json!({"result": false})), false).await,
             Kind::OutOfCredits => no_credits(),
             Kind::Http503 => spoil(|_| Reply::nginx(StatusCode::SERVICE_UNAVAILABLE), false).await,
+            Kind::Http429 => spoil(|_| Reply::nginx(StatusCode::TOO_MANY_REQUESTS), false).await,
             Kind::Http502 => spoil(|_| Reply::nginx(StatusCode::BAD_GATEWAY), true).await,
             Kind::WrongSignature | Kind::Smtp451 | Kind::Smtp550 => apply().await,
         }
@@ -230,7 +257,8 @@ mod tests {
     use super::*;
 
     fn rule(target: &str, action: &str, times: Option<u64>) -> Rule {
-        Rule { target: target.into(), action: action.into(), kind: Kind::Null, delay_ms: None, times, apply: None }
+        let (target, action) = (target.into(), action.into());
+        Rule { target, action, about: None, kind: Kind::Null, delay_ms: None, times, apply: None }
     }
 
     #[test]
@@ -242,6 +270,16 @@ mod tests {
         assert!(faults.take("panel:A", "create_line").is_some());
         assert!(faults.take("panel:A", "create_line").is_none());
         assert_eq!(faults.list()[0].hits, 1);
+    }
+
+    #[test]
+    fn a_rule_about_something_waits_for_the_request_that_says_it() {
+        let faults = Faults::default();
+        faults.arm(Rule { about: Some("pay_1".into()), ..rule("payments", "charge", Some(1)) });
+        assert!(faults.take_about("payments", "charge", "/v1/charges {reference: pay_2}").is_none());
+        assert!(faults.take("payments", "charge").is_none());
+        assert!(faults.take_about("payments", "charge", "/v1/charges {reference: pay_1}").is_some());
+        assert!(faults.take_about("payments", "charge", "/v1/charges {reference: pay_1}").is_none());
     }
 
     #[test]

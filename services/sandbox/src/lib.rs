@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod btcpay;
 mod chance;
 mod clock;
 mod config;
@@ -10,7 +11,9 @@ mod http;
 mod mail;
 mod panel;
 mod payments;
+pub mod paypal;
 mod store;
+mod trouble;
 pub mod video;
 
 use std::{net::SocketAddr, sync::Arc};

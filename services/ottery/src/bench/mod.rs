@@ -22,6 +22,7 @@ use crate::cli::{BenchName, BenchOptions};
 
 pub use activation::fire;
 pub use bare::run as bare;
+pub use database::Server;
 pub use load::run as generate;
 pub use renewals::renew;
 

@@ -4,6 +4,7 @@
 mod apply;
 mod bench;
 mod browser;
+mod chaos;
 mod copy;
 mod faults;
 mod options;

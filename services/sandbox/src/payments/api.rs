@@ -94,9 +94,15 @@ impl Payments {
             return Reply::json(StatusCode::UNAUTHORIZED, &body);
         };
         let apply = || async { self.answer(&request, &parts, action, &account).await };
+        let said = format!(
+            "{}?{} {}",
+            request.path,
+            request.query.as_deref().unwrap_or_default(),
+            String::from_utf8_lossy(&request.body)
+        );
         self.context
             .faults
-            .around("payments", action, unavailable, apply)
+            .around_about("payments", (action, &said), unavailable, apply)
             .await
             .with("request-id", &self.context.chance.id("req"))
     }

@@ -5,7 +5,6 @@ use billing::domain::invoice::State as InvoiceState;
 use billing::domain::payment::State;
 use ottery_kit::secret::Secret;
 
-use super::stub::{STORE, TOKEN};
 use super::till::till;
 use crate::world::eur;
 

@@ -12,12 +12,12 @@ use billing::store::refund::Refund;
 use ottery_kernel::{AccountId, Money, PaymentId};
 use ottery_kit::grpc::Problem;
 use ottery_kit::secret::Secret;
+use ottery_sandbox::btcpay::{Btcpay, Checker, STORE, TOKEN};
 use ottery_testkit::proxy::{Proxy, Toxic};
 use serde_json::{Value, json};
 
 use super::schema;
 use super::signer::sign;
-use super::stub::{STORE, Stub, TOKEN};
 use crate::shop;
 use crate::world::{self, World, eur};
 
@@ -26,7 +26,7 @@ pub const SECRET: &str = "3vGL7sXmQ";
 
 pub struct Till {
     pub world: World,
-    pub stub: Stub,
+    pub stub: Btcpay,
     pub network: Proxy,
     pub account: String,
 }
@@ -36,7 +36,8 @@ pub async fn till() -> Till {
     world.billing =
         billing::app::Billing::new(shop::config(), &world.host.of(billing::NAME), world.database.pool.clone())
             .expect("TLS works");
-    let stub = Stub::start().await;
+    let checker = Checker { question: schema::question_fault, answer: schema::answer_fault };
+    let stub = Btcpay::start_checked(checker).await.expect("a free port");
     let network = Proxy::start(stub.address.to_string()).await.expect("a proxy");
     let mut till = Till { world, stub, network, account: String::new() };
     till.account = till.put(|_| ()).await.expect("kept");

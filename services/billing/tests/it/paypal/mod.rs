@@ -1,5 +1,5 @@
-//! Payments at PayPal, over the wire against a stub of our own: no independent one exists. What the stub answers is checked
-//! against PayPal's own API descriptions, and webhooks are signed by openssl and Python.
+//! Payments at PayPal, over the wire against the sandbox's PayPal: no independent one exists. What it answers is checked against
+//! PayPal's own API descriptions, and webhooks are signed by openssl.
 
 mod charges;
 mod payments;
@@ -7,7 +7,5 @@ mod polls;
 mod refunds;
 mod reports;
 mod schema;
-mod signer;
-mod stub;
 mod till;
 mod webhooks;

@@ -13,11 +13,11 @@ use billing::store::payment::{AttemptKind, AttemptRequest, Payment};
 use ottery_kernel::{AccountId, PaymentId};
 use ottery_kit::grpc::Problem;
 use ottery_kit::secret::Secret;
+use ottery_sandbox::paypal::{CLIENT, CLIENT_SECRET, Paypal, Signer};
 use ottery_testkit::proxy::{Proxy, Toxic};
 use serde_json::{Value, json};
 
-use super::signer::Signer;
-use super::stub::{CLIENT, CLIENT_SECRET, Stub};
+use super::schema;
 use crate::shop;
 use crate::world::{self, World};
 
@@ -26,7 +26,7 @@ pub const WEBHOOK_ID: &str = "WH-OURS";
 
 pub struct Till {
     pub world: World,
-    pub stub: Stub,
+    pub stub: Paypal,
     pub signer: Signer,
     pub network: Proxy,
     pub account: String,
@@ -40,19 +40,25 @@ pub async fn till() -> Till {
 pub async fn till_told_by(name: &str) -> Till {
     let mut world = world::world().await;
     let config = shop::config();
-    let signer = Signer::named(name);
-    let anchors = Anchors::from_pem(&signer.authority()).expect("an authority");
+    let signer = signer(name);
+    let anchors = Anchors::from_pem(&signer.authority().expect("a file")).expect("an authority");
     let providers =
         Providers::new(&config.allow_networks, config.payments.call_timeout(), anchors, &[]).expect("TLS works");
     world.billing = billing::app::Billing::new(config, &world.host.of(billing::NAME), world.database.pool.clone())
         .expect("TLS works");
     world.billing.providers = providers;
-    let stub = Stub::start().await;
-    stub.held(|held| held.certificate = signer.certificate());
+    let stub = Paypal::start_checked(schema::fault).await.expect("a free port");
+    stub.held(|held| held.certificate = signer.certificate().expect("a file"));
     let network = Proxy::start(stub.address.to_string()).await.expect("a proxy");
     let mut till = Till { world, stub, signer, network, account: String::new() };
     till.account = till.put(|_| ()).await.expect("kept");
     till
+}
+
+/// What signs webhooks, with a certificate of that name.
+pub fn signer(name: &str) -> Signer {
+    let folder = std::env::temp_dir().join(format!("paypal-{}", uuid::Uuid::now_v7().simple()));
+    Signer::named(name, folder).expect("openssl makes keys")
 }
 
 impl Till {
@@ -181,7 +187,7 @@ impl Till {
         let body = body.expect("JSON");
         let (transmission, time) = ("69cd13f0-d67a-11e5-baa3-778b53f4ae55", "2026-11-20T10:00:00Z");
         let certificate = format!("{}/v1/notifications/certs/CERT-1", self.base_url());
-        let signature = self.signer.sign(transmission, time, webhook_id, &body);
+        let signature = self.signer.sign(transmission, time, webhook_id, &body).expect("openssl signs");
         let headers = [
             ("paypal-transmission-id", transmission),
             ("paypal-transmission-time", time),

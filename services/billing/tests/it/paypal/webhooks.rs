@@ -11,8 +11,7 @@ use ottery_kit::grpc::Code;
 use ottery_kit::secret::Secret;
 use serde_json::json;
 
-use super::signer::Signer;
-use super::till::{WEBHOOK_ID, till, till_told_by};
+use super::till::{WEBHOOK_ID, signer, till, till_told_by};
 
 #[tokio::test]
 async fn case_052_and_054_fault_f14_twenty_copies_and_a_late_first_event_settle_once() {
@@ -94,8 +93,8 @@ async fn secure_s19_a_certificate_kept_for_one_account_is_not_believed_by_anothe
 async fn secure_s19_a_certificate_of_another_name_or_authority_is_not_believed() {
     let mut till = till().await;
     // Of an authority nobody knows.
-    let stranger = Signer::named("messageverificationcerts.paypal.com");
-    till.stub.held(|held| held.certificate = stranger.certificate());
+    let stranger = signer("messageverificationcerts.paypal.com");
+    till.stub.held(|held| held.certificate = stranger.certificate().expect("a file"));
     till.signer = stranger;
     assert!(till.tell("PAYMENT.CAPTURE.COMPLETED", json!({"id": "C1"})).await.is_err());
     assert!(till.world.billing.host.metrics.encode().contains("outcome=\"certificate\""));

@@ -1,43 +1,32 @@
-//! A PayPal of our own: orders, captures, refunds, the vault and disputes, with the faults of a network and of a payer. Every
-//! answer is as PayPal describes it, or the test that got it fails.
+//! What this PayPal holds, and what it answers.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, HashMap};
 
-use axum::Router;
-use axum::body::to_bytes;
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::AbortHandle;
 
-use super::schema;
-
-pub const CLIENT: &str = "client-1";
-pub const CLIENT_SECRET: &str = "secret-1";
+use crate::trouble::Troubles;
 
 /// A call as it arrived.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seen {
+    /// Method and path.
     pub call: String,
+    /// Its idempotency key.
     pub key: String,
+    /// Its body; null when it is no JSON.
     pub body: Value,
 }
 
-#[derive(Clone, Copy)]
-struct Fault {
-    status: u16,
-    is_applied: bool,
-}
-
-#[derive(Default)]
+/// All of it, for whoever looks behind its back.
+#[derive(Debug, Default)]
 pub struct Held {
+    /// Orders by id.
     pub orders: BTreeMap<String, Value>,
+    /// Saved wallets by id.
     pub vault: BTreeMap<String, Value>,
+    /// Wallets that are to be saved without an order, by id.
     pub setups: BTreeMap<String, Value>,
+    /// Disputes by id.
     pub disputes: BTreeMap<String, Value>,
     /// Whatever happened, the oldest first.
     pub events: Vec<Value>,
@@ -45,9 +34,13 @@ pub struct Held {
     pub capture_status: String,
     /// A word with which charges are refused.
     pub refusal: String,
+    /// What signs webhooks, in PEM.
     pub certificate: Vec<u8>,
+    /// How often it was fetched.
     pub certificates_asked: usize,
+    /// Tokens handed out.
     pub tokens_made: usize,
+    /// No token is taken until another one was made.
     pub is_token_old: bool,
     /// Lists of events that were asked for until some time.
     pub windows: usize,
@@ -57,30 +50,18 @@ pub struct Held {
     pub customer_gone: String,
     /// Wallets are saved only after the order was captured.
     pub saves_late: bool,
+    /// Calls, the oldest first.
     pub seen: Vec<Seen>,
+    /// Answers that are not as described, and calls that should not be.
     pub wrong: Vec<String>,
-    by_key: HashMap<String, (u16, Value)>,
-    faults: VecDeque<(String, Fault)>,
+    pub(super) by_key: HashMap<String, (u16, Value)>,
+    pub(super) troubles: Troubles,
     count: usize,
 }
 
-pub struct Stub {
-    held: Arc<Mutex<Held>>,
-    pub address: SocketAddr,
-    _task: Task,
-}
+pub(super) type Answer = (u16, Value);
 
-struct Task(AbortHandle);
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-pub type Answer = (u16, Value);
-
-fn problem(status: u16, issue: &str) -> Answer {
+pub(super) fn problem(status: u16, issue: &str) -> Answer {
     let name = match status {
         404 => "RESOURCE_NOT_FOUND",
         422 => "UNPROCESSABLE_ENTITY",
@@ -92,55 +73,17 @@ fn problem(status: u16, issue: &str) -> Answer {
     )
 }
 
-impl Stub {
-    pub async fn start() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-        let address = listener.local_addr().expect("bound");
-        let held: Arc<Mutex<Held>> = Arc::default();
-        let app = Router::new().fallback(handle).with_state(held.clone());
-        let serve = async move { axum::serve(listener, app).await.expect("served") };
-        Self { held, address, _task: Task(tokio::spawn(serve).abort_handle()) }
-    }
-
-    pub fn held<T>(&self, look: impl FnOnce(&mut Held) -> T) -> T {
-        look(&mut self.held.lock().expect("nobody panicked"))
-    }
-
-    /// The payer agrees on PayPal's page.
-    pub fn approve(&self, order: &str) {
-        self.held(|held| held.orders.get_mut(order).expect("an order")["status"] = json!("APPROVED"));
-    }
-
-    pub fn order(&self, id: &str) -> Value {
-        self.held(|held| held.orders[id].clone())
-    }
-
-    /// The next call that begins so is answered with that status, done or not.
-    pub fn fault(&self, begins: &str, status: u16, is_applied: bool) {
-        self.held(|held| held.faults.push_back((begins.to_owned(), Fault { status, is_applied })));
-    }
-
-    pub fn seen(&self, begins: &str) -> Vec<Seen> {
-        self.held(|held| held.seen.iter().filter(|seen| seen.call.starts_with(begins)).cloned().collect())
-    }
-
-    /// Captures under our reference that are money.
-    pub fn captures(&self, reference: &str) -> usize {
-        let is_ours = |capture: &&Value| capture["custom_id"] == reference && capture["status"] != "DECLINED";
-        self.held(|held| held.captures().filter(is_ours).count())
-    }
-
-    /// Whether everything that was answered is as described.
-    pub fn assert_described(&self) {
-        self.held(|held| assert!(held.wrong.is_empty(), "{:#?}", held.wrong));
-    }
-}
-
 impl Held {
-    fn captures(&self) -> impl Iterator<Item = &Value> {
+    pub(super) fn captures(&self) -> impl Iterator<Item = &Value> {
         self.orders
             .values()
             .flat_map(|order| order["purchase_units"][0]["payments"]["captures"].as_array().into_iter().flatten())
+    }
+
+    /// Whether a caller shows a token that was handed out, be it to another process.
+    pub(super) fn knows_token(&self, authorization: &str) -> bool {
+        let told = authorization.strip_prefix("Bearer A21-").and_then(|number| number.parse::<usize>().ok());
+        told.is_some_and(|number| (1..=self.tokens_made).contains(&number))
     }
 
     /// What comes again is not known any more.
@@ -187,6 +130,7 @@ impl Held {
         }
     }
 
+    /// Takes the money of an order.
     pub fn capture(&mut self, id: &str) -> Answer {
         let Some(order) = self.orders.get(id).cloned() else { return problem(404, "INVALID_RESOURCE_ID") };
         let unit = &order["purchase_units"][0];
@@ -289,7 +233,7 @@ impl Held {
         (200, json!({"count": shown.len(), "events": shown, "links": links}))
     }
 
-    fn answer(&mut self, method: &str, path: &str, query: &str, body: &Value) -> Answer {
+    pub(super) fn answer(&mut self, method: &str, path: &str, query: &str, body: &Value) -> Answer {
         let found = |map: &BTreeMap<String, Value>, id: &str| match map.get(id) {
             Some(object) => (200, object.clone()),
             None => problem(404, "INVALID_RESOURCE_ID"),
@@ -367,63 +311,5 @@ impl Held {
             }
             _ => problem(404, "INVALID_RESOURCE_ID"),
         }
-    }
-}
-
-fn reply((status, body): Answer) -> Response {
-    let status = StatusCode::from_u16(status).expect("a status");
-    if body.is_null() { status.into_response() } else { (status, axum::Json(body)).into_response() }
-}
-
-async fn handle(State(held): State<Arc<Mutex<Held>>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let body = to_bytes(body, 1024 * 1024).await.expect("a body");
-    let header =
-        |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    let (method, path) = (parts.method.as_str().to_owned(), parts.uri.path().to_owned());
-    let mut held = held.lock().expect("nobody panicked");
-    if path.starts_with("/v1/notifications/certs/") {
-        held.certificates_asked += 1;
-        return held.certificate.clone().into_response();
-    }
-    if path == "/v1/oauth2/token" {
-        use base64::Engine as _;
-        let known = base64::engine::general_purpose::STANDARD.encode(format!("{CLIENT}:{CLIENT_SECRET}"));
-        if header("authorization") != format!("Basic {known}") || &body[..] != b"grant_type=client_credentials" {
-            return reply((401, json!({"error": "invalid_client"})));
-        }
-        held.tokens_made += 1;
-        held.is_token_old = false;
-        let token = format!("A21-{}", held.tokens_made);
-        return reply((200, json!({"access_token": token, "token_type": "Bearer", "expires_in": 32_400})));
-    }
-    if held.is_token_old || header("authorization") != format!("Bearer A21-{}", held.tokens_made) {
-        return reply((401, json!({"name": "AUTHENTICATION_FAILURE", "message": "old", "debug_id": "d1"})));
-    }
-    let (call, query) = (format!("{method} {path}"), parts.uri.query().unwrap_or_default().to_owned());
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let key = header("paypal-request-id");
-    held.seen.push(Seen { call: call.clone(), key: key.clone(), body: body.clone() });
-    assert!(method != "POST" || (1..=108).contains(&key.len()), "every POST has a key: {call}");
-    let place = held.faults.iter().position(|(begins, _)| call.starts_with(begins.as_str()));
-    let fault = place.and_then(|place| held.faults.remove(place)).map(|(_, fault)| fault);
-    if fault.is_some_and(|fault| !fault.is_applied) {
-        return reply(problem(fault.map_or(500, |fault| fault.status), "SIMULATED"));
-    }
-    let known = held.by_key.get(&key).filter(|_| !key.is_empty()).cloned();
-    let answer = known.unwrap_or_else(|| held.answer(&method, &path, &query, &body));
-    // PayPal forgets a call it refused.
-    if !key.is_empty() && answer.0 < 300 {
-        held.by_key.insert(key, answer.clone());
-    }
-    if answer.0 < 300
-        && answer.0 != 204
-        && let Some(wrong) = schema::fault(&method, &path, answer.0, &answer.1)
-    {
-        held.wrong.push(wrong);
-    }
-    match fault {
-        Some(fault) => reply(problem(fault.status, "SIMULATED")),
-        None => reply(answer),
     }
 }
