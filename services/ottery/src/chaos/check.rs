@@ -160,3 +160,79 @@ async fn books(admin: &mut PgConnection, outcome: &Outcome) -> anyhow::Result<Ve
     }
     Ok(wrong)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chaos::post::Carried;
+
+    fn outcome(took: &[i64]) -> Outcome {
+        let truth =
+            [(reference(Uuid::nil()), took.to_vec())].into_iter().filter(|(_, took)| !took.is_empty()).collect();
+        Outcome {
+            gone: Vec::new(),
+            truth,
+            by_hand: BTreeMap::new(),
+            carried: Carried::default(),
+            restarts: 0,
+            wrong: Vec::new(),
+        }
+    }
+
+    fn attempt(state: &str, received_minor: Option<i64>) -> Attempt {
+        Attempt {
+            id: Uuid::nil(),
+            invoice_id: Uuid::nil(),
+            kind: "hosted".into(),
+            state: state.into(),
+            is_processing: false,
+            received_minor,
+            provider: "sandbox".into(),
+        }
+    }
+
+    #[test]
+    fn a_payment_is_right_only_when_it_is_what_the_provider_took() {
+        let is_right =
+            |attempt: &Attempt, took: &[i64]| of_attempt(attempt, &outcome(took), &HashMap::new()).is_empty();
+        assert!(is_right(&attempt("succeeded", Some(500)), &[500]));
+        assert!(is_right(&attempt("pending", None), &[]) && is_right(&attempt("cancelled", None), &[]));
+        for (wrong, took) in [
+            (attempt("succeeded", Some(500)), &[][..]),
+            (attempt("succeeded", Some(500)), &[400]),
+            (attempt("succeeded", Some(1_000)), &[500, 500]),
+            (attempt("failed", None), &[500]),
+            (attempt("unknown", None), &[]),
+            (attempt("sent", None), &[]),
+            (Attempt { kind: "saved".into(), ..attempt("requested", None) }, &[]),
+            (Attempt { is_processing: true, ..attempt("pending", None) }, &[]),
+        ] {
+            assert!(!is_right(&wrong, took), "{wrong:?} {took:?}");
+        }
+    }
+
+    #[test]
+    fn an_invoice_is_right_only_when_it_was_paid_once() {
+        let asked =
+            |state: &str, paid_minor| Asked { id: Uuid::nil(), state: state.into(), total_minor: 500, paid_minor };
+        let is_right = |invoice: &Asked, took: &[i64]| {
+            of_invoice(invoice, &BTreeMap::from([(Uuid::nil(), took.to_vec())]), &HashMap::new()).is_empty()
+        };
+        assert!(is_right(&asked("closed", 500), &[500]) && is_right(&asked("open", 0), &[]));
+        assert!(is_right(&asked("open", 200), &[200]), "a part is no whole");
+        for (wrong, took) in [
+            (asked("open", 500), &[500][..]),
+            (asked("closed", 500), &[]),
+            (asked("closed", 500), &[500, 500]),
+            (asked("void", 0), &[500]),
+        ] {
+            assert!(!is_right(&wrong, took), "{wrong:?} {took:?}");
+        }
+    }
+
+    #[test]
+    fn money_for_nobody_here_is_found() {
+        assert_eq!(strangers(&[], &outcome(&[500])).len(), 1);
+        assert!(strangers(&[attempt("succeeded", Some(500))], &outcome(&[500])).is_empty());
+    }
+}

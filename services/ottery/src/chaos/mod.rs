@@ -136,10 +136,13 @@ fn summary(seed: u64, outcome: &Outcome, wrong: &[String]) -> Value {
         *gateways.entry(gone.planned.gateway.as_str()).or_default() += 1;
     }
     let renewals = outcome.gone.iter().filter(|gone| gone.planned.renews.is_some() && gone.invoice.is_some()).count();
-    let gave_up: Vec<&str> = outcome.gone.iter().filter_map(|gone| gone.gave_up.as_deref()).collect();
+    let mut gave_up: BTreeMap<&str, u64> = BTreeMap::new();
+    for why in outcome.gone.iter().filter_map(|gone| gone.gave_up.as_deref()) {
+        *gave_up.entry(why).or_default() += 1;
+    }
     json!({
         "seed": seed, "payments": outcome.gone.len(), "gateways": gateways, "renewals": renewals,
-        "gave_up": gave_up.len(), "restarts": outcome.restarts, "webhooks": outcome.carried,
+        "gave_up": gave_up, "restarts": outcome.restarts, "webhooks": outcome.carried,
         "taken": outcome.truth.len() + outcome.by_hand.len(), "differences": wrong,
     })
 }
