@@ -11,6 +11,8 @@ pub enum PayKind {
     PayPal,
     /// Bitcoin: sent to an address, or by lightning.
     Bitcoin,
+    /// Ether, sent to an address.
+    Ethereum,
 }
 
 /// How an account is read where a customer chooses: as the operator calls it, else by what it is paid with there.

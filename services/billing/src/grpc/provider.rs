@@ -95,6 +95,7 @@ pub(super) async fn list_pay_ways(
             PayKind::Sandbox => proto::pay_way::Kind::Sandbox,
             PayKind::PayPal => proto::pay_way::Kind::Paypal,
             PayKind::Bitcoin => proto::pay_way::Kind::Bitcoin,
+            PayKind::Ethereum => proto::pay_way::Kind::Ethereum,
         };
         Some(proto::PayWay {
             provider_account_id: account.id.to_string(),

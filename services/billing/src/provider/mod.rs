@@ -8,6 +8,7 @@ pub mod assumed;
 pub mod bitcoin;
 pub mod btcpay;
 pub mod coin;
+pub mod ethereum;
 mod minimum;
 pub mod paypal;
 mod registry;
@@ -32,6 +33,7 @@ use crate::domain::payment::{SavedToken, Truth};
 use crate::domain::{dispute, refund};
 
 pub use self::bitcoin::Bitcoin;
+pub use self::ethereum::Ethereum;
 pub use btcpay::BtcPay;
 pub use paypal::PayPal;
 pub use registry::Providers;

@@ -29,8 +29,9 @@ view! {
 
 words! {
     /// What is paid with. `card`: a card, or what else the provider's page offers; `sandbox`: a test card, no money moves; `paypal`:
-    /// a PayPal wallet; `bitcoin`: Bitcoin, sent to an address or by lightning.
-    PayKind from billing::pay_way::Kind { Card, Sandbox, Paypal, Bitcoin }
+    /// a PayPal wallet; `bitcoin`: Bitcoin, sent to an address or by lightning;
+    /// `ethereum`: ether, sent to an address.
+    PayKind from billing::pay_way::Kind { Card, Sandbox, Paypal, Bitcoin, Ethereum }
 }
 
 view! {

@@ -82,6 +82,10 @@ async fn draw(state: &AppState, brand: &Brand, ui: &Ui, token: &str, failed: Opt
             ),
         ];
         page = page.with(Block::facts("", facts));
+        if deposit.coin == "ETH" {
+            let text = "Send ether on Ethereum itself. Tokens, and ether on another network, do not arrive here.";
+            page = page.with(Block::note(Tone::Warn, "Ether only", text));
+        }
     }
     if !deposit.transfers.is_empty() {
         let rows = deposit
