@@ -24,6 +24,8 @@ pub struct Config {
     pub payments: Payments,
     /// Payments by coins.
     pub coins: Coins,
+    /// Payments that people record.
+    pub by_hand: ByHand,
     /// What the fraud screen remembers.
     pub screening: Screening,
     /// Validation of VAT numbers.
@@ -122,6 +124,8 @@ pub struct Payments {
     pub poll_ms: u64,
     /// How long a call may take before its outcome is unknown.
     pub call_timeout_seconds: u64,
+    /// How long a payment page is given before the provider is asked what became of it.
+    pub page_patience_seconds: u32,
     /// When an unknown outcome becomes a task for staff.
     pub unknown_minutes: u32,
     /// Events and calls worked on at the same time.
@@ -147,11 +151,25 @@ impl Payments {
         Duration::from_secs(self.call_timeout_seconds * 3)
     }
 
+    /// How long a payment page is given before the provider is asked.
+    #[must_use]
+    pub fn page_patience(&self) -> TimeDelta {
+        TimeDelta::seconds(self.page_patience_seconds.into())
+    }
+
     /// When an unknown outcome becomes a task.
     #[must_use]
     pub fn unknown_max(&self) -> TimeDelta {
         TimeDelta::minutes(self.unknown_minutes.into())
     }
+}
+
+/// Payments that people record.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ByHand {
+    /// How long files that customers send as proofs are kept.
+    pub proof_days: u32,
 }
 
 /// Payments by coins.

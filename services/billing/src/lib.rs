@@ -41,13 +41,15 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 pub async fn build(config: Config, host: Host) -> anyhow::Result<Service> {
     let pool = host.pool(NAME).await?;
     let billing = Billing::new(config, &host, pool.clone())?;
-    let routes =
-        tonic::service::Routes::new(BillingServiceServer::new(grpc::service::BillingGrpc { app: billing.clone() }))
-            .add_service(DunningServiceServer::new(grpc::dunning::DunningGrpc { app: billing.clone() }))
-            .add_service(GiftServiceServer::new(grpc::gift::GiftGrpc { app: billing.clone() }))
-            .add_service(ResellerServiceServer::new(grpc::reseller::ResellerGrpc { app: billing.clone() }))
-            .add_service(ScreeningServiceServer::new(grpc::screening::ScreeningGrpc { app: billing.clone() }))
-            .add_service(TimeMachineServiceServer::new(grpc::time_machine::TimeMachineGrpc { app: billing.clone() }));
+    let routes = tonic::service::Routes::new(
+        BillingServiceServer::new(grpc::service::BillingGrpc { app: billing.clone() })
+            .max_decoding_message_size(grpc::MESSAGE_BYTES_MAX),
+    )
+    .add_service(DunningServiceServer::new(grpc::dunning::DunningGrpc { app: billing.clone() }))
+    .add_service(GiftServiceServer::new(grpc::gift::GiftGrpc { app: billing.clone() }))
+    .add_service(ResellerServiceServer::new(grpc::reseller::ResellerGrpc { app: billing.clone() }))
+    .add_service(ScreeningServiceServer::new(grpc::screening::ScreeningGrpc { app: billing.clone() }))
+    .add_service(TimeMachineServiceServer::new(grpc::time_machine::TimeMachineGrpc { app: billing.clone() }));
     let (counting, watching) = (billing.clone(), billing.clone());
     let expiring = Arc::new(billing.clone());
     let mut service = Service::new(NAME, &host, pool)

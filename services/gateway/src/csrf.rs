@@ -14,7 +14,7 @@ use crate::session::has_bearer;
 /// Refuses what another site may have sent.
 ///
 /// # Errors
-/// 403 `cross_site` or `origin_missing`, 415 for a body that is neither JSON (API) nor a plain form (pages).
+/// 403 `cross_site` or `origin_missing`, 415 for a body that is neither JSON (API) nor a form (pages).
 pub fn check(method: &Method, class: RouteClass, headers: &HeaderMap, request: &RequestInfo) -> Result<(), Refusal> {
     if method.is_safe() || class == RouteClass::Webhook {
         return Ok(());
@@ -58,6 +58,8 @@ fn content_type(class: RouteClass, headers: &HeaderMap) -> Result<(), Refusal> {
     let wanted = if class == RouteClass::Api { "application/json" } else { "application/x-www-form-urlencoded" };
     match kind {
         Some(kind) if kind == wanted => Ok(()),
+        // What a form of ours with a file sends; whose form it is, is asked for next.
+        Some(kind) if class == RouteClass::Page && kind == "multipart/form-data" => Ok(()),
         None if !has_body(headers) => Ok(()),
         _ => Err(Refusal::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -126,6 +128,11 @@ mod tests {
         }
         assert_eq!(verdict(RouteClass::Page, &[FORM, OWN]), Ok(()));
         assert_eq!(verdict(RouteClass::Page, &[JSON, OWN]), Err("content_type".to_owned()));
+        // A form with a file: whose it is, is asked for as of any other.
+        const FILE: (&str, &str) = ("content-type", "multipart/form-data; boundary=x");
+        assert_eq!(verdict(RouteClass::Page, &[FILE, OWN]), Ok(()));
+        assert_eq!(verdict(RouteClass::Page, &[FILE]), Err("origin_missing".to_owned()));
+        assert_eq!(verdict(RouteClass::Page, &[FILE, ("sec-fetch-site", "cross-site")]), Err("cross_site".to_owned()));
         assert_eq!(verdict(RouteClass::Page, &[FORM, ("origin", "null")]), Err("cross_site".to_owned()));
         assert_eq!(verdict(RouteClass::Page, &[FORM]), Err("origin_missing".to_owned()));
     }

@@ -17,6 +17,8 @@ pub const METHODS: &str = "/account/methods";
 pub const PAY: &str = "/pay/{token}";
 /// Page on which coins are waited for; billing makes the address.
 pub const COIN: &str = "/pay/coin/{token}";
+/// Page of a payment that is sent by bank or handed over; billing makes the address.
+pub const BY_HAND: &str = "/pay/by-hand/{token}";
 /// Page of a subscription.
 pub const SUBSCRIPTION: &str = "/account/subscriptions/{subscription}";
 

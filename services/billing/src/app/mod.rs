@@ -123,6 +123,16 @@ impl Billing {
         let now = brand_now(&mut tx, brand, &*self.clock).await?;
         Ok((tx, now))
     }
+
+    /// As [`Self::begin`], for what runs with every payment: see [`db::begin_by_key`].
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn begin_by_key(&self, brand: BrandId) -> Result<(PgTransaction<'static>, DateTime<Utc>), Problem> {
+        let mut tx = db::begin_by_key(&self.pool, Scope::Brand(brand)).await?;
+        let now = brand_now(&mut tx, brand, &*self.clock).await?;
+        Ok((tx, now))
+    }
 }
 
 /// The brand's settings.

@@ -148,6 +148,14 @@ impl Billing {
             errand::again(&mut tx, id.as_uuid(), TimeDelta::hours(1)).await?;
             return Ok(tx.commit().await?);
         };
+        // Nobody can be called: a person sends it and records that, however long it takes.
+        if let Some(kind) = reached.provider.by_hand() {
+            move_to(&mut refund, Command::Wait, now)?;
+            store::refund::save(&mut tx, &refund).await?;
+            self.ask_for_payout(&mut tx, brand, kind, &payment, &refund, now).await?;
+            errand::done(&mut tx, id.as_uuid()).await?;
+            return Ok(tx.commit().await?);
+        }
         // Whoever made the call never came back from it.
         if refund.state == State::Sent {
             move_to(&mut refund, Command::Lose, now)?;
@@ -252,7 +260,27 @@ impl Billing {
         self.apply_refund_truth(tx, brand, id, &fact.truth, 0, now).await
     }
 
-    async fn apply_refund_truth(
+    /// Money that was booked was none: it is booked the other way round, once per reference, and credited where it had paid. The
+    /// caller holds the payment's lock and commits.
+    #[expect(clippy::too_many_arguments, reason = "one transaction's worth of facts")]
+    pub(crate) async fn book_back(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        brand: BrandId,
+        payment: &Payment,
+        amount: Money,
+        reference: &str,
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), Problem> {
+        let reason = reason.chars().take(REASON_CHARS_MAX).collect();
+        let refund = Refund { reason, ..mirrored(payment, amount, reference, now) };
+        store::refund::insert(tx, brand, &refund).await?;
+        let truth = Truth { provider_ref: reference.to_owned(), state: State::Succeeded };
+        self.apply_refund_truth(tx, brand, refund.id, &truth, 0, now).await
+    }
+
+    pub(crate) async fn apply_refund_truth(
         &self,
         tx: &mut PgTransaction<'_>,
         brand: BrandId,
@@ -447,7 +475,15 @@ pub(super) async fn mirror(
     after: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<RefundId, Problem> {
-    let refund = Refund {
+    let refund = mirrored(payment, amount, reference, now);
+    store::refund::insert(tx, brand, &refund).await?;
+    errand::plan(tx, brand, errand::Kind::Refund, &[refund.id.as_uuid()], after).await?;
+    Ok(refund.id)
+}
+
+/// A refund nobody here asked for.
+fn mirrored(payment: &Payment, amount: Money, reference: &str, now: DateTime<Utc>) -> Refund {
+    Refund {
         id: RefundId::new(now),
         payment: payment.id,
         invoice: payment.invoice,
@@ -463,10 +499,7 @@ pub(super) async fn mirror(
         created_at: now,
         finished_at: None,
         sent_ago: None,
-    };
-    store::refund::insert(tx, brand, &refund).await?;
-    errand::plan(tx, brand, errand::Kind::Refund, &[refund.id.as_uuid()], after).await?;
-    Ok(refund.id)
+    }
 }
 
 /// The invoice a refund is of: the only one the payment was for, or the one that is named.

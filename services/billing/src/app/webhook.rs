@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt as _, stream};
 use ottery_kernel::PaymentId;
-use ottery_kit::db::{Scope, begin};
+use ottery_kit::db::{Scope, begin, begin_by_key};
 use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
 
@@ -72,7 +72,7 @@ impl Billing {
         }
         let Ok(id) = webhook.account.parse::<ProviderAccountId>() else { return Ok(Err(None)) };
         let Some(brand) = store::provider_account::brand_of(&self.pool, id).await? else { return Ok(Err(None)) };
-        let mut tx = begin(&self.pool, Scope::Brand(brand)).await?;
+        let mut tx = begin_by_key(&self.pool, Scope::Brand(brand)).await?;
         let Some(account) = store::provider_account::get(&mut tx, id).await? else { return Ok(Err(None)) };
         let Some(provider) = self.providers.get(&account.provider) else { return Ok(Err(None)) };
         let now = store::provider_account::real_now(&mut tx).await?;
@@ -133,7 +133,7 @@ impl Billing {
 
     async fn apply_event(&self, claim: &Claim) -> Result<(), Problem> {
         let brand = claim.brand;
-        let mut tx = begin(&self.pool, Scope::Brand(brand)).await?;
+        let mut tx = begin_by_key(&self.pool, Scope::Brand(brand)).await?;
         let Some(event) = provider_event::get(&mut tx, claim).await? else {
             provider_event::finish(&mut tx, claim, End::Applied, "").await?;
             return Ok(tx.commit().await?);
@@ -227,7 +227,7 @@ impl Billing {
         truth: Result<Truth, CallError>,
     ) -> Result<(), Problem> {
         let brand = work.claim.brand;
-        let (mut tx, now) = self.begin(brand).await?;
+        let (mut tx, now) = self.begin_by_key(brand).await?;
         match truth {
             Ok(truth) => {
                 let teller = Teller { account: work.reached.id, provider: work.reached.provider.name(), tries: 0 };

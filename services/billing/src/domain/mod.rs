@@ -5,6 +5,7 @@ pub mod address;
 pub mod amount_limit;
 pub mod amount_rules;
 pub mod bitcoin;
+pub mod by_hand;
 pub mod calendar;
 pub mod change_lines;
 pub mod coin;

@@ -13,6 +13,10 @@ pub enum PayKind {
     Bitcoin,
     /// Ether, sent to an address.
     Ethereum,
+    /// Money sent to the operator's bank account.
+    BankTransfer,
+    /// Money handed over.
+    Cash,
 }
 
 /// How an account is read where a customer chooses: as the operator calls it, else by what it is paid with there.

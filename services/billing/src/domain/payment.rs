@@ -284,9 +284,10 @@ pub const LATER: char = '~';
 /// Behind the provider's id of a payment: the refund that stands for what was taken back of it.
 pub const REVERSED: &str = ":reversed";
 
-/// When an attempt that waits is looked at again, after this many looks.
+/// When an attempt that waits is looked at again, after this many looks. `patience` is how long a page is given before the
+/// provider is asked at all.
 #[must_use]
-pub fn next_look(state: State, tries: u32) -> Option<TimeDelta> {
+pub fn next_look(state: State, tries: u32, patience: TimeDelta) -> Option<TimeDelta> {
     let gap = |gaps: &[TimeDelta]| {
         let index = usize::try_from(tries).unwrap_or(usize::MAX).min(gaps.len() - 1);
         Some(gaps[index])
@@ -301,9 +302,8 @@ pub fn next_look(state: State, tries: u32) -> Option<TimeDelta> {
             TimeDelta::hours(1),
         ]),
         // A webhook usually comes first; this finds the payment when it does not.
-        State::Pending => {
-            gap(&[TimeDelta::minutes(2), TimeDelta::minutes(5), TimeDelta::minutes(15), TimeDelta::hours(1)])
-        }
+        State::Pending => gap(&[patience, TimeDelta::minutes(5), TimeDelta::minutes(15), TimeDelta::hours(1)])
+            .map(|gap| gap.max(patience)),
         State::ActionRequired | State::Succeeded | State::Failed | State::Cancelled => None,
     }
 }
@@ -356,10 +356,22 @@ mod tests {
     }
 
     #[test]
+    fn a_page_is_given_its_time_before_anybody_asks_and_the_gaps_only_grow() {
+        for patience in [TimeDelta::minutes(2), TimeDelta::minutes(20), TimeDelta::days(1)] {
+            let gaps: Vec<_> = (0..6).map(|tries| next_look(State::Pending, tries, patience).unwrap()).collect();
+            assert_eq!(gaps[0], patience);
+            assert!(gaps.is_sorted(), "{gaps:?}");
+        }
+    }
+
+    #[test]
     fn states_read_back() {
         for state in State::ALL {
             assert_eq!(State::from_text(state.as_str()), Some(state));
-            assert_eq!(next_look(state, 99).is_none(), state.is_final() || state == State::ActionRequired);
+            assert_eq!(
+                next_look(state, 99, TimeDelta::minutes(2)).is_none(),
+                state.is_final() || state == State::ActionRequired
+            );
         }
     }
 }

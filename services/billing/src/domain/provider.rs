@@ -7,6 +7,7 @@ use ottery_kernel::{Currency, Money};
 use uuid::Uuid;
 
 use super::amount_limit::AmountLimit;
+use super::by_hand::ByHandTerms;
 
 /// Names an account at a provider; part of the address the provider calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,6 +72,8 @@ pub struct Terms {
     pub amounts: Vec<AmountLimit>,
     /// A customer who objects to a payment is not served while that is undecided.
     pub suspends_on_dispute: bool,
+    /// What payers are told and staff keeps to, where people record what came.
+    pub by_hand: Option<ByHandTerms>,
 }
 
 impl Default for Terms {
@@ -83,6 +86,7 @@ impl Default for Terms {
             currencies: Vec::new(),
             amounts: Vec::new(),
             suspends_on_dispute: false,
+            by_hand: None,
         }
     }
 }

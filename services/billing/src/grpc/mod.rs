@@ -2,6 +2,7 @@
 
 mod address;
 mod books;
+mod by_hand;
 mod calendar;
 mod customer;
 mod deposit;
@@ -36,6 +37,9 @@ pub use crate::contract as convert;
 /// Rows of a page when the caller names no number, and at most.
 const PAGE_DEFAULT: i64 = 50;
 const PAGE_MAX: i64 = 100;
+
+/// Largest request: a proof of a payment and what is said of it.
+pub const MESSAGE_BYTES_MAX: usize = crate::domain::by_hand::FILE_BYTES_MAX + 64 * 1024;
 
 /// Who calls, in which brand, and whose rows they may see.
 #[derive(Clone, Debug)]

@@ -10,6 +10,7 @@ use crate::app::Billing;
 use crate::app::payment::{PutAccount, Rotate};
 use crate::contract::timestamp;
 use crate::domain::amount_limit::AmountLimit;
+use crate::domain::by_hand::{AloneUpTo, ByHandTerms};
 use crate::domain::pay_way::PayKind;
 use crate::domain::provider::{ProviderAccountId, ProviderAccountIdError, Route, Terms};
 use crate::store::provider_account::ProviderAccount;
@@ -96,6 +97,8 @@ pub(super) async fn list_pay_ways(
             PayKind::PayPal => proto::pay_way::Kind::Paypal,
             PayKind::Bitcoin => proto::pay_way::Kind::Bitcoin,
             PayKind::Ethereum => proto::pay_way::Kind::Ethereum,
+            PayKind::BankTransfer => proto::pay_way::Kind::BankTransfer,
+            PayKind::Cash => proto::pay_way::Kind::Cash,
         };
         Some(proto::PayWay {
             provider_account_id: account.id.to_string(),
@@ -122,7 +125,7 @@ pub(super) fn chosen_account(text: &str) -> Result<Option<ProviderAccountId>, Pr
     if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(wrong) }
 }
 
-fn account_id(text: &str) -> Result<ProviderAccountId, Problem> {
+pub(super) fn account_id(text: &str) -> Result<ProviderAccountId, Problem> {
     text.parse().map_err(|error| Problem::invalid("id", "ID_INVALID", format!("id: {error}")))
 }
 
@@ -146,7 +149,41 @@ fn terms_from(terms: proto::ProviderTerms) -> Result<Terms, Problem> {
         currencies: currencies.collect::<Result<_, Problem>>()?,
         countries: terms.countries,
         suspends_on_dispute: terms.suspends_on_dispute,
+        by_hand: terms.by_hand.map(by_hand_from).transpose()?,
     })
+}
+
+fn by_hand_from(terms: proto::ByHandTerms) -> Result<ByHandTerms, Problem> {
+    let limit = |limit: &proto::AloneUpTo| {
+        let currency = limit
+            .currency
+            .parse()
+            .map_err(|error| Problem::invalid("alone_up_to", "CURRENCY_INVALID", format!("alone_up_to: {error}")))?;
+        Ok(AloneUpTo { currency, minor: limit.amount_minor })
+    };
+    Ok(ByHandTerms {
+        alone_up_to: terms.alone_up_to.iter().map(limit).collect::<Result<_, Problem>>()?,
+        beneficiary: terms.beneficiary,
+        iban: terms.iban,
+        bic: terms.bic,
+        bank: terms.bank,
+        note: terms.note,
+        days: terms.days,
+    })
+}
+
+pub(super) fn by_hand(terms: &ByHandTerms) -> proto::ByHandTerms {
+    let limit =
+        |limit: &AloneUpTo| proto::AloneUpTo { currency: limit.currency.to_string(), amount_minor: limit.minor };
+    proto::ByHandTerms {
+        beneficiary: terms.beneficiary.clone(),
+        iban: terms.iban.clone(),
+        bic: terms.bic.clone(),
+        bank: terms.bank.clone(),
+        note: terms.note.clone(),
+        days: terms.days,
+        alone_up_to: terms.alone_up_to.iter().map(limit).collect(),
+    }
 }
 
 fn limit(of: &AmountLimit) -> proto::AmountLimit {
@@ -155,8 +192,8 @@ fn limit(of: &AmountLimit) -> proto::AmountLimit {
 
 fn shown(app: &Billing, brand: BrandId, account: &ProviderAccount) -> Result<proto::ProviderAccount, Problem> {
     let provider = app.providers.get(&account.provider);
-    // Nobody calls for coins: a chain is looked at.
-    let is_called = provider.as_ref().is_none_or(|one| one.coins().is_none());
+    // Nobody calls for coins: a chain is looked at. Nor for what people record.
+    let is_called = provider.as_ref().is_none_or(|one| one.coins().is_none() && one.by_hand().is_none());
     let webhook_path = if is_called { format!("/webhooks/{}/{}", account.provider, account.id) } else { String::new() };
     let terms = &account.terms;
     Ok(proto::ProviderAccount {
@@ -176,6 +213,7 @@ fn shown(app: &Billing, brand: BrandId, account: &ProviderAccount) -> Result<pro
             currencies: terms.currencies.iter().map(ToString::to_string).collect(),
             suspends_on_dispute: terms.suspends_on_dispute,
             amounts: terms.amounts.iter().map(limit).collect(),
+            by_hand: terms.by_hand.as_ref().map(by_hand),
         }),
         webhook_secrets: u32::try_from(account.secrets_sealed.len()).unwrap_or(u32::MAX),
         previous_secret_until: account.previous_until.map(timestamp),

@@ -6,7 +6,7 @@ use ottery_proto::billing::v1::billing_service_server::BillingService;
 use tonic::{Request, Response, Status};
 
 use super::{
-    address, books, calendar, customer, deposit, explain, export, invoicing, method, order, payment, provider,
+    address, books, by_hand, calendar, customer, deposit, explain, export, invoicing, method, order, payment, provider,
     reconcile, revenue, subscription, view, wallet,
 };
 use crate::app::Billing;
@@ -504,6 +504,86 @@ impl BillingService for BillingGrpc {
     ) -> Result<Response<proto::Deposit>, Status> {
         let actor = actor(&request)?;
         Ok(Response::new(deposit::renew_deposit(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn read_by_hand(
+        &self,
+        request: Request<proto::ReadByHandRequest>,
+    ) -> Result<Response<proto::ByHand>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(by_hand::read(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn add_by_hand_proof(
+        &self,
+        request: Request<proto::AddByHandProofRequest>,
+    ) -> Result<Response<proto::ByHand>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(by_hand::add_proof(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn read_by_hand_proof(
+        &self,
+        request: Request<proto::ReadByHandProofRequest>,
+    ) -> Result<Response<proto::ReadByHandProofReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(by_hand::read_proof(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn list_by_hand_payments(
+        &self,
+        request: Request<proto::ListByHandPaymentsRequest>,
+    ) -> Result<Response<proto::ListByHandPaymentsReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(by_hand::list_payments(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn list_by_hand_records(
+        &self,
+        request: Request<proto::ListByHandRecordsRequest>,
+    ) -> Result<Response<proto::ListByHandRecordsReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(by_hand::list_records(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn list_by_hand_refunds(
+        &self,
+        request: Request<proto::ListByHandRefundsRequest>,
+    ) -> Result<Response<proto::ListByHandRefundsReply>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(by_hand::list_refunds(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn record_by_hand(
+        &self,
+        request: Request<proto::RecordByHandRequest>,
+    ) -> Result<Response<proto::ByHandRecord>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(by_hand::record(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn assign_by_hand_record(
+        &self,
+        request: Request<proto::AssignByHandRecordRequest>,
+    ) -> Result<Response<proto::ByHandRecord>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(by_hand::assign(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn confirm_by_hand_record(
+        &self,
+        request: Request<proto::ConfirmByHandRecordRequest>,
+    ) -> Result<Response<proto::ByHandRecord>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(by_hand::confirm(&self.app, actor, request.into_inner()).await?))
+    }
+
+    async fn take_back_by_hand_record(
+        &self,
+        request: Request<proto::TakeBackByHandRecordRequest>,
+    ) -> Result<Response<proto::ByHandRecord>, Status> {
+        let actor = actor(&request)?;
+        Ok(Response::new(by_hand::take_back(&self.app, actor, request.into_inner()).await?))
     }
 
     async fn list_pay_ways(

@@ -7,6 +7,7 @@ mod answer;
 pub mod assumed;
 pub mod bitcoin;
 pub mod btcpay;
+mod by_hand;
 pub mod coin;
 pub mod ethereum;
 mod minimum;
@@ -35,6 +36,7 @@ use crate::domain::{dispute, refund};
 pub use self::bitcoin::Bitcoin;
 pub use self::ethereum::Ethereum;
 pub use btcpay::BtcPay;
+pub use by_hand::ByHand;
 pub use paypal::PayPal;
 pub use registry::Providers;
 pub use report::{ReportAsk, ReportPage};
@@ -154,6 +156,11 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
 
     /// What makes addresses and looks at them, when customers pay without a provider in between.
     fn coins(&self) -> Option<&dyn coin::CoinProvider> {
+        None
+    }
+
+    /// How it is paid, when no provider is in between and people record what came.
+    fn by_hand(&self) -> Option<ByHand> {
         None
     }
 

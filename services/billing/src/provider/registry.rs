@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::assumed::{Assumed, Outcomes};
 use super::coin::{PriceSource, PriceSources};
 use super::paypal::Anchors;
-use super::{Bitcoin, BtcPay, Ethereum, PayPal, PaymentProvider, Sandbox, Stripe};
+use super::{Bitcoin, BtcPay, ByHand, Ethereum, PayPal, PaymentProvider, Sandbox, Stripe};
 
 /// Largest answer of a provider that is read.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -58,6 +58,9 @@ impl Providers {
         let paypal: Arc<dyn PaymentProvider> = Arc::new(PayPal::new(client.clone(), anchors));
         let btcpay: Arc<dyn PaymentProvider> = Arc::new(BtcPay::new(client.clone()));
         let mut known = BTreeMap::from([sandbox, stripe, paypal, btcpay].map(|provider| (provider.name(), provider)));
+        for kind in ByHand::ALL {
+            known.insert(kind.name(), Arc::new(kind));
+        }
         // Nobody can be asked for an amount of coins whose price nobody tells.
         if !prices.is_empty() {
             let prices = PriceSources::new(client.clone(), prices.to_vec());

@@ -28,6 +28,8 @@ pub enum Kind {
     Setup,
     /// An address that waits for coins.
     Deposit,
+    /// A file that was kept for long enough.
+    Proof,
 }
 
 impl Kind {
@@ -38,11 +40,12 @@ impl Kind {
             Self::VatCheck => "vat_check",
             Self::Setup => "setup",
             Self::Deposit => "deposit",
+            Self::Proof => "proof",
         }
     }
 
     fn from_text(text: &str) -> Option<Self> {
-        [Self::Payment, Self::Refund, Self::VatCheck, Self::Setup, Self::Deposit]
+        [Self::Payment, Self::Refund, Self::VatCheck, Self::Setup, Self::Deposit, Self::Proof]
             .into_iter()
             .find(|kind| kind.as_str() == text)
     }

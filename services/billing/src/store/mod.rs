@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod amount_rules;
+pub mod by_hand;
 pub mod close;
 pub mod coin;
 pub mod credit_note;

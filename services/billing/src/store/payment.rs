@@ -397,13 +397,14 @@ struct Stand {
     state: String,
     is_processing: bool,
     failure_class: String,
+    is_awaited: bool,
 }
 
 impl Stand {
     fn standing(&self) -> sqlx::Result<Option<Standing>> {
         let state = State::from_text(&self.state).ok_or_else(|| unreadable("payment", "state", &self.state))?;
         Ok(match (self.kind.as_str(), state) {
-            ("hosted", State::Pending) if self.is_processing => Some(Standing::InFlight),
+            ("hosted", State::Pending) if self.is_processing || self.is_awaited => Some(Standing::InFlight),
             ("hosted", _) => None,
             (_, State::Requested | State::Sent | State::Pending | State::Unknown) => Some(Standing::InFlight),
             // Without the customer it will be refused again; they have been told.
@@ -416,7 +417,7 @@ impl Stand {
 }
 
 /// How the payments of these invoices stand, as far as dunning cares, alone or with others. An open page says nothing: the
-/// customer may never pay there. A method that was refused says something only while it is the one renewals are charged to.
+/// customer may never pay there. But an order that is to be paid by bank or in cash is given days: the money cannot be there at once. A method that was refused says something only while it is the one renewals are charged to.
 pub async fn standings(
     tx: &mut PgTransaction<'_>,
     brand: BrandId,
@@ -425,10 +426,11 @@ pub async fn standings(
     let ids: Vec<Uuid> = invoices.iter().map(InvoiceId::as_uuid).collect();
     let mut rows = sqlx::query_as!(
         Stand,
-        "SELECT p.invoice_id, p.id, p.kind, p.state, p.is_processing, p.failure_class FROM payment p
+        r#"SELECT p.invoice_id, p.id, p.kind, p.state, p.is_processing, p.failure_class,
+                (p.provider IN ('bank_transfer', 'cash') AND s.state = 'pending') IS TRUE AS "is_awaited!" FROM payment p
            LEFT JOIN subscription s ON s.id = p.subscription_id
           WHERE p.brand_id = $1 AND p.invoice_id = ANY($2)
-            AND (p.kind = 'hosted' OR p.state IN ('requested', 'sent', 'pending', 'unknown') OR p.method_id = s.payment_method_id)",
+            AND (p.kind = 'hosted' OR p.state IN ('requested', 'sent', 'pending', 'unknown') OR p.method_id = s.payment_method_id)"#,
         brand.as_uuid(),
         &ids
     )
@@ -436,11 +438,12 @@ pub async fn standings(
     .await?;
     let shared = sqlx::query_as!(
         Stand,
-        "SELECT h.invoice_id, p.id, p.kind, p.state, p.is_processing, p.failure_class FROM payment_share h
+        r#"SELECT h.invoice_id, p.id, p.kind, p.state, p.is_processing, p.failure_class,
+                (p.provider IN ('bank_transfer', 'cash') AND s.state = 'pending') IS TRUE AS "is_awaited!" FROM payment_share h
            JOIN payment p ON p.brand_id = h.brand_id AND p.id = h.payment_id
            LEFT JOIN subscription s ON s.id = p.subscription_id
           WHERE h.brand_id = $1 AND h.invoice_id = ANY($2) AND h.invoice_id <> p.invoice_id
-            AND (p.kind = 'hosted' OR p.state IN ('requested', 'sent', 'pending', 'unknown') OR p.method_id = s.payment_method_id)",
+            AND (p.kind = 'hosted' OR p.state IN ('requested', 'sent', 'pending', 'unknown') OR p.method_id = s.payment_method_id)"#,
         brand.as_uuid(),
         &ids
     )

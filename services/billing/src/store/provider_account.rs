@@ -8,6 +8,7 @@ use sqlx::types::Json;
 
 use super::currency;
 use crate::domain::amount_limit::AmountLimit;
+use crate::domain::by_hand::ByHandTerms;
 use crate::domain::provider::{ProviderAccountId, Terms};
 
 /// An account as stored.
@@ -62,6 +63,7 @@ struct Row {
     currencies: Vec<String>,
     amounts: Json<Vec<AmountLimit>>,
     suspends_on_dispute: bool,
+    by_hand: Option<Json<ByHandTerms>>,
     updated_at: DateTime<Utc>,
     version: i64,
 }
@@ -88,6 +90,7 @@ impl TryFrom<Row> for ProviderAccount {
                 currencies: currencies.collect::<sqlx::Result<_>>()?,
                 amounts: row.amounts.0,
                 suspends_on_dispute: row.suspends_on_dispute,
+                by_hand: row.by_hand.map(|terms| terms.0),
             },
             updated_at: row.updated_at,
             version: row.version,
@@ -114,15 +117,16 @@ pub async fn put(tx: &mut PgTransaction<'_>, brand: BrandId, account: &ProviderA
         "INSERT INTO provider_account
                 (id, brand_id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, created_at, updated_at,
                  version, previous_until, is_test, name, is_enabled, is_default, countries, currencies, suspends_on_dispute,
-                 amounts)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+                 amounts, by_hand)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
          ON CONFLICT (id) DO UPDATE
             SET base_url = EXCLUDED.base_url, api_key_sealed = EXCLUDED.api_key_sealed,
                 api_key_hint = EXCLUDED.api_key_hint, secrets_sealed = EXCLUDED.secrets_sealed,
                 updated_at = EXCLUDED.updated_at, version = EXCLUDED.version, previous_until = EXCLUDED.previous_until,
                 is_test = EXCLUDED.is_test, name = EXCLUDED.name, is_enabled = EXCLUDED.is_enabled,
                 is_default = EXCLUDED.is_default, countries = EXCLUDED.countries, currencies = EXCLUDED.currencies,
-                suspends_on_dispute = EXCLUDED.suspends_on_dispute, amounts = EXCLUDED.amounts",
+                suspends_on_dispute = EXCLUDED.suspends_on_dispute, amounts = EXCLUDED.amounts,
+                by_hand = EXCLUDED.by_hand",
         account.id.as_uuid(),
         brand.as_uuid(),
         account.provider,
@@ -141,6 +145,7 @@ pub async fn put(tx: &mut PgTransaction<'_>, brand: BrandId, account: &ProviderA
         &currencies,
         terms.suspends_on_dispute,
         Json(&terms.amounts) as _,
+        terms.by_hand.as_ref().map(Json) as _,
     )
     .execute(&mut **tx)
     .await?;
@@ -168,8 +173,8 @@ pub async fn lock(tx: &mut PgTransaction<'_>, id: ProviderAccountId) -> sqlx::Re
     let row = sqlx::query_as!(
         Row,
         r#"SELECT id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, previous_until, is_test, name, is_enabled,
-                  is_default, countries, currencies, amounts AS "amounts: Json<Vec<AmountLimit>>", suspends_on_dispute, updated_at,
-                  version
+                  is_default, countries, currencies, amounts AS "amounts: Json<Vec<AmountLimit>>", suspends_on_dispute,
+                  by_hand AS "by_hand: Json<ByHandTerms>", updated_at, version
              FROM provider_account WHERE id = $1 FOR UPDATE"#,
         id.as_uuid()
     )
@@ -183,8 +188,8 @@ pub async fn get(tx: &mut PgTransaction<'_>, id: ProviderAccountId) -> sqlx::Res
     let row = sqlx::query_as!(
         Row,
         r#"SELECT id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, previous_until, is_test, name, is_enabled,
-                  is_default, countries, currencies, amounts AS "amounts: Json<Vec<AmountLimit>>", suspends_on_dispute, updated_at,
-                  version
+                  is_default, countries, currencies, amounts AS "amounts: Json<Vec<AmountLimit>>", suspends_on_dispute,
+                  by_hand AS "by_hand: Json<ByHandTerms>", updated_at, version
              FROM provider_account WHERE id = $1"#,
         id.as_uuid()
     )
@@ -198,8 +203,8 @@ pub async fn list(tx: &mut PgTransaction<'_>, brand: BrandId) -> sqlx::Result<Ve
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT id, provider, base_url, api_key_sealed, api_key_hint, secrets_sealed, previous_until, is_test, name, is_enabled,
-                  is_default, countries, currencies, amounts AS "amounts: Json<Vec<AmountLimit>>", suspends_on_dispute, updated_at,
-                  version
+                  is_default, countries, currencies, amounts AS "amounts: Json<Vec<AmountLimit>>", suspends_on_dispute,
+                  by_hand AS "by_hand: Json<ByHandTerms>", updated_at, version
              FROM provider_account WHERE brand_id = $1 ORDER BY id"#,
         brand.as_uuid()
     )

@@ -6,6 +6,7 @@ mod addon_taxes;
 mod addons;
 mod books;
 mod btcpay;
+mod by_hand;
 mod calls;
 mod changes;
 mod coins;

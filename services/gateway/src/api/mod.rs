@@ -9,6 +9,7 @@ pub mod audit;
 pub mod auth;
 pub mod books;
 pub mod brands;
+pub mod by_hand;
 pub mod clocks;
 pub mod coupons;
 mod describe;
@@ -98,6 +99,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(books::routes())
         .merge(revenue::routes())
         .merge(providers::routes())
+        .merge(by_hand::routes())
         .merge(reconciliations::routes())
         .merge(services::routes())
         .merge(panels::routes())

@@ -29,9 +29,36 @@ view! {
 
 words! {
     /// What is paid with. `card`: a card, or what else the provider's page offers; `sandbox`: a test card, no money moves; `paypal`:
-    /// a PayPal wallet; `bitcoin`: Bitcoin, sent to an address or by lightning;
-    /// `ethereum`: ether, sent to an address.
-    PayKind from billing::pay_way::Kind { Card, Sandbox, Paypal, Bitcoin, Ethereum }
+    /// a PayPal wallet; `bitcoin`: Bitcoin, sent to an address or by lightning; `ethereum`: ether, sent to an
+    /// address; `bank_transfer`: sent to the operator's bank account; `cash`: handed over.
+    PayKind from billing::pay_way::Kind { Card, Sandbox, Paypal, Bitcoin, Ethereum, BankTransfer, Cash }
+}
+
+view! {
+    /// Up to how much one person alone may say that it came.
+    AloneUpTo from billing::AloneUpTo {
+        /// ISO 4217.
+        currency: String,
+        /// In minor units; 0: two people always.
+        amount_minor: i64,
+    }
+}
+
+view! {
+    /// What payers are told, and what staff keeps to, where people record what came.
+    ByHandTerms from billing::ByHandTerms {
+        beneficiary: String,
+        iban: Option<String>,
+        bic: Option<String>,
+        /// The bank's name.
+        bank: Option<String>,
+        /// Of cash: where and when it is taken.
+        note: Option<String>,
+        /// How many days it may take; 0: nothing is said of it.
+        days: u32,
+        /// Above these amounts a second person has to agree.
+        alone_up_to: Vec<AloneUpTo>,
+    }
 }
 
 view! {
@@ -51,6 +78,8 @@ view! {
         suspends_on_dispute: bool,
         /// How much it takes; a currency that is not named: every amount.
         amounts: Vec<AmountLimit>,
+        /// What payers are told, of `bank_transfer` and `cash`.
+        by_hand: Option<ByHandTerms>,
     }
 }
 
@@ -126,6 +155,58 @@ impl From<AmountLimitInput> for billing::AmountLimit {
     }
 }
 
+/// Up to how much one person alone may say that it came.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AloneUpToInput {
+    /// ISO 4217.
+    pub currency: String,
+    /// In minor units; 0: two people always.
+    pub amount_minor: i64,
+}
+
+/// What payers are told, and what staff keeps to, of `bank_transfer` and `cash`. Refused as `by_hand_invalid`, naming the field.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ByHandInput {
+    /// Who is paid; at most 70 characters.
+    pub beneficiary: String,
+    /// Of a bank transfer alone.
+    #[serde(default)]
+    pub iban: String,
+    #[serde(default)]
+    pub bic: String,
+    /// The bank's name.
+    #[serde(default)]
+    pub bank: String,
+    /// Of cash: where and when it is taken.
+    #[serde(default)]
+    pub note: String,
+    /// How many days it may take; 0: nothing is said of it.
+    #[serde(default)]
+    #[schema(maximum = 60)]
+    pub days: u32,
+    /// Above these amounts a second person has to agree; a currency that is not named: one person is enough.
+    #[serde(default)]
+    pub alone_up_to: Vec<AloneUpToInput>,
+}
+
+impl From<ByHandInput> for billing::ByHandTerms {
+    fn from(input: ByHandInput) -> Self {
+        let limit =
+            |limit: AloneUpToInput| billing::AloneUpTo { currency: limit.currency, amount_minor: limit.amount_minor };
+        Self {
+            beneficiary: input.beneficiary,
+            iban: input.iban,
+            bic: input.bic,
+            bank: input.bank,
+            note: input.note,
+            days: input.days,
+            alone_up_to: input.alone_up_to.into_iter().map(limit).collect(),
+        }
+    }
+}
+
 /// What an account is used for.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -151,6 +232,9 @@ pub struct TermsInput {
     /// How much it takes, each currency once; a currency that is not named: every amount. Refused as `amounts_invalid`.
     #[serde(default)]
     pub amounts: Vec<AmountLimitInput>,
+    /// What payers are told, of `bank_transfer` and `cash`; as stored when left out.
+    #[serde(default)]
+    pub by_hand: Option<ByHandInput>,
 }
 
 const fn enabled() -> bool {
@@ -167,6 +251,7 @@ impl From<TermsInput> for billing::ProviderTerms {
             currencies: input.currencies,
             suspends_on_dispute: input.suspends_on_dispute,
             amounts: input.amounts.into_iter().map(Into::into).collect(),
+            by_hand: input.by_hand.map(Into::into),
         }
     }
 }
@@ -207,7 +292,7 @@ pub struct PayWayQuery {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderInput {
-    /// `sandbox`, `stripe`, `paypal`, `btcpay`
+    /// `sandbox`, `stripe`, `paypal`, `btcpay`, `bank_transfer`, `cash`
     pub provider: String,
     /// Where its API is; the provider's own address when left out.
     #[serde(default)]

@@ -329,6 +329,8 @@ pub struct Form {
     pub error: String,
     /// `get` for filters.
     pub is_get: bool,
+    /// It sends a file.
+    pub is_file: bool,
 }
 
 impl Form {
@@ -645,6 +647,8 @@ pub struct QrCode {
     pub secret: String,
     /// A link a wallet opens; empty for the key of an authenticator.
     pub link: String,
+    /// Read by banks' apps.
+    pub is_transfer: bool,
 }
 
 impl Block {

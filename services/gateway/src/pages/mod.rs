@@ -28,6 +28,7 @@ use block::{Link, Sent};
 use frame::{Frame, THEME_COOKIE, Ui, draw_as, go, local, quoted, with_cookie};
 
 pub use rendered::Rendered;
+pub(crate) use shop::proof::download;
 
 use crate::brand::Site;
 use crate::limits::Form as Body;

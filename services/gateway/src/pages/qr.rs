@@ -21,6 +21,15 @@ pub fn payment(amount: &str, link: &str) -> Option<Block> {
     draw(amount, link, link)
 }
 
+/// The code of a transfer that banks' apps fill their form in from, and the amount for typing in.
+#[must_use]
+pub fn transfer(amount: &str, text: &str) -> Option<Block> {
+    match draw(amount, text, "")? {
+        Block::Code(code) => Some(Block::Code(QrCode { is_transfer: true, ..code })),
+        other => Some(other),
+    }
+}
+
 fn draw(secret: &str, text: &str, link: &str) -> Option<Block> {
     let code = Encoded::encode_text(text, QrCodeEcc::Medium).ok()?;
     let mut path = String::new();
@@ -31,5 +40,11 @@ fn draw(secret: &str, text: &str, link: &str) -> Option<Block> {
             }
         }
     }
-    Some(Block::Code(QrCode { side: code.size() + 2 * QUIET, path, secret: secret.to_owned(), link: link.to_owned() }))
+    Some(Block::Code(QrCode {
+        side: code.size() + 2 * QUIET,
+        path,
+        secret: secret.to_owned(),
+        link: link.to_owned(),
+        is_transfer: false,
+    }))
 }

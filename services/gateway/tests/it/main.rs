@@ -5,6 +5,7 @@
 mod addons;
 mod apply;
 mod browser;
+mod by_hand;
 mod coins;
 mod consolidated;
 mod coupons;

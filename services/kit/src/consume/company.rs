@@ -21,7 +21,7 @@ use super::inbox::Mark;
 use super::run::Attempt;
 use super::{Consumer, Delivery, inbox, retry};
 use crate::broker::{ConsumerGroup, Incoming};
-use crate::db::{Scope, begin};
+use crate::db::{Scope, begin_by_key};
 use crate::outbox::{Cause, with_cause};
 
 /// Transactions of one group at a time. More would leave none of them company.
@@ -168,7 +168,7 @@ impl Consumer {
 
     async fn try_together(&self, jobs: &[Job]) -> sqlx::Result<bool> {
         let scope = Scope::from(jobs.first().and_then(|job| job.delivery.brand));
-        let mut tx = begin(&self.pool, scope).await?;
+        let mut tx = begin_by_key(&self.pool, scope).await?;
         let deliveries: Vec<&Delivery> = jobs.iter().map(|job| &job.delivery).collect();
         let marks = inbox::mark_all(&mut tx, &deliveries, self.group.ordered).await?;
         for (job, mark) in jobs.iter().zip(marks) {

@@ -19,7 +19,7 @@ use super::inbox::{Mark, mark_all};
 use super::retry::{self, Failure};
 use super::{ConsumerGroup, Delivery, HandleError, Handler, Schedule};
 use crate::broker::{Broker, BrokerError, Incoming, Sink, Verdict};
-use crate::db::{Scope, begin};
+use crate::db::{Scope, begin_by_key};
 use crate::outbox::{set_parent, with_cause};
 
 /// A handler may not take longer; a broker takes messages away from whoever holds them for ever.
@@ -112,7 +112,7 @@ impl Consumer {
 
     async fn apply(&self, job: &Job, how: Attempt) -> sqlx::Result<()> {
         let Job { message, delivery, .. } = job;
-        let mut tx = begin(&self.pool, Scope::from(delivery.brand)).await?;
+        let mut tx = begin_by_key(&self.pool, Scope::from(delivery.brand)).await?;
         let may_hold = self.group.ordered && matches!(how, Attempt::Delivered);
         let mark = mark_all(&mut tx, &[delivery], may_hold).await?.pop().ok_or(sqlx::Error::RowNotFound)?;
         let followers = match mark {

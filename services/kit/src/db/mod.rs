@@ -16,7 +16,7 @@ pub use connect::{connect, connect_url};
 pub use migrate::{BASE, migrate, migrate_plain};
 pub use partitions::{DAYS_AHEAD_MIN, Kept, PartitionState, keep_partitions, partition_state};
 pub use provision::{admin_connection, create_database, drop_database, provision};
-pub use scope::{Scope, begin, is_retryable, is_unique_violation};
+pub use scope::{Scope, begin, begin_by_key, is_retryable, is_unique_violation};
 pub use scratch::{Copied, Scratch, is_scratch_empty, provision_scratch, sweep_scratch};
 pub use settings::{DatabaseSettings, ServiceDatabase};
 

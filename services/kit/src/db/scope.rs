@@ -23,12 +23,24 @@ impl From<Option<BrandId>> for Scope {
 pub async fn begin(pool: &PgPool, scope: Scope) -> sqlx::Result<PgTransaction<'static>> {
     match scope {
         Scope::Platform => pool.begin().await,
-        // One round trip instead of two. The value is a UUID in hexadecimal, so nothing can be smuggled in.
-        Scope::Brand(brand) => {
-            let statement = format!("BEGIN; SET LOCAL ottery.brand = '{}'", brand.as_uuid().hyphenated());
-            pool.begin_with(AssertSqlSafe(statement)).await
-        }
+        Scope::Brand(brand) => pool.begin_with(AssertSqlSafe(opening(brand))).await,
     }
+}
+
+/// Opens a transaction as [`begin`] does, for use cases whose every statement finds its rows by key and that run all the time:
+/// each statement keeps its first plan on this connection. PostgreSQL would rather plan them anew with each run, as tables with
+/// many partitions or partial indexes look cheaper for known values; that costs more than running them.
+pub async fn begin_by_key(pool: &PgPool, scope: Scope) -> sqlx::Result<PgTransaction<'static>> {
+    let opening = match scope {
+        Scope::Platform => "BEGIN".to_owned(),
+        Scope::Brand(brand) => opening(brand),
+    };
+    pool.begin_with(AssertSqlSafe(format!("{opening}; SET LOCAL plan_cache_mode = force_generic_plan"))).await
+}
+
+/// One round trip instead of two. The value is a UUID in hexadecimal, so nothing can be smuggled in.
+fn opening(brand: BrandId) -> String {
+    format!("BEGIN; SET LOCAL ottery.brand = '{}'", brand.as_uuid().hyphenated())
 }
 
 /// Whether `error` is a violation of the unique constraint (or unique index) of that name.

@@ -43,6 +43,9 @@ exec 3<&0 </dev/null
 exec "$@" 3<&-
 "#;
 
+/// Weight 110 of the usual 1024; the program takes the place of `nice` and keeps its number.
+const BEHIND: [&str; 3] = ["nice", "-n", "10"];
+
 /// A signal that a server understands as a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
@@ -76,6 +79,7 @@ pub struct LeashedCommand {
     account: Option<Account>,
     folder: PathBuf,
     log: Option<PathBuf>,
+    is_behind: bool,
     stop: Signal,
     grace: Duration,
 }
@@ -90,6 +94,7 @@ impl LeashedCommand {
             account: None,
             folder: PathBuf::from("/"),
             log: None,
+            is_behind: false,
             stop: Signal::Terminate,
             grace: Duration::from_secs(10),
         }
@@ -130,6 +135,13 @@ impl LeashedCommand {
         self
     }
 
+    /// Where processors are scarce it gets a tenth of what its neighbours get.
+    #[must_use]
+    pub fn behind(mut self, is_behind: bool) -> Self {
+        self.is_behind = is_behind;
+        self
+    }
+
     /// How it is asked to stop, and how long it may take before it is killed.
     #[must_use]
     pub fn stops_on(mut self, signal: Signal, grace: Duration) -> Self {
@@ -150,6 +162,7 @@ impl LeashedCommand {
         command
             .args(["-c", SCRIPT, "leash", self.stop.name()])
             .arg((self.grace.as_millis() / 100).to_string())
+            .args(if self.is_behind { &BEHIND[..] } else { &[] })
             .arg(&self.program)
             .args(&self.arguments)
             .envs(self.variables)
@@ -250,6 +263,20 @@ mod tests {
     async fn a_child_ends_with_its_own_status() {
         let mut leash = LeashedCommand::new("/bin/sh").args(["-c", "exit 7"]).spawn().unwrap();
         assert_eq!(leash.wait().await.unwrap().code(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn a_child_that_stands_behind_has_less_of_a_processor_and_is_stopped_as_any_other() {
+        let nice =
+            |out: std::process::Output| -> i32 { String::from_utf8(out.stdout).unwrap().trim().parse().unwrap() };
+        let own = nice(Plain::new("nice").output().unwrap());
+        let command = LeashedCommand::new("/bin/sh").args(["-c", "exit $(nice)"]);
+        assert_eq!(command.behind(true).spawn().unwrap().wait().await.unwrap().code(), Some((own + 10).min(19)));
+
+        let leash = LeashedCommand::new("/bin/sleep").arg("300").behind(true).spawn().unwrap();
+        let pid = leash.pid().unwrap().to_string();
+        leash.stop().await.unwrap();
+        assert!(!alive(&pid));
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
 use ottery_kernel::BrandId;
-use ottery_kit::db::{DatabaseError, DatabaseSettings, Scope, begin, is_unique_violation, provision};
+use ottery_kit::db::{DatabaseError, DatabaseSettings, Scope, begin, begin_by_key, is_unique_violation, provision};
 use sqlx::PgPool;
 
 use crate::stage::{MIGRATIONS, brand, now};
@@ -41,6 +41,27 @@ async fn secure_s14_a_reused_connection_leaks_no_brand() {
     sqlx::query("SELECT 1 / 0").execute(&mut *tx).await.unwrap_err();
     drop(tx);
     assert_eq!(visible(&pool, Scope::Platform).await, 0);
+}
+
+#[tokio::test]
+async fn plans_are_kept_within_a_transaction_by_key_alone_and_its_brand_ends_with_it() {
+    let database = ottery_testkit::database("kit", &MIGRATIONS).await;
+    let mut settings = database.settings.clone();
+    settings.pool_size = 1;
+    let pool = settings.pool("kit").await.unwrap();
+    let mine = brand();
+    insert(&pool, Scope::Brand(mine), mine).await.unwrap();
+    for (scope, seen) in [(Scope::Brand(mine), 1), (Scope::Platform, 0)] {
+        let mut tx = begin_by_key(&pool, scope).await.unwrap();
+        let mode: String = sqlx::query_scalar("SHOW plan_cache_mode").fetch_one(&mut *tx).await.unwrap();
+        assert_eq!(mode, "force_generic_plan", "{scope:?}");
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM effect").fetch_one(&mut *tx).await.unwrap();
+        assert_eq!(count, seen, "{scope:?}");
+        tx.commit().await.unwrap();
+        let mode: String = sqlx::query_scalar("SHOW plan_cache_mode").fetch_one(&pool).await.unwrap();
+        assert_eq!(mode, "auto", "{scope:?}");
+        assert_eq!(visible(&pool, Scope::Platform).await, 0, "{scope:?}");
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use ottery_kernel::BrandId;
-use ottery_kit::db::{Scope, begin};
+use ottery_kit::db::{Scope, begin_by_key};
 use tokio::sync::{mpsc, oneshot};
 
 use super::App;
@@ -115,7 +115,7 @@ impl App {
                 }
             }
         }
-        let mut tx = begin(&self.pool, Scope::Brand(brand)).await?;
+        let mut tx = begin_by_key(&self.pool, Scope::Brand(brand)).await?;
         let mut held = delivery::begin_all(&mut tx, &begin_lines, self.config.lease()).await?;
         let ended = delivery::end_all(&mut tx, &end_lines).await?;
         let changed = end_lines.iter().zip(&ended_at).filter(|((_, delivery), _)| ended.contains(&delivery.id));

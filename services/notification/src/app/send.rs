@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use ottery_kernel::{BrandId, DeliveryId};
 use ottery_kit::clock::test_clock;
-use ottery_kit::db::{Scope, begin};
+use ottery_kit::db::{Scope, begin_by_key};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -133,7 +133,7 @@ impl App {
     /// Reads claimed mails of a brand that have something to send (still), and what they are made with. The claim keeps others
     /// away; what it does not see is looked at again before anything leaves.
     async fn ready(&self, brand: BrandId, claims: &[Claim]) -> sqlx::Result<(Vec<Work>, Stationery)> {
-        let mut tx = begin(&self.pool, Scope::Brand(brand)).await?;
+        let mut tx = begin_by_key(&self.pool, Scope::Brand(brand)).await?;
         let ids: Vec<_> = claims.iter().map(|claim| claim.delivery).collect();
         let mut deliveries: HashMap<_, _> =
             delivery::get_all(&mut tx, &ids).await?.into_iter().map(|delivery| (delivery.id, delivery)).collect();

@@ -16,6 +16,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 /// Who ran this long is not in a loop of crashes.
 const STEADY_AFTER: Duration = Duration::from_secs(60);
 
+/// Services no customer waits for: what they do may come a little later than what is paid and provisioned.
+const BEHIND: [&str; 4] = ["notification", "support", "affiliate", "analytics"];
+
 /// What a member is and where it is found.
 #[derive(Clone, Debug)]
 pub struct Role {
@@ -92,6 +95,7 @@ impl Member {
             .args(["serve", self.role.what, "--config"])
             .arg(&self.config)
             .log(&self.log)
+            .behind(BEHIND.contains(&self.role.what))
             .stops_on(Signal::Terminate, STOP_GRACE);
         if let Some(grpc) = self.role.grpc {
             command = command.env("OTTERY_PROCESS__LISTEN", grpc.to_string());

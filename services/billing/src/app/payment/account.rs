@@ -12,7 +12,7 @@ use super::reach::{place, sealed};
 use crate::app::Billing;
 use crate::domain::amount_limit;
 use crate::domain::provider::{ProviderAccountId, Terms};
-use crate::provider::PaymentProvider;
+use crate::provider::{ByHand, PaymentProvider};
 use crate::store;
 use crate::store::provider_account::ProviderAccount;
 
@@ -87,17 +87,22 @@ impl Billing {
             return Err(Problem::invalid("api_key", "KEY_KIND", format!("api_key: {refusal}")));
         }
         let terms = put.terms.as_ref().map(|terms| checked(terms, &*provider)).transpose()?;
+        let is_by_hand = provider.by_hand().is_some();
         let typed = Some(put.base_url.trim()).filter(|typed| !typed.is_empty()).unwrap_or(provider.base_url());
+        if is_by_hand {
+            nothing_of_programs(&put)?;
+        }
         if Url::parse(typed).is_ok_and(|typed| !provider.is_safe_address(&typed)) {
             let message = format!("base_url: {} is asked over https:// alone", provider.name());
             return Err(Problem::invalid("base_url", "URL_REFUSED", message));
         }
-        let url = self
-            .providers
-            .guard()
-            .check_resolved(typed)
-            .await
-            .map_err(|error| Problem::invalid("base_url", "URL_REFUSED", format!("base_url: {error}")))?;
+        let base_url = if is_by_hand {
+            String::new()
+        } else {
+            let refused = |error| Problem::invalid("base_url", "URL_REFUSED", format!("base_url: {error}"));
+            let url = self.providers.guard().check_resolved(typed).await.map_err(refused)?;
+            url.as_str().trim_end_matches('/').to_owned()
+        };
         let (mut tx, now) = self.begin(brand).await?;
         let before = match put.id {
             None => None,
@@ -117,8 +122,13 @@ impl Billing {
             let message = "the account was changed meanwhile; read it again and repeat";
             return Err(Problem::conflict("VERSION_CONFLICT", message).with("version", version));
         }
-        let base_url = url.as_str().trim_end_matches('/').to_owned();
         let terms = terms.or_else(|| before.as_ref().map(|stored| stored.terms.clone())).unwrap_or_default();
+        let told = terms.by_hand.clone().or_else(|| before.as_ref().and_then(|stored| stored.terms.by_hand.clone()));
+        let terms = Terms { by_hand: told, ..terms };
+        if is_by_hand && terms.by_hand.is_none() {
+            let message = "beneficiary: a new account for bank transfers or cash needs what payers are told";
+            return Err(Problem::invalid("beneficiary", "MISSING", message));
+        }
         if let Some(stored) = &before
             && stored.base_url == base_url
             && stored.terms == terms
@@ -132,6 +142,8 @@ impl Billing {
         let keyring = &self.host.keyring;
         let (api_key_sealed, api_key_hint) = match (&before, put.api_key.is_empty()) {
             (Some(stored), true) => (stored.api_key_sealed.clone(), stored.api_key_hint.clone()),
+            // There is none; what is shown in its place tells accounts apart.
+            (None, true) if is_by_hand => (self.seal_api_key(brand, id, ""), String::new()),
             (None, true) => return Err(missing("api_key")),
             (_, false) => {
                 let text = put.api_key.expose();
@@ -287,6 +299,22 @@ fn check_secrets(put: &PutAccount) -> Result<(), Problem> {
     if put.api_key.is_empty() { Ok(()) } else { check_secret("api_key", &put.api_key) }
 }
 
+/// Nobody is called for a bank transfer or cash, and nobody calls.
+fn nothing_of_programs(put: &PutAccount) -> Result<(), Problem> {
+    let given = [
+        ("base_url", !put.base_url.trim().is_empty()),
+        ("api_key", !put.api_key.is_empty()),
+        ("webhook_secrets", !put.webhook_secrets.is_empty()),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        None => Ok(()),
+        Some((field, _)) => {
+            let message = format!("{field}: people record what comes by {}; leave this empty", put.provider);
+            Err(Problem::invalid(*field, "NOT_NEEDED", message))
+        }
+    }
+}
+
 fn check_secret(field: &'static str, secret: &Secret) -> Result<(), Problem> {
     if !secret.is_empty() && secret.expose().len() <= SECRET_BYTES_MAX {
         return Ok(());
@@ -329,7 +357,18 @@ fn checked(terms: &Terms, provider: &dyn PaymentProvider) -> Result<Terms, Probl
         let message = format!("amounts: {} does not take {}", provider.name(), limit.currency);
         return Err(Problem::invalid("amounts", "CURRENCY_UNSUPPORTED", message));
     }
-    let mut terms = Terms { name: name.to_owned(), ..terms.clone() };
+    let by_hand = match (provider.by_hand(), &terms.by_hand) {
+        (None, Some(_)) => {
+            let message = format!("by_hand: {} reports what came by itself; leave this out", provider.name());
+            return Err(Problem::invalid("by_hand", "NOT_BY_HAND", message));
+        }
+        (Some(kind), Some(told)) => Some(told.checked(kind == ByHand::Cash).map_err(|refused| {
+            let field = refused.field();
+            Problem::invalid(field, "BY_HAND_INVALID", format!("{field}: {refused}"))
+        })?),
+        (_, None) => None,
+    };
+    let mut terms = Terms { name: name.to_owned(), by_hand, ..terms.clone() };
     terms.countries.sort_unstable();
     terms.countries.dedup();
     terms.currencies.sort_unstable();
@@ -350,5 +389,5 @@ fn shown(account: &ProviderAccount) -> serde_json::Value {
     json!({"provider": account.provider, "base_url": account.base_url, "webhook_secrets": account.secrets_sealed.len(),
            "name": terms.name, "enabled": terms.is_enabled, "default": terms.is_default, "countries": terms.countries,
            "currencies": terms.currencies.iter().map(ToString::to_string).collect::<Vec<_>>(),
-           "amounts": terms.amounts, "suspends_on_dispute": terms.suspends_on_dispute, "test": account.is_test})
+           "amounts": terms.amounts, "suspends_on_dispute": terms.suspends_on_dispute, "by_hand": terms.by_hand, "test": account.is_test})
 }

@@ -104,9 +104,10 @@ async fn open_at_next(
     tx.commit().await?;
     ottery_kit::crash::point("payment.sent");
 
-    let answer = match reached.provider.coins() {
-        Some(coins) => Box::pin(billing.open_deposit(brand, &reached, coins, &ask)).await?,
-        None => reached.provider.create_checkout(&reached.access, &ask).await,
+    let answer = match (reached.provider.coins(), reached.provider.by_hand()) {
+        (Some(coins), _) => Box::pin(billing.open_deposit(brand, &reached, coins, &ask)).await?,
+        (None, Some(_)) => Box::pin(billing.open_by_hand(brand, &reached, &ask)).await?,
+        (None, None) => reached.provider.create_checkout(&reached.access, &ask).await,
     };
     let (mut tx, _) = billing.begin(brand).await?;
     let outcome = match answer {

@@ -40,7 +40,8 @@ impl Billing {
             return Ok(None);
         };
         store::payment::mark_resumed(&mut tx, id, now).await?;
-        let after = next_look(State::Pending, 0).expect("a pending attempt is looked at");
+        let patience = self.config.payments.page_patience();
+        let after = next_look(State::Pending, 0, patience).expect("a pending attempt is looked at");
         errand::plan(&mut tx, brand, errand::Kind::Payment, &[id.as_uuid()], after).await?;
         tx.commit().await?;
         match reached.provider.confirm(&reached.access, &ask).await {

@@ -94,7 +94,7 @@ impl Billing {
         ask: &CheckoutAsk,
     ) -> Result<Result<Checkout, CallError>, Problem> {
         let not_sent = |error: &dyn std::fmt::Display| Ok(Err(CallError::NotSent(error.to_string())));
-        let Some(page) = page_base(&ask.return_url) else {
+        let Some(page) = page_base(&ask.return_url, PAGE) else {
             return Ok(Err(CallError::Refused { code: "return_url_unreadable".to_owned() }));
         };
         let network = match coins.network(&reached.access).await {
@@ -485,10 +485,10 @@ impl Billing {
     }
 }
 
-/// Where pages of deposits are, on the host the customer comes back to.
-fn page_base(return_url: &str) -> Option<String> {
+/// Where pages of ours below `path` are, on the host the customer comes back to.
+pub(super) fn page_base(return_url: &str, path: &str) -> Option<String> {
     let url = Url::parse(return_url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-    Some(url.join(PAGE).ok()?.to_string())
+    Some(url.join(path).ok()?.to_string())
 }
 
 /// What is owed of a deposit and was not seen yet.

@@ -238,6 +238,9 @@ impl Billing {
         if reached.provider.coins().is_some() {
             return self.deposit_truth(brand, payment).await.map(Ok);
         }
+        if reached.provider.by_hand().is_some() {
+            return self.by_hand_truth(brand, payment).await.map(Ok);
+        }
         if payment.is_withdrawn && payment.is_resumed && payment.checkout_ref.is_empty() {
             return Ok(reached.provider.cancel_payment(&reached.access, &payment.provider_ref).await);
         }

@@ -1,6 +1,7 @@
 //! Payments: attempts, hosted pages, charges, and what providers say about them.
 
 mod account;
+mod by_hand;
 mod checkout;
 mod confirm;
 mod decline;
@@ -27,6 +28,7 @@ mod workers;
 
 pub use crate::store::reconcile::Run as ReconcileRun;
 pub use account::{PutAccount, Rotate};
+pub use by_hand::{Arrived, ArrivedOf, Expected, Payout, Shown as ShownByHand, Sought};
 pub use checkout::open_checkout;
 pub use deposit::{APART, Ask as DepositAsk, Shown as ShownDeposit};
 pub use expiry::run as announce;

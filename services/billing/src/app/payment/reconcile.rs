@@ -262,9 +262,10 @@ impl Billing {
     }
 }
 
-/// Whether somebody in between could report anything: chains are read address by address as it is.
+/// Whether somebody in between could report anything: chains are read address by address as it is, and what came by bank or in cash is
+/// what people recorded. Beside the bank's own statement they hold it themselves.
 fn is_reported(reached: &Reached) -> bool {
-    reached.provider.coins().is_none()
+    reached.provider.coins().is_none() && reached.provider.by_hand().is_none()
 }
 
 /// Begins a comparison of the last days by real time.

@@ -223,7 +223,8 @@ async fn finish(
     // Whom we sent to the bank may never come back.
     let is_watched = confirm::is_watched(payment) && !is_change && tries < CONFIRM_LOOKS_MAX;
     let state = if is_watched { State::Pending } else { payment.state };
-    match next_look(state, if is_change { 0 } else { tries }).filter(|_| !is_idle) {
+    let patience = billing.config.payments.page_patience();
+    match next_look(state, if is_change { 0 } else { tries }, patience).filter(|_| !is_idle) {
         None => watch::rest(tx, billing, brand, payment, Some(tries).filter(|_| !is_change)).await?,
         Some(after) if is_change => errand::plan(tx, brand, errand::Kind::Payment, &[id], after).await?,
         Some(after) => errand::again(tx, id, after).await?,

@@ -19,11 +19,12 @@ use crate::store::payment_setup::Setup;
 /// Looks at a page before it is given up: two days, twice as long as providers keep one open.
 const LOOKS_MAX: u32 = 50;
 
-fn gap(tries: u32) -> TimeDelta {
-    next_look(PaymentState::Pending, tries).expect("a pending attempt is looked at")
-}
-
 impl Billing {
+    fn setup_gap(&self, tries: u32) -> TimeDelta {
+        let patience = self.config.payments.page_patience();
+        next_look(PaymentState::Pending, tries, patience).expect("a pending attempt is looked at")
+    }
+
     /// A page on which a customer saves a method for later charges.
     ///
     /// # Errors
@@ -75,7 +76,7 @@ impl Billing {
         match answer {
             Ok(page) => {
                 store::payment_setup::keep_page(&mut tx, setup.id, &page.reference).await?;
-                errand::plan(&mut tx, brand, errand::Kind::Setup, &[setup.id], gap(0)).await?;
+                errand::plan(&mut tx, brand, errand::Kind::Setup, &[setup.id], self.setup_gap(0)).await?;
                 if page.customer != ask.customer {
                     store::provider_account::keep_customer(&mut tx, brand, account, id, &page.customer, now).await?;
                 }
@@ -126,7 +127,7 @@ impl Billing {
         let truth = reached.provider.fetch_setup(&reached.access, &setup.checkout_ref).await;
         let (mut tx, now) = self.begin(brand).await?;
         match truth {
-            Ok(SetupTruth::Open) if tries < LOOKS_MAX => errand::again(&mut tx, id, gap(tries)).await?,
+            Ok(SetupTruth::Open) if tries < LOOKS_MAX => errand::again(&mut tx, id, self.setup_gap(tries)).await?,
             Ok(truth) => {
                 // Nobody stands before a page that is days old.
                 let truth = if truth == SetupTruth::Open { SetupTruth::Failed } else { truth };
@@ -136,7 +137,7 @@ impl Billing {
             }
             Err(error) => {
                 tracing::warn!(provider = reached.provider.name(), %error, "page of a method not read back");
-                errand::again(&mut tx, id, gap(tries)).await?;
+                errand::again(&mut tx, id, self.setup_gap(tries)).await?;
             }
         }
         Ok(tx.commit().await?)

@@ -94,6 +94,7 @@ impl Billing {
                     Kind::Refund => self.run_refund(claim.brand, RefundId::from_uuid(claim.id), claim.tries).await,
                     Kind::VatCheck => self.run_vat_check(claim.brand, claim.id, claim.tries).await,
                     Kind::Setup => self.run_setup(claim.brand, claim.id, claim.tries).await,
+                    Kind::Proof => self.run_proof(claim.brand, claim.id).await,
                     Kind::Deposit => self.run_deposit(claim.brand, claim.id, claim.tries).await,
                 };
                 if let Err(problem) = done {

@@ -68,9 +68,12 @@ pub const COPIED: [&str; 48] = [
 ];
 
 /// Tables that stay behind, and why.
-pub const LEFT: [(&str, &str); 37] = [
+pub const LEFT: [(&str, &str); 40] = [
     ("account_card", "nobody begins a trial in the copy"),
     ("brand_clock", "the copy has a clock of its own"),
+    ("by_hand_proof", "nobody sends files to a copy"),
+    ("by_hand_record", "what was recorded is in the payments"),
+    ("by_hand_wait", "nobody pays in the copy"),
     ("coin_deposit", "no chain is looked at"),
     ("coin_index", "as the deposits"),
     ("coin_lock", "as the deposits"),

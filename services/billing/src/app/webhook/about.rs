@@ -24,7 +24,7 @@ impl Billing {
         notice: &Notice,
     ) -> Result<Result<Option<Payment>, CallError>, Problem> {
         let account = work.reached.id;
-        let (mut tx, _) = self.begin(work.claim.brand).await?;
+        let (mut tx, _) = self.begin_by_key(work.claim.brand).await?;
         if let Some(found) = told_to(&mut tx, &notice.reference, account).await? {
             return Ok(Ok(Some(found)));
         }

@@ -48,6 +48,8 @@ pub fn way_name(way: &PayWay) -> &str {
         ("", Kind::Paypal) => "PayPal",
         ("", Kind::Bitcoin) => "Bitcoin",
         ("", Kind::Ethereum) => "Ethereum",
+        ("", Kind::BankTransfer) => "Bank transfer",
+        ("", Kind::Cash) => "Cash",
         (name, _) => name,
     }
 }

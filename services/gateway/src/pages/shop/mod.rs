@@ -1,11 +1,13 @@
 //! The storefront: what visitors and search engines see.
 
+mod by_hand;
 pub mod checkout;
 mod code;
 mod coin;
 pub mod offer;
 pub mod order;
 mod pay;
+pub(in crate::pages) mod proof;
 pub mod show;
 pub mod steps;
 mod words;
@@ -31,6 +33,8 @@ pub fn router() -> Router<AppState> {
         .route("/checkout/redeem", post(code::redeem))
         .route("/checkout/place", post(checkout::place))
         .route("/pay/{token}", get(pay::show).post(pay::pay))
+        .route("/pay/by-hand/{token}", get(by_hand::show).post(by_hand::send))
+        .route("/account/proofs/{id}", get(proof::own))
         .route("/pay/coin/{token}", get(coin::show).post(coin::renew))
         .route("/orders/{id}", get(order::show))
         .route("/orders/{id}/live", get(order::live))

@@ -27,7 +27,7 @@ struct View {
 }
 
 /// Pages of a brand, with what one must be allowed to see them.
-const MENU: [(&str, &str, &str); 25] = [
+const MENU: [(&str, &str, &str); 26] = [
     ("Dashboard", "", ""),
     ("Orders", "/orders", "order.read"),
     ("Screening", "/screening", "order.read"),
@@ -47,6 +47,7 @@ const MENU: [(&str, &str, &str); 25] = [
     ("Amounts", "/amounts", "brand.read"),
     ("Panels", "/panels", "panel.read"),
     ("Payments", "/providers", "brand.read"),
+    ("Incoming", "/incoming", "invoice.read"),
     ("Reconciliation", "/reconciliation", "ledger.read"),
     ("Mails", "/mails", "delivery.read"),
     ("Affiliates", "/affiliates", "affiliate.read"),

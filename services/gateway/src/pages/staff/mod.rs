@@ -15,6 +15,7 @@ mod dunning;
 mod dunning_form;
 mod entry;
 mod gifts;
+mod incoming;
 mod invoice_form;
 mod invoices;
 mod invoicing;
@@ -161,6 +162,13 @@ fn in_brand() -> Router<AppState> {
         .route("/staff/b/{brand}/tickets/{id}/close", post(tickets::close))
         .route("/staff/b/{brand}/mails", get(records::deliveries))
         .route("/staff/b/{brand}/mails/resend", post(records::resend))
+        .route("/staff/b/{brand}/incoming", get(incoming::show))
+        .route("/staff/b/{brand}/incoming/record", post(incoming::record))
+        .route("/staff/b/{brand}/incoming/assign", post(incoming::assign))
+        .route("/staff/b/{brand}/incoming/confirm", post(incoming::confirm))
+        .route("/staff/b/{brand}/incoming/take-back", post(incoming::take_back))
+        .route("/staff/b/{brand}/incoming/refund", post(incoming::refund))
+        .route("/staff/b/{brand}/proofs/{id}", get(incoming::proof))
         .route("/staff/b/{brand}/reconciliation", get(reconciliation::list).post(reconciliation::ask))
         .route("/staff/b/{brand}/reconciliation/accept", post(reconciliation::accept))
         .route("/staff/b/{brand}/reconciliation/{id}", get(reconciliation::show))

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use ottery_kernel::{Currency, Money};
 use ottery_proto::billing::v1 as billing;
 
 use super::amount_limits;
@@ -14,8 +15,14 @@ use crate::problem::{Refusal, Reply};
 use crate::state::AppState;
 
 /// Providers an account can be at, as the form offers them.
-const PROVIDERS: [(&str, &str); 4] =
-    [("stripe", "Stripe"), ("paypal", "PayPal"), ("btcpay", "BTCPay Server"), ("sandbox", "Sandbox")];
+const PROVIDERS: [(&str, &str); 6] = [
+    ("stripe", "Stripe"),
+    ("paypal", "PayPal"),
+    ("btcpay", "BTCPay Server"),
+    ("bank_transfer", "Bank transfer"),
+    ("cash", "Cash"),
+    ("sandbox", "Sandbox"),
+];
 /// How long the secret before a new one is taken, as the form offers it, in hours.
 const OVERLAPS: [(&str, &str); 4] = [("24", "a day"), ("72", "three days"), ("168", "a week"), ("0", "not at all")];
 
@@ -32,6 +39,7 @@ async fn draw(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) -
     let rows = found.accounts.iter().map(|one| {
         let until = one.previous_secret_until.as_ref();
         let secrets = match (one.webhook_secrets, until) {
+            _ if is_by_hand(&one.provider) => Cell::text("None: people record what comes"),
             _ if one.webhook_path.is_empty() => Cell::text("None: a chain is looked at"),
             (0, _) => {
                 Cell::badge(Tone::Warn, "No secret yet").note("Tell the provider the address, then enter its secret.")
@@ -42,7 +50,7 @@ async fn draw(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) -
             (_, None) => Cell::code(format!("{host}{}", one.webhook_path)).copied(),
         };
         vec![
-            Cell::text(titled(one)).note(one.base_url.clone()),
+            Cell::text(titled(one)).note(place(one)),
             standing(one),
             Cell::text(served(one)),
             Cell::code(&one.api_key_hint),
@@ -80,6 +88,17 @@ fn titled(one: &billing::ProviderAccount) -> String {
         PROVIDERS.iter().find(|(name, _)| *name == one.provider).map_or(one.provider.as_str(), |(_, word)| word);
     let name = if terms.name.is_empty() { provider.to_owned() } else { format!("{} ({provider})", terms.name) };
     if terms.default_account { format!("{name}, default") } else { name }
+}
+
+/// Whether people record what comes.
+fn is_by_hand(provider: &str) -> bool {
+    matches!(provider, "bank_transfer" | "cash")
+}
+
+/// Where it is: the address of its API, or the bank account.
+fn place(one: &billing::ProviderAccount) -> String {
+    let told = one.terms.as_ref().and_then(|terms| terms.by_hand.as_ref());
+    told.map_or_else(|| one.base_url.clone(), |told| format!("{} {}", told.beneficiary, told.iban).trim().to_owned())
 }
 
 fn standing(one: &billing::ProviderAccount) -> Cell {
@@ -184,10 +203,79 @@ fn account_form(desk: &Desk, accounts: &[billing::ProviderAccount], failed: Opti
                 .value(amount_limits::written(&terms.amounts))
                 .half(),
         )
+        .fields(by_hand_fields(terms.by_hand.as_ref()))
         .field(Field::check("enabled", "Begins new payments", terms.enabled))
         .field(Field::check("default_account", "Asked before the others wherever it serves", terms.default_account))
         .field(Field::check("suspends_on_dispute", "Whoever disputes a payment is not served meanwhile", terms.suspends_on_dispute))
         .refused(failed)
+}
+
+/// What is asked of accounts whose payments people record.
+fn by_hand_fields(told: Option<&billing::ByHandTerms>) -> Vec<Field> {
+    let told = told.cloned().unwrap_or_default();
+    let days = if told.days == 0 { String::new() } else { told.days.to_string() };
+    vec![
+        Field::new("heading", "by_hand", "Bank transfer and cash alone"),
+        Field::text("beneficiary", "Who is paid").value(told.beneficiary).half(),
+        Field::text("iban", "IBAN").help("Empty for cash.").value(told.iban).half(),
+        Field::text("bic", "BIC").help("Mostly not needed.").value(told.bic).quarter(),
+        Field::text("bank", "Bank").value(told.bank).quarter(),
+        Field::text("days", "Days it may take").help("Told to payers.").value(days).quarter(),
+        Field::text("alone_up_to", "One person alone up to")
+            .help("Amounts with commas between them, such as EUR 500, USD 0. Above them a second person confirms.")
+            .value(alone_written(&told.alone_up_to))
+            .quarter(),
+        Field::new("textarea", "note", "What payers are told besides")
+            .help("Of cash: where and when it is taken.")
+            .value(told.note),
+    ]
+}
+
+fn alone_written(limits: &[billing::AloneUpTo]) -> String {
+    let as_range = |limit: &billing::AloneUpTo| billing::AmountLimit {
+        currency: limit.currency.clone(),
+        min_minor: Some(limit.amount_minor),
+        max_minor: None,
+    };
+    // Written as ranges are, without the hyphen of the open end.
+    limits
+        .iter()
+        .map(|limit| amount_limits::written(&[as_range(limit)]).trim_end_matches('-').to_owned())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn alone_read(sent: &Sent) -> Result<Vec<billing::AloneUpTo>, Refusal> {
+    let wrong = || {
+        Refusal::invalid(
+            "alone_up_to",
+            "amount_invalid",
+            "write amounts with their currency, such as EUR 500, USD 0".to_owned(),
+        )
+    };
+    let read = |text: &str| {
+        let (code, amount) = text.split_once(char::is_whitespace).ok_or_else(wrong)?;
+        let currency: Currency = code.to_uppercase().parse().map_err(|_| wrong())?;
+        let amount = Money::parse(amount.trim(), currency).map_err(|_| wrong())?;
+        Ok(billing::AloneUpTo { currency: currency.to_string(), amount_minor: amount.minor })
+    };
+    sent.get("alone_up_to").split([',', ';', '\n']).map(str::trim).filter(|text| !text.is_empty()).map(read).collect()
+}
+
+/// What payers are told; absent at providers that report by themselves.
+fn by_hand_sent(sent: &Sent) -> Result<Option<billing::ByHandTerms>, Refusal> {
+    if !is_by_hand(sent.get("provider")) {
+        return Ok(None);
+    }
+    Ok(Some(billing::ByHandTerms {
+        beneficiary: sent.text("beneficiary"),
+        iban: sent.text("iban"),
+        bic: sent.text("bic"),
+        bank: sent.text("bank"),
+        note: sent.text("note"),
+        days: sent.number("days")?,
+        alone_up_to: alone_read(sent)?,
+    }))
 }
 
 fn test_form(desk: &Desk, accounts: &[billing::ProviderAccount], failed: Option<&Failed>) -> Form {
@@ -231,6 +319,10 @@ pub async fn put(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): 
         Ok(amounts) => amounts,
         Err(refusal) => return refused(&state, &desk, &ui, "/providers", sent, refusal).await,
     };
+    let by_hand = match by_hand_sent(&sent) {
+        Ok(by_hand) => by_hand,
+        Err(refusal) => return refused(&state, &desk, &ui, "/providers", sent, refusal).await,
+    };
     let asked = billing::PutProviderAccountRequest {
         id,
         provider: sent.text("provider"),
@@ -247,6 +339,7 @@ pub async fn put(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): 
             currencies: upper("currencies"),
             suspends_on_dispute: sent.is_on("suspends_on_dispute"),
             amounts,
+            by_hand,
         }),
     };
     match state.clients.billing(&desk.call()).put_provider_account(asked).await {

@@ -67,6 +67,8 @@ fn settings(panels: &Panels, collector: &Collector) -> anyhow::Result<String> {
         "process": {"telemetry": {"otlp_endpoint": collector.endpoint(), "sample_ratio": 1.0}},
         "gateway": {"http": {"trusted_proxies": ["127.0.0.0/8"]}},
         "sandbox": panels.settings(),
+        // Placing the orders takes longer than a page is given: asked, the provider would tell of payments before their webhooks.
+        "billing": {"payments": {"page_patience_seconds": 24 * 60 * 60}},
     });
     Ok(toml::to_string(&table)?)
 }

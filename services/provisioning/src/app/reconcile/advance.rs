@@ -108,7 +108,7 @@ impl<'a> Work<'a> {
 
     /// The transaction before a call: decide and journal.
     pub(crate) async fn prepare(self) -> anyhow::Result<Option<Next>> {
-        let mut tx = db::begin(&self.app.pool, Scope::Brand(self.claim.brand)).await?;
+        let mut tx = db::begin_by_key(&self.app.pool, Scope::Brand(self.claim.brand)).await?;
         let Some(mut draft) = self.draft(&mut tx).await? else { return Ok(None) };
         recover(&mut tx, &mut draft).await?;
         let next = self.decide(&mut tx, &mut draft).await?;

@@ -32,7 +32,7 @@ enum Judged {
 impl Work<'_> {
     /// The transaction after a call. Nothing commits when the claim was lost: the line is read by whoever has it now.
     pub(crate) async fn conclude(self, job: &Job, outcome: &Outcome) -> anyhow::Result<Option<Next>> {
-        let mut tx = db::begin(&self.app.pool, Scope::Brand(self.claim.brand)).await?;
+        let mut tx = db::begin_by_key(&self.app.pool, Scope::Brand(self.claim.brand)).await?;
         let Some(mut draft) = self.draft(&mut tx).await? else { return Ok(None) };
         if draft.held.row.open_call != job.call.map(|(id, _)| id) {
             // Somebody else already found out what became of it.
