@@ -264,6 +264,8 @@ pub(super) async fn captured(
 ) -> Result<Payment, Problem> {
     let was_over = payment.state.is_final();
     let is_any = watch::takes_any_amount(billing, &payment);
+    // Whoever pays by bank is waited for before anything is known to be under way.
+    let was_waited_for = payment.is_processing || (is_any && payment.state == State::Pending);
     if !move_to(&mut payment, Command::Succeed, now)? {
         if payment.provider_ref == capture.provider_ref {
             if is_any {
@@ -279,7 +281,7 @@ pub(super) async fn captured(
         watch::rest(tx, billing, brand, &payment, Some(tries)).await?;
         return Ok(payment);
     }
-    let was_processing = std::mem::take(&mut payment.is_processing);
+    payment.is_processing = false;
     payment.failure = None;
     payment.received = Some(capture.amount);
     payment.provider_ref.clone_from(&capture.provider_ref);
@@ -306,7 +308,7 @@ pub(super) async fn captured(
         method,
     };
     Box::pin(settlement::apply_success(tx, billing, brand, owed, &settled, now)).await?;
-    if was_processing {
+    if was_waited_for {
         // What waited for it goes on, also where what came does not pay.
         for invoice in payment.invoices() {
             Box::pin(settlement::reopen_plan(tx, billing, brand, invoice, now)).await?;
