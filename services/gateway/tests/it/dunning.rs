@@ -193,7 +193,7 @@ async fn whoever_has_the_link_pays_one_invoice_without_an_account_or_a_script_an
     for personal in ["ada@example.com", "Ada", "Family", invoice["id"].as_str().unwrap()] {
         assert!(!page.text.contains(personal), "`{personal}` is shown: {}", page.text);
     }
-    assert_eq!((page.header("cache-control"), page.header("referrer-policy")), ("no-store", "no-referrer"));
+    assert_eq!((page.header("cache-control"), page.header("referrer-policy")), ("no-store", "same-origin"));
     let shown = anybody.get(&format!("/api/v1/pay-links/{token}")).await.expect(200);
     let mut fields: Vec<_> = shown.as_object().unwrap().keys().cloned().collect();
     fields.sort_unstable();

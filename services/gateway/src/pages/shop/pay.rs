@@ -23,11 +23,12 @@ pub(super) fn anybody(brand: &Brand, ui: &Ui) -> CallContext {
     ui.request.call(Actor::anonymous(Some(brand.id)))
 }
 
-/// The address holds the token: nobody keeps the page, and nobody who is linked to learns it.
+/// The address holds the token: nobody keeps the page, and nobody who is linked to learns it. Our own forms say where they come from:
+/// with `no-referrer` browsers would send `Origin: null` with them, and be taken for another site.
 pub(super) fn kept_to_oneself(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert("x-robots-tag", HeaderValue::from_static("noindex"));
     response
 }

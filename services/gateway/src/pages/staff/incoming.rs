@@ -174,11 +174,16 @@ fn to_pay(refunds: &[billing::ByHandRefund], manner: &Manner) -> Table {
 }
 
 fn named(one: &billing::ByHandRecord) -> (String, String) {
-    let amount = one.amount.as_ref().and_then(|amount| {
+    (one.id.clone(), format!("{}: {}", one.bank_reference, exactly(one.amount.as_ref())))
+}
+
+/// As a choice says it: `12.30 EUR`.
+fn exactly(amount: Option<&Money>) -> String {
+    let told = amount.and_then(|amount| {
         let currency = amount.currency.parse().ok()?;
         Some(format!("{} {}", Exact::new(amount.minor, currency).to_decimal(), amount.currency))
     });
-    (one.id.clone(), format!("{}: {}", one.bank_reference, amount.unwrap_or_default()))
+    told.unwrap_or_default()
 }
 
 fn forms(
@@ -215,11 +220,7 @@ fn forms(
         let open: Vec<_> = refunds
             .iter()
             .filter(|one| one.record.is_none())
-            .map(|one| {
-                let (_, amount) =
-                    named(&billing::ByHandRecord { amount: one.amount.clone(), ..billing::ByHandRecord::default() });
-                (one.refund_id.clone(), format!("{}{amount}", one.refund_id))
-            })
+            .map(|one| (one.refund_id.clone(), format!("{}: {}", one.refund_id, exactly(one.amount.as_ref()))))
             .collect();
         if !open.is_empty() {
             forms.push(

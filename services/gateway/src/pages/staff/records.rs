@@ -7,6 +7,7 @@ use ottery_proto::billing::v1 as billing;
 use ottery_proto::identity::v1 as identity;
 use ottery_proto::notification::v1 as notification;
 use ottery_proto::notification::v1::delivery::State as Sending;
+use serde_json::Value;
 
 use super::desk::Desk;
 use crate::limits::Form as Body;
@@ -143,9 +144,9 @@ pub async fn audit(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<R
         .into_inner();
     let rows = found.entries.iter().map(|one| {
         let change = match (one.before_json.as_str(), one.after_json.as_str()) {
-            ("", after) => after.to_owned(),
-            (before, "") => before.to_owned(),
-            (before, after) => format!("{before} → {after}"),
+            ("", after) => said(after),
+            (before, "") => said(before),
+            (before, after) => format!("{} → {}", said(before), said(after)),
         };
         vec![
             Cell::number(one.sequence.to_string()),
@@ -168,4 +169,35 @@ pub async fn audit(State(state): State<AppState>, desk: Desk, ui: Ui) -> Reply<R
         .rows(rows)
         .next(&desk.at("/audit"), &found.page.unwrap_or_default().next_cursor);
     desk.show(&ui, page.with(Block::Table(table)))
+}
+
+/// What an entry says, without what it says nothing of.
+fn said(entry: &str) -> String {
+    fn without_none(value: &mut Value) {
+        match value {
+            Value::Object(members) => {
+                members.retain(|_, member| !member.is_null());
+                members.values_mut().for_each(without_none);
+            }
+            Value::Array(items) => items.iter_mut().for_each(without_none),
+            _ => {}
+        }
+    }
+    // As written where it is no JSON: an entry is shown whatever it holds.
+    let Ok(mut value) = serde_json::from_str::<Value>(entry) else { return entry.to_owned() };
+    without_none(&mut value);
+    value.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_says_nothing_of_what_it_does_not_hold() {
+        let entry = r#"{"by_hand":null,"name":"null","of":[{"payment":null,"state":"waiting"}]}"#;
+        assert_eq!(said(entry), r#"{"name":"null","of":[{"state":"waiting"}]}"#);
+        assert_eq!(said(r#"{"reseller":null}"#), "{}");
+        assert_eq!(said("{\"cut off"), "{\"cut off");
+    }
 }

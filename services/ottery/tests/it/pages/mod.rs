@@ -1,6 +1,7 @@
 //! Every page, in a real browser: it works, nothing complains, and it looks right in every size and in both schemes.
 
 mod account;
+mod by_hand;
 mod first_steps;
 mod https;
 mod nonsense;
@@ -34,6 +35,10 @@ async fn every_page_works_and_looks_right() {
     account::after_staff_worked(&mut shop).await;
 
     shop::sign_in(&mut shop, &world).await;
+    by_hand::connect(&mut desk, &world).await;
+    let reference = by_hand::pay(&mut shop).await;
+    by_hand::record(&mut desk, &mut shop, &world, &reference).await;
+    desk.look("staff-audit-by-hand", &format!("/staff/b/{}/audit", world.person("brand_id"))).await;
     nonsense::of_a_customer(&mut shop, &order).await;
     nonsense::of_staff(&mut desk, world.person("brand_id")).await;
     nonsense::of_a_stranger(&mut shop, world.copy.port).await;

@@ -11,7 +11,6 @@ pub use list::{Expected, Payout, Sought};
 pub use record::{Arrived, ArrivedOf};
 pub use show::Shown;
 
-use ottery_kernel::BrandId;
 use ottery_kit::grpc::{Actor, ActorKind, Problem};
 use sqlx::postgres::PgTransaction;
 
@@ -48,7 +47,6 @@ impl Billing {
     async fn by_hand_account(
         &self,
         tx: &mut PgTransaction<'_>,
-        _brand: BrandId,
         id: ProviderAccountId,
     ) -> Result<(ProviderAccount, ByHand, ByHandTerms), Problem> {
         let found = store::provider_account::get(tx, id).await?;

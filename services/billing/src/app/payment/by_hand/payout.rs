@@ -6,6 +6,7 @@ use ottery_kit::grpc::Problem;
 use sqlx::postgres::PgTransaction;
 
 use super::PAYOUT_TASK;
+use super::record::target;
 use crate::app::Billing;
 use crate::domain::refund::{State, Truth};
 use crate::provider::ByHand;
@@ -51,8 +52,7 @@ impl Billing {
         record: &Record,
         now: DateTime<Utc>,
     ) -> Result<(), Problem> {
-        let truth = Truth { provider_ref: format!("bhr_{}", record.id.simple()), state: State::Succeeded };
-        Box::pin(self.apply_refund_truth(tx, brand, refund, &truth, 0, now)).await?;
+        Box::pin(self.apply_refund_truth(tx, brand, refund, &truth(record, State::Succeeded), 0, now)).await?;
         Ok(store::task::resolve(tx, brand, PAYOUT_TASK, refund, now).await?)
     }
 
@@ -65,7 +65,11 @@ impl Billing {
         record: &Record,
         now: DateTime<Utc>,
     ) -> Result<(), Problem> {
-        let truth = Truth { provider_ref: format!("bhr_{}", record.id.simple()), state: State::Failed };
-        Box::pin(self.apply_refund_truth(tx, brand, refund, &truth, 0, now)).await
+        Box::pin(self.apply_refund_truth(tx, brand, refund, &truth(record, State::Failed), 0, now)).await
     }
+}
+
+/// What a record says of its refund.
+fn truth(record: &Record, state: State) -> Truth {
+    Truth { provider_ref: target(record), state }
 }

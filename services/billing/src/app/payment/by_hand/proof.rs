@@ -34,7 +34,7 @@ impl Billing {
         let (mut tx, now) = self.begin(brand).await?;
         let found = store::by_hand::find(&mut tx, By::Token(token)).await?.ok_or_else(no_such_page)?;
         let (_, payment) = settle::lock(&mut tx, found.payment).await?;
-        let shown = self.shown_by_hand(&mut tx, brand, found.clone()).await?;
+        let shown = self.shown_by_hand(&mut tx, found.clone()).await?;
         if matches!(shown.standing, Standing::Paid | Standing::Closed) {
             let message = "nothing is to be paid here (any more), so no proof is needed; look at the invoice";
             return Err(Problem::refused("BY_HAND_NOT_OPEN", message).on_field("proof"));
@@ -62,7 +62,7 @@ impl Billing {
             let truth = Truth::Processing { provider_ref: format!("claimed_{}", payment.id) };
             Box::pin(apply(&mut tx, self, brand, payment.id, truth, teller, now)).await?;
         }
-        let shown = self.shown_by_hand(&mut tx, brand, found).await?;
+        let shown = self.shown_by_hand(&mut tx, found).await?;
         tx.commit().await?;
         Ok(shown)
     }

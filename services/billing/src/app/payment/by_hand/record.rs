@@ -84,8 +84,8 @@ fn told(record: &Record) -> serde_json::Value {
            "payment": record.payment.map(|id| id.to_string()), "recorded_by": record.by.subject})
 }
 
-/// A record by its name in the audit chain.
-fn target(record: &Record) -> String {
+/// A record by its name in the audit chain, in tasks and in the books.
+pub(super) fn target(record: &Record) -> String {
     format!("bhr_{}", record.id.simple())
 }
 
@@ -106,7 +106,7 @@ impl Billing {
             return Err(Problem::invalid("value_on", "DATE_INVALID", "value_on: this day is still to come"));
         }
         let (of, account) = self.of_what(&mut tx, &arrived).await?;
-        let (_, kind, terms) = self.by_hand_account(&mut tx, brand, account).await?;
+        let (_, kind, terms) = self.by_hand_account(&mut tx, account).await?;
         let mut record = Record {
             id: Uuid::now_v7(),
             provider_account: account,
@@ -193,7 +193,7 @@ impl Billing {
         let wait = locked(&mut tx, typed).await?;
         let mut record = store::by_hand::lock_record(&mut tx, id).await?.ok_or_else(no_such_record)?;
         let before = told(&record);
-        let (_, kind, terms) = self.by_hand_account(&mut tx, brand, record.provider_account).await?;
+        let (_, kind, terms) = self.by_hand_account(&mut tx, record.provider_account).await?;
         let outcome = rule(&record).on(&RecordCommand::Assign, &person(actor), &terms).map_err(refused)?;
         record.of = Of::Wait(wait.id);
         record.by = person(actor);
@@ -213,7 +213,7 @@ impl Billing {
         let (mut tx, now) = self.begin(brand).await?;
         let mut record = self.lock_all(&mut tx, id).await?;
         let before = told(&record);
-        let (_, kind, terms) = self.by_hand_account(&mut tx, brand, record.provider_account).await?;
+        let (_, kind, terms) = self.by_hand_account(&mut tx, record.provider_account).await?;
         let outcome = rule(&record).on(&RecordCommand::Confirm, &person(actor), &terms).map_err(refused)?;
         if outcome == RecordOutcome::AlreadyThere {
             return Ok(record);
@@ -239,7 +239,7 @@ impl Billing {
         let (mut tx, now) = self.begin(brand).await?;
         let mut record = self.lock_all(&mut tx, id).await?;
         let before = told(&record);
-        let (_, kind, terms) = self.by_hand_account(&mut tx, brand, record.provider_account).await?;
+        let (_, kind, terms) = self.by_hand_account(&mut tx, record.provider_account).await?;
         let outcome = rule(&record).on(&RecordCommand::TakeBack, &person(actor), &terms).map_err(refused)?;
         if outcome == RecordOutcome::AlreadyThere {
             return Ok(record);

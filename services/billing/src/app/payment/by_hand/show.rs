@@ -44,16 +44,11 @@ impl Billing {
     pub async fn show_by_hand(&self, brand: BrandId, token: &str) -> Result<Shown, Problem> {
         let (mut tx, _) = self.begin(brand).await?;
         let wait = store::by_hand::find(&mut tx, By::Token(token)).await?.ok_or_else(no_such_page)?;
-        self.shown_by_hand(&mut tx, brand, wait).await
+        self.shown_by_hand(&mut tx, wait).await
     }
 
-    pub(super) async fn shown_by_hand(
-        &self,
-        tx: &mut PgTransaction<'_>,
-        brand: BrandId,
-        wait: Wait,
-    ) -> Result<Shown, Problem> {
-        let (_, kind, terms) = self.by_hand_account(tx, brand, wait.provider_account).await?;
+    pub(super) async fn shown_by_hand(&self, tx: &mut PgTransaction<'_>, wait: Wait) -> Result<Shown, Problem> {
+        let (_, kind, terms) = self.by_hand_account(tx, wait.provider_account).await?;
         let payment = store::payment::get(tx, wait.payment).await?.ok_or_else(no_such_page)?;
         let records = store::by_hand::records_of(tx, &[wait.id]).await?;
         let proofs = store::by_hand::proofs(tx, &[wait.id]).await?;
