@@ -5,8 +5,8 @@ use billing::domain::payment::State;
 use billing::store::provider_account::ProviderAccount;
 use ottery_kit::grpc::Problem;
 use ottery_kit::secret::Secret;
+use ottery_testkit::anvil::Anvil;
 
-use super::anvil::Anvil;
 use super::till::{Till, empty_till};
 use crate::world::eur;
 

@@ -5,7 +5,6 @@
 
 mod accounts;
 mod addresses;
-mod anvil;
 mod chains;
 mod ether;
 mod front;

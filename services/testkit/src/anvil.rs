@@ -12,15 +12,19 @@ use tokio::process::{Child, Command};
 /// An account that every such node gives ten thousand ether.
 const RICH: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
 
+/// The node. It ends with this value.
 pub struct Anvil {
+    /// Where its JSON-RPC is.
     pub url: String,
     http: reqwest::Client,
-    // It ends with the value.
     _child: Child,
 }
 
 impl Anvil {
     /// One of its own chain, where blocks are made when the test says so. None where it is not installed, which is said loudly.
+    ///
+    /// # Panics
+    /// When it is installed and does not start.
     pub async fn start() -> Option<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the checkout is there");
         let binary = root.join(".tools/ethereum/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil");
@@ -58,6 +62,10 @@ impl Anvil {
         panic!("the node does not answer on {address}");
     }
 
+    /// What it answers.
+    ///
+    /// # Panics
+    /// When that is an error.
     pub async fn call(&self, method: &str, params: Value) -> Value {
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
         let request = self.http.post(&self.url).header("content-type", "application/json").body(body);
