@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod actor;
+pub mod anvil;
 pub mod database;
 pub mod host;
 pub mod proxy;

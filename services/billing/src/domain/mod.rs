@@ -19,6 +19,7 @@ pub mod dispute;
 pub mod dunning;
 pub mod einvoice;
 pub mod entitlement;
+pub mod ethereum;
 pub mod exchange;
 pub mod expiry;
 pub mod explain;

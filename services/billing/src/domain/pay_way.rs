@@ -11,6 +11,8 @@ pub enum PayKind {
     PayPal,
     /// Bitcoin: sent to an address, or by lightning.
     Bitcoin,
+    /// Ether, sent to an address.
+    Ethereum,
     /// Money sent to the operator's bank account.
     BankTransfer,
     /// Money handed over.

@@ -96,6 +96,7 @@ pub(super) async fn list_pay_ways(
             PayKind::Sandbox => proto::pay_way::Kind::Sandbox,
             PayKind::PayPal => proto::pay_way::Kind::Paypal,
             PayKind::Bitcoin => proto::pay_way::Kind::Bitcoin,
+            PayKind::Ethereum => proto::pay_way::Kind::Ethereum,
             PayKind::BankTransfer => proto::pay_way::Kind::BankTransfer,
             PayKind::Cash => proto::pay_way::Kind::Cash,
         };

@@ -10,9 +10,9 @@ use chrono::{DateTime, Utc};
 use ottery_kernel::{Currency, Money};
 use ottery_kit::http::GuardedClient;
 use ottery_kit::secret::Secret;
-use url::{Host, Url};
+use url::Url;
 
-use super::coin::{ChainError, ChainSource, CoinProvider, Esplora, PriceSources};
+use super::coin::{ChainError, ChainSource, CoinProvider, Esplora, PriceSources, is_safe_source};
 use super::{
     Access, CallError, Capabilities, ChargeAsk, Checkout, CheckoutAsk, Forged, Lookup, Notice, PaymentProvider, Probe,
     RefundAsk, RefundFact, unsupported,
@@ -28,9 +28,6 @@ pub const NAME: &str = "bitcoin";
 /// Networks that addresses are made for. Test networks share their addresses, but for the one without a network.
 const NETWORKS: [Network; 5] =
     [Network::Bitcoin, Network::Testnet, Network::Testnet4, Network::Signet, Network::Regtest];
-
-/// Names that nobody on the internet has.
-const OWN_SUFFIXES: [&str; 3] = [".internal", ".local", ".svc"];
 
 /// The adapter.
 #[derive(Clone, Debug)]
@@ -73,16 +70,6 @@ fn named(network: &str, key: &WatchKey) -> Result<Network, KeyRefused> {
         return Ok(key.usual_network());
     }
     network.parse().map_err(|_| KeyRefused::Mixed)
-}
-
-/// Whether an address is inside somebody's own network, by how it is written.
-fn is_own_network(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_private() || ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback() || ip.is_unique_local(),
-        Some(Host::Domain(name)) => !name.contains('.') || OWN_SUFFIXES.iter().any(|suffix| name.ends_with(suffix)),
-        None => false,
-    }
 }
 
 fn told(error: &ChainError) -> CallError {
@@ -129,9 +116,7 @@ impl PaymentProvider for Bitcoin {
     }
 
     fn is_safe_address(&self, base_url: &Url) -> bool {
-        // Whoever stands in between could say that money came. A node of one's own network may do without TLS, and which of those may
-        // be asked is for the guard to say.
-        base_url.scheme() == "https" || (base_url.scheme() == "http" && is_own_network(base_url))
+        is_safe_source(base_url)
     }
 
     fn is_live_key(&self, key: &Secret, _: &str) -> Option<bool> {
@@ -234,7 +219,7 @@ impl CoinProvider for Bitcoin {
         self.prices.ask(Coin::Bitcoin, currency, now).await
     }
 
-    fn link(&self, address: &str, amount: CoinAmount, label: &str) -> String {
+    fn link(&self, _: &str, address: &str, amount: CoinAmount, label: &str) -> String {
         link::to_pay(address, amount, label)
     }
 }
@@ -242,25 +227,6 @@ impl CoinProvider for Bitcoin {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_ones_own_network_is_asked_without_tls() {
-        let is_own = |text: &str| is_own_network(&Url::parse(text).unwrap());
-        for own in [
-            "http://127.0.0.1:3000",
-            "http://10.2.3.4/api",
-            "http://esplora:3000",
-            "http://node.bitcoin.svc",
-            "http://[::1]:80",
-        ] {
-            assert!(is_own(own), "{own}");
-        }
-        for public in
-            ["http://blockstream.info/api", "http://8.8.8.8", "http://[2001:db8::1]", "http://evil.svc.example"]
-        {
-            assert!(!is_own(public), "{public}");
-        }
-    }
 
     /// As block explorers show them.
     #[test]

@@ -9,6 +9,7 @@ pub mod bitcoin;
 pub mod btcpay;
 mod by_hand;
 pub mod coin;
+pub mod ethereum;
 mod minimum;
 pub mod paypal;
 mod registry;
@@ -33,6 +34,7 @@ use crate::domain::payment::{SavedToken, Truth};
 use crate::domain::{dispute, refund};
 
 pub use self::bitcoin::Bitcoin;
+pub use self::ethereum::Ethereum;
 pub use btcpay::BtcPay;
 pub use by_hand::ByHand;
 pub use paypal::PayPal;

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::assumed::{Assumed, Outcomes};
 use super::coin::{PriceSource, PriceSources};
 use super::paypal::Anchors;
-use super::{Bitcoin, BtcPay, ByHand, PayPal, PaymentProvider, Sandbox, Stripe};
+use super::{Bitcoin, BtcPay, ByHand, Ethereum, PayPal, PaymentProvider, Sandbox, Stripe};
 
 /// Largest answer of a provider that is read.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -64,8 +64,9 @@ impl Providers {
         // Nobody can be asked for an amount of coins whose price nobody tells.
         if !prices.is_empty() {
             let prices = PriceSources::new(client.clone(), prices.to_vec());
-            let bitcoin: Arc<dyn PaymentProvider> = Arc::new(Bitcoin::new(client.clone(), prices));
-            known.insert(bitcoin.name(), bitcoin);
+            let bitcoin: Arc<dyn PaymentProvider> = Arc::new(Bitcoin::new(client.clone(), prices.clone()));
+            let ethereum: Arc<dyn PaymentProvider> = Arc::new(Ethereum::new(client.clone(), prices));
+            known.extend([bitcoin, ethereum].map(|provider| (provider.name(), provider)));
         }
         Ok(Self { client, known: Arc::new(known), bell: Arc::default() })
     }

@@ -29,9 +29,9 @@ view! {
 
 words! {
     /// What is paid with. `card`: a card, or what else the provider's page offers; `sandbox`: a test card, no money moves; `paypal`:
-    /// a PayPal wallet; `bitcoin`: Bitcoin, sent to an address or by lightning; `bank_transfer`: sent to the operator's bank account;
-    /// `cash`: handed over.
-    PayKind from billing::pay_way::Kind { Card, Sandbox, Paypal, Bitcoin, BankTransfer, Cash }
+    /// a PayPal wallet; `bitcoin`: Bitcoin, sent to an address or by lightning; `ethereum`: ether, sent to an
+    /// address; `bank_transfer`: sent to the operator's bank account; `cash`: handed over.
+    PayKind from billing::pay_way::Kind { Card, Sandbox, Paypal, Bitcoin, Ethereum, BankTransfer, Cash }
 }
 
 view! {
@@ -292,13 +292,14 @@ pub struct PayWayQuery {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderInput {
-    /// `sandbox`, `stripe`, `paypal`, `btcpay`, `bank_transfer`, `cash`
+    /// `sandbox`, `stripe`, `paypal`, `btcpay`, `bitcoin`, `ethereum`, `bank_transfer`, `cash`
     pub provider: String,
-    /// Where its API is; the provider's own address when left out.
+    /// Where its API is; the provider's own address when left out. Of `bitcoin` an Esplora, of `ethereum` a node's JSON-RPC.
     #[serde(default)]
     pub base_url: String,
     /// Its key for us, of PayPal the client id and the secret with a colon between them, of BTCPay Server the store's id and
-    /// the API key; the stored one is kept when left out.
+    /// the API key, of `bitcoin` and `ethereum` the public key of the wallet's account (with `test:` in front for ether of a test
+    /// network); the stored one is kept when left out.
     #[serde(default)]
     #[schema(value_type = String)]
     pub api_key: Secret,

@@ -19,10 +19,10 @@ const FIRST: &str = "bcrt1qdfwjykynjfwnx8uj5qgm37gp5havyzw67ya3ll";
 const REGTEST: &str = "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206";
 
 /// What was sent to the first address, as an Esplora tells of it.
-type Sent = Arc<Mutex<Vec<Value>>>;
+pub type Sent = Arc<Mutex<Vec<Value>>>;
 
 /// A chain with one address that matters, and two exchanges.
-async fn front() -> (String, Sent) {
+pub async fn front() -> (String, Sent) {
     let sent = Sent::default();
     let answer = |State(sent): State<Sent>, uri: Uri| async move {
         let body = match uri.path() {
@@ -30,7 +30,7 @@ async fn front() -> (String, Sent) {
             "/blocks/tip/height" => "150".to_owned(),
             "/blocks/tip/hash" => "b".repeat(64),
             "/0/public/Ticker" => json!({"error": [], "result": {"XXBTZEUR": {"c": ["50000.0", "1"]}}}).to_string(),
-            "/v2/prices/BTC-EUR/spot" => {
+            "/v2/prices/BTC-EUR/spot" | "/v2/prices/ETH-EUR/spot" => {
                 json!({"data": {"amount": "50000", "base": "BTC", "currency": "EUR"}}).to_string()
             }
             path if path.contains(FIRST) => json!(*sent.lock().unwrap()).to_string(),
@@ -46,7 +46,7 @@ async fn front() -> (String, Sent) {
     (format!("http://{address}"), sent)
 }
 
-async fn send(browser: &Browser, path: &str, fields: &[(&str, &str)]) -> Answer {
+pub async fn send(browser: &Browser, path: &str, fields: &[(&str, &str)]) -> Answer {
     let request = browser.request(Method::POST, path).header("origin", browser.origin()).form(fields);
     browser.send(request).await
 }
@@ -55,7 +55,7 @@ fn account(url: &str, key: &str) -> Value {
     json!({"provider": "bitcoin", "base_url": url, "api_key": key})
 }
 
-async fn until_shows(world: &World, browser: &Browser, path: &str, text: &str) -> Answer {
+pub async fn until_shows(world: &World, browser: &Browser, path: &str, text: &str) -> Answer {
     for _ in 0..200 {
         sqlx::query("UPDATE errand SET due_at = now(), lease_until = '-infinity' WHERE kind = 'deposit'")
             .execute(&world.billing.admin_pool)
@@ -142,7 +142,11 @@ async fn staff_compares_addresses_and_nothing_that_spends_is_taken() {
 
     let fields = typed(VPUB, url.clone());
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let saved = send(staff, &path, &fields).await;
+    let asked = send(staff, &path, &fields).await;
+    assert!(asked.status.as_u16() == 200 && asked.text.contains("tb1q"), "{}", asked.text);
+    let listed = world.owner_here().get("/api/v1/provider-accounts").await.expect(200);
+    assert_eq!(listed["items"], json!([]), "nothing is kept before they were compared");
+    let saved = send(staff, &path, &[&fields[..], &[("compared", "on")]].concat()).await;
     assert_eq!(saved.status.as_u16(), 303, "{}", saved.text);
     let page = staff.get(&path).await;
     for text in ["compare these addresses with your wallet", "tb1q", "None: a chain is looked at"] {

@@ -12,6 +12,7 @@ mod coupons;
 mod disputes;
 mod dunning;
 mod edge;
+mod ether;
 mod gifts;
 mod https;
 mod invoicing;

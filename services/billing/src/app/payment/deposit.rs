@@ -239,7 +239,9 @@ impl Billing {
         drop(tx);
         // The account may have another chain source now; it is no witness of an address of another network.
         let sight = match coins.network(&reached.access).await {
-            Ok(network) if network == stored.network => coins.chain(&reached.access).look(&stored.address).await,
+            Ok(network) if network == stored.network => {
+                coins.chain(&reached.access).look(&stored.address, &stored.deposit.transfers).await
+            }
             Ok(_) => Err(crate::provider::coin::ChainError::Network),
             Err(error) => Err(error),
         };
@@ -413,7 +415,8 @@ impl Billing {
             && let Some((amount, until)) = to_send(&stored, &standing, now)
             && !is_closed
         {
-            ask = Some(Ask { amount, until, link: coins.link(&stored.address, amount, &stored.title) });
+            ask =
+                Some(Ask { amount, until, link: coins.link(&stored.network, &stored.address, amount, &stored.title) });
         }
         let is_test = account.is_some_and(|account| account.is_test);
         Ok(Shown { stored, standing, ask, is_test, is_closed, now })

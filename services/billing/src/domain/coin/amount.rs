@@ -7,16 +7,19 @@ use std::fmt;
 pub enum Coin {
     /// Bitcoin, counted in satoshi.
     Bitcoin,
+    /// Ethereum's own coin, counted in wei.
+    Ether,
 }
 
 impl Coin {
-    const ALL: [Self; 1] = [Self::Bitcoin];
+    const ALL: [Self; 2] = [Self::Bitcoin, Self::Ether];
 
     /// Digits behind the point.
     #[must_use]
     pub const fn decimals(self) -> u32 {
         match self {
             Self::Bitcoin => 8,
+            Self::Ether => 18,
         }
     }
 
@@ -25,15 +28,18 @@ impl Coin {
     pub const fn code(self) -> &'static str {
         match self {
             Self::Bitcoin => "BTC",
+            Self::Ether => "ETH",
         }
     }
 
     /// The least that is worth asking for, in its smallest units: below it the network does not carry the payment (Bitcoin Core's
-    /// dust limit is 546 satoshi for the oldest kind of output), or its fee is more than the payment.
+    /// dust limit is 546 satoshi for the oldest kind of output), or its fee is more than the payment. Whoever collects ether pays 21000
+    /// gas for each address: at 5 gwei that is 0.0001.
     #[must_use]
     pub const fn units_min(self) -> u128 {
         match self {
             Self::Bitcoin => 1_000,
+            Self::Ether => 100_000_000_000_000,
         }
     }
 
@@ -107,6 +113,18 @@ mod tests {
         assert_eq!(written(100_000_000), "1 BTC");
         assert_eq!(written(2_100_000_000_000_000), "21000000 BTC");
         assert_eq!(written(123_450_000), "1.2345 BTC");
+    }
+
+    #[test]
+    fn wei_are_written_to_the_last_of_eighteen_digits() {
+        let written = |units| CoinAmount::new(units, Coin::Ether).to_string();
+        assert_eq!(written(1), "0.000000000000000001 ETH");
+        assert_eq!(written(1_000_000_000_000_000_000), "1 ETH");
+        assert_eq!(
+            written(120_520_000_123_456_789_012_345_678),
+            "120520000.123456789012345678 ETH",
+            "all there is fits"
+        );
     }
 
     #[test]

@@ -255,7 +255,8 @@ impl Deposit {
             .map(|one| one.reference.clone())
             .collect();
         let booked = || self.transfers.iter().filter(|one| one.is_booked);
-        let is_deep = undone.is_empty() && booked().all(|one| depth(one, tip) >= Confirmations::watched_depth());
+        let is_deep =
+            undone.is_empty() && booked().all(|one| depth(one, tip) >= Confirmations::watched_depth(self.coin));
         let is_patient = self.until().is_none_or(|until| now < until + PATIENCE);
         let mut verdict =
             Verdict { standing: Standing::Expired, settle: None, apart: Vec::new(), undone, is_deep, is_over: false };

@@ -186,6 +186,18 @@ mod tests {
         assert_eq!(agreed(&quotes, noon()), Err(PriceError::TooFew(1)));
     }
 
+    #[test]
+    fn ether_is_priced_to_the_wei_and_what_does_not_fit_is_said() {
+        let price = price("3000.5");
+        let owed = Money::new(1_000, Currency::EUR);
+        let coins = price.coins_for(owed, Coin::Ether).unwrap();
+        assert_eq!(coins.to_string(), "0.003332777870354941 ETH");
+        assert_eq!(price.worth(coins, Currency::EUR), Ok(owed));
+        assert_eq!(price.worth(CoinAmount::new(coins.units - 1, Coin::Ether), Currency::EUR).unwrap().minor, 999);
+        assert_eq!(price.worth(CoinAmount::new(u128::MAX, Coin::Ether), Currency::EUR), Err(PriceError::Overflow));
+        assert_eq!(price.coins_for(Money::new(i64::MAX, Currency::EUR), Coin::Ether), Err(PriceError::Overflow));
+    }
+
     proptest! {
         #[test]
         fn what_is_asked_for_is_worth_what_is_owed(minor in 1_i64..1_000_000_000, whole in 1_000_u64..10_000_000, rest in 0_u32..100_000_000) {

@@ -4,7 +4,8 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::domain::coin::Observed;
+use crate::domain::coin::{Observed, Transfer};
+use crate::domain::ethereum::balance::BalanceError;
 
 /// A witness of a chain: a node's index, of one's own where privacy matters, because it learns every address that is asked for.
 #[async_trait]
@@ -21,11 +22,12 @@ pub trait ChainSource: Send + Sync + fmt::Debug {
     /// When nothing of use was answered.
     async fn block_at(&self, height: u64) -> Result<Option<String>, ChainError>;
 
-    /// Everything that was ever sent to an address and is known now, in blocks or waiting for one.
+    /// Everything that was ever sent to an address and is known now, in blocks or waiting for one. `known` is what is remembered of it, and
+    /// `tip` the newest block, for chains that tell no more than what an address holds.
     ///
     /// # Errors
     /// When nothing of use was answered: half an answer is none.
-    async fn transfers_to(&self, address: &str) -> Result<Vec<Observed>, ChainError>;
+    async fn transfers_to(&self, address: &str, known: &[Transfer], tip: &Tip) -> Result<Vec<Observed>, ChainError>;
 
     /// Hands a signed transaction to the network.
     ///
@@ -37,10 +39,10 @@ pub trait ChainSource: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// When nothing of use was answered, or blocks come faster than they are read.
-    async fn look(&self, address: &str) -> Result<Sight, ChainError> {
+    async fn look(&self, address: &str, known: &[Transfer]) -> Result<Sight, ChainError> {
         let mut before = self.tip().await?;
         for _ in 0..LOOKS_MAX {
-            let transfers = self.transfers_to(address).await?;
+            let transfers = self.transfers_to(address, known, &before).await?;
             let after = self.tip().await?;
             if before == after {
                 return Ok(Sight { tip: after, transfers });
@@ -84,6 +86,9 @@ pub enum ChainError {
     /// What it answered is not as documented.
     #[error("the chain source's answer is not as documented: {0}")]
     Unreadable(&'static str),
+    /// What it tells does not go together with what it told before.
+    #[error("the chain source contradicts itself: {0}")]
+    Contradiction(#[from] BalanceError),
     /// New blocks came while an address was read.
     #[error("new blocks came while the address was read")]
     Moving,

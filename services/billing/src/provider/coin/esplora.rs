@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
 use super::chain::{ChainError, ChainSource, Tip};
-use crate::domain::coin::{Coin, CoinAmount, Observed, Place};
+use crate::domain::coin::{Coin, CoinAmount, Observed, Place, Transfer};
 
 /// Transactions in blocks that one answer has; fewer mean that there are no more.
 const PAGE: usize = 25;
@@ -124,7 +124,7 @@ impl ChainSource for Esplora {
         }
     }
 
-    async fn transfers_to(&self, address: &str) -> Result<Vec<Observed>, ChainError> {
+    async fn transfers_to(&self, address: &str, _: &[Transfer], _: &Tip) -> Result<Vec<Observed>, ChainError> {
         // The first answer has what waits for a block, too.
         let mut page = self.page(&format!("/address/{address}/txs")).await?;
         let mut found: Vec<Observed> = Vec::new();

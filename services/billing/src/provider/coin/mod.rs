@@ -4,7 +4,9 @@
 
 mod chain;
 mod esplora;
+mod json_rpc;
 mod prices;
+mod source_address;
 
 use std::fmt;
 
@@ -18,7 +20,9 @@ use crate::domain::coin::{Address, Coin, CoinAmount, NoAddress, Quote};
 
 pub use chain::{ChainError, ChainSource, Sight, Tip};
 pub use esplora::Esplora;
+pub use json_rpc::JsonRpc;
 pub use prices::{PriceSource, PriceSources};
+pub use source_address::is_safe_source;
 
 /// A provider whose customers send coins to addresses that are made here. It cannot spend: it holds no private key.
 #[async_trait]
@@ -51,6 +55,6 @@ pub trait CoinProvider: Send + Sync + fmt::Debug {
     /// What sources of prices say at `now`, which is real time.
     async fn quotes(&self, currency: Currency, now: DateTime<Utc>) -> Vec<Quote>;
 
-    /// A link that a wallet opens.
-    fn link(&self, address: &str, amount: CoinAmount, label: &str) -> String;
+    /// A link that a wallet opens. `network` is what [`network`](Self::network) said when the address was made.
+    fn link(&self, network: &str, address: &str, amount: CoinAmount, label: &str) -> String;
 }

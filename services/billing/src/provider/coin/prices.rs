@@ -158,5 +158,7 @@ mod tests {
         assert_eq!(PriceSource::Kraken.path(Coin::Bitcoin, Currency::EUR), "/0/public/Ticker?pair=XBTEUR");
         assert_eq!(PriceSource::Coinbase.path(Coin::Bitcoin, Currency::EUR), "/v2/prices/BTC-EUR/spot");
         assert_eq!(PriceSource::Bitstamp.path(Coin::Bitcoin, Currency::EUR), "/api/v2/ticker/btceur/");
+        assert_eq!(PriceSource::Kraken.path(Coin::Ether, Currency::EUR), "/0/public/Ticker?pair=ETHEUR");
+        assert_eq!(PriceSource::Coinbase.path(Coin::Ether, Currency::EUR), "/v2/prices/ETH-EUR/spot");
     }
 }

@@ -61,7 +61,7 @@ impl Chain {
                 ok(json!({"error": [], "result": {"XXBTZEUR": {"c": [price, "1"]}}}).to_string())
             });
         }
-        if path.starts_with("/v2/prices/BTC-EUR/spot") {
+        if path.starts_with("/v2/prices/") {
             return price("coinbase").map_or((StatusCode::BAD_GATEWAY, String::new()), |price| {
                 ok(json!({"data": {"amount": price, "base": "BTC", "currency": "EUR"}}).to_string())
             });

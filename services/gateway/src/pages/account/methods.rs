@@ -47,6 +47,7 @@ pub fn way_name(way: &PayWay) -> &str {
         ("", Kind::Sandbox) => "Test card",
         ("", Kind::Paypal) => "PayPal",
         ("", Kind::Bitcoin) => "Bitcoin",
+        ("", Kind::Ethereum) => "Ethereum",
         ("", Kind::BankTransfer) => "Bank transfer",
         ("", Kind::Cash) => "Cash",
         (name, _) => name,

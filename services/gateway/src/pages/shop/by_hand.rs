@@ -1,12 +1,11 @@
 //! The page of a payment that is sent by bank or handed over: where to, exactly how much, under which reference, and how it stands.
 
 use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use ottery_proto::billing::v1 as billing;
 use ottery_proto::billing::v1::by_hand::State as Standing;
 
-use super::pay::{anybody, kept_to_oneself};
+use super::by_link::{NEVER_MADE, anybody, gone, kept_to_oneself};
 use super::proof;
 use crate::api::payments::PROVIDER_TIMEOUT;
 use crate::brand::{Brand, BrandHost};
@@ -70,7 +69,7 @@ async fn draw(state: &AppState, brand: &Brand, ui: &Ui, token: &str, failed: Opt
     let asked = billing::ReadByHandRequest { token: token.to_owned() };
     let payment = match state.clients.billing(&anybody(brand, ui)).read_by_hand(asked).await {
         Ok(payment) => payment.into_inner(),
-        Err(status) => return gone(brand, ui, status.into()),
+        Err(status) => return gone(brand, ui, status.into(), "by_hand_not_found", NEVER_MADE),
     };
     let manner = manner(state, brand);
     let mut page = Page::new(payment.title.clone()).intro(brand.name.clone()).refused(failed);
@@ -204,15 +203,4 @@ fn standing(manner: &Manner, payment: &billing::ByHand) -> Block {
             "Send no money with this reference. If you have sent it already, it is not lost: write to us.",
         ),
     }
-}
-
-fn gone(brand: &Brand, ui: &Ui, refusal: Refusal) -> Reply<Response> {
-    if !refusal.is("by_hand_not_found") {
-        return Err(refusal);
-    }
-    let page = Page::new("There is no such payment")
-        .intro("The link was cut short on its way. You can pay in your account as well.")
-        .action("Sign in", "/account/invoices")
-        .aside("Help", "/help");
-    card(brand, ui, Page { status: Some(StatusCode::NOT_FOUND), ..page }).map(kept_to_oneself)
 }

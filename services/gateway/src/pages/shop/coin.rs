@@ -1,12 +1,11 @@
 //! The page that waits for coins: where to send them, exactly how many, for how long, and what has been seen.
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use ottery_proto::billing::v1 as billing;
 use ottery_proto::billing::v1::deposit::State as Standing;
 
-use super::pay::{anybody, kept_to_oneself};
+use super::by_link::{NEVER_MADE, anybody, gone, kept_to_oneself};
 use crate::api::payments::PROVIDER_TIMEOUT;
 use crate::brand::{Brand, BrandHost};
 use crate::limits::{self, Form as Body};
@@ -16,7 +15,7 @@ use crate::pages::block::{Block, Cell, Failed, Form, Sent, Tone};
 use crate::pages::frame::{Page, Ui, manner};
 use crate::pages::qr;
 use crate::pages::text::Manner;
-use crate::problem::{Refusal, Reply};
+use crate::problem::Reply;
 use crate::state::AppState;
 
 /// Seconds between two looks of somebody who waits.
@@ -62,7 +61,7 @@ async fn draw(state: &AppState, brand: &Brand, ui: &Ui, token: &str, failed: Opt
     let asked = billing::ReadDepositRequest { token: token.to_owned() };
     let deposit = match state.clients.billing(&anybody(brand, ui)).read_deposit(asked).await {
         Ok(deposit) => deposit.into_inner(),
-        Err(status) => return gone(brand, ui, status.into()),
+        Err(status) => return gone(brand, ui, status.into(), "deposit_not_found", NEVER_MADE),
     };
     let manner = manner(state, brand);
     let mut page = Page::new(deposit.title.clone()).intro(brand.name.clone()).refused(failed);
@@ -82,6 +81,10 @@ async fn draw(state: &AppState, brand: &Brand, ui: &Ui, token: &str, failed: Opt
             ),
         ];
         page = page.with(Block::facts("", facts));
+        if deposit.coin == "ETH" {
+            let text = "Send ether on Ethereum itself. Tokens, and ether on another network, do not arrive here.";
+            page = page.with(Block::note(Tone::Warn, "Ether only", text));
+        }
     }
     if !deposit.transfers.is_empty() {
         let rows = deposit
@@ -190,15 +193,4 @@ fn standing(manner: &Manner, deposit: &billing::Deposit) -> Block {
             format!("Send no {coin} to this address. Go back and pay from there."),
         ),
     }
-}
-
-fn gone(brand: &Brand, ui: &Ui, refusal: Refusal) -> Reply<Response> {
-    if !refusal.is("deposit_not_found") {
-        return Err(refusal);
-    }
-    let page = Page::new("There is no such payment")
-        .intro("The link was cut short on its way. You can pay in your account as well.")
-        .action("Sign in", "/account/invoices")
-        .aside("Help", "/help");
-    card(brand, ui, Page { status: Some(StatusCode::NOT_FOUND), ..page }).map(kept_to_oneself)
 }

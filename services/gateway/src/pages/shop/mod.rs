@@ -1,6 +1,7 @@
 //! The storefront: what visitors and search engines see.
 
 mod by_hand;
+mod by_link;
 pub mod checkout;
 mod code;
 mod coin;

@@ -1,37 +1,21 @@
 //! Paying one invoice by the link in a mail: no account, no script, nothing personal.
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use ottery_kit::grpc::{Actor, CallContext};
 use ottery_proto::billing::v1 as billing;
 use ottery_proto::billing::v1::pay_link::State as Life;
 
+use super::by_link::{NOT_GOOD, anybody, gone, kept_to_oneself};
 use super::checkout::leave;
 use crate::api::payments::PROVIDER_TIMEOUT;
-use crate::brand::{Brand, BrandHost};
+use crate::brand::BrandHost;
 use crate::limits::{self, Form as Body};
 use crate::links;
 use crate::pages::account::card;
 use crate::pages::block::{Block, Cell, Form, Sent, Tone};
 use crate::pages::frame::{Page, Ui, manner};
-use crate::problem::{Refusal, Reply};
+use crate::problem::Reply;
 use crate::state::AppState;
-
-/// Whoever is signed in or not: the token is the right.
-pub(super) fn anybody(brand: &Brand, ui: &Ui) -> CallContext {
-    ui.request.call(Actor::anonymous(Some(brand.id)))
-}
-
-/// The address holds the token: nobody keeps the page, and nobody who is linked to learns it. Our own forms say where they come from:
-/// with `no-referrer` browsers would send `Origin: null` with them, and be taken for another site.
-pub(super) fn kept_to_oneself(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    headers.insert("x-robots-tag", HeaderValue::from_static("noindex"));
-    response
-}
 
 /// `GET /pay/{token}`
 pub async fn show(
@@ -44,7 +28,7 @@ pub async fn show(
     let asked = billing::ReadPayLinkRequest { token: token.clone() };
     let link = match state.clients.dunning(&anybody(&brand, &ui)).read_pay_link(asked).await {
         Ok(link) => link.into_inner(),
-        Err(status) => return gone(&brand, &ui, status.into()),
+        Err(status) => return gone(&brand, &ui, status.into(), "pay_link_invalid", NOT_GOOD),
     };
     let manner = manner(&state, &brand);
     let amount = manner.money(link.amount.as_ref());
@@ -77,17 +61,6 @@ pub async fn show(
     card(&brand, &ui, page).map(kept_to_oneself)
 }
 
-fn gone(brand: &Brand, ui: &Ui, refusal: Refusal) -> Reply<Response> {
-    if !refusal.is("pay_link_invalid") {
-        return Err(refusal);
-    }
-    let page = Page::new("This link is not good any more")
-        .intro("It may have expired, or it was cut short on its way. You can pay in your account as well.")
-        .action("Sign in", "/account/invoices")
-        .aside("Help", "/help");
-    card(brand, ui, Page { status: Some(StatusCode::NOT_FOUND), ..page }).map(kept_to_oneself)
-}
-
 /// `POST /pay/{token}`
 pub async fn pay(
     State(state): State<AppState>,
@@ -104,6 +77,6 @@ pub async fn pay(
     let context = anybody(&brand, &ui).idempotency_key(key).timeout(PROVIDER_TIMEOUT);
     match state.clients.dunning(&context).pay_by_link(asked).await {
         Ok(reply) => leave(&brand, &ui, &reply.get_ref().checkout_url, &page).map(kept_to_oneself),
-        Err(status) => gone(&brand, &ui, status.into()),
+        Err(status) => gone(&brand, &ui, status.into(), "pay_link_invalid", NOT_GOOD),
     }
 }

@@ -23,6 +23,7 @@ mod invoices;
 mod invoicing;
 mod option_form;
 pub mod orders;
+mod own_wallet;
 mod panels;
 mod plan_form;
 mod plans;

@@ -7,6 +7,7 @@ use ottery_proto::billing::v1 as billing;
 
 use super::amount_limits;
 use super::desk::Desk;
+use super::own_wallet;
 use crate::api::payments::PROVIDER_TIMEOUT;
 use crate::limits::Form as Body;
 use crate::pages::block::{Block, Cell, Failed, Field, Form, Sent, Table, Tone};
@@ -15,10 +16,12 @@ use crate::problem::{Refusal, Reply};
 use crate::state::AppState;
 
 /// Providers an account can be at, as the form offers them.
-const PROVIDERS: [(&str, &str); 6] = [
+const PROVIDERS: [(&str, &str); 8] = [
     ("stripe", "Stripe"),
     ("paypal", "PayPal"),
     ("btcpay", "BTCPay Server"),
+    own_wallet::WALLETS[0],
+    own_wallet::WALLETS[1],
     ("bank_transfer", "Bank transfer"),
     ("cash", "Cash"),
     ("sandbox", "Sandbox"),
@@ -69,7 +72,8 @@ async fn draw(state: &AppState, desk: &Desk, ui: &Ui, failed: Option<&Failed>) -
         page = page.with(told(one, &host));
     }
     for one in found.accounts.iter().filter(|one| !one.first_addresses.is_empty()) {
-        page = page.with(compared(one));
+        let title = format!("{}: compare these addresses with your wallet before anybody pays", titled(one));
+        page = page.with(own_wallet::addresses(title, one));
     }
     page = page.with(Block::Form(account_form(desk, &found.accounts, failed)));
     if !found.accounts.is_empty() {
@@ -131,13 +135,6 @@ fn told(one: &billing::ProviderAccount, host: &str) -> Block {
     Block::facts(format!("Tell {} this address", titled(one)), facts)
 }
 
-/// Addresses that the operator's own wallet must show as well: a wrong key would send every payment to somebody else.
-fn compared(one: &billing::ProviderAccount) -> Block {
-    let facts = one.first_addresses.iter().zip(["First", "Second", "Third"]);
-    let facts = facts.map(|(address, name)| (name, Cell::code(address).copied())).collect();
-    Block::facts(format!("{}: compare these addresses with your wallet before anybody pays", titled(one)), facts)
-}
-
 /// Which account, as it was when the form was drawn: somebody else's change in between must not be overwritten.
 fn id_as_read(account: &billing::ProviderAccount) -> String {
     format!("{} {}", account.id, account.version)
@@ -168,14 +165,17 @@ fn account_form(desk: &Desk, accounts: &[billing::ProviderAccount], failed: Opti
         )
         .field(
             Field::text("base_url", "Address of its API")
-                .help("Empty for the provider's own.")
+                .help(
+                    "Empty for the provider's own. Of a Bitcoin wallet that of an Esplora, of an Ethereum wallet a node's JSON-RPC, best your own.",
+                )
                 .value(last.map(|one| one.base_url.clone()).unwrap_or_default()),
         )
         .field(
             Field::password("api_key", "API key", "off")
                 .help(
-                    "Of PayPal the client id and the secret with a colon between them, of BTCPay Server the store's id and the API key. \
-                     Empty keeps the stored one.",
+                    "Of PayPal the client id and the secret with a colon between them, of BTCPay Server the store's id and the API key, \
+                     of a wallet the public key of its account (xpub, zpub; of Ethereum on a test network with test: in front), never a private \
+                     key or seed words. Empty keeps the stored one.",
                 ),
         )
         .field(
@@ -323,6 +323,8 @@ pub async fn put(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): 
         Ok(by_hand) => by_hand,
         Err(refusal) => return refused(&state, &desk, &ui, "/providers", sent, refusal).await,
     };
+    // Tried without being kept: an address is compared before anybody can be shown it.
+    let is_to_compare = own_wallet::is_to_compare(&sent);
     let asked = billing::PutProviderAccountRequest {
         id,
         provider: sent.text("provider"),
@@ -330,7 +332,7 @@ pub async fn put(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): 
         api_key: sent.text("api_key"),
         webhook_secrets: sent.list("webhook_secrets"),
         expected_version,
-        dry_run: false,
+        dry_run: is_to_compare,
         terms: Some(billing::ProviderTerms {
             name: sent.text("name"),
             enabled: sent.is_on("enabled"),
@@ -343,6 +345,7 @@ pub async fn put(State(state): State<AppState>, desk: Desk, ui: Ui, Body(sent): 
         }),
     };
     match state.clients.billing(&desk.call()).put_provider_account(asked).await {
+        Ok(tried) if is_to_compare => desk.show(&ui, own_wallet::page(&desk, &sent, tried.get_ref())),
         Ok(_) => Ok(go_done(&desk.at("/providers"), "saved")),
         Err(status) => refused(&state, &desk, &ui, "/providers", sent, status.into()).await,
     }

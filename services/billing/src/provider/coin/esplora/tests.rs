@@ -17,6 +17,11 @@ const OTHER: &str = "bcrt1qtw4akkplygpt3ukeupt0ttqntsk0umusjsxcc8";
 /// Answers by path, each asked as often as it has answers and then with the last one.
 type Script = Arc<Mutex<BTreeMap<String, Vec<(u16, String)>>>>;
 
+/// Esplora knows everything of an address, whatever the tip is.
+fn tip() -> Tip {
+    Tip { height: 120, hash: hashed('b') }
+}
+
 fn hashed(letter: char) -> String {
     letter.to_string().repeat(64)
 }
@@ -74,7 +79,7 @@ async fn outputs_to_the_address_are_found_in_blocks_and_before() {
         ("/blocks/tip/hash", 200, hashed('b')),
     ])
     .await;
-    let Sight { tip, transfers } = esplora.look(ADDRESS).await.unwrap();
+    let Sight { tip, transfers } = esplora.look(ADDRESS, &[]).await.unwrap();
     assert_eq!(tip, Tip { height: 120, hash: hashed('b') });
     let found: Vec<_> = transfers.iter().map(|one| (one.reference.as_str(), one.amount.units)).collect();
     let (a1, a2, c0) = (format!("{}:1", hashed('a')), format!("{}:2", hashed('a')), format!("{}:0", hashed('c')));
@@ -103,7 +108,7 @@ async fn many_transactions_are_read_to_the_end() {
     let next = format!("/address/{ADDRESS}/txs/chain/{last}");
     let (esplora, _) =
         front(&[(path().as_str(), 200, json!(first).to_string()), (next.as_str(), 200, json!(rest).to_string())]).await;
-    assert_eq!(esplora.transfers_to(ADDRESS).await.unwrap().len(), 30);
+    assert_eq!(esplora.transfers_to(ADDRESS, &[], &tip()).await.unwrap().len(), 30);
 }
 
 #[tokio::test]
@@ -117,12 +122,12 @@ async fn a_block_in_between_makes_it_look_again() {
         (path().as_str(), 200, json!([transaction('a', &[(ADDRESS, 7)], Some(121))]).to_string()),
     ])
     .await;
-    let sight = esplora.look(ADDRESS).await.unwrap();
+    let sight = esplora.look(ADDRESS, &[]).await.unwrap();
     assert_eq!(sight.tip.height, 121);
     assert!(matches!(sight.transfers[0].place, Place::Mined { height: 121, .. }), "{:?}", sight.transfers);
     let heights = (0..20).map(|height| (200, height.to_string())).collect();
     script.lock().unwrap().insert("/blocks/tip/height".to_owned(), heights);
-    assert_eq!(esplora.look(ADDRESS).await, Err(ChainError::Moving));
+    assert_eq!(esplora.look(ADDRESS, &[]).await, Err(ChainError::Moving));
 }
 
 #[tokio::test]
@@ -139,7 +144,7 @@ async fn half_an_answer_is_none_and_no_error_names_an_address() {
     ];
     for (status, body, expected) in cases {
         let (esplora, _) = front(&[(path().as_str(), status, body)]).await;
-        let error = esplora.transfers_to(ADDRESS).await.unwrap_err();
+        let error = esplora.transfers_to(ADDRESS, &[], &tip()).await.unwrap_err();
         assert_eq!(error, expected);
         assert!(!error.to_string().contains(ADDRESS) && !format!("{error:?}").contains(ADDRESS));
     }
@@ -147,7 +152,8 @@ async fn half_an_answer_is_none_and_no_error_names_an_address() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for allow in [vec!["127.0.0.0/8".parse().unwrap()], Vec::new()] {
         let client = GuardedClient::new(&GuardSettings { allow, ..GuardSettings::default() }).unwrap();
-        let error = Esplora::new(client, &format!("http://{closed}")).transfers_to(ADDRESS).await.unwrap_err();
+        let error =
+            Esplora::new(client, &format!("http://{closed}")).transfers_to(ADDRESS, &[], &tip()).await.unwrap_err();
         assert!(matches!(error, ChainError::Away(_)), "{error:?}");
         assert!(!error.to_string().contains(ADDRESS));
     }
