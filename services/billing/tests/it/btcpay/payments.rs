@@ -7,6 +7,7 @@ use ottery_kit::secret::Secret;
 
 use super::till::till;
 use crate::world::eur;
+use ottery_sandbox::btcpay::{STORE, TOKEN};
 
 #[tokio::test]
 async fn case_058_a_settled_invoice_pays_ours_and_saves_nothing() {
