@@ -8,7 +8,7 @@ use billing::app::webhook::Webhook;
 pub use ottery_sandbox::btcpay::STORE;
 use ottery_sandbox::btcpay::{Btcpay, TOKEN, Trouble, sign};
 use serde_json::json;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 
 use super::faces::{Page, Truth, minor};
 use super::plan::{Act, Gateway, Weather};
@@ -20,7 +20,7 @@ pub const SECRET: &str = "3vGL7sXmQ";
 /// BTCPay Server, running.
 pub struct Provider {
     btcpay: Btcpay,
-    slot: UnboundedSender<Letter>,
+    slot: Sender<Letter>,
     account: String,
     told: AtomicU64,
 }
@@ -30,7 +30,7 @@ impl Provider {
     ///
     /// # Errors
     /// It cannot listen.
-    pub async fn start(slot: UnboundedSender<Letter>) -> anyhow::Result<Self> {
+    pub async fn start(slot: Sender<Letter>) -> anyhow::Result<Self> {
         let btcpay = Btcpay::start().await.context("BTCPay Server cannot listen")?;
         Ok(Self { btcpay, slot, account: String::new(), told: AtomicU64::new(0) })
     }
@@ -101,7 +101,7 @@ impl Provider {
         let headers = HashMap::from([("btcpay-sig".to_owned(), sign(SECRET, &body))]);
         let webhook = Webhook { account: self.account.clone(), body, headers };
         let letter = Letter { gateway: Gateway::Btcpay, about: page.payment.clone(), webhook };
-        self.slot.send(letter).map_err(|_| anyhow::anyhow!("the post is closed"))
+        self.slot.try_send(letter).map_err(|error| anyhow::anyhow!("the post takes no more: {error}"))
     }
 
     /// What was settled, by our reference.

@@ -7,9 +7,9 @@ use billing::app::Billing;
 use billing::app::payment::PutAccount;
 use billing::domain::by_hand::{AloneUpTo, ByHandTerms};
 use billing::domain::provider::{ProviderAccountId, Terms};
-use ottery_kernel::Currency;
+use ottery_kernel::{Currency, Money};
 use ottery_kit::secret::Secret;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 
 use super::brand::{Brand, said};
 use super::plan::{Act, Gateway, Weather};
@@ -43,7 +43,7 @@ impl Faces {
     ///
     /// # Errors
     /// One does not start.
-    pub async fn start(gateways: &[Gateway], seed: u64, slot: &UnboundedSender<Letter>) -> anyhow::Result<Self> {
+    pub async fn start(gateways: &[Gateway], seed: u64, slot: &Sender<Letter>) -> anyhow::Result<Self> {
         let mut faces = Self { sandbox: None, paypal: None, btcpay: None, accounts: HashMap::new() };
         for gateway in gateways {
             match gateway {
@@ -72,7 +72,7 @@ impl Faces {
         for gateway in gateways {
             let put = self.asked(*gateway)?;
             let kept = billing.put_provider_account(&brand.staff, brand.id, put).await;
-            let kept = kept.map_err(|problem| said(&problem)).with_context(|| format!("{}", gateway.as_str()))?;
+            let kept = kept.map_err(|problem| said(&problem)).context(gateway.as_str())?;
             self.accounts.insert(*gateway, kept.id);
             let address = kept.id.to_string();
             match gateway {
@@ -239,9 +239,8 @@ impl Faces {
 /// # Errors
 /// It is none.
 pub fn minor(value: &str) -> anyhow::Result<i64> {
-    let (whole, cents) = value.split_once('.').unwrap_or((value, "00"));
-    anyhow::ensure!(cents.len() == 2, "{value} is no amount of euros");
-    format!("{whole}{cents}").parse().with_context(|| format!("{value} is no amount of euros"))
+    let amount = Money::parse(value, Currency::EUR).with_context(|| format!("`{value}` is no amount of euros"))?;
+    Ok(amount.minor)
 }
 
 /// What payers are told where staff records; one person is always enough.
@@ -268,6 +267,6 @@ mod tests {
     #[test]
     fn amounts_in_words_are_read_to_the_cent() {
         assert_eq!((minor("12.99").unwrap(), minor("13").unwrap(), minor("0.05").unwrap()), (1_299, 1_300, 5));
-        assert!(minor("1.5").is_err() && minor("").is_err() && minor("a.00").is_err());
+        assert!(minor("1.555").is_err() && minor("").is_err() && minor("a.00").is_err());
     }
 }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use billing::app::webhook::Webhook;
 use ottery_sandbox::paypal::{CLIENT, CLIENT_SECRET, Paypal, Signer, Trouble};
 use serde_json::{Value, json};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 
 use super::faces::{Page, Truth, minor};
 use super::plan::{Act, Gateway, Weather};
@@ -23,7 +23,7 @@ const HOST: &str = "messageverificationcerts.paypal.com";
 pub struct Provider {
     paypal: Paypal,
     signer: Mutex<Signer>,
-    slot: UnboundedSender<Letter>,
+    slot: Sender<Letter>,
     account: String,
     told: AtomicU64,
     /// Captures whose webhook was sent.
@@ -35,7 +35,7 @@ impl Provider {
     ///
     /// # Errors
     /// It cannot listen, or `openssl` is missing.
-    pub async fn start(seed: u64, slot: UnboundedSender<Letter>) -> anyhow::Result<Self> {
+    pub async fn start(seed: u64, slot: Sender<Letter>) -> anyhow::Result<Self> {
         let paypal = Paypal::start().await.context("PayPal cannot listen")?;
         let folder = std::env::temp_dir().join(format!("ottery-paypal-{seed}-{}", uuid::Uuid::now_v7().simple()));
         let signer = Signer::named(HOST, folder).context("nobody signs PayPal's webhooks")?;
@@ -138,7 +138,7 @@ impl Provider {
         let headers: HashMap<_, _> = headers.map(|(name, value)| (name.to_owned(), value)).into();
         let webhook = Webhook { account: self.account.clone(), body, headers };
         let letter = Letter { gateway: Gateway::Paypal, about: about.to_owned(), webhook };
-        self.slot.send(letter).map_err(|_| anyhow::anyhow!("the post is closed"))
+        self.slot.try_send(letter).map_err(|error| anyhow::anyhow!("the post takes no more: {error}"))
     }
 
     /// What it took, by our reference.

@@ -49,9 +49,12 @@ pub type Open = watch::Receiver<Option<Billing>>;
 /// What is planned for the webhooks of a payment, by its id.
 pub type Fates = Arc<Mutex<HashMap<String, Vec<Fate>>>>;
 
+/// Webhooks that lie in the slots at once: far more than a whole storm sends. Whoever drops one too many is refused, and says so.
+const LETTERS_MAX: usize = 65_536;
+
 /// The post at work.
 pub struct Post {
-    letters: mpsc::UnboundedSender<Letter>,
+    letters: mpsc::Sender<Letter>,
     closing: CancellationToken,
     carrier: JoinHandle<Carried>,
 }
@@ -59,7 +62,7 @@ pub struct Post {
 impl Post {
     /// Begins to carry.
     pub fn start(open: Open, fates: Fates) -> Self {
-        let (letters, waiting) = mpsc::unbounded_channel();
+        let (letters, waiting) = mpsc::channel(LETTERS_MAX);
         let closing = CancellationToken::new();
         let carrier = Carrier { open, fates, told: HashMap::new(), held: Vec::new(), carried: Carried::default() };
         let carrier = tokio::spawn(carrier.carry(waiting, closing.clone()));
@@ -67,7 +70,7 @@ impl Post {
     }
 
     /// Where providers drop their webhooks.
-    pub fn slot(&self) -> mpsc::UnboundedSender<Letter> {
+    pub fn slot(&self) -> mpsc::Sender<Letter> {
         self.letters.clone()
     }
 
@@ -92,7 +95,7 @@ struct Carrier {
 }
 
 impl Carrier {
-    async fn carry(mut self, mut waiting: mpsc::UnboundedReceiver<Letter>, closing: CancellationToken) -> Carried {
+    async fn carry(mut self, mut waiting: mpsc::Receiver<Letter>, closing: CancellationToken) -> Carried {
         loop {
             let letter = tokio::select! {
                 biased;

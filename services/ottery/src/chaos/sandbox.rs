@@ -13,7 +13,7 @@ use billing::app::webhook::Webhook;
 use ottery_sandbox::{Running, Sandbox, SandboxConfig};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 
 use super::faces::Truth;
@@ -50,7 +50,7 @@ impl Provider {
     ///
     /// # Errors
     /// It cannot listen.
-    pub async fn start(seed: u64, slot: UnboundedSender<Letter>) -> anyhow::Result<Self> {
+    pub async fn start(seed: u64, slot: Sender<Letter>) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("nothing can listen for webhooks")?;
         let webhooks = listener.local_addr()?;
         let mut settings = SandboxConfig { seed: Some(seed), ..SandboxConfig::default() };
@@ -166,7 +166,7 @@ impl Provider {
 
 /// Takes a webhook as the sandbox sends it: every byte and header.
 async fn take(
-    State(slot): State<UnboundedSender<Letter>>,
+    State(slot): State<Sender<Letter>>,
     Path(account): Path<String>,
     headers: HeaderMap,
     body: Bytes,
@@ -178,7 +178,7 @@ async fn take(
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
         .collect();
     let webhook = Webhook { account, body: body.to_vec(), headers };
-    match slot.send(Letter { gateway: Gateway::Sandbox, about, webhook }) {
+    match slot.try_send(Letter { gateway: Gateway::Sandbox, about, webhook }) {
         Ok(()) => StatusCode::OK,
         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
