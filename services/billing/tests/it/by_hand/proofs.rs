@@ -106,5 +106,7 @@ async fn case_064_a_file_that_is_no_proof_holds_nothing_any_more_and_its_custome
 
     till.record(&clerk, &wait, 1_000, "x").await.expect("the money came all the same");
     assert_eq!(till.page(&wait).await.standing, Standing::Paid);
+    refuse(again.proofs[2].id, "Late.").await.expect("refused");
+    assert_eq!(till.told().await.len(), 2, "whoever has paid is asked for nothing");
     till.world.assert_sound().await;
 }

@@ -122,8 +122,11 @@ impl Billing {
             Box::pin(apply(&mut tx, self, brand, payment.id, Truth::Open, teller, now)).await?;
         }
         let due = due(&mut tx, &payment).await?;
-        outbox::append(&mut tx, by_hand::proof_refused(brand, &wait, &refused, &reason, due, &owed.invoice, now))
-            .await?;
+        // Whoever has paid by now is asked for nothing.
+        if due.is_positive() {
+            let told = by_hand::proof_refused(brand, &wait, &refused, &reason, due, &owed.invoice, now);
+            outbox::append(&mut tx, told).await?;
+        }
         let told = json!({"file": refused.name, "payment": payment.id.to_string(), "reason": reason});
         audit::append(&mut tx, actor, "by_hand.refuse_proof", format!("proof_{}", id.simple()), None, Some(told))
             .await?;
